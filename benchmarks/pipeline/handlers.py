@@ -1,0 +1,37 @@
+"""The same two answers for every stack, so that only the pipelines around them differ."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jwt
+
+KEY = b"a-key-for-the-benchmark-of-32-bytes!"
+CLAIMS = {"iss": "orderly", "aud": "orderly", "exp": 4102444800, "iat": 1700000000}
+PRODUCT_ID = "0192f0c1-7e2a-7b31-8c55-5d0a1f4be111"
+PRODUCT: dict[str, Any] = {
+    "id": PRODUCT_ID,
+    "sku": "MUG-BLUE-01",
+    "name": "Blue mug",
+    "description": "Stoneware, 300 ml, safe for the dishwasher.",
+    "price": {"amount": 1990, "currency": "EUR"},
+    "stock": 12,
+}
+
+
+def principal(token: str) -> dict[str, Any]:
+    """Verify an access token as each stack's documentation would have it."""
+    return jwt.decode(token, KEY, algorithms=["HS256"], audience="orderly", issuer="orderly")
+
+
+async def get_product(product_id: Any) -> tuple[dict[str, Any], int, dict[str, str]]:
+    """Answer one product."""
+    return {**PRODUCT, "id": str(product_id)}, 200, {}
+
+
+async def create_order(body: dict[str, Any]) -> tuple[dict[str, Any], int, dict[str, str]]:
+    """Answer the order that the lines make."""
+    items = [{**line, "unit_price": PRODUCT["price"]} for line in body["items"]]
+    total = sum(line["quantity"] for line in body["items"]) * PRODUCT["price"]["amount"]
+    order = {"id": PRODUCT_ID, "items": items, "total": {"amount": total, "currency": "EUR"}}
+    return order, 201, {}

@@ -1,0 +1,104 @@
+"""Orders, from their placement to their delivery."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from services.orders import Order
+
+from domain.actor import Actor
+from handlers import preconditions, representations
+from services import orders
+
+Answer = tuple[Any, int, dict[str, Any]]
+
+
+def create_order(actor: Actor, body: dict[str, Any], idempotency_key: str | None = None) -> Answer:
+    """Place an order, once for each idempotency key."""
+    placed = orders.create_order(
+        actor=actor,
+        items=[(UUID(line["product_id"]), line["quantity"]) for line in body["items"]],
+        idempotency_key=_bare(idempotency_key),
+    )
+    headers = {"Location": f"/api/v1/orders/{placed.order.id}"}
+    if placed.replayed:
+        headers["Idempotent-Replayed"] = "true"
+    return _answer(placed.order, 201, headers)
+
+
+def list_orders(
+    actor: Actor,
+    limit: int,
+    sort: str,
+    cursor: str | None = None,
+    status: list[str] | None = None,
+    created_from: datetime | None = None,
+    created_to: datetime | None = None,
+    min_total: int | None = None,
+    max_total: int | None = None,
+    q: str | None = None,
+    user_id: UUID | None = None,
+) -> Answer:
+    """Answer one page of the asker's own orders, or of all to an administrator."""
+    query: dict[str, Any] = {
+        "limit": limit,
+        "sort": sort,
+        "status": status,
+        "created_from": created_from,
+        "created_to": created_to,
+        "min_total": min_total,
+        "max_total": max_total,
+        "user_id": user_id,
+    }
+    page = orders.list_orders(actor=actor, cursor=cursor, number=q, **query)
+    body, link = representations.page(
+        page, representations.order, "/api/v1/orders", {**query, "q": q}
+    )
+    return body, 200, link
+
+
+def get_order(actor: Actor, order_id: UUID, if_none_match: str | None = None) -> Answer:
+    """Answer one order, or 304 to one who has it already."""
+    row = orders.get_order(actor=actor, order_id=order_id)
+    if preconditions.is_unchanged(if_none_match, _entity_tag(row)):
+        return None, 304, {"ETag": _entity_tag(row)}
+    return _answer(row, 200)
+
+
+def update_order_status(
+    actor: Actor, order_id: UUID, body: dict[str, Any], if_match: str | None = None
+) -> Answer:
+    """Take an order one step along its lifecycle."""
+    row = orders.update_order_status(
+        actor=actor,
+        order_id=order_id,
+        status=body["status"],
+        tracking_number=body.get("tracking_number"),
+        expected_versions=preconditions.expected_versions(if_match),
+    )
+    return _answer(row, 200)
+
+
+def list_order_events(
+    actor: Actor, order_id: UUID, limit: int, cursor: str | None = None
+) -> Answer:
+    """Answer one page of an order's timeline."""
+    page = orders.list_order_events(actor=actor, order_id=order_id, limit=limit, cursor=cursor)
+    path = f"/api/v1/orders/{order_id}/events"
+    body, link = representations.page(page, representations.order_event, path, {"limit": limit})
+    return body, 200, link
+
+
+def _bare(idempotency_key: str | None) -> str | None:
+    """Return the key without the quotes of a structured field string (RFC 9651, section 3.3.3)."""
+    return idempotency_key.strip('"') if idempotency_key else None
+
+
+def _entity_tag(row: Order) -> str:
+    return preconditions.entity_tag(row.version)
+
+
+def _answer(row: Order, status: int, headers: dict[str, str] | None = None) -> Answer:
+    return representations.order(row), status, {"ETag": _entity_tag(row), **(headers or {})}

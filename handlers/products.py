@@ -1,0 +1,102 @@
+"""The catalogue."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from services.products import Product
+
+from domain.actor import Actor
+from handlers import preconditions, representations
+from services import products
+
+Answer = tuple[Any, int, dict[str, Any]]
+
+# Catalogue answers are the same for everyone, yet must be asked after again each time.
+_PUBLIC = {"Cache-Control": "public, no-cache"}
+
+
+def list_products(
+    limit: int,
+    sort: str,
+    cursor: str | None = None,
+    q: str | None = None,
+    min_price: int | None = None,
+    max_price: int | None = None,
+    in_stock: bool | None = None,
+    if_none_match: str | None = None,
+) -> Answer:
+    """Answer one page of the catalogue."""
+    query: dict[str, Any] = {
+        "limit": limit,
+        "sort": sort,
+        "q": q,
+        "min_price": min_price,
+        "max_price": max_price,
+        "in_stock": in_stock,
+    }
+    page = products.list_products(cursor=cursor, **query)
+    parts = (part for row in page.items for part in (row.id, row.version, row.stock))
+    headers = {"ETag": preconditions.list_entity_tag([*parts, page.next_cursor]), **_PUBLIC}
+    if preconditions.is_unchanged(if_none_match, headers["ETag"]):
+        return None, 304, headers
+    body, link = representations.page(page, representations.product, "/api/v1/products", query)
+    return body, 200, {**headers, **link}
+
+
+def create_product(actor: Actor, body: dict[str, Any]) -> Answer:
+    """Put a product into the catalogue."""
+    row = products.create_product(
+        actor=actor,
+        sku=body["sku"],
+        name=body["name"],
+        description=body.get("description", ""),
+        price=body["price"]["amount"],
+        stock=body.get("stock", 0),
+    )
+    return _answer(row, 201, Location=f"/api/v1/products/{row.id}")
+
+
+def get_product(product_id: UUID, if_none_match: str | None = None) -> Answer:
+    """Answer one product, or 304 to one who has it already."""
+    row = products.get_product(product_id=product_id)
+    if preconditions.is_unchanged(if_none_match, _entity_tag(row)):
+        return None, 304, {"ETag": _entity_tag(row), **_PUBLIC}
+    return _answer(row, 200, **_PUBLIC)
+
+
+def update_product(
+    actor: Actor, product_id: UUID, body: dict[str, Any], if_match: str | None = None
+) -> Answer:
+    """Change what a merge patch (RFC 7396) names."""
+    changes = dict(body)
+    if "price" in changes:
+        changes["price"] = changes["price"]["amount"]
+    row = products.update_product(
+        actor=actor,
+        product_id=product_id,
+        changes=changes,
+        expected_versions=preconditions.expected_versions(if_match),
+    )
+    return _answer(row, 200)
+
+
+def archive_product(actor: Actor, product_id: UUID, if_match: str | None = None) -> Answer:
+    """Take a product out of the catalogue; past orders keep their snapshot of it."""
+    products.archive_product(
+        actor=actor,
+        product_id=product_id,
+        expected_versions=preconditions.expected_versions(if_match),
+    )
+    return None, 204, {}
+
+
+def _entity_tag(row: Product) -> str:
+    # A sale changes the stock shown, so the tag; an administrator's change is held against the
+    # version alone, so that a sale in between does not fail it.
+    return preconditions.entity_tag(row.version, row.stock)
+
+
+def _answer(row: Product, status: int, **headers: str) -> Answer:
+    return representations.product(row), status, {"ETag": _entity_tag(row), **headers}

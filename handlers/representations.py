@@ -1,0 +1,128 @@
+"""Rows to their wire form: the shapes of the contract's response schemas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from services.orders import Order, OrderEvent
+from services.products import Product
+from services.sessions import Session
+from services.users import User
+
+from domain.paging import Page
+from services.configuration import configuration
+
+Representation = dict[str, Any]
+
+
+def user(row: User) -> Representation:
+    """Return a person as the contract's User."""
+    return {
+        "id": row.id,
+        "email": row.email,
+        "name": row.name,
+        "role": row.role,
+        "active": row.active,
+        "created_at": _instant(row.created_at),
+    }
+
+
+def session(row: Session) -> Representation:
+    """Return a sign-in as the contract's Session."""
+    return {
+        "id": row.id,
+        "created_at": _instant(row.created_at),
+        "expires_at": _instant(row.expires_at),
+    }
+
+
+def product(row: Product) -> Representation:
+    """Return a product as the contract's Product."""
+    return {
+        "id": row.id,
+        "sku": row.sku,
+        "name": row.name,
+        "description": row.description,
+        "price": _money(row.price),
+        "stock": row.stock,
+        "version": row.version,
+        "created_at": _instant(row.created_at),
+        "updated_at": _instant(row.updated_at),
+    }
+
+
+def order(row: Order) -> Representation:
+    """Return an order as the contract's Order, with the steps open to the one who asks."""
+    return {
+        "id": row.id,
+        "number": row.number,
+        "status": row.status,
+        "allowed_transitions": row.allowed_transitions,
+        "user_id": row.user_id,
+        "items": [
+            {
+                "product_id": item.product_id,
+                "sku": item.sku,
+                "name": item.name,
+                "unit_price": _money(item.unit_price),
+                "quantity": item.quantity,
+                "subtotal": _money(item.subtotal),
+            }
+            for item in row.items
+        ],
+        "total": _money(row.total),
+        "tracking_number": row.tracking_number,
+        "version": row.version,
+        "created_at": _instant(row.created_at),
+        "updated_at": _instant(row.updated_at),
+    }
+
+
+def order_event(row: OrderEvent) -> Representation:
+    """Return one step of an order's timeline as the contract's OrderEvent."""
+    return {
+        "id": row.id,
+        "type": row.type,
+        "from_status": row.from_status,
+        "to_status": row.to_status,
+        "actor": {"kind": row.actor_kind, "user_id": row.actor_user_id},
+        "request_id": row.request_id,
+        "created_at": _instant(row.created_at),
+    }
+
+
+def page(
+    rows: Page[Any],
+    represent: Callable[[Any], Representation],
+    path: str,
+    query: Mapping[str, object],
+) -> tuple[Representation, dict[str, str]]:
+    """Return one page of a list, and the header that leads to the next (`Link`, RFC 8288)."""
+    body = {"items": [represent(row) for row in rows.items], "next_cursor": rows.next_cursor}
+    if rows.next_cursor is None:
+        return body, {}
+    fields = [(name, text) for name, value in query.items() for text in _spelled(value)]
+    address = urlencode([*fields, ("cursor", rows.next_cursor)])
+    return body, {"Link": f'<{path}?{address}>; rel="next"'}
+
+
+def _spelled(value: object) -> list[str]:
+    """Return the query fields of a parameter, spelled as the contract reads them."""
+    if value is None:
+        return []
+    if isinstance(value, list):
+        return [text for one in value for text in _spelled(one)]
+    if isinstance(value, bool):
+        return [str(value).lower()]
+    return [_instant(value) if isinstance(value, datetime) else str(value)]
+
+
+def _instant(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def _money(amount: int) -> Representation:
+    return {"amount": amount, "currency": configuration().currency}

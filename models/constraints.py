@@ -1,0 +1,29 @@
+"""What it means to the shop when the database refuses a row: one table, by constraint name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from domain.errors import (
+    AmountOverflow,
+    DomainError,
+    EmailTaken,
+    InsufficientStock,
+    SessionExpired,
+    SkuTaken,
+)
+
+ERROR_BY_CONSTRAINT: Mapping[str, Callable[[], DomainError]] = MappingProxyType(
+    {
+        "uq_users_email": EmailTaken,
+        "uq_product_sku": SkuTaken,
+        # The backstop: services name the short lines before it comes to this.
+        "stock_not_negative": lambda: InsufficientStock(()),
+        "ck_orders_total": AmountOverflow,
+        # Somebody whose token outlived their account.
+        "fk_orders_user_id": SessionExpired,
+        "fk_session_user_id": SessionExpired,
+        "fk_idempotency_key_user_id": SessionExpired,
+    }
+)

@@ -1,0 +1,237 @@
+"""The database of this process: its pool, its transactions, and what its failures mean.
+
+Only services use the decorators; a function of `models` expects to be called inside one.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial, wraps
+from typing import Any, ParamSpec, TypeVar
+from uuid import UUID
+
+import orjson
+import psycopg2
+from peewee import PeeweeException, PostgresqlDatabase
+from psycopg2 import extensions
+
+from domain.errors import DomainError, Unavailable
+from models.constraints import ERROR_BY_CONSTRAINT
+from models.pool import Connection, ConnectionPool
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# serialization_failure and deadlock_detected: nothing has happened, so all of it may run again.
+_RETRYABLE = frozenset({"40001", "40P01"})
+_MOST_ATTEMPTS = 6
+_FIRST_PAUSE_SECONDS = 0.005
+_LONGEST_PAUSE_SECONDS = 0.1
+
+# How much longer than the server's own limit to wait for its answer.
+_PATIENCE_SECONDS = 2.0
+
+# psycopg2 imported twice or not, these are PostgreSQL's own type numbers.
+_UUID_OIDS = (2950,)
+_JSON_OIDS = (114, 3802)
+
+
+class ShopDatabase(PostgresqlDatabase):
+    """Peewee's PostgreSQL over the shop's own connection pool."""
+
+    pool: ConnectionPool | None = None
+
+    def __init__(self) -> None:
+        super().__init__(None, autoconnect=False)
+        # Peewee's lock is for connect() and close(), which the pool makes safe by itself; held
+        # while one waits for a connection, it would keep the others from giving theirs back.
+        self._lock = nullcontext()
+
+    def _connect(self) -> Connection:
+        assert self.pool is not None  # noqa: S101  # Peewee refuses to connect before init()
+        return self.pool.take()
+
+    def _close(self, conn: Connection) -> None:
+        conn.pool.give_back(conn)
+
+
+database = ShopDatabase()
+
+
+def bind(
+    url: str,
+    *,
+    max_connections: int = 20,
+    checkout_timeout: float = 5.0,
+    connect_timeout: float = 5.0,
+    statement_timeout: float = 10.0,
+    lock_timeout: float = 3.0,
+) -> None:
+    """Say which database this process works on, in place of any before; nothing connects yet.
+
+    `url` is anything that libpq understands. All times are in seconds. 0 for `statement_timeout`
+    or `lock_timeout` leaves it to the server: behind a pooler in transaction mode, which takes no
+    such options, set both on the role (`ALTER ROLE ... SET statement_timeout = '10s'`).
+    """
+    close()
+    point(
+        database,
+        partial(
+            open_connection,
+            url,
+            connect_timeout=connect_timeout,
+            statement_timeout=statement_timeout,
+            lock_timeout=lock_timeout,
+        ),
+        url=url,
+        max_connections=max_connections,
+        checkout_timeout=checkout_timeout,
+    )
+
+
+def point(
+    at: ShopDatabase,
+    connect: Callable[[], Connection],
+    *,
+    url: str,
+    max_connections: int,
+    checkout_timeout: float,
+) -> None:
+    """Give a database a new pool of connections."""
+    at.init(url)
+    at.pool = ConnectionPool(connect, size=max_connections, wait=checkout_timeout)
+
+
+def close() -> None:
+    """Close the pool. Connections in use are closed when their work is done."""
+    if database.pool is not None:
+        database.pool.close()
+
+
+def open_connection(
+    url: str, *, connect_timeout: float, statement_timeout: float, lock_timeout: float
+) -> Connection:
+    """Return a new connection in autocommit, which speaks UTC and the shop's types."""
+    limits = {"statement_timeout": statement_timeout, "lock_timeout": lock_timeout}
+    options = " ".join(
+        f"-c {name}={round(seconds * 1000)}" for name, seconds in limits.items() if seconds
+    )
+    connection: Connection = psycopg2.connect(
+        url,
+        connection_factory=partial(Connection, time_limit=connect_timeout),
+        application_name="orderly",
+        client_encoding="UTF8",
+        keepalives_idle=30,
+        keepalives_interval=10,
+        keepalives_count=3,
+        tcp_user_timeout=round((statement_timeout or 30) * 1000),
+        **({"options": options} if options else {}),
+    )
+    connection.autocommit = True
+    for kind in (_UUIDS, _JSON):
+        extensions.register_type(kind, connection)
+    if connection.get_parameter_status("TimeZone") not in {"UTC", "Etc/UTC"}:
+        # A pooler in transaction mode keeps this one setting for each of its clients.
+        connection.cursor().execute("SET TIME ZONE 'UTC'")
+    connection.time_limit = statement_timeout + _PATIENCE_SECONDS if statement_timeout else None
+    return connection
+
+
+def reading(function: Callable[P, R]) -> Callable[P, R]:
+    """Run a function with a connection, each of its statements a transaction of its own.
+
+    For reads, and for the commands that are one statement: those save the two round trips of
+    BEGIN and COMMIT. Joins the connection, and the transaction, that the thread already has.
+    """
+    return _with_connection(function, lambda work: work())
+
+
+def transaction(function: Callable[P, R]) -> Callable[P, R]:
+    """Run a function in a transaction, all of it again after a deadlock or a lost race.
+
+    Joins the transaction that the thread is already in.
+    """
+
+    def begin(work: Callable[[], R]) -> R:
+        with database.atomic():
+            return work()
+
+    return _with_connection(function, begin)
+
+
+def _with_connection(
+    function: Callable[P, R], around: Callable[[Callable[[], R]], R]
+) -> Callable[P, R]:
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        if database.in_transaction():
+            return function(*args, **kwargs)
+        work = partial(function, *args, **kwargs)
+        if not database.is_closed():
+            return around(work)
+        return _attempts(partial(_connected, around, work))
+
+    return run
+
+
+def _connected(around: Callable[[Callable[[], R]], R], work: Callable[[], R]) -> R:
+    database.connect()
+    try:
+        return around(work)
+    finally:
+        database.close()
+
+
+def _attempts(run: Callable[[], R]) -> R:
+    for attempt in range(_MOST_ATTEMPTS):
+        try:
+            return run()
+        except PeeweeException as error:
+            if _sqlstate(error) not in _RETRYABLE:
+                meaning = domain_error(error)
+                if meaning is None:
+                    raise
+                raise meaning from error
+            failure = error
+        pause = min(_FIRST_PAUSE_SECONDS * 2**attempt, _LONGEST_PAUSE_SECONDS)
+        time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  # spreads retries, no secret
+    raise Unavailable from failure
+
+
+def domain_error(error: PeeweeException) -> DomainError | None:
+    """Return what a database error means to the shop; None where it is a fault of ours."""
+    original = getattr(error, "orig", None)
+    if isinstance(original, psycopg2.IntegrityError):
+        meaning = ERROR_BY_CONSTRAINT.get(original.diag.constraint_name or "")
+        return meaning() if meaning is not None else None
+    # ReadOnlySqlTransaction: the server has become a standby, and another is now the primary.
+    lost = (psycopg2.OperationalError, psycopg2.InterfaceError, _READ_ONLY)
+    return Unavailable() if isinstance(original, lost) else None
+
+
+def _sqlstate(error: PeeweeException) -> str | None:
+    return getattr(getattr(error, "orig", None), "pgcode", None)
+
+
+_READ_ONLY = psycopg2.errors.lookup("25006")
+
+
+def _uuid(text: str | None, _cursor: Any) -> UUID | None:
+    # Half of what UUID() costs: the server is trusted to spell a UUID.
+    if text is None:
+        return None
+    value = object.__new__(UUID)
+    object.__setattr__(value, "int", int(text.replace("-", ""), 16))
+    object.__setattr__(value, "is_safe", _UNKNOWN_SAFETY)
+    return value
+
+
+_UNKNOWN_SAFETY = UUID(int=0).is_safe
+_UUIDS = extensions.new_type(_UUID_OIDS, "UUID", _uuid)
+_JSON = extensions.new_type(
+    _JSON_OIDS, "JSON", lambda text, _cursor: None if text is None else orjson.loads(text)
+)
+extensions.register_adapter(UUID, lambda value: extensions.AsIs(f"'{value}'::uuid"))

@@ -1,0 +1,46 @@
+"""Which request placed which order, so that repeating it does not place another."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from uuid import UUID
+
+from peewee import BlobField, TextField
+
+from models.order import OrderTable
+from models.statement import Parameter, Statement
+from models.table import InstantField, Table, check, primary_key, reference
+from models.user import UserTable
+
+
+class IdempotencyKeyTable(Table):
+    """A key that somebody gave, what they asked for with it, and what came of it."""
+
+    user = reference(UserTable, "fk_idempotency_key_user_id")
+    key = TextField(collation='"C"')
+    fingerprint = BlobField()
+    order = reference(OrderTable, "fk_idempotency_key_order_id")
+    created_at = InstantField()
+
+    class Meta:
+        table_name = "idempotency_key"
+        constraints = [
+            primary_key("pk_idempotency_key", "user_id", "key"),
+            check("ck_idempotency_key_fingerprint", "octet_length(fingerprint) = 32"),
+        ]
+
+
+class FirstRequest(NamedTuple):
+    """The request that a key was first given with."""
+
+    fingerprint: bytes
+    order_id: UUID
+
+
+FIND = Statement(
+    IdempotencyKeyTable.select(IdempotencyKeyTable.fingerprint, IdempotencyKeyTable.order).where(
+        IdempotencyKeyTable.user == Parameter("user_id"),
+        IdempotencyKeyTable.key == Parameter("key"),
+    ),
+    lambda columns: FirstRequest(bytes(columns[0]), columns[1]),
+)

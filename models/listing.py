@@ -1,0 +1,90 @@
+"""Lists that are read page by page: filtered, in a total order, from just after some row.
+
+Pages are found by keyset: the rows after (value, id) in the index of that order, so that the last
+page costs what the first does, and rows that come and go never shift the ones to follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from peewee import Expression, Field, Node, Select, Tuple
+
+from domain import paging
+from domain.paging import Page, Position, SortValue
+from models.statement import Parameter, Statement
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True)
+class Sort(Generic[Row]):
+    """What a list can be sorted by: an expression in SQL, and the same value of a row."""
+
+    expression: Node
+    kind: type[SortValue]
+    value: Callable[[Row], SortValue]
+
+
+class Listing(Generic[Row]):
+    """A list, its possible orders and filters.
+
+    One statement is built for each combination of sort and filters that is asked for: there are
+    only so many. Rows have an `id`; filters are conditions with `Parameter`s of their names.
+    """
+
+    def __init__(
+        self,
+        query: Select,
+        row: Callable[..., Row],
+        *,
+        id_field: Field,
+        sorts: Mapping[str, Sort[Row]],
+        filters: Mapping[str, Expression],
+    ) -> None:
+        self._query = query
+        self._row = row
+        self._id = id_field
+        self._sorts = sorts
+        self._filters = filters
+        self._statements: dict[tuple[str, frozenset[str], bool], Statement[Row]] = {}
+
+    def page(self, *, sort: str, limit: int, cursor: str | None, **filters: object) -> Page[Row]:
+        """Return a page of at most `limit` rows; filters that are None do not filter.
+
+        `sort` is the name of a sort, with `-` before it for the descending order.
+        """
+        order = self._sorts[sort.removeprefix("-")]
+        parameters = {name: value for name, value in filters.items() if value is not None}
+        shape = (sort, frozenset(parameters), cursor is not None)
+        if cursor is not None:
+            position = paging.decode(cursor, order.kind)
+            parameters.update(after_value=position.value, after_id=position.id)
+        # One row more than asked for tells whether there is another page.
+        rows = self.statement(*shape).all(limit=limit + 1, **parameters)
+        if len(rows) <= limit:
+            return Page(rows, None)
+        del rows[limit:]
+        last: Any = rows[-1]
+        return Page(rows, paging.encode(Position(order.value(last), last.id)))
+
+    def statement(self, sort: str, filters: frozenset[str], goes_on: bool) -> Statement[Row]:
+        """Return the statement for a sort and a set of filters, for the first page or another."""
+        shape = (sort, filters, goes_on)
+        known = self._statements.get(shape)
+        if known is None:
+            known = self._statements[shape] = Statement(self._select(*shape), self._row)
+        return known
+
+    def _select(self, sort: str, filters: frozenset[str], goes_on: bool) -> Select:
+        descending = sort.startswith("-")
+        keys = (self._sorts[sort.removeprefix("-")].expression, self._id)
+        query = self._query.order_by(*(key.desc() if descending else key.asc() for key in keys))
+        for name in sorted(filters):
+            query = query.where(self._filters[name])
+        if goes_on:
+            after = Tuple(Parameter("after_value"), Parameter("after_id"))
+            query = query.where(Expression(Tuple(*keys), "<" if descending else ">", after))
+        return query.limit(Parameter("limit"))

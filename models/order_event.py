@@ -1,0 +1,91 @@
+"""What became of an order: an append-only timeline."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from peewee import TextField, UUIDField, fn
+
+from models.listing import Listing, Sort
+from models.order import OrderTable
+from models.statement import Parameter, Statement
+from models.table import InstantField, Table, check, index, primary_key, reference
+from models.user import UserTable
+
+
+class OrderEventTable(Table):
+    """Something that happened to an order."""
+
+    id = UUIDField()
+    order = reference(OrderTable, "fk_order_event_order_id")
+    type = TextField()
+    from_status = TextField(null=True)
+    to_status = TextField()
+    actor_kind = TextField()
+    actor_user = reference(UserTable, "fk_order_event_actor_user_id", null=True)
+    request_id = TextField()
+    created_at = InstantField()
+
+    class Meta:
+        table_name = "order_event"
+        constraints = [
+            primary_key("pk_order_event", "id"),
+            check("ck_order_event_type", "type IN ('PLACED', 'STATUS_CHANGED')"),
+            check("ck_order_event_from_status", "(type = 'PLACED') = (from_status IS NULL)"),
+            check("ck_order_event_actor_kind", "actor_kind IN ('PERSON', 'SYSTEM')"),
+            check(
+                "ck_order_event_actor", "(actor_kind = 'PERSON') = (actor_user_id IS NOT NULL)"
+            ),
+        ]
+
+
+index(OrderEventTable, "ix_order_event_order_id", "order_id, created_at, id")
+
+
+class OrderEvent(NamedTuple):
+    """One entry of the timeline. `actor_user_id` is None where the system itself did it."""
+
+    id: UUID
+    type: str
+    from_status: str | None
+    to_status: str
+    actor_kind: str
+    actor_user_id: UUID | None
+    request_id: str
+    created_at: datetime
+
+
+TIMELINE: Listing[OrderEvent] = Listing(
+    OrderEventTable.select(
+        OrderEventTable.id,
+        OrderEventTable.type,
+        OrderEventTable.from_status,
+        OrderEventTable.to_status,
+        OrderEventTable.actor_kind,
+        OrderEventTable.actor_user,
+        OrderEventTable.request_id,
+        OrderEventTable.created_at,
+    ),
+    OrderEvent._make,
+    id_field=OrderEventTable.id,
+    sorts={"created_at": Sort(OrderEventTable.created_at, datetime, lambda event: event.created_at)},
+    filters={"order_id": OrderEventTable.order == Parameter("order_id")},
+)
+
+RECORD = Statement(
+    OrderEventTable.insert(
+        {
+            OrderEventTable.id: Parameter("event_id"),
+            OrderEventTable.order: Parameter("order_id"),
+            OrderEventTable.type: "STATUS_CHANGED",
+            OrderEventTable.from_status: Parameter("from_status"),
+            OrderEventTable.to_status: Parameter("to_status"),
+            OrderEventTable.actor_kind: Parameter("actor_kind"),
+            OrderEventTable.actor_user: Parameter("actor_user_id"),
+            OrderEventTable.request_id: Parameter("request_id"),
+            OrderEventTable.created_at: fn.now(),
+        }
+    )
+)

@@ -1,0 +1,134 @@
+"""Placing an order: the whole of it in one statement, so in one round trip.
+
+The one query that is written as SQL: Peewee does not chain statements that write. As a statement
+of its own it is its own transaction: all of it happens or none.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from uuid import UUID
+
+from domain.money import MAX_AMOUNT
+from models.order import OrderItem
+from models.statement import Statement
+
+
+class PlacedLine(NamedTuple):
+    """A line of an order that was placed; the order's own facts come with each."""
+
+    total: int
+    created_at: object
+    item: OrderItem
+
+
+# Gives no rows, and has written nothing, where the order cannot be placed as asked for or its
+# idempotency key was used before. The parts run in this order because each reads another's rows:
+#
+# locked   Takes the products' stock rows, always in the order of their ids, so that two orders
+#          with the same products never wait for each other crosswise. What it reads is what the
+#          row has once the lock is held. (Were it not so on some other engine, `taken` and
+#          `placed` would notice.)
+# line     The lines that can be had: for sale, enough in stock, not beyond counting.
+# bill     One row if that is all lines, else none, and with it everything after comes to nothing.
+# claim    Claims the idempotency key. If another request with it is under way, this waits until
+#          that is done, and then finds the key taken. (No key: nothing to claim.)
+# taken    Takes the units; before any insert, so that the rows others wait for are not held
+#          while this waits for nothing.
+# placed   The order. Its total is null, which is refused, should fewer rows have been taken.
+PLACE: Statement[PlacedLine] = Statement(
+    f"""
+    WITH wanted AS MATERIALIZED (
+        SELECT * FROM unnest(
+            %(product_ids)s::uuid[], %(quantities)s::integer[], %(movement_ids)s::uuid[]
+        ) WITH ORDINALITY AS line (product_id, quantity, movement_id, position)
+    ), locked AS MATERIALIZED (
+        SELECT product_id, quantity FROM stock WHERE product_id = ANY (%(product_ids)s::uuid[])
+        ORDER BY product_id FOR NO KEY UPDATE
+    ), line AS MATERIALIZED (
+        SELECT wanted.*, product.sku, product.name, product.price
+        FROM wanted
+        JOIN locked ON locked.product_id = wanted.product_id
+        JOIN product ON product.id = wanted.product_id
+        WHERE product.archived_at IS NULL
+            AND locked.quantity >= wanted.quantity
+            AND product.price <= {MAX_AMOUNT} / wanted.quantity
+    ), bill AS MATERIALIZED (
+        SELECT sum(price * quantity)::bigint AS total FROM line
+        HAVING count(*) = %(line_count)s AND sum(price * quantity) <= {MAX_AMOUNT}
+    ), claim AS (
+        INSERT INTO idempotency_key (user_id, key, fingerprint, order_id, created_at)
+        SELECT %(user_id)s, %(key)s, %(fingerprint)s, %(order_id)s, now() FROM bill
+        WHERE %(key)s IS NOT NULL
+        ON CONFLICT (user_id, key) DO NOTHING
+        RETURNING order_id
+    ), allowed AS MATERIALIZED (
+        SELECT total FROM bill WHERE %(key)s IS NULL OR EXISTS (SELECT FROM claim)
+    ), taken AS (
+        UPDATE stock SET quantity = stock.quantity - line.quantity
+        FROM allowed, line
+        WHERE stock.product_id = line.product_id AND stock.quantity >= line.quantity
+        RETURNING stock.product_id, stock.quantity
+    ), placed AS (
+        INSERT INTO orders
+            (id, number, user_id, status, currency, total, version, created_at, updated_at)
+        SELECT %(order_id)s, %(number)s, %(user_id)s, 'PENDING', %(currency)s,
+            CASE WHEN (SELECT count(*) FROM taken) = %(line_count)s THEN total END,
+            1, now(), now()
+        FROM allowed
+        RETURNING id, total, created_at
+    ), item AS (
+        INSERT INTO order_item (order_id, product_id, position, sku, name, unit_price, quantity)
+        SELECT placed.id, product_id, position, sku, name, price, quantity FROM placed, line
+    ), movement AS (
+        INSERT INTO stock_movement (id, product_id, kind, delta, quantity_after, order_id,
+            actor_user_id, request_id, created_at)
+        SELECT movement_id, product_id, 'ORDER', -line.quantity, taken.quantity, placed.id,
+            %(user_id)s, %(request_id)s, placed.created_at
+        FROM placed, line JOIN taken USING (product_id)
+    ), event AS (
+        INSERT INTO order_event (id, order_id, type, to_status, actor_kind, actor_user_id,
+            request_id, created_at)
+        SELECT %(event_id)s, id, 'PLACED', 'PENDING', 'PERSON', %(user_id)s, %(request_id)s,
+            created_at
+        FROM placed
+    )
+    SELECT placed.total, placed.created_at, product_id, sku, name, price, quantity
+    FROM placed, line ORDER BY position
+    """,
+    lambda columns: PlacedLine(columns[0], columns[1], OrderItem._make(columns[2:])),
+)
+
+# Gives an order's units back, in the order of the products' ids like everybody who takes some.
+GIVE_BACK = Statement(
+    """
+    WITH given AS MATERIALIZED (
+        SELECT * FROM unnest(
+            %(product_ids)s::uuid[], %(quantities)s::integer[], %(movement_ids)s::uuid[]
+        ) AS line (product_id, quantity, movement_id)
+    ), locked AS MATERIALIZED (
+        SELECT product_id FROM stock WHERE product_id = ANY (%(product_ids)s::uuid[])
+        ORDER BY product_id FOR NO KEY UPDATE
+    ), back AS (
+        UPDATE stock SET quantity = stock.quantity + given.quantity
+        FROM locked, given
+        WHERE stock.product_id = locked.product_id AND given.product_id = locked.product_id
+        RETURNING stock.product_id, stock.quantity
+    )
+    INSERT INTO stock_movement (id, product_id, kind, delta, quantity_after, order_id,
+        actor_user_id, request_id, created_at)
+    SELECT movement_id, product_id, %(kind)s, given.quantity, back.quantity, %(order_id)s,
+        %(actor_user_id)s, %(request_id)s, now()
+    FROM given JOIN back USING (product_id)
+    """
+)
+
+
+def uuid_array(ids: list[UUID]) -> str:
+    """Return ids as the text of a PostgreSQL array, at less cost than a list of them."""
+    return f"{{{','.join(map(str, ids))}}}"
+
+
+def integer_array(numbers: list[int]) -> str:
+    """Return numbers as the text of a PostgreSQL array."""
+    return f"{{{','.join(map(str, numbers))}}}"

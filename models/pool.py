@@ -1,0 +1,136 @@
+"""Connections to PostgreSQL that are shared between threads and never wait for ever.
+
+Thinner than Peewee's own pool: handing out a connection costs no round trip and holds no lock, so
+one slow connect does not hold up everybody else.
+"""
+
+from __future__ import annotations
+
+import select
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import psycopg2
+from psycopg2 import extensions
+
+
+class PoolExhausted(psycopg2.OperationalError):
+    """Every connection stayed in use for as long as one may wait for one."""
+
+
+class Connection(extensions.connection):
+    """A connection that knows where it belongs and how long it may keep one waiting."""
+
+    pool: ConnectionPool
+    # Seconds for one answer of the server; None waits for ever.
+    time_limit: float | None = None
+
+    def __init__(self, dsn: str, time_limit: float | None = None, **options: Any) -> None:
+        self.time_limit = time_limit
+        super().__init__(dsn, **options)
+
+
+class ConnectionPool:
+    """At most `size` connections, made by `connect` when first needed, the latest used first."""
+
+    def __init__(self, connect: Callable[[], Connection], *, size: int, wait: float) -> None:
+        self._connect = connect
+        self._wait = wait
+        self._closed = False
+        self._idle: deque[Connection] = deque()
+        # A permit is the right to hold a connection. A SimpleQueue is written in C, as a
+        # semaphore is not.
+        self._permits: SimpleQueue[None] = SimpleQueue()
+        for _ in range(size):
+            self._permits.put(None)
+
+    def take(self) -> Connection:
+        """Return a connection that is for the caller alone until it is given back.
+
+        Raises:
+            PoolExhausted: none came free in time.
+            psycopg2.Error: the server cannot be reached.
+        """
+        try:
+            self._permits.get(timeout=self._wait)
+        except Empty:
+            raise PoolExhausted(f"no connection came free within {self._wait} s") from None
+        try:
+            return self._alive() or self._new()
+        except BaseException:
+            self._permits.put(None)
+            raise
+
+    def give_back(self, connection: Connection) -> None:
+        """Take a connection back; one that is broken or in mid-transaction is closed."""
+        if (
+            connection.closed
+            or self._closed
+            or connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE
+        ):
+            connection.close()
+        else:
+            self._idle.append(connection)
+        self._permits.put(None)
+
+    def close(self) -> None:
+        """Close the idle connections now, those in use when they are given back."""
+        self._closed = True
+        while self._idle:
+            self._idle.pop().close()
+
+    def _alive(self) -> Connection | None:
+        while self._idle:
+            try:
+                connection = self._idle.pop()
+            except IndexError:  # another thread was faster
+                break
+            if not _has_been_told_something(connection):
+                return connection
+            connection.close()
+        return None
+
+    def _new(self) -> Connection:
+        connection = self._connect()
+        connection.pool = self
+        return connection
+
+
+def _has_been_told_something(connection: Connection) -> bool:
+    """Tell whether the server has written to an idle connection: all but always a farewell."""
+    return bool(connection.closed) or _ready(connection.fileno(), writing=False, seconds=0)
+
+
+def wait_for_answer(connection: Any) -> None:
+    """Let psycopg2 wait for the server, but no longer than the connection's time limit.
+
+    Without it a server that takes a question and never answers blocks its thread for ever: TCP's
+    own limits end only connections whose other side is gone.
+    """
+    limit = getattr(connection, "time_limit", None)
+    deadline = None if limit is None else time.monotonic() + limit
+    while (state := connection.poll()) != extensions.POLL_OK:
+        seconds = None if deadline is None else max(deadline - time.monotonic(), 0)
+        if not _ready(connection.fileno(), writing=state == extensions.POLL_WRITE, seconds=seconds):
+            raise psycopg2.OperationalError(f"the server gave no answer within {limit} s")
+
+
+if sys.platform == "win32":  # has no poll()
+
+    def _ready(descriptor: int, *, writing: bool, seconds: float | None) -> bool:
+        watched: tuple[list[int], list[int]] = ([], [descriptor]) if writing else ([descriptor], [])
+        return any(select.select(*watched, [], seconds))
+
+else:
+
+    def _ready(descriptor: int, *, writing: bool, seconds: float | None) -> bool:
+        poller = select.poll()
+        poller.register(descriptor, select.POLLOUT if writing else select.POLLIN)
+        return bool(poller.poll(None if seconds is None else seconds * 1000))
+
+
+extensions.set_wait_callback(wait_for_answer)

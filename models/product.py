@@ -1,0 +1,202 @@
+"""Products: the catalogue's table and the queries that browse and keep it."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from peewee import SQL, BigIntegerField, Expression, Field, IntegerField, TextField, UUIDField, fn
+
+from domain.paging import SORTED_CHARACTERS
+from models.listing import Listing, Sort
+from models.statement import Parameter, Statement
+from models.table import InstantField, Table, check, index, primary_key, reference, unique
+
+# Whatever is no word: the migration splits the text of a product by the same rule.
+_PUNCTUATION = "!-/:-@[-`{-~"
+_NO_WORD = re.compile(r"[!-/:-@\[-`{-~\s]+")
+
+
+class SearchField(Field):
+    """The words of a product, as PostgreSQL's text search keeps them."""
+
+    field_type = "TSVECTOR"
+
+
+class ProductTable(Table):
+    """Something the shop sells or used to sell."""
+
+    id = UUIDField()
+    sku = TextField(collation='"C"')
+    name = TextField(collation='"C"')
+    description = TextField()
+    price = BigIntegerField()
+    version = IntegerField()
+    archived_at = InstantField(null=True)
+    created_at = InstantField()
+    updated_at = InstantField()
+    search = SearchField(
+        constraints=[
+            SQL(
+                "GENERATED ALWAYS AS (to_tsvector('simple', regexp_replace("
+                """(sku || ' ' || name || ' ' || description) COLLATE "C","""
+                f" '[{_PUNCTUATION}]+', ' ', 'g'))) STORED"
+            )
+        ]
+    )
+
+    class Meta:
+        table_name = "product"
+        constraints = [
+            primary_key("pk_product", "id"),
+            unique("uq_product_sku", "sku"),
+            check("ck_product_price", "price BETWEEN 0 AND 9007199254740991"),
+            check("ck_product_version", "version >= 1"),
+        ]
+
+
+class StockTable(Table):
+    """How much of a product there is: narrow, since every sale writes it."""
+
+    product = reference(ProductTable, "fk_stock_product_id")
+    quantity = IntegerField()
+
+    class Meta:
+        table_name = "stock"
+        constraints = [
+            primary_key("pk_stock", "product_id"),
+            check("stock_not_negative", "quantity >= 0"),
+        ]
+        table_settings = "WITH (fillfactor = 50)"
+
+
+_SORTED_NAME = fn.left(ProductTable.name, SORTED_CHARACTERS)
+
+for _name, _columns in {
+    "ix_product_created_at": "created_at, id",
+    "ix_product_price": "price, id",
+    "ix_product_name": f'"left"(name, {SORTED_CHARACTERS}), id',
+}.items():
+    index(ProductTable, _name, _columns, where="archived_at IS NULL")
+index(ProductTable, "ix_product_search", "search", using="gin")
+
+
+class Product(NamedTuple):
+    """A product as the shop window shows it; the price in minor units."""
+
+    id: UUID
+    sku: str
+    name: str
+    description: str
+    price: int
+    stock: int
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class Offer(NamedTuple):
+    """What an order wants to know of a product that cannot be had as asked for."""
+
+    product_id: UUID
+    price: int
+    available: int
+
+
+_PRODUCTS = (
+    ProductTable.select(
+        ProductTable.id,
+        ProductTable.sku,
+        ProductTable.name,
+        ProductTable.description,
+        ProductTable.price,
+        StockTable.quantity,
+        ProductTable.version,
+        ProductTable.created_at,
+        ProductTable.updated_at,
+    )
+    .join(StockTable, on=StockTable.product == ProductTable.id)
+    .where(ProductTable.archived_at.is_null())
+)
+
+FIND = Statement(_PRODUCTS.where(ProductTable.id == Parameter("product_id")), Product._make)
+
+# The same, and nobody else changes it before this transaction ends. Orders go on: their foreign
+# keys wait only for those who change the key itself.
+FIND_TO_CHANGE = Statement(
+    _PRODUCTS.where(ProductTable.id == Parameter("product_id")).for_update("FOR NO KEY UPDATE", of=ProductTable),
+    Product._make,
+)
+
+FIND_OFFERS = Statement(
+    ProductTable.select(ProductTable.id, ProductTable.price, StockTable.quantity)
+    .join(StockTable, on=StockTable.product == ProductTable.id)
+    .where(
+        ProductTable.archived_at.is_null(),
+        ProductTable.id == fn.any(Parameter("product_ids", "uuid[]")),
+    ),
+    Offer._make,
+)
+
+ADD = Statement(
+    ProductTable.insert(
+        {
+            getattr(ProductTable, name): Parameter(name)
+            for name in ("id", "sku", "name", "description", "price")
+        }
+        | {
+            ProductTable.version: 1,
+            ProductTable.created_at: fn.now(),
+            ProductTable.updated_at: fn.now(),
+        }
+    )
+)
+
+ADD_STOCK = Statement(
+    StockTable.insert(
+        {StockTable.product: Parameter("product_id"), StockTable.quantity: Parameter("quantity")}
+    )
+)
+
+CHANGE = Statement(
+    ProductTable.update(
+        sku=Parameter("sku"),
+        name=Parameter("name"),
+        description=Parameter("description"),
+        price=Parameter("price"),
+        version=ProductTable.version + 1,
+        updated_at=fn.now(),
+    ).where(ProductTable.id == Parameter("id"))
+)
+
+ARCHIVE = Statement(
+    ProductTable.update(
+        archived_at=fn.now(), updated_at=fn.now(), version=ProductTable.version + 1
+    ).where(ProductTable.id == Parameter("product_id"))
+)
+
+CATALOGUE: Listing[Product] = Listing(
+    _PRODUCTS,
+    Product._make,
+    id_field=ProductTable.id,
+    sorts={
+        "name": Sort(_SORTED_NAME, str, lambda product: product.name),
+        "price": Sort(ProductTable.price, int, lambda product: product.price),
+        "created_at": Sort(ProductTable.created_at, datetime, lambda product: product.created_at),
+    },
+    filters={
+        "words": Expression(
+            ProductTable.search, "@@", fn.to_tsquery("simple", Parameter("words"))
+        ),
+        "min_price": ProductTable.price >= Parameter("min_price"),
+        "max_price": ProductTable.price <= Parameter("max_price"),
+        "in_stock": Expression(StockTable.quantity > 0, "=", Parameter("in_stock")),
+    },
+)
+
+
+def all_words(text: str) -> str | None:
+    """Return a text search for every word of a text, or its beginning; None if it has no word."""
+    return " & ".join(f"'{word}':*" for word in _NO_WORD.split(text) if word) or None

@@ -1,0 +1,70 @@
+"""What all tables have in common: named constraints, no implicit ids, no implicit indexes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from peewee import SQL, Check, DateTimeField, ForeignKeyField, Model, NodeList
+
+from models.database import database
+
+
+class Table(Model):
+    """Base of the tables. Rows are read as named tuples: nobody makes instances of these."""
+
+    class Meta:
+        database = database
+        # Peewee would leave the constraint unnamed: each table names its own below.
+        primary_key = False
+        legacy_table_names = False
+
+
+class InstantField(DateTimeField):
+    """A moment, whatever clock the reader lives by."""
+
+    field_type = "TIMESTAMPTZ"
+
+
+def reference(table: type[Table], name: str, **options: Any) -> ForeignKeyField:
+    """Return a foreign key column with its constraint's name and without a hidden index."""
+    return ForeignKeyField(
+        table,
+        field="id",
+        constraint_name=name,
+        index=False,
+        lazy_load=False,
+        backref="+",
+        **options,
+    )
+
+
+def primary_key(name: str, *columns: str) -> SQL:
+    """Return the named primary key of a table."""
+    return SQL(f"CONSTRAINT {name} PRIMARY KEY ({', '.join(columns)})")
+
+
+def unique(name: str, *columns: str) -> SQL:
+    """Return a named unique constraint."""
+    return SQL(f"CONSTRAINT {name} UNIQUE ({', '.join(columns)})")
+
+
+def check(name: str, condition: str) -> NodeList:
+    """Return a named check."""
+    return Check(condition, name)
+
+
+def index(
+    table: type[Table],
+    name: str,
+    columns: str,
+    *,
+    using: str = "btree",
+    where: str = "",
+    unique: bool = False,
+) -> None:
+    """Give a table a named index."""
+    kind = "UNIQUE INDEX" if unique else "INDEX"
+    suffix = f" WHERE {where}" if where else ""
+    table.add_index(
+        SQL(f"CREATE {kind} {name} ON {table._meta.table_name} USING {using} ({columns}){suffix}")
+    )

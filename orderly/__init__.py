@@ -1,0 +1,3 @@
+"""Orderly: a contract-first order-management API on PostgreSQL."""
+
+__version__ = "0.1.0"

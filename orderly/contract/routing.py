@@ -1,0 +1,142 @@
+"""Routing by a tree built from the document, instead of one regular expression after another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from connexion.middleware.abstract import ROUTING_CONTEXT, AbstractRoutingAPI
+from connexion.middleware.routing import RoutingMiddleware
+from connexion.operations import AbstractOperation
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from orderly.problems import Problem
+
+
+class _Node:
+    """One segment of the paths: what may follow it, and what may be done there."""
+
+    __slots__ = ("literals", "methods", "variable")
+
+    def __init__(self) -> None:
+        self.literals: dict[str, _Node] = {}
+        self.variable: _Node | None = None
+        self.methods: dict[str, tuple[str, tuple[str, ...]]] = {}
+
+    def child(self, segment: str) -> _Node:
+        if segment.startswith("{"):
+            self.variable = self.variable or _Node()
+            return self.variable
+        return self.literals.setdefault(segment, _Node())
+
+
+class RouteTree:
+    """Finds the operation of a method and path in a time that does not grow with the contract."""
+
+    def __init__(self) -> None:
+        self._root = _Node()
+
+    def add(self, method: str, path: str, operation_id: str) -> None:
+        """Add an operation under its path template."""
+        node = self._root
+        names = []
+        for segment in path.strip("/").split("/"):
+            node = node.child(segment)
+            if segment.startswith("{"):
+                names.append(segment[1:-1])
+        node.methods[method.upper()] = (operation_id, tuple(names))
+
+    def find(self, method: str, path: str) -> tuple[str, Mapping[str, str]]:
+        """Return the operation's id and its path parameters as they are spelled.
+
+        Raises:
+            Problem: `not_found`, or `method_not_allowed` with all methods of the path in `Allow`
+                (RFC 9110, section 15.5.6).
+        """
+        node = self._root
+        values = []
+        for segment in path[1:].split("/"):
+            following = node.literals.get(segment)
+            if following is None:
+                following = node.variable
+                if following is None or not segment:
+                    raise not_found()
+                values.append(segment)
+            node = following
+        if not node.methods:
+            raise not_found()
+        found = node.methods.get(method)
+        if found is None:
+            allowed = ", ".join(sorted(node.methods))
+            raise Problem(
+                "method_not_allowed",
+                f"This address takes {allowed} only.",
+                headers={"Allow": allowed},
+            )
+        operation_id, names = found
+        return operation_id, dict(zip(names, values, strict=True))
+
+
+def not_found() -> Problem:
+    """Return the problem of an address that the contract does not have."""
+    return Problem("not_found", "There is nothing at this address.")
+
+
+class _RouteTreeAPI(AbstractRoutingAPI):
+    """Fills the tree through Connexion's own walk over the document's operations."""
+
+    def __init__(self, specification: Any, *, tree: RouteTree, **kwargs: Any) -> None:
+        self._tree = tree
+        super().__init__(specification, **kwargs)
+
+    def make_operation(self, operation: AbstractOperation) -> str:
+        operation_id: str = operation.operation_id
+        return operation_id
+
+    @staticmethod
+    def _framework_path_and_name(_operation: AbstractOperation, path: str) -> tuple[str, str]:
+        return path, path
+
+    def _add_operation_internal(self, method: str, path: str, operation: str, **_: object) -> None:
+        self._tree.add(method, path, operation)
+
+
+class CompiledRoutingMiddleware(RoutingMiddleware):
+    """Connexion's routing step: names the operation in the scope, for the steps after it.
+
+    Stock routing tries one pattern after another, names only the first match's methods in
+    `Allow`, and redirects a trailing slash; here that is a 404 like any other unknown address.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        super().__init__(app)
+        self._trees: dict[str, RouteTree] = {}
+
+    def add_api(self, specification: Any, base_path: str | None = None, **kwargs: Any) -> None:
+        """Register a document's operations under its base path."""
+        tree = RouteTree()
+        api = _RouteTreeAPI(
+            specification,
+            tree=tree,
+            base_path=base_path,
+            **{key: value for key, value in kwargs.items() if key in _ROUTING_OPTIONS},
+        )
+        self._trees[api.base_path] = tree
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Route a request; an address outside the base paths goes on unrouted."""
+        if scope["type"] == "http":
+            path: str = scope["path"]
+            routing: dict[str, str | None] = {"operation_id": None}
+            for base_path, tree in self._trees.items():
+                if path.startswith(base_path) and path[len(base_path) :][:1] == "/":
+                    operation_id, values = tree.find(scope["method"], path[len(base_path) :])
+                    scope["path_params"] = values
+                    routing = {"api_base_path": base_path, "operation_id": operation_id}
+                    scope["orderly"]["operation_id"] = operation_id.rpartition(".")[2]
+                    break
+            scope.setdefault("extensions", {})[ROUTING_CONTEXT] = routing
+        await self.app(scope, receive, send)
+
+
+_ROUTING_OPTIONS = {"resolver", "resolver_error_handler", "pythonic_params", "uri_parser_class"}

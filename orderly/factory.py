@@ -1,0 +1,93 @@
+"""Puts the application together: the one place that knows all the rooms."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Any
+
+from connexion import ConnexionMiddleware
+from connexion.middleware.exceptions import ExceptionMiddleware
+from connexion.middleware.lifespan import LifespanMiddleware
+from connexion.middleware.security import SecurityMiddleware
+from connexion.middleware.server_error import ServerErrorMiddleware
+from orderly.observability import RequestLog
+from orderly.settings import Settings
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
+
+from domain.errors import DomainError
+from handlers import cookies
+from models import database
+from orderly import pages, problems
+from orderly.contract import document
+from orderly.contract.operations import CompiledApp
+from orderly.contract.routing import CompiledRoutingMiddleware
+from orderly.security import SECURITY_MAP
+from services.configuration import configure
+
+
+def create_app(settings: Settings) -> ASGIApp:
+    """Return the ASGI application of one process, its database bound but not yet connected.
+
+    Raises:
+        DocumentError: the contract is not well-formed.
+        TypeError: a handler does not take what its operation gives.
+    """
+    configure(settings.configuration())
+    cookies.policy.secure = settings.cookie_secure
+    database.bind(settings.database_url, max_connections=settings.threads)
+    executor = ThreadPoolExecutor(settings.threads, thread_name_prefix="handler")
+
+    @asynccontextmanager
+    async def lifespan(_app: Any) -> AsyncIterator[None]:
+        yield
+        executor.shutdown()
+        database.close()
+
+    contract = document.load(settings.currency)
+    published = document.published(contract)
+    return compiled_app(
+        contract,
+        beside=pages.routes(
+            openapi_json=document.as_json(published), openapi_yaml=document.as_yaml(published)
+        ),
+        lifespan=lifespan,
+        executor=executor,
+        max_body_bytes=settings.max_body_bytes,
+        validate_responses=settings.validate_responses,
+    )
+
+
+def compiled_app(
+    contract: dict[str, Any], *, beside: ASGIApp, lifespan: Any = None, **options: Any
+) -> ASGIApp:
+    """Return Connexion's middleware chain around a contract's compiled operations.
+
+    `beside` takes the requests outside the contract's base path; `options` are those of
+    `CompiledAPI`.
+    """
+    app = ConnexionMiddleware(
+        CompiledApp(beside),
+        lifespan=lifespan,
+        middlewares=[
+            ServerErrorMiddleware,
+            RequestLog,
+            ExceptionMiddleware,
+            CompiledRoutingMiddleware,
+            SecurityMiddleware,
+            LifespanMiddleware,
+        ],
+        security_map=SECURITY_MAP,
+    )
+    app.add_error_handler(DomainError, problems.on_domain_error)
+    app.add_error_handler(HTTPException, problems.on_http_error)
+    app.add_error_handler(Exception, problems.on_unexpected_error)
+    app.add_api(contract, **options)
+    return app  # type: ignore[no-any-return]
+
+
+def app_from_environment() -> ASGIApp:
+    """Return the application as the environment describes it: each worker process calls this."""
+    return create_app(Settings.from_environment())

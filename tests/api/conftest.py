@@ -1,0 +1,104 @@
+"""A running server with response validation on, and people signed in to it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import httpx2
+import pytest
+import uvicorn
+from orderly.settings import Settings
+
+from orderly.factory import create_app
+from services import users
+
+ADMIN = ("admin@example.com", "correct horse battery staple")
+PASSWORD = "a long enough passphrase"
+
+
+@pytest.fixture(scope="session")
+def base_url(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    settings = Settings.from_environment(
+        {
+            "ORDERLY_DATABASE_URL": database_url,
+            "ORDERLY_DATA_DIR": str(tmp_path_factory.mktemp("data")),
+            "ORDERLY_COOKIE_SECURE": "false",
+            "ORDERLY_VALIDATE_RESPONSES": "true",
+            "ORDERLY_PASSWORD_HASH": "cheapest",
+            "ORDERLY_SIGNING_KEY": "a signing key for tests, 32 bytes long",
+            "ORDERLY_LOG_LEVEL": "error",
+        }
+    )
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(settings), port=0, log_config=None, lifespan="on")
+    )
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join()
+
+
+Client = httpx2.Client
+
+
+@pytest.fixture
+def anyone(base_url: str) -> Iterator[Client]:
+    """Return a client that has not signed in."""
+    with httpx2.Client(base_url=base_url) as client:
+        yield client
+
+
+@pytest.fixture
+def sign_in(base_url: str) -> Iterator[Callable[[str, str], Client]]:
+    """Return a function that opens a session in a browser-like client."""
+    clients = []
+
+    def signed_in(email: str, password: str) -> Client:
+        client = httpx2.Client(base_url=base_url)
+        clients.append(client)
+        answer = client.post("/api/v1/auth/login", json={"email": email, "password": password})
+        assert answer.status_code == 200, answer.text
+        return client
+
+    yield signed_in
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def new_client(anyone: Client, sign_in: Callable[[str, str], Client]) -> Callable[[str], Client]:
+    """Return a function that registers a person and signs them in."""
+
+    def registered(name: str) -> Client:
+        body = {"email": f"{name}@example.com", "name": name.title(), "password": PASSWORD}
+        assert anyone.post("/api/v1/auth/register", json=body).status_code == 201
+        return sign_in(body["email"], PASSWORD)
+
+    return registered
+
+
+@pytest.fixture
+def alice(new_client: Callable[[str], Client]) -> Client:
+    """Return a signed-in customer."""
+    return new_client("alice")
+
+
+@pytest.fixture
+def bob(new_client: Callable[[str], Client]) -> Client:
+    """Return another signed-in customer."""
+    return new_client("bob")
+
+
+@pytest.fixture
+def admin(base_url: str, sign_in: Callable[[str, str], Client]) -> Client:
+    """Return a signed-in administrator."""
+    email, password = ADMIN
+    users.create_admin(email=email, name="Ada Admin", password=password)
+    return sign_in(email, password)

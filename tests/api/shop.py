@@ -1,0 +1,44 @@
+"""Short ways to say what happens in the shop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.api.conftest import Client
+
+PRODUCTS = "/api/v1/products"
+ORDERS = "/api/v1/orders"
+
+
+def add_product(
+    admin: Client, sku: str = "MUG-BLUE", price: int = 1990, stock: int = 10, **more: Any
+) -> dict[str, Any]:
+    """Return a new product."""
+    body = {
+        "sku": sku,
+        "name": more.pop("name", f"The {sku}"),
+        "price": {"amount": price, "currency": "EUR"},
+        "stock": stock,
+        **more,
+    }
+    answer = admin.post(PRODUCTS, json=body)
+    assert 201 == answer.status_code, answer.text
+    product: dict[str, Any] = answer.json()
+    return product
+
+
+def stock_of(client: Client, product: dict[str, Any]) -> int:
+    """Return how many there are."""
+    stock: int = client.get(f"{PRODUCTS}/{product['id']}").json()["stock"]
+    return stock
+
+
+def place(client: Client, *lines: tuple[dict[str, Any], int], **headers: str) -> Any:
+    """Answer the placing of an order."""
+    items = [{"product_id": product["id"], "quantity": quantity} for product, quantity in lines]
+    return client.post(ORDERS, json={"items": items}, headers=headers)
+
+
+def move(admin: Client, order: dict[str, Any], status: str, **more: Any) -> Any:
+    """Answer the change of an order's status."""
+    return admin.put(f"{ORDERS}/{order['id']}/status", json={"status": status, **more})

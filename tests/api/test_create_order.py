@@ -1,0 +1,181 @@
+"""POST /orders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from services.audit import audit
+
+from tests.api.conftest import Client
+from tests.api.problems import problem
+from tests.api.shop import ORDERS, add_product, place, stock_of
+
+NOWHERE = "0192f0c1-7e2a-7b31-8c55-5d0a1f4be111"
+
+
+def test_an_order_has_exact_totals_and_takes_the_stock(admin: Client, alice: Client) -> None:
+    mug, lamp = add_product(admin, "MUG", 1990, 10), add_product(admin, "LAMP", 4999, 5)
+
+    answer = place(alice, (mug, 3), (lamp, 2))
+
+    assert 201 == answer.status_code, answer.text
+    order = answer.json()
+    assert {"amount": 3 * 1990 + 2 * 4999, "currency": "EUR"} == order["total"]
+    assert [("MUG", 3, 5970), ("LAMP", 2, 9998)] == [
+        (item["sku"], item["quantity"], item["subtotal"]["amount"]) for item in order["items"]
+    ]
+    assert ("PENDING", None) == (order["status"], order["tracking_number"])
+    assert (7, 3) == (stock_of(alice, mug), stock_of(alice, lamp))
+    read = alice.get(answer.headers["location"])
+    assert (order, answer.headers["etag"]) == (read.json(), read.headers["etag"])
+    assert [] == audit()
+
+
+def test_an_order_keeps_what_its_products_were(admin: Client, alice: Client) -> None:
+    mug = add_product(admin, "MUG", 1990, 10)
+    order = place(alice, (mug, 1)).json()
+
+    price = {"amount": 1, "currency": "EUR"}
+    admin.patch(f"/api/v1/products/{mug['id']}", json={"name": "New", "sku": "NEW", "price": price})
+
+    assert order == alice.get(f"{ORDERS}/{order['id']}").json()
+
+
+def test_a_product_on_two_lines_is_summed_before_stock_is_checked(
+    admin: Client, alice: Client
+) -> None:
+    mug = add_product(admin, stock=5)
+
+    refused = problem(place(alice, (mug, 3), (mug, 3)), 409, "insufficient_stock")
+
+    assert [{"product_id": mug["id"], "requested": 6, "available": 5}] == refused["lines"]
+    assert 5 == stock_of(alice, mug)
+    assert 201 == place(alice, (mug, 3), (mug, 2)).status_code
+    assert 0 == stock_of(alice, mug)
+
+
+def test_every_short_line_is_named_and_nothing_is_taken(admin: Client, alice: Client) -> None:
+    mug, lamp, cup = (add_product(admin, sku, stock=2) for sku in ("MUG", "LAMP", "CUP"))
+
+    refused = problem(place(alice, (mug, 3), (lamp, 1), (cup, 9)), 409, "insufficient_stock")
+
+    assert {(mug["id"], 3, 2), (cup["id"], 9, 2)} == {
+        (one["product_id"], one["requested"], one["available"]) for one in refused["lines"]
+    }
+    assert [2, 2, 2] == [stock_of(alice, one) for one in (mug, lamp, cup)]
+    assert [] == alice.get(ORDERS).json()["items"]
+
+
+def test_an_unknown_product_is_named(admin: Client, alice: Client) -> None:
+    mug = add_product(admin)
+
+    refused = problem(place(alice, (mug, 1), ({"id": NOWHERE}, 1)), 409, "products_unavailable")
+
+    assert [{"product_id": NOWHERE}] == refused["lines"]
+    assert 10 == stock_of(alice, mug)
+
+
+def test_sixty_four_buyers_of_twenty_get_twenty(
+    admin: Client, alice: Client, new_client: Callable[[str], Client]
+) -> None:
+    mug = add_product(admin, stock=20)
+    buyers = [alice, *(new_client(f"buyer{number}") for number in range(7))]
+
+    with ThreadPoolExecutor(64) as pool:
+        answers = list(pool.map(lambda number: place(buyers[number % 8], (mug, 1)), range(64)))
+
+    sold = [one for one in answers if one.status_code == 201]
+    refused = [one for one in answers if one.status_code != 201]
+    assert (20, 44) == (len(sold), len(refused))
+    for one in refused:
+        lines = problem(one, 409, "insufficient_stock")["lines"]
+        assert [{"product_id": mug["id"], "requested": 1, "available": 0}] == lines
+    assert 0 == stock_of(alice, mug)
+    assert 20 == len({one.json()["number"] for one in sold})
+    assert [] == audit()
+
+
+def test_repeating_a_request_gives_the_first_answer(admin: Client, alice: Client) -> None:
+    mug = add_product(admin)
+    first = place(alice, (mug, 2), **{"Idempotency-Key": '"checkout-1"'})
+    order = first.json()
+    admin.put(f"{ORDERS}/{order['id']}/status", json={"status": "PAID"})
+
+    second = place(alice, (mug, 2), **{"Idempotency-Key": "checkout-1"})
+
+    assert (201, order) == (second.status_code, second.json())
+    assert "true" == second.headers["idempotent-replayed"]
+    assert "idempotent-replayed" not in first.headers
+    assert 8 == stock_of(alice, mug)
+
+
+def test_a_key_stands_for_one_request(admin: Client, alice: Client, bob: Client) -> None:
+    mug = add_product(admin)
+    key = {"Idempotency-Key": "k"}
+    first = place(alice, (mug, 1), **key)
+
+    problem(place(alice, (mug, 2), **key), 422, "idempotency_key_reused")
+    other = place(bob, (mug, 2), **key)
+    assert 201 == other.status_code
+    assert first.json()["id"] != other.json()["id"]
+
+
+def test_a_key_of_a_refused_order_can_be_used_again(admin: Client, alice: Client) -> None:
+    mug = add_product(admin, stock=1)
+    key = {"Idempotency-Key": "k"}
+    problem(place(alice, (mug, 2), **key), 409, "insufficient_stock")
+
+    assert 201 == place(alice, (mug, 1), **key).status_code
+
+
+def test_two_first_requests_make_one_order(admin: Client, alice: Client) -> None:
+    mug = add_product(admin, stock=100)
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(12):
+            key = {"Idempotency-Key": f"key-{number}"}
+            answers = list(pool.map(lambda _, key=key: place(alice, (mug, 1), **key), range(4)))
+            placed = {one.json()["id"] for one in answers if one.status_code == 201}
+            assert 1 == len(placed)
+            for one in answers:
+                if one.status_code != 201:
+                    problem(one, 409, "idempotency_in_flight")
+
+    assert 100 - 12 == stock_of(alice, mug)
+    assert [] == audit()
+
+
+@pytest.mark.parametrize(
+    ("items", "pointer"),
+    [
+        ([], "/items"),
+        ([{"product_id": NOWHERE, "quantity": 0}], "/items/0/quantity"),
+        ([{"product_id": NOWHERE, "quantity": 1.5}], "/items/0/quantity"),
+        ([{"product_id": NOWHERE, "quantity": "1"}], "/items/0/quantity"),
+        ([{"product_id": "x", "quantity": 1}], "/items/0/product_id"),
+        ([{"product_id": NOWHERE}], "/items/0/quantity"),
+        ([{"product_id": NOWHERE, "quantity": 1, "unit_price": 1}], "/items/0/unit_price"),
+        ([{"product_id": NOWHERE, "quantity": 1}] * 101, "/items"),
+    ],
+)
+def test_what_does_not_fit_is_named(alice: Client, items: object, pointer: str) -> None:
+    refused = problem(alice.post(ORDERS, json={"items": items}), 400, "malformed_request")
+
+    assert {pointer} == {one["pointer"] for one in refused["errors"]}
+
+
+@pytest.mark.parametrize("key", ['""', '"', "a b", "x" * 256, '"a"b"', "\u00e9"])
+def test_a_key_is_visible_ascii(admin: Client, alice: Client, key: str) -> None:
+    items = [{"product_id": add_product(admin)["id"], "quantity": 1}]
+    headers = {"Idempotency-Key": key.encode("latin-1")}
+
+    refused = problem(
+        alice.post(ORDERS, json={"items": items}, headers=headers), 400, "malformed_request"
+    )
+
+    assert "Idempotency-Key" == refused["errors"][0]["parameter"]
+
+
+def test_nobody_in_particular_cannot_order(anyone: Client) -> None:
+    problem(anyone.post(ORDERS, json={"items": []}), 401, "unauthenticated")

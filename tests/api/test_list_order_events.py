@@ -1,0 +1,39 @@
+"""GET /orders/{order_id}/events."""
+
+from __future__ import annotations
+
+from tests.api.conftest import Client
+from tests.api.problems import problem
+from tests.api.shop import ORDERS, add_product, move, place
+
+
+def test_events_tell_who_did_what_by_which_request(admin: Client, alice: Client) -> None:
+    placed = place(alice, (add_product(admin), 1), **{"X-Request-ID": "from-the-shop-1"})
+    order = placed.json()
+    move(admin, order, "PAID")
+
+    events = alice.get(f"{ORDERS}/{order['id']}/events").json()["items"]
+
+    assert ["PERSON", "PERSON"] == [one["actor"]["kind"] for one in events]
+    assert order["user_id"] == events[0]["actor"]["user_id"] != events[1]["actor"]["user_id"]
+    assert "from-the-shop-1" == events[0]["request_id"]
+
+
+def test_a_long_story_comes_in_pages(admin: Client, alice: Client) -> None:
+    order = place(alice, (add_product(admin), 1)).json()
+    for status in ("PAID", "SHIPPED", "DELIVERED", "RETURNED"):
+        move(admin, order, status)
+
+    answer = alice.get(f"{ORDERS}/{order['id']}/events", params={"limit": 2})
+    seen = [one["to_status"] for one in answer.json()["items"]]
+    while "next" in answer.links:
+        answer = alice.get(answer.links["next"]["url"])
+        seen += [one["to_status"] for one in answer.json()["items"]]
+
+    assert ["PENDING", "PAID", "SHIPPED", "DELIVERED", "RETURNED"] == seen
+
+
+def test_somebody_elses_story_is_not_found(admin: Client, alice: Client, bob: Client) -> None:
+    order = place(alice, (add_product(admin), 1)).json()
+
+    problem(bob.get(f"{ORDERS}/{order['id']}/events"), 404, "not_found")

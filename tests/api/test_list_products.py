@@ -1,0 +1,124 @@
+"""GET /products."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import Client
+from tests.api.problems import problem
+from tests.api.shop import PRODUCTS, add_product
+
+
+@pytest.fixture
+def shelf(admin: Client) -> list[dict[str, Any]]:
+    """Return products of which some share a price and some a name."""
+    return [
+        add_product(
+            admin,
+            sku=f"SKU-{number:02}",
+            price=1000 + 100 * (number % 3),
+            stock=number % 2,
+            name=f"Lamp {number % 4}",
+            description="Warm white light" if number % 2 else "",
+        )
+        for number in range(11)
+    ]
+
+
+def pages(client: Client, **query: Any) -> list[list[str]]:
+    """Return the SKUs of every page, following `Link` as a browser of pages would."""
+    found = []
+    answer = client.get(PRODUCTS, params=query)
+    while True:
+        assert 200 == answer.status_code, answer.text
+        found.append([item["sku"] for item in answer.json()["items"]])
+        if answer.json()["next_cursor"] is None:
+            assert "next" not in answer.links
+            return found
+        answer = client.get(answer.links["next"]["url"])
+
+
+def test_an_empty_shop_has_an_empty_page(anyone: Client) -> None:
+    assert {"items": [], "next_cursor": None} == anyone.get(PRODUCTS).json()
+
+
+@pytest.mark.parametrize("sort", ["name", "-name", "price", "-price", "created_at", "-created_at"])
+@pytest.mark.parametrize("limit", [1, 4, 11, 100])
+def test_pages_hold_everything_once_and_in_order(
+    anyone: Client, shelf: list[dict[str, Any]], sort: str, limit: int
+) -> None:
+    got = pages(anyone, sort=sort, limit=limit)
+
+    skus = list(itertools.chain.from_iterable(got))
+    assert sorted(one["sku"] for one in shelf) == sorted(skus)
+    assert all(len(page) == limit for page in got[:-1])
+    values = {
+        one["sku"]: one["price"]["amount"] if "price" in sort else one[sort.lstrip("-")]
+        for one in shelf
+    }
+    ordered = [values[sku] for sku in skus]
+    assert ordered == sorted(ordered, reverse=sort.startswith("-"))
+
+
+def test_filters_narrow_down_together(anyone: Client, shelf: list[dict[str, Any]]) -> None:
+    got = pages(anyone, min_price=1100, max_price=1100, in_stock="true", limit=1)
+
+    expected = {one["sku"] for one in shelf if one["price"]["amount"] == 1100 and one["stock"]}
+    assert expected == {sku for page in got for sku in page}
+    assert expected
+
+
+@pytest.mark.parametrize(
+    ("q", "count"),
+    [("lamp", 11), ("LAM", 11), ("lamp 3", 2), ("sku-07", 1), ("warm lig", 5), ("x", 0)],
+)
+def test_search_finds_words_and_prefixes(
+    anyone: Client, shelf: list[dict[str, Any]], q: str, count: int
+) -> None:
+    assert count == sum(map(len, pages(anyone, q=q, limit=3)))
+
+
+@pytest.mark.parametrize("q", ["'", "&", "!", ":*", "a:*b", "<->", "(", "\\", "%", "a | b", "日本"])
+def test_search_takes_any_text(anyone: Client, shelf: list[dict[str, Any]], q: str) -> None:
+    assert 200 == anyone.get(PRODUCTS, params={"q": q}).status_code
+
+
+def test_whoever_has_the_page_already_gets_304(
+    admin: Client, anyone: Client, shelf: list[dict[str, Any]]
+) -> None:
+    etag = anyone.get(PRODUCTS).headers["etag"]
+
+    assert 304 == anyone.get(PRODUCTS, headers={"If-None-Match": etag}).status_code
+    add_product(admin, sku="NEW")
+    assert 200 == anyone.get(PRODUCTS, headers={"If-None-Match": etag}).status_code
+
+
+@pytest.mark.parametrize("cursor", ["A" * 22, "_" * 400, "zz-_" * 40, "A" * 23, "A" * 25])
+@pytest.mark.parametrize("sort", ["name", "-price", "created_at"])
+def test_any_cursor_of_the_right_form_is_some_position(
+    anyone: Client, shelf: list[dict[str, Any]], cursor: str, sort: str
+) -> None:
+    assert 200 == anyone.get(PRODUCTS, params={"cursor": cursor, "sort": sort}).status_code
+
+
+@pytest.mark.parametrize(
+    ("query", "parameter"),
+    [
+        ("limit=0", "limit"),
+        ("limit=101", "limit"),
+        ("limit=5&limit=6", "limit"),
+        ("sort=stock", "sort"),
+        ("in_stock=TRUE", "in_stock"),
+        ("min_price=-1", "min_price"),
+        ("page=2", "page"),
+        ("cursor=short", "cursor"),
+        ("q=", "q"),
+    ],
+)
+def test_what_does_not_fit_is_named(anyone: Client, query: str, parameter: str) -> None:
+    refused = problem(anyone.get(f"{PRODUCTS}?{query}"), 400, "malformed_request")
+
+    assert {(parameter, "query")} == {(one["parameter"], one["in"]) for one in refused["errors"]}

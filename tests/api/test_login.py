@@ -1,0 +1,41 @@
+"""POST /auth/login."""
+
+from __future__ import annotations
+
+from tests.api.conftest import PASSWORD, Client
+from tests.api.problems import problem
+
+
+def login(client: Client, email: str, password: str) -> object:
+    return client.post("/api/v1/auth/login", json={"email": email, "password": password})
+
+
+def test_signing_in_sets_cookies_that_scripts_cannot_read(alice: Client, anyone: Client) -> None:
+    answer = login(anyone, "Alice@Example.com", PASSWORD)
+
+    assert 200 == answer.status_code
+    assert {"user", "session"} == answer.json().keys()
+    cookies = answer.headers.get_list("set-cookie")
+    assert ["orderly_access", "orderly_refresh"] == [one.partition("=")[0] for one in cookies]
+    assert all("HttpOnly" in one and "SameSite=Lax" in one for one in cookies)
+    assert "Path=/api/v1/auth;" in cookies[1]
+    assert "no-store" == answer.headers["cache-control"]
+    for value in anyone.cookies.values():
+        assert value not in answer.text
+
+
+def test_a_wrong_password_and_an_unknown_email_look_the_same(alice: Client, anyone: Client) -> None:
+    wrong = problem(
+        login(anyone, "alice@example.com", "not the password"), 401, "invalid_credentials"
+    )
+    unknown = problem(
+        login(anyone, "nobody@example.com", "not the password"), 401, "invalid_credentials"
+    )
+
+    assert {**wrong, "request_id": ""} == {**unknown, "request_id": ""}
+
+
+def test_a_refusal_says_how_to_sign_in(anyone: Client) -> None:
+    answer = login(anyone, "nobody@example.com", "not the password")
+
+    assert answer.headers["www-authenticate"].startswith("Bearer")

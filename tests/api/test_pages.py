@@ -1,0 +1,61 @@
+"""What is served beside the API."""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+import yaml
+
+from orderly.problems import PROBLEM_TYPES
+from tests.api.conftest import Client
+
+
+class _StringTimes(yaml.SafeLoader):
+    """Leaves times as the text they are, as JSON does."""
+
+    yaml_implicit_resolvers: ClassVar = {
+        first: [one for one in resolvers if one[0] != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+def test_health_says_that_the_process_and_its_database_answer(anyone: Client) -> None:
+    for path in ("/health/live", "/health/ready"):
+        answer = anyone.get(path)
+        assert (200, {"status": "ok"}) == (answer.status_code, answer.json())
+
+
+def test_the_document_is_one_self_contained_file_in_two_forms(anyone: Client) -> None:
+    document = anyone.get("/openapi.json").json()
+
+    assert document == yaml.load(anyone.get("/openapi.yaml").text, _StringTimes)
+    assert "Product" in document["components"]["schemas"]
+    assert not re.search(r'"\$ref": ?"[^#]', anyone.get("/openapi.json").text)
+    assert "x-openapi-router-controller" not in anyone.get("/openapi.json").text
+
+
+def test_a_document_that_has_not_changed_is_304(anyone: Client) -> None:
+    etag = anyone.get("/openapi.json").headers["etag"]
+
+    assert 304 == anyone.get("/openapi.json", headers={"If-None-Match": etag}).status_code
+
+
+def test_the_docs_need_nothing_from_elsewhere(anyone: Client) -> None:
+    page = anyone.get("/docs").text
+
+    addresses = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert addresses
+    for address in addresses:
+        assert "//" not in address
+        assert 200 == anyone.get(f"/{address}").status_code
+
+
+def test_the_front_door_leads_to_the_docs(anyone: Client) -> None:
+    assert anyone.get("/").headers["location"].endswith("/docs")
+
+
+def test_every_problem_type_has_its_entry(anyone: Client) -> None:
+    page = anyone.get("/problems").text
+
+    assert set(PROBLEM_TYPES) == set(re.findall(r'id="(\w+)"', page))

@@ -1,0 +1,137 @@
+"""PUT /orders/{order_id}/status, and the events it leaves."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from services.audit import audit
+
+from tests.api.conftest import Client
+from tests.api.problems import problem
+from tests.api.shop import ORDERS, add_product, move, place, stock_of
+
+
+@pytest.fixture
+def mug(admin: Client) -> dict[str, Any]:
+    return add_product(admin, stock=10)
+
+
+@pytest.fixture
+def order(alice: Client, mug: dict[str, Any]) -> dict[str, Any]:
+    placed: dict[str, Any] = place(alice, (mug, 4)).json()
+    return placed
+
+
+def test_an_order_is_taken_to_delivered(
+    admin: Client, alice: Client, order: dict[str, Any], mug: dict[str, Any]
+) -> None:
+    assert 200 == move(admin, order, "PAID").status_code
+    shipped = move(admin, order, "SHIPPED", tracking_number="JD014600003GB")
+    assert ("SHIPPED", "JD014600003GB") == (
+        shipped.json()["status"],
+        shipped.json()["tracking_number"],
+    )
+    delivered = move(admin, order, "DELIVERED").json()
+
+    assert "DELIVERED" == delivered["status"]
+    assert order["total"] == delivered["total"]
+    assert 6 == stock_of(alice, mug)
+    events = alice.get(f"{ORDERS}/{order['id']}/events").json()["items"]
+    assert [
+        ("PLACED", None, "PENDING"),
+        ("STATUS_CHANGED", "PENDING", "PAID"),
+        ("STATUS_CHANGED", "PAID", "SHIPPED"),
+        ("STATUS_CHANGED", "SHIPPED", "DELIVERED"),
+    ] == [(one["type"], one["from_status"], one["to_status"]) for one in events]
+    assert [] == audit()
+
+
+def test_a_step_that_is_not_allowed_names_those_that_are(
+    admin: Client, order: dict[str, Any]
+) -> None:
+    refused = problem(move(admin, order, "DELIVERED"), 409, "transition_not_allowed")
+
+    assert ("PENDING", "DELIVERED") == (refused["current"], refused["requested"])
+    assert {"PAID", "CANCELLED"} == set(refused["allowed"])
+
+
+def test_the_status_it_has_changes_nothing(admin: Client, order: dict[str, Any]) -> None:
+    first = move(admin, order, "PAID")
+    second = move(admin, order, "PAID")
+
+    assert (200, first.json()) == (second.status_code, second.json())
+    assert first.headers["etag"] == second.headers["etag"]
+    assert 2 == len(admin.get(f"{ORDERS}/{order['id']}/events").json()["items"])
+
+
+@pytest.mark.parametrize("path", [["CANCELLED"], ["PAID", "CANCELLED"]])
+def test_cancelling_gives_the_stock_back_once(
+    admin: Client, order: dict[str, Any], mug: dict[str, Any], path: list[str]
+) -> None:
+    for status in path:
+        move(admin, order, status)
+    move(admin, order, "CANCELLED")
+
+    assert 10 == stock_of(admin, mug)
+    assert [] == audit()
+
+
+def test_returning_gives_the_stock_back(
+    admin: Client, order: dict[str, Any], mug: dict[str, Any]
+) -> None:
+    for status in ("PAID", "SHIPPED", "DELIVERED", "RETURNED"):
+        assert 200 == move(admin, order, status).status_code
+
+    assert 10 == stock_of(admin, mug)
+    assert [] == admin.get(f"{ORDERS}/{order['id']}").json()["allowed_transitions"]
+    assert [] == audit()
+
+
+def test_ten_cancel_at_once(admin: Client, order: dict[str, Any], mug: dict[str, Any]) -> None:
+    with ThreadPoolExecutor(10) as pool:
+        answers = list(pool.map(lambda _: move(admin, order, "CANCELLED").status_code, range(10)))
+
+    assert {200} == set(answers)
+    assert 10 == stock_of(admin, mug)
+    assert [] == audit()
+
+
+def test_pay_and_cancel_at_once_have_one_story(
+    admin: Client, order: dict[str, Any], mug: dict[str, Any]
+) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda status: move(admin, order, status), ["PAID", "CANCELLED"]))
+
+    assert "CANCELLED" == admin.get(f"{ORDERS}/{order['id']}").json()["status"]
+    assert 10 == stock_of(admin, mug)
+    assert [] == audit()
+
+
+def test_only_the_version_that_was_read_is_moved(admin: Client, order: dict[str, Any]) -> None:
+    path = f"{ORDERS}/{order['id']}"
+    etag = admin.get(path).headers["etag"]
+    move(admin, order, "PAID")
+
+    answer = admin.put(f"{path}/status", json={"status": "SHIPPED"}, headers={"If-Match": etag})
+
+    problem(answer, 412, "precondition_failed")
+    assert "PAID" == admin.get(path).json()["status"]
+
+
+def test_a_tracking_number_goes_with_shipped_alone(admin: Client, order: dict[str, Any]) -> None:
+    problem(move(admin, order, "PAID", tracking_number="X1"), 400, "malformed_request")
+
+
+def test_a_client_may_not_and_learns_nothing(
+    alice: Client, bob: Client, order: dict[str, Any]
+) -> None:
+    problem(move(alice, order, "PAID"), 403, "forbidden")
+    problem(move(bob, order, "PAID"), 403, "forbidden")
+
+
+def test_an_unknown_order_is_404(admin: Client) -> None:
+    nowhere = {"id": "0192f0c1-7e2a-7b31-8c55-5d0a1f4be111"}
+
+    problem(move(admin, nowhere, "PAID"), 404, "not_found")

@@ -1,0 +1,209 @@
+"""The many files become one document, or none at all with a clear word on why."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from connexion.spec import Specification
+from openapi_spec_validator import validate
+
+from orderly.contract.document import DocumentError, as_json, as_yaml, load, published
+
+ROOT = """\
+openapi: 3.0.3
+paths:
+  /money:
+    $ref: paths/money.yaml#/money
+"""
+PATHS = """\
+money:
+  get:
+    responses:
+      '200':
+        content:
+          application/json:
+            schema:
+              $ref: ../components/schemas/Money.yaml
+"""
+MONEY = """\
+type: object
+properties:
+  currency:
+    $ref: ./Currency.yaml
+"""
+CURRENCY = "enum: [EUR]\n"
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """A document of four files that go together."""
+    for name, text in {
+        "openapi.yaml": ROOT,
+        "paths/money.yaml": PATHS,
+        "components/schemas/Money.yaml": MONEY,
+        "components/schemas/Currency.yaml": CURRENCY,
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def references(node: Any) -> set[str]:
+    """All that a document refers to."""
+    if isinstance(node, dict):
+        own = {node["$ref"]} if isinstance(node.get("$ref"), str) else set()
+        return own.union(*map(references, node.values()))
+    return set().union(*map(references, node)) if isinstance(node, list) else set()
+
+
+def test_the_document_is_valid_openapi() -> None:
+    validate(load())
+
+
+def test_connexion_loads_the_document() -> None:
+    assert list(load()["paths"]) == list(Specification.load(load())["paths"])
+
+
+def test_the_document_refers_to_its_own_components_only() -> None:
+    document = load()
+
+    assert all(one.startswith("#/components/") for one in references(document))
+    assert set(document["components"]["schemas"]) >= {"Money", "Order", "Product", "Problem"}
+
+
+def test_each_call_gives_a_document_of_its_own() -> None:
+    load()["info"]["title"] = "Changed"
+
+    assert load()["info"]["title"] == "Orderly"
+
+
+def test_the_shops_currency_takes_the_place_of_the_written_one() -> None:
+    document = load("JPY")
+
+    assert document["components"]["schemas"]["Currency"]["enum"] == ["JPY"]
+    assert "EUR" not in as_json(document).decode()
+    assert as_json(document).count(b'"JPY"') == as_json(load()).count(b'"EUR"')
+
+
+@pytest.mark.parametrize("currency", ["", "eur", "EURO", "EU\n", "€UR"])
+def test_what_cannot_be_a_currency_is_refused(currency: str) -> None:
+    with pytest.raises(ValueError, match="not the code of a currency"):
+        load(currency)
+
+
+def test_times_stay_the_text_they_are_written_in() -> None:
+    example = load()["components"]["examples"]["registered"]["value"]
+
+    assert example["created_at"] == "2025-11-03T08:15:00Z"
+
+
+def test_the_published_document_says_nothing_of_the_code() -> None:
+    document = load()
+    document["components"]["securitySchemes"]["bearerAuth"]["x-bearerInfoFunc"] = "some.function"
+    before = json.dumps(document)
+
+    text = as_json(published(document))
+
+    assert b"x-openapi-router-controller" not in text
+    assert b"InfoFunc" not in text
+    assert b'"x-required-role": "ADMIN"' in text
+    assert json.dumps(document) == before
+
+
+def test_json_and_yaml_say_the_same() -> None:
+    document = published(load())
+
+    assert json.loads(as_json(document)) == document
+    assert yaml.safe_load(as_yaml(document)) == document
+
+
+def test_writing_keeps_the_order_of_the_keys_and_the_lines_of_text() -> None:
+    text = as_yaml(published(load())).decode()
+
+    assert text.startswith("openapi: 3.0.3\ninfo:\n  title: Orderly\n")
+    assert "\n  description: |-\n    The backend of a small shop" in text
+    assert "&id" not in text
+
+
+def test_components_are_gathered_by_the_names_of_their_files(files: Path) -> None:
+    document = load(directory=files)
+
+    assert document["paths"]["/money"]["get"]["responses"]["200"]["content"] == {
+        "application/json": {"schema": {"$ref": "#/components/schemas/Money"}}
+    }
+    assert document["components"]["schemas"] == {
+        "Currency": {"enum": ["EUR"]},
+        "Money": {
+            "type": "object",
+            "properties": {"currency": {"$ref": "#/components/schemas/Currency"}},
+        },
+    }
+
+
+def test_components_may_refer_to_themselves(files: Path) -> None:
+    (files / "components/schemas/Money.yaml").write_text(MONEY + "  of: {$ref: ./Money.yaml}\n")
+
+    money = load(directory=files)["components"]["schemas"]["Money"]
+
+    assert money["properties"]["of"] == {"$ref": "#/components/schemas/Money"}
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        (
+            "paths/money.yaml",
+            "other: {}\n",
+            r"openapi\.yaml#/paths/~1money: nothing is at .*money$",
+        ),
+        ("paths/money.yaml", "a: [\n", r"paths/money\.yaml#: .*line 2"),
+        (
+            "components/schemas/Money.yaml",
+            MONEY + "  rate: {$ref: ./Rate.yaml}\n",
+            r"schemas/Money\.yaml#/properties/rate: there is no file .*Rate\.yaml$",
+        ),
+        (
+            "components/schemas/Money.yaml",
+            MONEY + "  rate: {$ref: '#/properties/currency'}\n",
+            r"Money\.yaml#/properties/rate: only the root may refer to itself",
+        ),
+        (
+            "components/schemas/Money.yaml",
+            MONEY + "  rate: {$ref: './Currency.yaml#/enum'}\n",
+            r"Money\.yaml#/properties/rate: .* is a part of a component$",
+        ),
+        ("components/schemas/Rate.yaml", "{}\n", r"Rate\.yaml#: nothing refers to this component$"),
+        (
+            "openapi.yaml",
+            ROOT + "components: {schemas: {Money: {}}}\n",
+            r"openapi\.yaml#/components/schemas/Money: .*Money\.yaml has the same name$",
+        ),
+        (
+            "openapi.yaml",
+            ROOT + "  /coins: {$ref: '#/paths/~1coin'}\n",
+            r"openapi\.yaml#/paths/~1coins: nothing is at #/paths/~1coin$",
+        ),
+    ],
+)
+def test_files_that_do_not_go_together_are_refused(
+    files: Path, file: str, text: str, message: str
+) -> None:
+    (files / file).write_text(text)
+
+    with pytest.raises(DocumentError, match=message):
+        load(directory=files)
+
+
+def test_two_components_of_one_name_are_refused(files: Path) -> None:
+    (files / "components/schemas/old").mkdir()
+    (files / "components/schemas/old/Currency.yaml").write_text("{}\n")
+    (files / "components/schemas/Money.yaml").write_text(
+        MONEY + "  old: {$ref: ./old/Currency.yaml}\n"
+    )
+
+    with pytest.raises(DocumentError, match=r"#/properties/old: .*has the same name as"):
+        load(directory=files)

@@ -1,0 +1,47 @@
+"""Addresses find their operation, and say what else they take."""
+
+from __future__ import annotations
+
+import pytest
+
+from orderly.contract.routing import RouteTree
+from orderly.problems import Problem
+
+
+@pytest.fixture
+def tree() -> RouteTree:
+    tree = RouteTree()
+    tree.add("get", "/products", "list")
+    tree.add("post", "/products", "create")
+    tree.add("get", "/products/{product_id}", "get")
+    tree.add("delete", "/products/{product_id}", "archive")
+    tree.add("get", "/products/export", "export")
+    tree.add("get", "/orders/{order_id}/events/{event_id}", "event")
+    return tree
+
+
+def test_a_path_finds_its_operation_and_parameters(tree: RouteTree) -> None:
+    assert ("event", {"order_id": "1", "event_id": "a b"}) == tree.find(
+        "GET", "/orders/1/events/a b"
+    )
+
+
+def test_a_literal_segment_goes_before_a_parameter(tree: RouteTree) -> None:
+    assert ("export", {}) == tree.find("GET", "/products/export")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/products/", "/", "//", "/product", "/products//", "/orders/1/events", "/products/1/2"],
+)
+def test_any_other_address_is_404(tree: RouteTree, path: str) -> None:
+    with pytest.raises(Problem) as refused:
+        tree.find("GET", path)
+    assert 404 == refused.value.status
+
+
+@pytest.mark.parametrize("method", ["PUT", "HEAD", "OPTIONS", "get"])
+def test_another_method_is_405_with_all_that_the_path_takes(tree: RouteTree, method: str) -> None:
+    with pytest.raises(Problem) as refused:
+        tree.find(method, "/products/1")
+    assert (405, {"Allow": "DELETE, GET"}) == (refused.value.status, refused.value.headers)

@@ -1,0 +1,70 @@
+"""Amounts are exact, and none is larger than what can be written down exactly."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain import money
+from domain.errors import AmountOverflow
+
+AMOUNTS = st.integers(0, money.MAX_AMOUNT)
+
+
+@pytest.mark.parametrize(
+    ("currency", "decimals"), [("EUR", 2), ("USD", 2), ("JPY", 0), ("KWD", 3), ("CLF", 4)]
+)
+def test_currencies_have_the_decimals_of_iso_4217(currency, decimals):
+    assert decimals == money.exponent(currency)
+
+
+@pytest.mark.parametrize("currency", ["EURO", "eur", "XXX", "XAU", ""])
+def test_what_is_no_currency_is_refused(currency):
+    with pytest.raises(ValueError, match="ISO 4217"):
+        money.exponent(currency)
+
+
+def test_no_currency_is_listed_twice():
+    codes = " ".join(money._CODES_BY_EXPONENT.values()).split()
+
+    assert sorted(set(codes)) == sorted(codes)
+    assert all(len(code) == 3 for code in codes)
+
+
+@given(st.integers(0, 10**9), st.integers(1, 10**4))
+def test_a_subtotal_is_the_price_times_the_quantity(price, quantity):
+    assert price * quantity == money.subtotal(price, quantity)
+
+
+@given(st.lists(AMOUNTS, max_size=5))
+def test_a_total_is_exact_or_refused(amounts):
+    if sum(amounts) > money.MAX_AMOUNT:
+        with pytest.raises(AmountOverflow):
+            money.total(amounts)
+    else:
+        assert sum(amounts) == money.total(amounts)
+
+
+def test_the_largest_amount_is_the_last_that_javascript_counts():
+    assert money.MAX_AMOUNT == money.subtotal(money.MAX_AMOUNT, 1)
+    with pytest.raises(AmountOverflow):
+        money.subtotal(money.MAX_AMOUNT, 2)
+
+
+@given(st.integers(-money.MAX_AMOUNT, money.MAX_AMOUNT), st.sampled_from(["EUR", "JPY", "KWD"]))
+def test_words_say_the_same_amount(amount, currency):
+    number, code = money.in_words(amount, currency).split()
+
+    assert currency == code
+    assert Decimal(amount) == Decimal(number).scaleb(money.exponent(currency))
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "words"),
+    [(1990, "EUR", "19.90 EUR"), (5, "EUR", "0.05 EUR"), (500, "JPY", "500 JPY")],
+)
+def test_words_are_as_on_a_price_tag(amount, currency, words):
+    assert words == money.in_words(amount, currency)
