@@ -1,4 +1,4 @@
-"""Order numbers: short enough to be read out over a telephone, and no hint at how many there are."""
+"""Order numbers: short enough to read out over a telephone, and no hint at how many there are."""
 
 from __future__ import annotations
 

@@ -39,6 +39,7 @@ def _signed_in(sign_in: sessions.SignIn) -> Answer:
     body = {
         "user": representations.user(sign_in.user),
         "session": representations.session(sign_in.session),
+        "access_expires_at": representations.instant(sign_in.access_expires_at),
     }
     set_cookie = cookies.session_cookies(
         sign_in.access_token,

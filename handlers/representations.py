@@ -26,7 +26,7 @@ def user(row: User) -> Representation:
         "name": row.name,
         "role": row.role,
         "active": row.active,
-        "created_at": _instant(row.created_at),
+        "created_at": instant(row.created_at),
     }
 
 
@@ -34,8 +34,8 @@ def session(row: Session) -> Representation:
     """Return a sign-in as the contract's Session."""
     return {
         "id": row.id,
-        "created_at": _instant(row.created_at),
-        "expires_at": _instant(row.expires_at),
+        "created_at": instant(row.created_at),
+        "expires_at": instant(row.expires_at),
     }
 
 
@@ -49,8 +49,8 @@ def product(row: Product) -> Representation:
         "price": _money(row.price),
         "stock": row.stock,
         "version": row.version,
-        "created_at": _instant(row.created_at),
-        "updated_at": _instant(row.updated_at),
+        "created_at": instant(row.created_at),
+        "updated_at": instant(row.updated_at),
     }
 
 
@@ -76,8 +76,8 @@ def order(row: Order) -> Representation:
         "total": _money(row.total),
         "tracking_number": row.tracking_number,
         "version": row.version,
-        "created_at": _instant(row.created_at),
-        "updated_at": _instant(row.updated_at),
+        "created_at": instant(row.created_at),
+        "updated_at": instant(row.updated_at),
     }
 
 
@@ -90,7 +90,7 @@ def order_event(row: OrderEvent) -> Representation:
         "to_status": row.to_status,
         "actor": {"kind": row.actor_kind, "user_id": row.actor_user_id},
         "request_id": row.request_id,
-        "created_at": _instant(row.created_at),
+        "created_at": instant(row.created_at),
     }
 
 
@@ -117,10 +117,11 @@ def _spelled(value: object) -> list[str]:
         return [text for one in value for text in _spelled(one)]
     if isinstance(value, bool):
         return [str(value).lower()]
-    return [_instant(value) if isinstance(value, datetime) else str(value)]
+    return [instant(value) if isinstance(value, datetime) else str(value)]
 
 
-def _instant(moment: datetime) -> str:
+def instant(moment: datetime) -> str:
+    """Return a UTC instant as RFC 3339 text."""
     return moment.isoformat().replace("+00:00", "Z")
 
 

@@ -9,6 +9,7 @@ from domain.errors import (
     AmountOverflow,
     DomainError,
     EmailTaken,
+    IdempotencyInFlight,
     InsufficientStock,
     SessionExpired,
     SkuTaken,
@@ -26,4 +27,12 @@ ERROR_BY_CONSTRAINT: Mapping[str, Callable[[], DomainError]] = MappingProxyType(
         "fk_session_user_id": SessionExpired,
         "fk_idempotency_key_user_id": SessionExpired,
     }
+)
+
+# Broken by bad luck alone: all of it again, and it gets another number.
+TRY_AGAIN = frozenset({"uq_orders_number"})
+
+# What it means to have waited too long for a row of a table; of any other, that it is busy.
+ERROR_BY_LOCKED_TABLE: Mapping[str, Callable[[], DomainError]] = MappingProxyType(
+    {"idempotency_key": IdempotencyInFlight}
 )

@@ -16,10 +16,10 @@ from uuid import UUID
 import orjson
 import psycopg2
 from peewee import PeeweeException, PostgresqlDatabase
-from psycopg2 import extensions
+from psycopg2 import errors, extensions
 
 from domain.errors import DomainError, Unavailable
-from models.constraints import ERROR_BY_CONSTRAINT
+from models.constraints import ERROR_BY_CONSTRAINT, ERROR_BY_LOCKED_TABLE, TRY_AGAIN
 from models.pool import Connection, ConnectionPool
 
 P = ParamSpec("P")
@@ -34,7 +34,7 @@ _LONGEST_PAUSE_SECONDS = 0.1
 # How much longer than the server's own limit to wait for its answer.
 _PATIENCE_SECONDS = 2.0
 
-# psycopg2 imported twice or not, these are PostgreSQL's own type numbers.
+# PostgreSQL's own numbers for its types uuid, json and jsonb.
 _UUID_OIDS = (2950,)
 _JSON_OIDS = (114, 3802)
 
@@ -119,17 +119,18 @@ def open_connection(
     options = " ".join(
         f"-c {name}={round(seconds * 1000)}" for name, seconds in limits.items() if seconds
     )
-    connection: Connection = psycopg2.connect(
-        url,
-        connection_factory=partial(Connection, time_limit=connect_timeout),
-        application_name="orderly",
-        client_encoding="UTF8",
-        keepalives_idle=30,
-        keepalives_interval=10,
-        keepalives_count=3,
-        tcp_user_timeout=round((statement_timeout or 30) * 1000),
-        **({"options": options} if options else {}),
-    )
+    settings: dict[str, Any] = {
+        "application_name": "orderly",
+        "client_encoding": "UTF8",
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": round((statement_timeout or 30) * 1000),
+    }
+    if options:
+        settings["options"] = options
+    factory = partial(Connection, time_limit=connect_timeout)
+    connection: Connection = psycopg2.connect(url, connection_factory=factory, **settings)
     connection.autocommit = True
     for kind in (_UUIDS, _JSON):
         extensions.register_type(kind, connection)
@@ -162,6 +163,22 @@ def transaction(function: Callable[P, R]) -> Callable[P, R]:
     return _with_connection(function, begin)
 
 
+def unhurried(function: Callable[P, R]) -> Callable[P, R]:
+    """Run a function in a transaction whose statements may take as long as they like."""
+
+    def begin(work: Callable[[], R]) -> R:
+        with database.atomic():
+            connection: Connection = database.connection()
+            limit, connection.time_limit = connection.time_limit, None
+            try:
+                database.execute_sql("SET LOCAL statement_timeout = 0")
+                return work()
+            finally:
+                connection.time_limit = limit
+
+    return _with_connection(function, begin)
+
+
 def _with_connection(
     function: Callable[P, R], around: Callable[[Callable[[], R]], R]
 ) -> Callable[P, R]:
@@ -190,7 +207,7 @@ def _attempts(run: Callable[[], R]) -> R:
         try:
             return run()
         except PeeweeException as error:
-            if _sqlstate(error) not in _RETRYABLE:
+            if not _is_worth_another_try(error):
                 meaning = domain_error(error)
                 if meaning is None:
                     raise
@@ -204,22 +221,36 @@ def _attempts(run: Callable[[], R]) -> R:
 def domain_error(error: PeeweeException) -> DomainError | None:
     """Return what a database error means to the shop; None where it is a fault of ours."""
     original = getattr(error, "orig", None)
-    if isinstance(original, psycopg2.IntegrityError):
-        meaning = ERROR_BY_CONSTRAINT.get(original.diag.constraint_name or "")
-        return meaning() if meaning is not None else None
-    # ReadOnlySqlTransaction: the server has become a standby, and another is now the primary.
-    lost = (psycopg2.OperationalError, psycopg2.InterfaceError, _READ_ONLY)
-    return Unavailable() if isinstance(original, lost) else None
+    if isinstance(original, errors.LockNotAvailable):
+        return _locked_too_long(original)
+    # ReadOnlySqlTransaction: this server has become a standby, and another is the primary now.
+    lost = (psycopg2.OperationalError, psycopg2.InterfaceError, errors.ReadOnlySqlTransaction)
+    if isinstance(original, lost):
+        return Unavailable()
+    meaning = ERROR_BY_CONSTRAINT.get(_constraint(error))
+    return meaning() if meaning is not None else None
 
 
-def _sqlstate(error: PeeweeException) -> str | None:
-    return getattr(getattr(error, "orig", None), "pgcode", None)
+def _is_worth_another_try(error: PeeweeException) -> bool:
+    sqlstate = getattr(getattr(error, "orig", None), "pgcode", None)
+    return sqlstate in _RETRYABLE or _constraint(error) in TRY_AGAIN
 
 
-_READ_ONLY = psycopg2.errors.lookup("25006")
+def _constraint(error: PeeweeException) -> str:
+    original = getattr(error, "orig", None)
+    return original.diag.constraint_name or "" if isinstance(original, psycopg2.Error) else ""
 
 
-def _uuid(text: str | None, _cursor: Any) -> UUID | None:
+def _locked_too_long(error: psycopg2.Error) -> DomainError:
+    # The message is in the server's language; the name of the table in it is not.
+    context = error.diag.context or ""
+    for table, meaning in ERROR_BY_LOCKED_TABLE.items():
+        if f'"{table}"' in context or f'"pk_{table}"' in context:
+            return meaning()
+    return Unavailable()
+
+
+def _uuid(text: Any, _cursor: Any) -> UUID | None:
     # Half of what UUID() costs: the server is trusted to spell a UUID.
     if text is None:
         return None

@@ -23,11 +23,13 @@ class IdempotencyKeyTable(Table):
     created_at = InstantField()
 
     class Meta:
+        """The table's name and constraints."""
+
         table_name = "idempotency_key"
-        constraints = [
+        constraints = (
             primary_key("pk_idempotency_key", "user_id", "key"),
             check("ck_idempotency_key_fingerprint", "octet_length(fingerprint) = 32"),
-        ]
+        )
 
 
 class FirstRequest(NamedTuple):

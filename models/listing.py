@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from peewee import Expression, Field, Node, Select, Tuple
+from peewee import ColumnBase, Expression, Field, Select, Tuple
 
 from domain import paging
 from domain.paging import Page, Position, SortValue
@@ -23,7 +23,7 @@ Row = TypeVar("Row")
 class Sort(Generic[Row]):
     """What a list can be sorted by: an expression in SQL, and the same value of a row."""
 
-    expression: Node
+    expression: ColumnBase
     kind: type[SortValue]
     value: Callable[[Row], SortValue]
 

@@ -33,7 +33,7 @@ _POLL_SECONDS = 0.1
 _CONNECT_SECONDS = 10.0
 
 
-class MigrationChanged(MigrationError):
+class MigrationChanged(MigrationError):  # noqa: N818  # says what is wrong
     """A migration that was applied is not the file any more that it was applied from."""
 
 
@@ -45,8 +45,10 @@ class MigrationTable(Table):
     applied_at = InstantField()
 
     class Meta:
+        """The table's name and constraints."""
+
         table_name = "schema_migration"
-        constraints = [primary_key("pk_schema_migration", "name")]
+        constraints = (primary_key("pk_schema_migration", "name"),)
 
 
 def apply(
@@ -70,7 +72,8 @@ def apply(
     """
     try:
         with _migrating(patience) as connected:
-            return _Runner(connected, directory, lock_timeout, progress).up()  # type: ignore[no-any-return]
+            names: list[str] = _Runner(connected, directory, lock_timeout, progress).up()
+            return names
     except psycopg2.OperationalError as error:
         raise Unavailable from error
     except PeeweeException as error:
@@ -83,7 +86,8 @@ def apply(
 def revert(*, directory: Path = DIRECTORY, lock_timeout: float = 5.0) -> list[str]:
     """Take the last migration back and return its name: for development, since data goes too."""
     with _migrating(0) as connected:
-        return _Runner(connected, directory, lock_timeout, None).down()  # type: ignore[no-any-return]
+        names: list[str] = _Runner(connected, directory, lock_timeout, None).down()
+        return names
 
 
 @reading
@@ -97,7 +101,7 @@ def pending(*, directory: Path = DIRECTORY) -> list[str]:
     return [one.name for one in Migration.load_directory(str(directory)) if one.name not in applied]
 
 
-class _Runner(Runner):  # type: ignore[misc]  # Peewee's playhouse has no types
+class _Runner(Runner):
     """Peewee's runner, which also remembers what each file was."""
 
     def __init__(
@@ -112,11 +116,15 @@ class _Runner(Runner):  # type: ignore[misc]  # Peewee's playhouse has no types
         self._progress = progress
 
         class History(MigrationTable):
+            """The same table, reached over this connection."""
+
             class Meta:
+                """Where and what it is."""
+
                 database = connected
                 table_name = "schema_migration"
 
-        self.History = History
+        self.History: Any = History
 
     def applied(self) -> dict[str, Any]:
         """Return the checksums of what was applied, having looked whether the files still agree."""

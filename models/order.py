@@ -11,8 +11,17 @@ from peewee import BigIntegerField, IntegerField, SmallIntegerField, TextField, 
 
 from models.listing import Listing, Sort
 from models.product import ProductTable
-from models.statement import Parameter, Statement
-from models.table import InstantField, Table, check, index, primary_key, reference, unique
+from models.statement import Command, Parameter, Statement
+from models.table import (
+    NO_KEY_UPDATE,
+    InstantField,
+    Table,
+    check,
+    index,
+    primary_key,
+    reference,
+    unique,
+)
 from models.user import UserTable
 
 
@@ -31,8 +40,10 @@ class OrderTable(Table):
     updated_at = InstantField()
 
     class Meta:
+        """The table's name and constraints."""
+
         table_name = "orders"  # ORDER is a word of SQL's own
-        constraints = [
+        constraints = (
             primary_key("pk_orders", "id"),
             unique("uq_orders_number", "number"),
             check(
@@ -46,7 +57,7 @@ class OrderTable(Table):
                 "tracking_number IS NULL OR status IN ('SHIPPED', 'DELIVERED', 'RETURNED')",
             ),
             check("ck_orders_version", "version >= 1"),
-        ]
+        )
 
 
 for _name, _columns in {
@@ -70,13 +81,15 @@ class OrderItemTable(Table):
     quantity = IntegerField()
 
     class Meta:
+        """The table's name and constraints."""
+
         table_name = "order_item"
-        constraints = [
+        constraints = (
             primary_key("pk_order_item", "order_id", "product_id"),
             check("ck_order_item_position", "position >= 1"),
             check("ck_order_item_unit_price", "unit_price >= 0"),
             check("ck_order_item_quantity", "quantity >= 1"),
-        ]
+        )
 
 
 class OrderItem(NamedTuple):
@@ -114,7 +127,7 @@ class Order(NamedTuple):
 
 def _order(columns: Sequence[Any]) -> Order:
     items = (OrderItem(UUID(line[0]), *line[1:]) for line in columns[-1])
-    return Order(*columns[:-1], tuple(items))
+    return Order._make((*columns[:-1], tuple(items), ()))
 
 
 # The lines come along as one column, so that an order, or a page of them, is one round trip.
@@ -148,7 +161,7 @@ FIND = Statement(_ORDERS.where(OrderTable.id == Parameter("order_id")), _order)
 
 # The same, and nobody else moves it on before this transaction ends.
 FIND_TO_CHANGE = Statement(
-    _ORDERS.where(OrderTable.id == Parameter("order_id")).for_update("FOR NO KEY UPDATE"), _order
+    _ORDERS.where(OrderTable.id == Parameter("order_id")).for_update(NO_KEY_UPDATE), _order
 )
 
 FIND_OWNER = Statement(
@@ -156,12 +169,12 @@ FIND_OWNER = Statement(
     lambda columns: columns[0],
 )
 
-MOVE_ON = Statement(
+MOVE_ON = Command(
     OrderTable.update(
         status=Parameter("status"),
         tracking_number=fn.coalesce(Parameter("tracking_number"), OrderTable.tracking_number),
         version=OrderTable.version + 1,
-        updated_at=fn.now(),
+        updated_at=fn.clock_timestamp(),
     ).where(OrderTable.id == Parameter("order_id"))
 )
 

@@ -10,7 +10,7 @@ from peewee import TextField, UUIDField, fn
 
 from models.listing import Listing, Sort
 from models.order import OrderTable
-from models.statement import Parameter, Statement
+from models.statement import Command, Parameter
 from models.table import InstantField, Table, check, index, primary_key, reference
 from models.user import UserTable
 
@@ -29,16 +29,16 @@ class OrderEventTable(Table):
     created_at = InstantField()
 
     class Meta:
+        """The table's name and constraints."""
+
         table_name = "order_event"
-        constraints = [
+        constraints = (
             primary_key("pk_order_event", "id"),
             check("ck_order_event_type", "type IN ('PLACED', 'STATUS_CHANGED')"),
             check("ck_order_event_from_status", "(type = 'PLACED') = (from_status IS NULL)"),
             check("ck_order_event_actor_kind", "actor_kind IN ('PERSON', 'SYSTEM')"),
-            check(
-                "ck_order_event_actor", "(actor_kind = 'PERSON') = (actor_user_id IS NOT NULL)"
-            ),
-        ]
+            check("ck_order_event_actor", "(actor_kind = 'PERSON') = (actor_user_id IS NOT NULL)"),
+        )
 
 
 index(OrderEventTable, "ix_order_event_order_id", "order_id, created_at, id")
@@ -70,11 +70,13 @@ TIMELINE: Listing[OrderEvent] = Listing(
     ),
     OrderEvent._make,
     id_field=OrderEventTable.id,
-    sorts={"created_at": Sort(OrderEventTable.created_at, datetime, lambda event: event.created_at)},
+    sorts={
+        "created_at": Sort(OrderEventTable.created_at, datetime, lambda event: event.created_at)
+    },
     filters={"order_id": OrderEventTable.order == Parameter("order_id")},
 )
 
-RECORD = Statement(
+RECORD = Command(
     OrderEventTable.insert(
         {
             OrderEventTable.id: Parameter("event_id"),
@@ -85,7 +87,9 @@ RECORD = Statement(
             OrderEventTable.actor_kind: Parameter("actor_kind"),
             OrderEventTable.actor_user: Parameter("actor_user_id"),
             OrderEventTable.request_id: Parameter("request_id"),
-            OrderEventTable.created_at: fn.now(),
+            # Read while the order's row is locked. now() is when the transaction began: it may have
+            # waited since for another event of this order.
+            OrderEventTable.created_at: fn.clock_timestamp(),
         }
     )
 )

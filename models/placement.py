@@ -1,24 +1,26 @@
 """Placing an order: the whole of it in one statement, so in one round trip.
 
-The one query that is written as SQL: Peewee does not chain statements that write. As a statement
-of its own it is its own transaction: all of it happens or none.
+Written as SQL, since Peewee does not chain statements that write. As a statement of its own it is
+its own transaction: all of it happens or none.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
 from domain.money import MAX_AMOUNT
 from models.order import OrderItem
-from models.statement import Statement
+from models.statement import Command, Statement
 
 
 class PlacedLine(NamedTuple):
     """A line of an order that was placed; the order's own facts come with each."""
 
     total: int
-    created_at: object
+    created_at: datetime
     item: OrderItem
 
 
@@ -36,6 +38,8 @@ class PlacedLine(NamedTuple):
 # taken    Takes the units; before any insert, so that the rows others wait for are not held
 #          while this waits for nothing.
 # placed   The order. Its total is null, which is refused, should fewer rows have been taken.
+# movement The ledger, by the clock as it is now: now() is when the statement began, before it
+#          waited for the lock, and the ledger's order shall be that in which stock was taken.
 PLACE: Statement[PlacedLine] = Statement(
     f"""
     WITH wanted AS MATERIALIZED (
@@ -84,7 +88,7 @@ PLACE: Statement[PlacedLine] = Statement(
         INSERT INTO stock_movement (id, product_id, kind, delta, quantity_after, order_id,
             actor_user_id, request_id, created_at)
         SELECT movement_id, product_id, 'ORDER', -line.quantity, taken.quantity, placed.id,
-            %(user_id)s, %(request_id)s, placed.created_at
+            %(user_id)s, %(request_id)s, clock_timestamp()
         FROM placed, line JOIN taken USING (product_id)
     ), event AS (
         INSERT INTO order_event (id, order_id, type, to_status, actor_kind, actor_user_id,
@@ -95,12 +99,12 @@ PLACE: Statement[PlacedLine] = Statement(
     )
     SELECT placed.total, placed.created_at, product_id, sku, name, price, quantity
     FROM placed, line ORDER BY position
-    """,
+    """,  # noqa: S608  # the constant alone is put in here
     lambda columns: PlacedLine(columns[0], columns[1], OrderItem._make(columns[2:])),
 )
 
 # Gives an order's units back, in the order of the products' ids like everybody who takes some.
-GIVE_BACK = Statement(
+GIVE_BACK = Command(
     """
     WITH given AS MATERIALIZED (
         SELECT * FROM unnest(
@@ -118,17 +122,17 @@ GIVE_BACK = Statement(
     INSERT INTO stock_movement (id, product_id, kind, delta, quantity_after, order_id,
         actor_user_id, request_id, created_at)
     SELECT movement_id, product_id, %(kind)s, given.quantity, back.quantity, %(order_id)s,
-        %(actor_user_id)s, %(request_id)s, now()
+        %(actor_user_id)s, %(request_id)s, clock_timestamp()
     FROM given JOIN back USING (product_id)
     """
 )
 
 
-def uuid_array(ids: list[UUID]) -> str:
+def uuid_array(ids: Iterable[UUID]) -> str:
     """Return ids as the text of a PostgreSQL array, at less cost than a list of them."""
     return f"{{{','.join(map(str, ids))}}}"
 
 
-def integer_array(numbers: list[int]) -> str:
+def integer_array(numbers: Iterable[int]) -> str:
     """Return numbers as the text of a PostgreSQL array."""
     return f"{{{','.join(map(str, numbers))}}}"

@@ -11,8 +11,17 @@ from peewee import SQL, BigIntegerField, Expression, Field, IntegerField, TextFi
 
 from domain.paging import SORTED_CHARACTERS
 from models.listing import Listing, Sort
-from models.statement import Parameter, Statement
-from models.table import InstantField, Table, check, index, primary_key, reference, unique
+from models.statement import Command, Parameter, Statement
+from models.table import (
+    NO_KEY_UPDATE,
+    InstantField,
+    Table,
+    check,
+    index,
+    primary_key,
+    reference,
+    unique,
+)
 
 # Whatever is no word: the migration splits the text of a product by the same rule.
 _PUNCTUATION = "!-/:-@[-`{-~"
@@ -48,13 +57,15 @@ class ProductTable(Table):
     )
 
     class Meta:
+        """The table's name and constraints."""
+
         table_name = "product"
-        constraints = [
+        constraints = (
             primary_key("pk_product", "id"),
             unique("uq_product_sku", "sku"),
             check("ck_product_price", "price BETWEEN 0 AND 9007199254740991"),
             check("ck_product_version", "version >= 1"),
-        ]
+        )
 
 
 class StockTable(Table):
@@ -64,11 +75,13 @@ class StockTable(Table):
     quantity = IntegerField()
 
     class Meta:
+        """The table's name and constraints."""
+
         table_name = "stock"
-        constraints = [
+        constraints = (
             primary_key("pk_stock", "product_id"),
             check("stock_not_negative", "quantity >= 0"),
-        ]
+        )
         table_settings = "WITH (fillfactor = 50)"
 
 
@@ -123,10 +136,11 @@ _PRODUCTS = (
 
 FIND = Statement(_PRODUCTS.where(ProductTable.id == Parameter("product_id")), Product._make)
 
-# The same, and nobody else changes it before this transaction ends. Orders go on: their foreign
-# keys wait only for those who change the key itself.
+# The same, and nobody else changes it before this transaction ends.
 FIND_TO_CHANGE = Statement(
-    _PRODUCTS.where(ProductTable.id == Parameter("product_id")).for_update("FOR NO KEY UPDATE", of=ProductTable),
+    _PRODUCTS.where(ProductTable.id == Parameter("product_id")).for_update(
+        NO_KEY_UPDATE, of=ProductTable
+    ),
     Product._make,
 )
 
@@ -140,7 +154,10 @@ FIND_OFFERS = Statement(
     Offer._make,
 )
 
-ADD = Statement(
+# Whether the shop has, or ever had, anything for sale.
+FIND_ANY = Statement(ProductTable.select(ProductTable.id).limit(1), lambda columns: columns[0])
+
+ADD = Command(
     ProductTable.insert(
         {
             getattr(ProductTable, name): Parameter(name)
@@ -154,26 +171,28 @@ ADD = Statement(
     )
 )
 
-ADD_STOCK = Statement(
+ADD_STOCK = Command(
     StockTable.insert(
         {StockTable.product: Parameter("product_id"), StockTable.quantity: Parameter("quantity")}
     )
 )
 
-CHANGE = Statement(
+CHANGE = Command(
     ProductTable.update(
         sku=Parameter("sku"),
         name=Parameter("name"),
         description=Parameter("description"),
         price=Parameter("price"),
         version=ProductTable.version + 1,
-        updated_at=fn.now(),
+        updated_at=fn.clock_timestamp(),
     ).where(ProductTable.id == Parameter("id"))
 )
 
-ARCHIVE = Statement(
+ARCHIVE = Command(
     ProductTable.update(
-        archived_at=fn.now(), updated_at=fn.now(), version=ProductTable.version + 1
+        archived_at=fn.clock_timestamp(),
+        updated_at=fn.clock_timestamp(),
+        version=ProductTable.version + 1,
     ).where(ProductTable.id == Parameter("product_id"))
 )
 
@@ -187,9 +206,7 @@ CATALOGUE: Listing[Product] = Listing(
         "created_at": Sort(ProductTable.created_at, datetime, lambda product: product.created_at),
     },
     filters={
-        "words": Expression(
-            ProductTable.search, "@@", fn.to_tsquery("simple", Parameter("words"))
-        ),
+        "words": Expression(ProductTable.search, "@@", fn.to_tsquery("simple", Parameter("words"))),
         "min_price": ProductTable.price >= Parameter("min_price"),
         "max_price": ProductTable.price <= Parameter("max_price"),
         "in_stock": Expression(StockTable.quantity > 0, "=", Parameter("in_stock")),

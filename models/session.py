@@ -8,7 +8,7 @@ from uuid import UUID
 
 from peewee import SQL, BlobField, TextField, UUIDField, fn
 
-from models.statement import Parameter, Statement
+from models.statement import Command, Parameter, Statement
 from models.table import InstantField, Table, check, index, primary_key, reference
 from models.user import PUBLIC_COLUMNS, User, UserTable
 
@@ -26,8 +26,10 @@ class SessionTable(Table):
     revoked_at = InstantField(null=True)
 
     class Meta:
+        """The table's name and constraints."""
+
         table_name = "session"
-        constraints = [primary_key("pk_session", "id")]
+        constraints = (primary_key("pk_session", "id"),)
 
 
 index(SessionTable, "ix_session_user_id", "user_id, created_at, id")
@@ -43,11 +45,13 @@ class RefreshTokenTable(Table):
     spent_at = InstantField(null=True)
 
     class Meta:
+        """The table's name and constraints."""
+
         table_name = "refresh_token"
-        constraints = [
+        constraints = (
             primary_key("pk_refresh_token", "token_hash"),
             check("ck_refresh_token_hash", "octet_length(token_hash) = 32"),
-        ]
+        )
 
 
 index(RefreshTokenTable, "ix_refresh_token_session_id", "session_id")
@@ -87,7 +91,7 @@ START = Statement(
     Session._make,
 )
 
-ISSUE_TOKEN = Statement(
+ISSUE_TOKEN = Command(
     RefreshTokenTable.insert(
         {
             RefreshTokenTable.token_hash: Parameter("token_hash"),
@@ -121,9 +125,7 @@ PROLONG = Statement(
         SessionTable.user == UserTable.id,
         UserTable.active,
     )
-    .returning(
-        SessionTable.id, SessionTable.created_at, SessionTable.expires_at, *PUBLIC_COLUMNS
-    ),
+    .returning(SessionTable.id, SessionTable.created_at, SessionTable.expires_at, *PUBLIC_COLUMNS),
     lambda columns: (Session._make(columns[:3]), User._make(columns[3:])),
 )
 
@@ -141,7 +143,7 @@ FIND_SPENT_TOKEN = Statement(
     SpentToken._make,
 )
 
-REVOKE = Statement(
+REVOKE = Command(
     SessionTable.update(revoked_at=fn.now()).where(
         SessionTable.id == Parameter("session_id"), SessionTable.revoked_at.is_null()
     )

@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
-from peewee import ColumnBase, Context, Node, Query, Select
+from peewee import ColumnBase, Context, Node, Query
 from psycopg2 import extensions
 
 from models.database import database
 
-Row = TypeVar("Row", covariant=True)
+Row = TypeVar("Row")
 
 
 class Parameter(ColumnBase):
@@ -33,20 +33,15 @@ class Parameter(ColumnBase):
 
 
 class Statement(Generic[Row]):
-    """One SQL statement, its parameters named, and what becomes of each row of its result.
+    """A statement that gives rows, its parameters named, and what becomes of each row.
 
     `query` is a Peewee query with `Parameter`s in it, or SQL with `%(name)s`. `row` makes a row
     from a tuple of columns: for a named tuple, its `_make`.
     """
 
-    def __init__(
-        self, query: Query | str, row: Callable[[Sequence[Any]], Row] = tuple
-    ) -> None:
+    def __init__(self, query: Query | str, row: Callable[[Sequence[Any]], Row]) -> None:
         self.sql = query if isinstance(query, str) else sql_of(query)
         self._row = row
-        fields = getattr(getattr(row, "__self__", None), "_fields", None)
-        if fields and isinstance(query, Select) and len(fields) != len(query._returning):
-            raise TypeError(f"{len(query._returning)} columns for the fields {fields}")
 
     def all(self, **parameters: object) -> list[Row]:
         """Run it and return every row."""
@@ -56,6 +51,13 @@ class Statement(Generic[Row]):
         """Run it and return the first row, None where there is none."""
         columns = database.execute_sql(self.sql, parameters).fetchone()
         return None if columns is None else self._row(columns)
+
+
+class Command:
+    """A statement that only writes, its parameters named."""
+
+    def __init__(self, query: Query | str) -> None:
+        self.sql = query if isinstance(query, str) else sql_of(query)
 
     def execute(self, **parameters: object) -> int:
         """Run it and return how many rows it wrote."""
@@ -76,9 +78,11 @@ class _StatementContext(Context):
         if not add_param:
             raise TypeError("SQL() takes no parameters here: put a Parameter beside it")
         if isinstance(value, Node):
-            return self.sql(value)
+            self.sql(value)
+            return self
         convert = converter or (self.state.converter if converter is None else None)
-        return self.literal(_constant(convert(value) if convert else value))
+        self.literal(_constant(convert(value) if convert else value))
+        return self
 
 
 def _constant(value: object) -> str:

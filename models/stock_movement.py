@@ -6,7 +6,7 @@ from peewee import IntegerField, TextField, UUIDField, fn
 
 from models.order import OrderTable
 from models.product import ProductTable
-from models.statement import Parameter, Statement
+from models.statement import Command, Parameter
 from models.table import InstantField, Table, check, index, primary_key, reference
 from models.user import UserTable
 
@@ -26,8 +26,10 @@ class StockMovementTable(Table):
     created_at = InstantField()
 
     class Meta:
+        """The table's name and constraints."""
+
         table_name = "stock_movement"
-        constraints = [
+        constraints = (
             primary_key("pk_stock_movement", "id"),
             check(
                 "ck_stock_movement_kind",
@@ -43,7 +45,7 @@ class StockMovementTable(Table):
                 "ck_stock_movement_order",
                 "(kind IN ('ORDER', 'RELEASE', 'RETURN')) = (order_id IS NOT NULL)",
             ),
-        ]
+        )
 
 
 index(StockMovementTable, "ix_stock_movement_product_id", "product_id, created_at, id")
@@ -55,7 +57,7 @@ index(
     unique=True,
 )
 
-RECORD_INITIAL = Statement(
+RECORD_INITIAL = Command(
     StockMovementTable.insert(
         {
             StockMovementTable.id: Parameter("movement_id"),

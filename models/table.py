@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from peewee import SQL, Check, DateTimeField, ForeignKeyField, Model, NodeList
+from peewee import SQL, Check, DateTimeField, ForeignKeyField, Model, Node
 
 from models.database import database
 
@@ -13,10 +13,17 @@ class Table(Model):
     """Base of the tables. Rows are read as named tuples: nobody makes instances of these."""
 
     class Meta:
+        """What holds for every table."""
+
         database = database
         # Peewee would leave the constraint unnamed: each table names its own below.
         primary_key = False
         legacy_table_names = False
+
+
+# As strong a lock as changing a row takes, and no stronger: foreign keys go on being checked
+# against it, for which FOR UPDATE would have them wait.
+NO_KEY_UPDATE: Any = "FOR NO KEY UPDATE"
 
 
 class InstantField(DateTimeField):
@@ -48,7 +55,7 @@ def unique(name: str, *columns: str) -> SQL:
     return SQL(f"CONSTRAINT {name} UNIQUE ({', '.join(columns)})")
 
 
-def check(name: str, condition: str) -> NodeList:
+def check(name: str, condition: str) -> Node:
     """Return a named check."""
     return Check(condition, name)
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from peewee import BooleanField, TextField, UUIDField, fn
 
-from models.statement import Parameter, Statement
+from models.statement import Command, Parameter, Statement
 from models.table import InstantField, Table, check, primary_key, unique
 
 
@@ -25,13 +25,15 @@ class UserTable(Table):
     updated_at = InstantField()
 
     class Meta:
+        """The table's name and constraints."""
+
         table_name = "users"  # USER is a word of SQL's own
-        constraints = [
+        constraints = (
             primary_key("pk_users", "id"),
             unique("uq_users_email", "email"),
             check("ck_users_email", "email = lower(email)"),
             check("ck_users_role", "role IN ('CLIENT', 'ADMIN')"),
-        ]
+        )
 
 
 class User(NamedTuple):
@@ -90,7 +92,7 @@ ADD = Statement(
 )
 
 # Only in place of the hash that was verified: a password changed in the meantime stays changed.
-REPLACE_PASSWORD_HASH = Statement(
+REPLACE_PASSWORD_HASH = Command(
     UserTable.update(password_hash=Parameter("following"), updated_at=fn.now()).where(
         UserTable.id == Parameter("user_id"), UserTable.password_hash == Parameter("current")
     )

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from connexion import ConnexionMiddleware
+from connexion.exceptions import ProblemException
 from connexion.middleware.exceptions import ExceptionMiddleware
 from connexion.middleware.lifespan import LifespanMiddleware
 from connexion.middleware.security import SecurityMiddleware
@@ -82,7 +83,8 @@ def compiled_app(
         security_map=SECURITY_MAP,
     )
     app.add_error_handler(DomainError, problems.on_domain_error)
-    app.add_error_handler(HTTPException, problems.on_http_error)
+    for kind in (HTTPException, ProblemException):  # Connexion has handlers of its own for both
+        app.add_error_handler(kind, problems.on_http_error)
     app.add_error_handler(Exception, problems.on_unexpected_error)
     app.add_api(contract, **options)
     return app  # type: ignore[no-any-return]

@@ -30,7 +30,7 @@ def kept_in(directory: Path) -> bytes:
             _make(path)
         key = path.read_bytes().strip()
     except OSError as error:
-        raise SigningKeyError(f"{path}: {error.strerror}") from error
+        raise SigningKeyError(f"{error.filename or path}: {error.strerror}") from error
     if len(key) < MINIMUM_BYTES:
         raise SigningKeyError(f"{path}: holds no signing key; remove it to have a new one made")
     return key

@@ -21,7 +21,7 @@ class Configuration:
     argon2_time_cost: int = 2
     argon2_memory_kib: int = 19456
     argon2_parallelism: int = 1
-    # Each hash takes one core whole; more at once only make everybody wait longer.
+    # Each hash takes a core whole: more at once than there are only make everybody wait longer.
     password_hashes_at_once: int = 2
 
 

@@ -62,7 +62,7 @@ def test_a_token_that_is_not_ours_is_401(alice: Client, anyone: Client, change: 
     assert 'error="invalid_token"' in answer.headers["www-authenticate"]
 
 
-@pytest.mark.parametrize("header", ["Bearer", "Bearer ", "Basic YTpi", "bearer x y z", "\u00e9"])
+@pytest.mark.parametrize("header", ["Bearer", "Basic YTpi", "bearer x y z", "\u00e9"])
 def test_any_other_authorization_header_is_401(anyone: Client, header: str) -> None:
     answer = anyone.get(ME, headers={"Authorization": header.encode("latin-1")})
 

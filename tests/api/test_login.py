@@ -14,7 +14,7 @@ def test_signing_in_sets_cookies_that_scripts_cannot_read(alice: Client, anyone:
     answer = login(anyone, "Alice@Example.com", PASSWORD)
 
     assert 200 == answer.status_code
-    assert {"user", "session"} == answer.json().keys()
+    assert {"user", "session", "access_expires_at"} == answer.json().keys()
     cookies = answer.headers.get_list("set-cookie")
     assert ["orderly_access", "orderly_refresh"] == [one.partition("=")[0] for one in cookies]
     assert all("HttpOnly" in one and "SameSite=Lax" in one for one in cookies)

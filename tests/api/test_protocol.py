@@ -37,7 +37,7 @@ def test_an_unknown_address_is_404(anyone: Client, path: str) -> None:
         ("HEAD", "/api/v1/products", "GET, POST"),
         ("OPTIONS", NOWHERE, "DELETE, GET, PATCH"),
         ("TRACE", "/api/v1/auth/login", "POST"),
-        ("BREW", "/api/v1/auth/login", "POST"),
+        ("PROPFIND", "/api/v1/auth/login", "POST"),
     ],
 )
 def test_another_method_is_405_and_says_which_are_taken(

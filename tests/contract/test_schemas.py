@@ -140,14 +140,16 @@ def test_an_email_address_is_one_that_mail_can_reach(email: str, is_one: bool) -
 
 @each((name, one) for name, one in operations() if parameter_names(one, "header"))
 def test_the_headers_of_conditional_and_repeated_requests_are_read_liberally(node: Node) -> None:
+    # What is no entity tag is no fault, it only matches nothing; so the pattern is wide there.
+    tags = ['"1"', '"3.18"', 'W/"1"', "*", '"1", "2" ,\tW/"3"', '""', "1"]
     accepted = {
-        "If-Match": ['"1"', '"3.18"', 'W/"1"', "*", '"1", "2" , W/"3"', '""'],
-        "If-None-Match": ['"1"', 'W/"1"', "*", '"1","2"'],
+        "If-Match": tags,
+        "If-None-Match": tags,
         "Idempotency-Key": ['"abc"', "abc", "a" * 255, f'"{"a" * 255}"'],
     }
     refused = {
-        "If-Match": ["", "1", '"1', '"a b"', '"1" "2"', '*, "1"', '"é"'],
-        "If-None-Match": ["", "1", "**"],
+        "If-Match": ["", " ", "é", '"1"\n'],
+        "If-None-Match": ["", " ", "é", '"1"\n'],
         "Idempotency-Key": ["", '""', '"abc', "a b", "a" * 256, "é", '"a"b"'],
     }
     for parameter in node["parameters"]:

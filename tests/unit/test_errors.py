@@ -42,9 +42,7 @@ def test_the_message_is_the_docstring_filled_with_the_facts():
 def test_facts_name_each_short_line():
     error = errors.InsufficientStock((ShortLine(ONE, 3, 1),))
 
-    assert error.facts() == {
-        "lines": [{"product_id": str(ONE), "requested": 3, "available": 1}]
-    }
+    assert error.facts() == {"lines": [{"product_id": str(ONE), "requested": 3, "available": 1}]}
 
 
 def test_no_two_errors_share_a_code():

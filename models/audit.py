@@ -1,0 +1,110 @@
+"""What must always hold, as queries for where it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from models.statement import Statement
+
+
+class Finding(NamedTuple):
+    """Something that cannot be: what should hold, for which row, and what is there instead."""
+
+    invariant: str
+    subject: str
+    detail: str
+
+
+# Enough to see what is wrong: a shop with more findings has one mistake many times.
+_MOST_FINDINGS = 100
+
+_VIOLATIONS = {
+    "stock is not negative": """
+        SELECT 'product ' || product_id, 'stock is ' || quantity FROM stock WHERE quantity < 0
+    """,
+    "every product has a stock": """
+        SELECT 'product ' || product.id, 'has no row of stock'
+        FROM product LEFT JOIN stock ON stock.product_id = product.id
+        WHERE stock.product_id IS NULL
+    """,
+    "stock is the sum of its movements": """
+        SELECT 'product ' || product_id,
+            'stock is ' || quantity || ', movements sum to ' || coalesce(moved, 0)
+        FROM stock LEFT JOIN (
+            SELECT product_id, sum(delta) AS moved FROM stock_movement GROUP BY product_id
+        ) AS ledger USING (product_id)
+        WHERE quantity <> coalesce(moved, 0)
+    """,
+    "an order's total is the sum of its lines": """
+        SELECT 'order ' || id, 'total is ' || total || ', lines sum to ' || coalesce(summed, 0)
+        FROM orders LEFT JOIN (
+            SELECT order_id, sum(unit_price * quantity::numeric) AS summed
+            FROM order_item GROUP BY order_id
+        ) AS bill ON bill.order_id = orders.id
+        WHERE summed IS NULL OR total <> summed
+    """,
+    "live orders hold their units, others have given them back once": """
+        SELECT 'order ' || coalesce(item.order_id, moved.order_id)
+                || ', product ' || coalesce(item.product_id, moved.product_id),
+            'should hold ' || coalesce(held, 0) || ', movements say ' || coalesce(taken, 0)
+        FROM (
+            SELECT order_id, product_id,
+                CASE WHEN status = ANY (%(live)s) THEN quantity ELSE 0 END AS held
+            FROM order_item JOIN orders ON orders.id = order_item.order_id
+        ) AS item FULL JOIN (
+            SELECT order_id, product_id, -sum(delta) AS taken
+            FROM stock_movement WHERE order_id IS NOT NULL GROUP BY order_id, product_id
+        ) AS moved ON moved.order_id = item.order_id AND moved.product_id = item.product_id
+        WHERE coalesce(held, 0) <> coalesce(taken, 0) OR item.order_id IS NULL
+    """,
+    "every line's units were taken once": """
+        SELECT 'order ' || item.order_id || ', product ' || item.product_id,
+            'ordered ' || item.quantity || ', taken ' || coalesce(-movement.delta, 0)
+        FROM order_item AS item LEFT JOIN stock_movement AS movement
+            ON movement.order_id = item.order_id AND movement.product_id = item.product_id
+            AND movement.kind = 'ORDER'
+        WHERE movement.delta IS DISTINCT FROM -item.quantity
+    """,
+    "a status is reached by allowed steps only": """
+        SELECT 'order ' || order_id, 'went from ' || coalesce(before, 'nothing') || ' to ' || after
+        FROM (
+            SELECT order_id, to_status AS after, from_status AS said,
+                lag(to_status) OVER (PARTITION BY order_id ORDER BY created_at, id) AS before
+            FROM order_event
+        ) AS step
+        WHERE said IS DISTINCT FROM before
+            OR coalesce(before, '') || '>' || after <> ALL (%(steps)s)
+    """,
+    "an order has the status of its last event, and a version for each": """
+        SELECT 'order ' || id, 'is ' || status || ' at version ' || version || ', last event says '
+            || coalesce(last, 'nothing') || ', events ' || coalesce(events, 0)
+        FROM orders LEFT JOIN (
+            SELECT order_id, count(*) AS events,
+                (array_agg(to_status ORDER BY created_at DESC, id DESC))[1] AS last
+            FROM order_event GROUP BY order_id
+        ) AS timeline ON timeline.order_id = orders.id
+        WHERE status IS DISTINCT FROM last OR version <> coalesce(events, 0)
+    """,
+    "an idempotency key has placed one order of its owner": """
+        SELECT 'order ' || order_id, 'placed by ' || count(*) || ' keys'
+        FROM idempotency_key GROUP BY order_id HAVING count(*) > 1
+        UNION ALL
+        SELECT 'order ' || order_id, 'belongs to another than its idempotency key'
+        FROM idempotency_key JOIN orders ON orders.id = order_id
+        WHERE orders.user_id <> idempotency_key.user_id
+    """,
+}
+
+
+def _named(invariant: str, violations: str) -> Statement[Finding]:
+    # Format characters are the parameters': none of the queries has one of its own.
+    return Statement(
+        f"{violations} ORDER BY 1 LIMIT {_MOST_FINDINGS}",
+        lambda columns: Finding(invariant, *columns),
+    )
+
+
+INVARIANTS: Mapping[str, Statement[Finding]] = {
+    invariant: _named(invariant, violations) for invariant, violations in _VIOLATIONS.items()
+}

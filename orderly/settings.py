@@ -1,0 +1,228 @@
+"""What a deployment decides, read from the environment and checked whole before anything starts.
+
+docs/settings.md describes each variable for those who run the shop.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+from environs import Env, EnvValidationError, ValidationError, validate
+
+from domain import money
+from orderly import signing_key
+from services.configuration import Configuration
+
+PREFIX = "ORDERLY_"
+ADMIN_PASSWORD_NAME = "ORDERLY_ADMIN_PASSWORD"  # noqa: S105  # read by `create-admin` alone
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("auto", "json", "console")
+# Argon2id's time cost, memory in KiB and lanes. OWASP's second choice, and one for tests alone.
+PASSWORD_HASHES: Mapping[str, tuple[int, int, int]] = {
+    "standard": (2, 19456, 1),
+    "cheapest": (1, 8, 1),
+}
+
+# Kubernetes puts these beside the settings wherever a service is called "orderly".
+_OF_KUBERNETES = re.compile(r"ORDERLY_(SERVICE_(HOST|PORT)|PORT_\d+_(TCP|UDP|SCTP)).*", re.ASCII)
+
+
+class SettingsError(Exception):
+    """The environment says what cannot be; `faults` names each setting and what is wrong with it.
+
+    No message repeats a value: it might be a secret.
+    """
+
+    def __init__(self, faults: Sequence[tuple[str, str]]) -> None:
+        super().__init__("\n".join(f"{name}: {fault}" for name, fault in faults))
+        self.faults = tuple(faults)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings of one process. A field is the variable of its name after `ORDERLY_`."""
+
+    # None: the embedded PostgreSQL in `data_dir`.
+    database_url: str | None = field(repr=False)
+    data_dir: Path
+    host: str
+    port: int
+    workers: int
+    threads: int
+    trusted_proxies: str
+    currency: str
+    cookie_secure: bool
+    # None: made at first need and kept in `data_dir`.
+    signing_key: str | None = field(repr=False)
+    access_token_minutes: int
+    refresh_token_days: int
+    password_hash: str
+    max_body_bytes: int
+    validate_responses: bool
+    log_level: str
+    log_format: str
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Return the settings that variables give, by default those of this process.
+
+        A variable that is empty counts as not set.
+
+        Raises:
+            SettingsError: some of them are wrong or unknown; it names all of these at once.
+        """
+        reader = _Reader(os.environ if environ is None else environ)
+        settings = cls(**_read(reader))
+        faults = reader.faults()
+        if faults:
+            raise SettingsError(faults)
+        return settings
+
+    def as_environment(self) -> dict[str, str]:
+        """Return the variables that give these settings: how a worker process is told them."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {
+            PREFIX + name.upper(): str(value) for name, value in values.items() if value is not None
+        }
+
+    def configuration(self) -> Configuration:
+        """Return what the services need of the settings; makes the signing key where none is set.
+
+        Raises:
+            SettingsError: the signing key can be neither read nor kept.
+        """
+        time_cost, memory_kib, parallelism = PASSWORD_HASHES[self.password_hash]
+        return Configuration(
+            signing_key=self._signing_key(),
+            currency=self.currency,
+            access_token_seconds=self.access_token_minutes * 60,
+            refresh_token_seconds=self.refresh_token_days * 24 * 3600,
+            argon2_time_cost=time_cost,
+            argon2_memory_kib=memory_kib,
+            argon2_parallelism=parallelism,
+            password_hashes_at_once=self._password_hashes_at_once(),
+        )
+
+    def _signing_key(self) -> bytes:
+        if self.signing_key is not None:
+            return self.signing_key.encode()
+        try:
+            return signing_key.kept_in(self.data_dir)
+        except signing_key.SigningKeyError as error:
+            raise SettingsError([("ORDERLY_DATA_DIR", str(error))]) from error
+
+    def _password_hashes_at_once(self) -> int:
+        # As many as there are cores, shared by the workers, but never all threads of one: people
+        # who sign in must not keep the others from the shop.
+        return max(1, min((os.cpu_count() or 1) // self.workers, self.threads // 2))
+
+
+class _Reader(Env):
+    """Reads any mapping, and remembers what was asked for."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        super().__init__(eager=False, prefix=PREFIX)
+        self._given = {name: value for name, value in environ.items() if value.strip()}
+        self._asked = {ADMIN_PASSWORD_NAME}
+
+    def _get_value(self, env_key: str, default: Any) -> Any:
+        self._asked.add(env_key)
+        return self._given.get(env_key, default)
+
+    def faults(self) -> list[tuple[str, str]]:
+        """Return what is wrong, setting by setting, with names that nobody asked for last."""
+        found = []
+        try:
+            self.seal()
+        except EnvValidationError as error:
+            messages: Mapping[str, Any] = error.error_messages  # type: ignore[assignment]
+            found = [(name, " ".join(map(str, told))) for name, told in sorted(messages.items())]
+        for name in sorted(self._given.keys() - self._asked):
+            if name.startswith(PREFIX) and not _OF_KUBERNETES.fullmatch(name):
+                found.append((name, f"There is no such setting{self._hint(name)}"))
+        return found
+
+    def _hint(self, name: str) -> str:
+        known = [asked.removeprefix(PREFIX) for asked in sorted(self._asked)]
+        near = get_close_matches(name.removeprefix(PREFIX), known, n=1)
+        return f"; did you mean {PREFIX}{near[0]}?" if near else "."
+
+
+def _read(env: _Reader) -> dict[str, Any]:
+    database_url = env.str("DATABASE_URL", None, validate=_postgresql)
+    return {
+        "database_url": database_url,
+        "data_dir": _absolute(env.str("DATA_DIR", None)),
+        "host": env.str("HOST", "127.0.0.1"),
+        "port": env.int("PORT", 8000, validate=validate.Range(0, 65535)),
+        "workers": env.int("WORKERS", 1, validate=validate.Range(1, 256)),
+        "threads": env.int("THREADS", 16, validate=validate.Range(1, 256)),
+        "trusted_proxies": env.str("TRUSTED_PROXIES", "", validate=_networks),
+        "currency": env.str("CURRENCY", "EUR", validate=_currency),
+        # Browsers keep a Secure cookie from plain HTTP, which a first run on one machine speaks.
+        "cookie_secure": env.bool("COOKIE_SECURE", database_url is not None),
+        "signing_key": env.str("SIGNING_KEY", None, validate=_long_enough),
+        "access_token_minutes": env.int(
+            "ACCESS_TOKEN_MINUTES", 10, validate=validate.Range(1, 24 * 60)
+        ),
+        "refresh_token_days": env.int("REFRESH_TOKEN_DAYS", 30, validate=validate.Range(1, 400)),
+        "password_hash": env.str(
+            "PASSWORD_HASH", "standard", validate=validate.OneOf(tuple(PASSWORD_HASHES))
+        ),
+        "max_body_bytes": env.int(
+            "MAX_BODY_BYTES", 1 << 20, validate=validate.Range(1 << 10, 1 << 26)
+        ),
+        "validate_responses": env.bool("VALIDATE_RESPONSES", False),
+        "log_level": env.str("LOG_LEVEL", "info", validate=validate.OneOf(LOG_LEVELS)),
+        "log_format": env.str("LOG_FORMAT", "auto", validate=validate.OneOf(LOG_FORMATS)),
+    }
+
+
+def _absolute(directory: str | None) -> Path:
+    if directory is None:
+        return platformdirs.user_data_path("orderly", appauthor=False)
+    return Path(directory).expanduser().absolute()
+
+
+def _postgresql(url: str) -> None:
+    from psycopg2 import ProgrammingError  # noqa: PLC0415  # not needed to read the other settings
+    from psycopg2.extensions import parse_dsn  # noqa: PLC0415
+
+    try:
+        parse_dsn(url)
+    except ProgrammingError:
+        # libpq's own message repeats parts of the value.
+        raise ValidationError(
+            "Not an address of PostgreSQL, such as postgresql://user:password@host:5432/name."
+        ) from None
+
+
+def _networks(addresses: str) -> None:
+    try:
+        for address in addresses.split(","):
+            ip_network(address.strip())
+    except ValueError:
+        raise ValidationError(
+            "Not IP addresses or networks (10.0.0.0/8) with commas between them."
+        ) from None
+
+
+def _currency(code: str) -> None:
+    try:
+        money.exponent(code)
+    except ValueError:
+        raise ValidationError("Not the ISO 4217 code of a currency, such as EUR.") from None
+
+
+def _long_enough(key: str) -> None:
+    if len(key.encode()) < signing_key.MINIMUM_BYTES:
+        raise ValidationError(f"Shorter than {signing_key.MINIMUM_BYTES} bytes.")

@@ -1,0 +1,100 @@
+"""A small shop to look around in: products that could exist, and somebody to be."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from domain.actor import ADMIN, CLIENT, Actor
+from domain.errors import EmailTaken, SkuTaken
+from models import product as products
+from models.database import transaction
+from services.products import create_product
+from services.users import create_admin, register
+
+_SYSTEM = Actor(None, None, None, request_id="demo", address="", user_agent="")
+
+
+class Account(NamedTuple):
+    """Somebody to sign in as. The password is public: these are not for a shop in earnest."""
+
+    email: str
+    password: str
+    role: str
+
+
+class Demo(NamedTuple):
+    """What the shop was given: how many products, and whom to sign in as."""
+
+    products: int
+    accounts: tuple[Account, ...]
+
+
+ACCOUNTS = (
+    Account("admin@orderly.example", "turquoise kettle 27", ADMIN),
+    Account("client@orderly.example", "marmalade lantern 64", CLIENT),
+)
+
+
+def fill() -> Demo:
+    """Give an empty shop some products, and anybody missing of the demo's people an account.
+
+    Safe to repeat: a shop that has, or ever had, a product is left as it is.
+    """
+    for account in ACCOUNTS:
+        _add(account)
+    try:
+        added = _add_products()
+    except SkuTaken:  # another process is filling the same shop
+        added = 0
+    return Demo(added, ACCOUNTS)
+
+
+def _add(account: Account) -> None:
+    name = account.role.capitalize()
+    try:
+        if account.role == ADMIN:
+            create_admin(email=account.email, name=name, password=account.password)
+        else:
+            register(actor=_SYSTEM, email=account.email, name=name, password=account.password)
+    except EmailTaken:
+        pass
+
+
+@transaction
+def _add_products() -> int:
+    if products.FIND_ANY.one() is not None:
+        return 0
+    for sku, name, description, price, stock in _PRODUCTS:
+        create_product(
+            actor=_SYSTEM, sku=sku, name=name, description=description, price=price, stock=stock
+        )
+    return len(_PRODUCTS)
+
+
+# Prices in minor units: of euros and most others, cents.
+_PRODUCTS = (
+    ("BEAN-ETH-250", "Ethiopia Guji, 250 g", "Washed; apricot, jasmine, black tea.", 1290, 80),
+    ("BEAN-COL-250", "Colombia Huila, 250 g", "Washed; caramel, red apple, cocoa.", 1150, 120),
+    ("BEAN-BRA-1000", "Brazil Cerrado, 1 kg", "Natural; hazelnut, dark chocolate.", 2990, 60),
+    ("BEAN-KEN-250", "Kenya Nyeri, 250 g", "Washed; blackcurrant, grapefruit.", 1490, 35),
+    ("BEAN-DEC-250", "Decaf Mexico, 250 g", "Water process; milk chocolate, fig.", 1250, 45),
+    ("BEAN-ESP-1000", "House espresso, 1 kg", "Two beans, medium roast, thick crema.", 2690, 150),
+    ("GRND-HAND-01", "Hand grinder", "Conical steel burrs, 36 clicks, 25 g of beans.", 8900, 18),
+    ("GRND-ELEC-01", "Electric grinder", "64 mm flat burrs, doses by weight.", 34900, 6),
+    ("BREW-V60-02", "Pour-over dripper", "Ceramic, for one to four cups.", 2450, 40),
+    ("BREW-AERO-01", "Travel press", "Brews a cup in a minute, anywhere.", 3690, 52),
+    ("BREW-FREN-08", "French press, 1 l", "Borosilicate glass, steel plunger.", 3290, 24),
+    ("BREW-MOKA-06", "Moka pot, 6 cups", "Aluminium; not for induction hobs.", 2990, 30),
+    ("KETL-GOOS-01", "Gooseneck kettle", "Holds its temperature to a degree, 0.9 l.", 12900, 9),
+    ("SCAL-01", "Brewing scale", "0.1 g and a timer; charges by USB-C.", 4990, 22),
+    ("FILT-02-100", "Paper filters, 100 pieces", "Bleached with oxygen, size 02.", 590, 400),
+    ("FILT-METAL", "Metal filter", "Fits size 02; rinse it and use it again.", 1890, 15),
+    ("MUG-BLUE-300", "Mug, blue, 300 ml", "Stoneware, glazed by hand.", 1690, 48),
+    ("MUG-SAND-300", "Mug, sand, 300 ml", "Stoneware, glazed by hand.", 1690, 3),
+    ("CUP-ESP-2", "Espresso cups, pair", "Porcelain, thick walls, 70 ml.", 1990, 26),
+    ("GLAS-CORT-4", "Cortado glasses, set of 4", "Tempered glass, 130 ml.", 1490, 33),
+    ("PITC-600", "Milk pitcher, 600 ml", "Steel, with a spout for latte art.", 2290, 20),
+    ("CLEAN-TABS", "Cleaning tablets, 60 pieces", "For espresso machines.", 1390, 70),
+    ("BOOK-BREW", "Brewing, step by step", "160 pages, hardcover.", 2800, 12),
+    ("GIFT-BOX", "Tasting box", "Four coffees of 60 g each. Sold out until spring.", 1990, 0),
+)

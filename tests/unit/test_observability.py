@@ -1,0 +1,258 @@
+"""What a process tells of its requests and faults, and what it keeps to itself."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import logging
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+from uuid import UUID
+
+import peewee
+import psycopg2
+import pytest
+import structlog
+from starlette.types import Message, Receive, Scope, Send
+
+from orderly import observability
+from orderly.observability import RequestLog, configure
+
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+@pytest.fixture(autouse=True)
+def _unconfigured_afterwards(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(observability, "_log", observability._Log())
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = before
+    structlog.reset_defaults()
+
+
+class Log:
+    """What was written to a log."""
+
+    def __init__(self, level: str = "info", log_format: str = "json") -> None:
+        self.stream = io.BytesIO()
+        configure(level, log_format, self.stream)
+
+    @property
+    def text(self) -> str:
+        return self.stream.getvalue().decode()
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.text.splitlines()]
+
+
+async def answer(scope: Scope, _receive: Receive, send: Send) -> None:
+    """Answer as an operation does that somebody signed in calls."""
+    scope["orderly"].update(operation_id="get_order", user_id=UUID(int=7), principal="hunter2")
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"etag", b'"1"')]})
+    await send({"type": "http.response.body", "body": b"{}"})
+
+
+def request(app: App, path: str = "/api/v1/orders/7", **headers: str) -> dict[str, str]:
+    """Send a request; return the headers of its answer."""
+    sent: list[Message] = []
+    scope: Scope = {
+        "type": "http",
+        "method": "GET",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"q=hunter2",
+        "headers": [
+            (name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()
+        ],
+        "client": ("192.0.2.1", 50000),
+    }
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    asyncio.run(RequestLog(app)(scope, receive, send))  # type: ignore[arg-type]
+    fields = sent[0]["headers"] if sent else []
+    return {name.decode(): value.decode() for name, value in fields}
+
+
+def test_a_request_is_one_line_with_its_facts() -> None:
+    log = Log()
+
+    headers = request(answer)
+
+    (event,) = log.events
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", event.pop("timestamp"))
+    assert 0 <= event.pop("duration_ms") < 1000
+    assert {
+        "level": "info",
+        "event": "request",
+        "method": "GET",
+        "path": "/api/v1/orders/7",
+        "operation_id": "get_order",
+        "status": 200,
+        "user_id": "00000000-0000-0000-0000-000000000007",
+        "client": "192.0.2.1",
+        "request_id": headers["x-request-id"],
+    } == event
+    assert "hunter2" not in log.text
+
+
+def test_the_answer_carries_a_request_id_beside_its_own_headers() -> None:
+    headers = request(answer)
+
+    assert '"1"' == headers["etag"]
+    assert 7 == UUID(headers["x-request-id"]).version
+
+
+def test_a_request_keeps_the_id_that_its_client_gave_it() -> None:
+    log = Log()
+
+    headers = request(answer, x_request_id="Order-7.retry_2")
+
+    assert "Order-7.retry_2" == headers["x-request-id"]
+    assert "Order-7.retry_2" == log.events[0]["request_id"]
+
+
+@pytest.mark.parametrize("given", ["", "a b", "a\nb", "x" * 65, "é", "a;b", '"a"'])
+def test_a_request_id_that_could_do_harm_is_replaced(given: str) -> None:
+    headers = request(answer, x_request_id=given)
+
+    assert 7 == UUID(headers["x-request-id"]).version
+
+
+def test_below_its_level_nothing_is_told_of_requests_but_their_failures() -> None:
+    async def fail(scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 503, "headers": []})
+
+    log = Log(level="warning")
+
+    request(answer)
+    request(fail)
+
+    assert [("error", 503)] == [(event["level"], event["status"]) for event in log.events]
+
+
+def test_an_error_that_nobody_caught_is_told_once_with_its_traceback() -> None:
+    async def fail(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["orderly"]["operation_id"] = "get_order"
+        raise LookupError("no such shelf")
+
+    log = Log()
+
+    with pytest.raises(LookupError) as caught:
+        request(fail, x_request_id="abc")
+    # As the server does with what reaches it
+    logging.getLogger("uvicorn.error").error("Exception in ASGI application", exc_info=caught.value)
+
+    error, answered = log.events
+    assert ("error", "unexpected_error", "abc") == (
+        error["level"],
+        error["event"],
+        error["request_id"],
+    )
+    assert 'raise LookupError("no such shelf")' in error["exception"]
+    assert error["exception"].endswith("LookupError: no such shelf")
+    assert ("request", 500) == (answered["event"], answered["status"])
+
+
+def test_what_is_logged_meanwhile_carries_the_request_and_no_secret() -> None:
+    async def note(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["orderly"].update(operation_id="login", principal="hunter2")
+        structlog.get_logger("orderly").warning("slow", seconds=3)
+        logging.getLogger("some.library").warning("retrying %s", "soon")
+        await answer(scope, receive, send)
+
+    log = Log()
+
+    request(note, x_request_id="abc")
+
+    own, foreign, _ = log.events
+    assert ("slow", 3, "login", "abc") == (
+        own["event"],
+        own["seconds"],
+        own["operation_id"],
+        own["request_id"],
+    )
+    assert ("retrying soon", "some.library", "abc") == (
+        foreign["event"],
+        foreign["logger"],
+        foreign["request_id"],
+    )
+    assert "hunter2" not in log.text
+
+
+def test_libraries_are_heard_from_a_warning_on_and_peewee_never_tells_statements() -> None:
+    log = Log(level="debug")
+
+    logging.getLogger("uvicorn.error").info("Started server process")
+    logging.getLogger("peewee").debug(("SELECT * FROM users WHERE email = %s", ["ada@example.com"]))
+
+    assert "" == log.text
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_nothing_that_is_logged_can_feign_a_line(log_format: str) -> None:
+    log = Log(log_format=log_format)
+
+    request(answer, path="/a\n2026-01-01T00:00:00Z [info] request\x1b[2J\u202e")
+    structlog.get_logger("orderly").info("note", text="one\r\ntwo\x85three", odd="\udcff")
+
+    assert 2 == len(log.text.rstrip("\n").split("\n"))
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202e]", log.text)
+
+
+def test_a_console_shows_tracebacks_as_they_are() -> None:
+    log = Log(log_format="console")
+
+    try:
+        raise LookupError("no such shelf\x1b[2J")
+    except LookupError:
+        structlog.get_logger("orderly").exception("broken")
+
+    assert "\nLookupError: no such shelf\\x1b[2J\n" in log.text
+
+
+def test_an_error_of_the_database_is_told_without_statements_and_rows(database_url: str) -> None:
+    log = Log()
+    with psycopg2.connect(database_url) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TEMPORARY TABLE person (email text CONSTRAINT uq_person UNIQUE)")
+        cursor.execute("INSERT INTO person VALUES ('ada@example.com')")
+        try:
+            try:
+                cursor.execute("INSERT INTO person VALUES ('ada@example.com')")
+            except psycopg2.IntegrityError as error:
+                with peewee.__exception_wrapper__:
+                    raise error
+        except peewee.IntegrityError as error:
+            structlog.get_logger("orderly").error("unexpected_error", exc_info=error)
+        connection.rollback()
+    connection.close()
+
+    assert "ada@example.com" not in log.text
+    assert "peewee.IntegrityError: SQLSTATE 23505, constraint uq_person" in log.text
+
+
+def test_why_there_is_no_connection_is_told() -> None:
+    log = Log()
+    url = "postgresql://shop:hunter2@127.0.0.1:1/shop"
+    try:
+        psycopg2.connect(url, connect_timeout=2)
+    except psycopg2.OperationalError as error:
+        structlog.get_logger("orderly").error("unexpected_error", exc_info=error)
+
+    assert "Connection refused" in log.text
+    assert "hunter2" not in log.text
+
+
+def test_a_log_that_nobody_reads_any_more_stops_no_request() -> None:
+    log = Log()
+    log.stream.close()
+
+    assert "x-request-id" in request(answer)

@@ -1,0 +1,212 @@
+"""What the environment may say, and what is said when it is wrong."""
+
+from __future__ import annotations
+
+import re
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from orderly import signing_key
+from orderly.settings import ADMIN_PASSWORD_NAME, Settings, SettingsError
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
+KEY = "a signing key for tests, 32 bytes long"
+URL = "postgresql://shop:hunter2@db.example.com/shop"
+
+
+def faults_of(**variables: str) -> dict[str, str]:
+    """Return what is wrong with the variables, by name."""
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environment({f"ORDERLY_{name}": value for name, value in variables.items()})
+    return dict(caught.value.faults)
+
+
+def test_an_empty_environment_gives_a_shop_for_one_machine() -> None:
+    settings = Settings.from_environment({})
+
+    assert settings.database_url is None
+    assert ("127.0.0.1", 8000, 1) == (settings.host, settings.port, settings.workers)
+    assert "EUR" == settings.currency
+    assert settings.data_dir.is_absolute()
+
+
+def test_an_empty_variable_counts_as_not_set() -> None:
+    assert Settings.from_environment({}) == Settings.from_environment(
+        {"ORDERLY_PORT": "", "ORDERLY_DATABASE_URL": "", "ORDERLY_SIGNING_KEY": "  "}
+    )
+
+
+def test_cookies_are_for_https_only_unless_the_shop_runs_on_one_machine() -> None:
+    def secure(**variables: str) -> bool:
+        return Settings.from_environment(variables).cookie_secure
+
+    assert not secure()
+    assert secure(ORDERLY_DATABASE_URL=URL)
+    assert not secure(ORDERLY_DATABASE_URL=URL, ORDERLY_COOKIE_SECURE="false")
+    assert secure(ORDERLY_COOKIE_SECURE="true")
+
+
+def test_all_bad_values_are_named_at_once() -> None:
+    faults = faults_of(
+        ACCESS_TOKEN_MINUTES="0",
+        COOKIE_SECURE="perhaps",
+        CURRENCY="eur",
+        DATABASE_URL="mysql://db/shop",
+        LOG_FORMAT="xml",
+        LOG_LEVEL="loud",
+        MAX_BODY_BYTES="1 MiB",
+        PASSWORD_HASH="md5",
+        PORT="65536",
+        REFRESH_TOKEN_DAYS="-1",
+        SIGNING_KEY="short",
+        THREADS="many",
+        TRUSTED_PROXIES="10.0.0.0/8,proxy",
+        VALIDATE_RESPONSES="2",
+        WORKERS="0",
+    )
+
+    every_name = Settings.from_environment({}).as_environment().keys()
+    takes_any_text = {"ORDERLY_DATA_DIR", "ORDERLY_HOST"}
+    assert every_name | {"ORDERLY_DATABASE_URL", "ORDERLY_SIGNING_KEY"} == (
+        faults.keys() | takes_any_text
+    )
+    assert "Must be one of: debug, info, warning, error." == faults["ORDERLY_LOG_LEVEL"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "mysql://shop:hunter2@db/shop"),
+        ("DATABASE_URL", "postgresql://shop:hunter2@[db/shop"),
+        ("DATABASE_URL", "hunter2"),
+        ("SIGNING_KEY", "hunter2"),
+        ("PORT", "hunter2"),
+        ("CURRENCY", "hunter2"),
+        ("COOKIE_SECURE", "hunter2"),
+        ("UNHEARD_OF", "hunter2"),
+    ],
+)
+def test_no_value_is_repeated_in_an_error(name: str, value: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environment({f"ORDERLY_{name}": value})
+
+    assert "hunter2" not in str(caught.value) + repr(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_secrets_are_not_shown_with_the_settings() -> None:
+    settings = Settings.from_environment({"ORDERLY_DATABASE_URL": URL, "ORDERLY_SIGNING_KEY": KEY})
+
+    assert "hunter2" not in repr(settings)
+    assert KEY not in repr(settings) + repr(settings.configuration())
+
+
+def test_an_unknown_setting_is_an_error_that_names_the_nearest() -> None:
+    faults = faults_of(PROT="8080", QQQQ="1")
+
+    assert "There is no such setting; did you mean ORDERLY_PORT?" == faults["ORDERLY_PROT"]
+    assert "There is no such setting." == faults["ORDERLY_QQQQ"]
+
+
+def test_what_others_put_into_the_environment_is_left_alone() -> None:
+    Settings.from_environment(
+        {
+            "PATH": "/bin",
+            "ORDERLYNESS": "yes",
+            "ORDERLY_ADMIN_PASSWORD": "for create-admin",
+            "ORDERLY_SERVICE_HOST": "10.0.0.1",
+            "ORDERLY_SERVICE_PORT_HTTP": "80",
+            "ORDERLY_PORT_80_TCP_ADDR": "10.0.0.1",
+        }
+    )
+
+
+def test_a_worker_is_told_the_same_settings() -> None:
+    settings = Settings.from_environment(
+        {"ORDERLY_DATABASE_URL": URL, "ORDERLY_SIGNING_KEY": KEY, "ORDERLY_COOKIE_SECURE": "0"}
+    )
+
+    assert settings == Settings.from_environment(settings.as_environment())
+
+
+def test_the_rules_are_told_what_the_settings_say() -> None:
+    configuration = Settings.from_environment(
+        {
+            "ORDERLY_SIGNING_KEY": KEY,
+            "ORDERLY_CURRENCY": "JPY",
+            "ORDERLY_ACCESS_TOKEN_MINUTES": "5",
+            "ORDERLY_REFRESH_TOKEN_DAYS": "2",
+            "ORDERLY_PASSWORD_HASH": "cheapest",
+        }
+    ).configuration()
+
+    assert KEY.encode() == configuration.signing_key
+    assert "JPY" == configuration.currency
+    assert (300, 172_800) == (
+        configuration.access_token_seconds,
+        configuration.refresh_token_seconds,
+    )
+    assert 8 == configuration.argon2_memory_kib
+    assert configuration.password_hashes_at_once >= 1
+
+
+def test_the_signing_key_is_made_once_and_kept_for_its_owner_alone(tmp_path: Path) -> None:
+    directory = tmp_path / "new" / "data"
+    settings = Settings.from_environment({"ORDERLY_DATA_DIR": str(directory)})
+
+    key = settings.configuration().signing_key
+
+    assert len(key) >= 32
+    assert key == settings.configuration().signing_key
+    assert [signing_key.FILE_NAME] == [path.name for path in directory.iterdir()]
+    assert 0o600 == stat.S_IMODE((directory / signing_key.FILE_NAME).stat().st_mode)
+    assert 0o700 == stat.S_IMODE(directory.stat().st_mode)
+
+
+def test_starts_at_the_same_time_agree_on_the_signing_key(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(16) as threads:
+        keys = set(threads.map(lambda _: signing_key.kept_in(tmp_path), range(64)))
+
+    assert 1 == len(keys)
+    assert 1 == len(list(tmp_path.iterdir()))
+
+
+def test_a_signing_key_that_cannot_be_kept_is_an_error_of_the_data_directory(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "file").write_text("")
+    settings = Settings.from_environment({"ORDERLY_DATA_DIR": str(tmp_path / "file")})
+
+    with pytest.raises(SettingsError, match=r"ORDERLY_DATA_DIR: .*/file: File exists"):
+        settings.configuration()
+
+
+def test_a_damaged_signing_key_is_not_taken(tmp_path: Path) -> None:
+    (tmp_path / signing_key.FILE_NAME).write_text("")
+
+    with pytest.raises(signing_key.SigningKeyError, match="remove it"):
+        signing_key.kept_in(tmp_path)
+
+
+def test_the_document_describes_every_setting_with_its_default() -> None:
+    rows = re.findall(r"^\| `(ORDERLY_\w+)` \| (.*?) \|", DOCUMENT.read_text(), re.MULTILINE)
+    told = {name: default.strip("`") for name, default in rows}
+
+    described_in_words = {
+        "ORDERLY_DATABASE_URL",
+        "ORDERLY_DATA_DIR",
+        "ORDERLY_COOKIE_SECURE",
+        "ORDERLY_SIGNING_KEY",
+        "ORDERLY_TRUSTED_PROXIES",
+        ADMIN_PASSWORD_NAME,
+    }
+    defaults = Settings.from_environment({}).as_environment()
+    assert defaults.keys() | described_in_words == told.keys()
+    assert len(rows) == len(told)
+    assert {name: value.lower() for name, value in defaults.items()} == {
+        **{name: told[name].lower() for name in defaults},
+        **{name: defaults[name].lower() for name in described_in_words & defaults.keys()},
+    }
