@@ -10,15 +10,14 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial, wraps
-from typing import Any, ParamSpec, TypeVar
-from uuid import UUID
+from typing import ParamSpec, TypeVar
 
-import orjson
 import psycopg2
 from peewee import PeeweeException, PostgresqlDatabase
-from psycopg2 import errors, extensions
+from psycopg2 import errors
 
 from domain.errors import DomainError, Unavailable
+from models.connection import open_connection
 from models.constraints import ERROR_BY_CONSTRAINT, ERROR_BY_LOCKED_TABLE, TRY_AGAIN
 from models.pool import Connection, ConnectionPool
 
@@ -30,13 +29,6 @@ _RETRYABLE = frozenset({"40001", "40P01"})
 _MOST_ATTEMPTS = 6
 _FIRST_PAUSE_SECONDS = 0.005
 _LONGEST_PAUSE_SECONDS = 0.1
-
-# How much longer than the server's own limit to wait for its answer.
-_PATIENCE_SECONDS = 2.0
-
-# PostgreSQL's own numbers for its types uuid, json and jsonb.
-_UUID_OIDS = (2950,)
-_JSON_OIDS = (114, 3802)
 
 
 class ShopDatabase(PostgresqlDatabase):
@@ -109,36 +101,6 @@ def close() -> None:
     """Close the pool. Connections in use are closed when their work is done."""
     if database.pool is not None:
         database.pool.close()
-
-
-def open_connection(
-    url: str, *, connect_timeout: float, statement_timeout: float, lock_timeout: float
-) -> Connection:
-    """Return a new connection in autocommit, which speaks UTC and the shop's types."""
-    limits = {"statement_timeout": statement_timeout, "lock_timeout": lock_timeout}
-    options = " ".join(
-        f"-c {name}={round(seconds * 1000)}" for name, seconds in limits.items() if seconds
-    )
-    settings: dict[str, Any] = {
-        "application_name": "orderly",
-        "client_encoding": "UTF8",
-        "keepalives_idle": 30,
-        "keepalives_interval": 10,
-        "keepalives_count": 3,
-        "tcp_user_timeout": round((statement_timeout or 30) * 1000),
-    }
-    if options:
-        settings["options"] = options
-    factory = partial(Connection, time_limit=connect_timeout)
-    connection: Connection = psycopg2.connect(url, connection_factory=factory, **settings)
-    connection.autocommit = True
-    for kind in (_UUIDS, _JSON):
-        extensions.register_type(kind, connection)
-    if connection.get_parameter_status("TimeZone") not in {"UTC", "Etc/UTC"}:
-        # A pooler in transaction mode keeps this one setting for each of its clients.
-        connection.cursor().execute("SET TIME ZONE 'UTC'")
-    connection.time_limit = statement_timeout + _PATIENCE_SECONDS if statement_timeout else None
-    return connection
 
 
 def reading(function: Callable[P, R]) -> Callable[P, R]:
@@ -248,21 +210,3 @@ def _locked_too_long(error: psycopg2.Error) -> DomainError:
         if f'"{table}"' in context or f'"pk_{table}"' in context:
             return meaning()
     return Unavailable()
-
-
-def _uuid(text: Any, _cursor: Any) -> UUID | None:
-    # Half of what UUID() costs: the server is trusted to spell a UUID.
-    if text is None:
-        return None
-    value = object.__new__(UUID)
-    object.__setattr__(value, "int", int(text.replace("-", ""), 16))
-    object.__setattr__(value, "is_safe", _UNKNOWN_SAFETY)
-    return value
-
-
-_UNKNOWN_SAFETY = UUID(int=0).is_safe
-_UUIDS = extensions.new_type(_UUID_OIDS, "UUID", _uuid)
-_JSON = extensions.new_type(
-    _JSON_OIDS, "JSON", lambda text, _cursor: None if text is None else orjson.loads(text)
-)
-extensions.register_adapter(UUID, lambda value: extensions.AsIs(f"'{value}'::uuid"))

@@ -15,14 +15,8 @@ from peewee import PeeweeException, TextField, fn
 from playhouse.migrations import Migration, MigrationError, Runner
 
 from domain.errors import Unavailable
-from models.database import (
-    ShopDatabase,
-    database,
-    domain_error,
-    open_connection,
-    point,
-    reading,
-)
+from models.connection import open_connection
+from models.database import ShopDatabase, database, domain_error, point, reading
 from models.table import InstantField, Table, primary_key
 
 DIRECTORY = Path(__file__).parent.parent / "migrations"

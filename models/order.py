@@ -9,6 +9,7 @@ from uuid import UUID
 
 from peewee import BigIntegerField, IntegerField, SmallIntegerField, TextField, UUIDField, fn
 
+from models.connection import uuid_of
 from models.listing import Listing, Sort
 from models.product import ProductTable
 from models.statement import Command, Parameter, Statement
@@ -126,7 +127,7 @@ class Order(NamedTuple):
 
 
 def _order(columns: Sequence[Any]) -> Order:
-    items = (OrderItem(UUID(line[0]), *line[1:]) for line in columns[-1])
+    items = (OrderItem(uuid_of(line[0]), *line[1:]) for line in columns[-1])
     return Order._make((*columns[:-1], tuple(items), ()))
 
 

@@ -28,15 +28,16 @@ class PlacedLine(NamedTuple):
 # idempotency key was used before. The parts run in this order because each reads another's rows:
 #
 # locked   Takes the products' stock rows, always in the order of their ids, so that two orders
-#          with the same products never wait for each other crosswise. What it reads is what the
-#          row has once the lock is held. (Were it not so on some other engine, `taken` and
-#          `placed` would notice.)
+#          with the same products never wait for each other crosswise. What it reads is what a row
+#          has once it is locked.
 # line     The lines that can be had: for sale, enough in stock, not beyond counting.
 # bill     One row if that is all lines, else none, and with it everything after comes to nothing.
 # claim    Claims the idempotency key. If another request with it is under way, this waits until
 #          that is done, and then finds the key taken. (No key: nothing to claim.)
-# taken    Takes the units; before any insert, so that the rows others wait for are not held
-#          while this waits for nothing.
+# taken    Takes the units; before any insert, so that the rows that others wait for are held as
+#          briefly as can be. It does not ask again whether there are enough: a condition here
+#          would be held against the row as it was when the statement began. Should the lock ever
+#          mean less than it does (on another engine), the check stock_not_negative is there.
 # placed   The order. Its total is null, which is refused, should fewer rows have been taken.
 # movement The ledger, by the clock as it is now: now() is when the statement began, before it
 #          waited for the lock, and the ledger's order shall be that in which stock was taken.
@@ -71,7 +72,7 @@ PLACE: Statement[PlacedLine] = Statement(
     ), taken AS (
         UPDATE stock SET quantity = stock.quantity - line.quantity
         FROM allowed, line
-        WHERE stock.product_id = line.product_id AND stock.quantity >= line.quantity
+        WHERE stock.product_id = line.product_id
         RETURNING stock.product_id, stock.quantity
     ), placed AS (
         INSERT INTO orders

@@ -1,0 +1,194 @@
+"""The `orderly` command: what the people who run a shop do with it.
+
+What a command needs is imported when it runs, so that `orderly --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec
+
+import click
+
+from orderly import __version__
+
+if TYPE_CHECKING:
+    from orderly.settings import Settings
+
+P = ParamSpec("P")
+
+_FAILED = 1
+_MISUSED = 2
+_INTERRUPTED = 130
+
+_data_dir = click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where the embedded PostgreSQL is kept.",
+)
+
+
+def _told_plainly(command: Callable[P, None]) -> Callable[P, None]:
+    """Turn what can go wrong in a command into a line on standard error and an exit status."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        from orderly.failures import EXPECTED, in_words  # noqa: PLC0415
+        from orderly.settings import SettingsError  # noqa: PLC0415
+
+        try:
+            command(*args, **kwargs)
+        except SettingsError as error:
+            _fail(*(f"{name}: {fault}" for name, fault in error.faults), status=_MISUSED)
+        except EXPECTED as error:
+            _fail(in_words(error))
+        except KeyboardInterrupt:
+            sys.exit(_INTERRUPTED)
+
+    return run
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="orderly", message="%(prog)s %(version)s")
+def main() -> None:
+    """Orderly: an order-management API on PostgreSQL.
+
+    Settings come from variables named ORDERLY_...; docs/settings.md lists them. Without
+    ORDERLY_DATABASE_URL the shop keeps its data in a PostgreSQL of its own.
+    """
+
+
+@main.command()
+@_data_dir
+@click.option("--host", help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes any.")
+@click.option("--workers", type=click.IntRange(min=1), help="Server processes.")
+@click.option("--demo", is_flag=True, help="Fill an empty shop with products and two people.")
+@_told_plainly
+def serve(demo: bool, **overrides: Any) -> None:
+    """Serve the API until stopped by Ctrl-C or SIGTERM.
+
+    Requests that have begun are finished first; a second Ctrl-C does not wait for them.
+    """
+    from orderly import serving  # noqa: PLC0415
+
+    settings = _settings(**overrides)
+    sys.exit(serving.serve(settings, demo=demo, say=click.echo))
+
+
+@main.command()
+@_data_dir
+@_told_plainly
+def migrate(**overrides: Any) -> None:
+    """Bring the database up to this version of Orderly."""
+    with _shop(_settings(**overrides)):
+        from models import migration  # noqa: PLC0415
+
+        applied = migration.apply(progress=lambda name: click.echo(f"applied {name}"))
+        if not applied:
+            click.echo("The database is up to date.")
+
+
+@main.command("create-admin")
+@click.argument("email")
+@click.option("--name", required=True, help="The administrator's own name.")
+@_data_dir
+@_told_plainly
+def create_admin(email: str, name: str, **overrides: Any) -> None:
+    """Make an account for an administrator.
+
+    The password is asked for, or read from ORDERLY_ADMIN_PASSWORD or standard input.
+    """
+    from orderly import registration  # noqa: PLC0415
+
+    settings = _settings(**overrides)
+    password = _password()
+    faults = registration.faults(email=email, name=name, password=password)
+    if faults:
+        _fail(*faults, status=_MISUSED)
+    with _shop(settings):
+        from models import migration  # noqa: PLC0415
+        from services import users  # noqa: PLC0415
+
+        migration.apply()
+        user = users.create_admin(email=email, name=name, password=password)
+    click.echo(f"{user.email} is an administrator now.")
+
+
+@main.command()
+@click.option(
+    "--format", "syntax", type=click.Choice(["json", "yaml"]), default="yaml", show_default=True
+)
+@_told_plainly
+def openapi(syntax: str) -> None:
+    """Print the contract as one OpenAPI document."""
+    from orderly.contract import document  # noqa: PLC0415
+
+    published = document.published(document.load(_settings().currency))
+    as_json = syntax == "json"
+    written = document.as_json(published) if as_json else document.as_yaml(published)
+    click.get_binary_stream("stdout").write(written)
+
+
+@main.command()
+@_data_dir
+@_told_plainly
+def audit(**overrides: Any) -> None:
+    """Check what must always hold in a shop; exit status 1 where something does not."""
+    with _shop(_settings(**overrides)):
+        from services.audit import audit as look  # noqa: PLC0415
+
+        findings = look()
+    for finding in findings:
+        click.echo(f"{finding.invariant}: {finding.subject}: {finding.detail}")
+    if findings:
+        sys.exit(_FAILED)
+    click.echo("Everything that must hold does.")
+
+
+def _settings(**overrides: object) -> Settings:
+    from orderly.settings import PREFIX, Settings  # noqa: PLC0415
+
+    given = {
+        PREFIX + name.upper(): str(value) for name, value in overrides.items() if value is not None
+    }
+    return Settings.from_environment({**os.environ, **given})
+
+
+@contextmanager
+def _shop(settings: Settings) -> Iterator[None]:
+    """Let the block use the shop's services, on a database that answers."""
+    from models import database  # noqa: PLC0415
+    from orderly import provisioning  # noqa: PLC0415
+    from services.configuration import configure  # noqa: PLC0415
+
+    with provisioning.database_of(settings, shared=True) as provided:
+        configure(settings.configuration())
+        database.bind(provided.url, max_connections=2)
+        try:
+            yield
+        finally:
+            database.close()
+
+
+def _password() -> str:
+    from orderly.settings import ADMIN_PASSWORD_NAME  # noqa: PLC0415
+
+    given = os.environ.get(ADMIN_PASSWORD_NAME)
+    if given:
+        return given
+    if sys.stdin.isatty():
+        asked: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+        return asked
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+def _fail(*messages: str, status: int = _FAILED) -> NoReturn:
+    for message in messages:
+        click.echo(f"orderly: {message}", err=True)
+    sys.exit(status)

@@ -1,0 +1,191 @@
+"""A PostgreSQL of our own for a first run, for one machine and for tests: it needs no setting up.
+
+The server is a child of this process and ends with it, even if this one is killed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import psycopg2
+from psycopg2 import sql
+
+from orderly.embedded.cluster import DATABASE, Cluster, as_unprivileged, program
+from orderly.embedded.errors import (
+    DataDirectoryInUseError,
+    EmbeddedDatabaseError,
+    StartFailedError,
+    UnsupportedSystemError,
+    UnusableDirectoryError,
+)
+
+__all__ = [
+    "DataDirectoryInUseError",
+    "EmbeddedDatabaseError",
+    "EmbeddedPostgreSQL",
+    "StartFailedError",
+    "UnsupportedSystemError",
+    "UnusableDirectoryError",
+    "running_url",
+]
+
+_LAUNCHER = Path(__file__).with_name("launcher.py")
+_LARGEST_LOG_BYTES = 10 << 20
+
+# Crash recovery may replay gigabytes: as long as the server lives, it is given time.
+_START_PATIENCE_SECONDS = 600.0
+_STOP_PATIENCE_SECONDS = ((signal.SIGINT, 60.0), (signal.SIGQUIT, 15.0), (signal.SIGKILL, 15.0))
+
+_SETTINGS = {
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",
+    "max_connections": "200",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_min_messages": "warning",
+    "log_line_prefix": "%m [%p] ",
+}
+_WITHOUT_FSYNC = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+
+
+class EmbeddedPostgreSQL:
+    """The PostgreSQL server of a data directory, from `start` to `stop`.
+
+    `fsync=False` gives up durability for speed: for tests alone. `options` are settings of
+    PostgreSQL. Start it from a thread that lives as long as the server shall: the kernel ends the
+    server when that thread ends.
+    """
+
+    def __init__(
+        self, data_dir: Path, *, fsync: bool = True, options: Mapping[str, str] | None = None
+    ) -> None:
+        self._cluster = Cluster(data_dir.absolute())
+        self._fsync = fsync
+        self._options = {
+            **_SETTINGS,
+            **({} if fsync else _WITHOUT_FSYNC),
+            **(options or {}),
+        }
+        self._lock: IO[str] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> str:
+        """Start the server, on its first start with a new cluster; return its database's URL.
+
+        Raises:
+            DataDirectoryInUseError: another process runs this directory's server.
+            EmbeddedDatabaseError: it cannot run; the message says why and what to do.
+        """
+        self._lock = self._cluster.lock()
+        try:
+            self._cluster.create(fsync=self._fsync)
+            self._cluster.wait_for_leftovers()
+            self._launch()
+            self._wait_until_ready()
+            return self._database_url()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Disconnect everybody, stop the server and wait for it. Stopping twice does nothing."""
+        if self._process is not None:
+            for number, seconds in _STOP_PATIENCE_SECONDS:
+                self._process.send_signal(number)
+                try:
+                    self._process.wait(seconds)
+                    break
+                except subprocess.TimeoutExpired:
+                    continue
+            self._process = None
+            self._cluster.remove_socket_directory()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def is_alive(self) -> bool:
+        """Tell whether the server runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def __enter__(self) -> str:
+        return self.start()
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _launch(self) -> None:
+        settings = {
+            **self._options,
+            "unix_socket_directories": str(self._cluster.make_socket_directory()),
+        }
+        with self._open_log() as log:
+            self._process = subprocess.Popen(  # noqa: S603  # PostgreSQL from this environment
+                [
+                    *as_unprivileged(),
+                    *[sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid())],
+                    *[str(program("postgres")), "-D", str(self._cluster.directory)],
+                    *[f"--{name}={value}" for name, value in settings.items()],
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                # Ctrl-C in a terminal goes to the whole group; the server outlives the requests.
+                start_new_session=True,
+                env={**os.environ, "LC_ALL": "C"},
+            )
+
+    def _open_log(self) -> IO[bytes]:
+        log = self._cluster.log
+        if log.exists() and log.stat().st_size > _LARGEST_LOG_BYTES:
+            log.replace(log.with_suffix(".log.1"))
+        return log.open("ab")
+
+    def _wait_until_ready(self) -> None:
+        """Wait for the word that PostgreSQL itself writes, as pg_ctl does."""
+        assert self._process is not None  # noqa: S101
+        pid_file = self._cluster.directory / "postmaster.pid"
+        deadline = time.monotonic() + _START_PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                raise StartFailedError(f"PostgreSQL ended at its start:\n{self._last_words()}")
+            lines = pid_file.read_text().splitlines() if pid_file.exists() else []
+            if lines[-1:] and lines[-1].strip() == "ready" and lines[0] == str(self._process.pid):
+                return
+            time.sleep(0.005)
+        raise StartFailedError(f"PostgreSQL does not become ready:\n{self._last_words()}")
+
+    def _last_words(self) -> str:
+        return "\n".join(self._cluster.log.read_text(errors="replace").splitlines()[-10:])
+
+    def _database_url(self) -> str:
+        maintenance, url = self._cluster.url("postgres"), self._cluster.url()
+        assert maintenance is not None  # noqa: S101  # it is running
+        assert url is not None  # noqa: S101
+        connection = psycopg2.connect(maintenance)
+        try:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE])
+                if cursor.fetchone() is None:
+                    cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
+        finally:
+            connection.close()
+        return url
+
+
+def running_url(data_dir: Path) -> str | None:
+    """Return the URL of the server that another process runs in a directory, if there is one."""
+    return Cluster(data_dir.absolute()).url()

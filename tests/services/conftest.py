@@ -1,0 +1,136 @@
+"""A shop on a real database, reached through its services."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+from uuid import UUID
+
+import psycopg2
+import pytest
+
+from domain.actor import ADMIN, CLIENT, Actor
+from models import database
+from services import products, users
+from services.audit import audit
+from services.configuration import Configuration, configure
+from services.products import Product
+
+PASSWORD = "blackberry strudel"
+CONFIGURATION = Configuration(
+    signing_key=b"a key that is long enough for HS256",
+    argon2_time_cost=1,
+    argon2_memory_kib=8,
+    password_hashes_at_once=16,
+)
+
+
+class AddProduct(Protocol):
+    """Puts a product on sale."""
+
+    def __call__(self, stock: int = 10, price: int = 1000, **facts: Any) -> Product: ...
+
+
+@pytest.fixture(autouse=True)
+def shop(database_url: str) -> Iterator[None]:
+    """Bind the process to the shop's database, and look afterwards that all is well in it."""
+    configure(CONFIGURATION)
+    database.bind(database_url, max_connections=40, lock_timeout=2.0)
+    yield
+    database.close()
+
+
+@pytest.fixture
+def sound(shop: None) -> Iterator[None]:
+    """Hold the shop against everything that must always hold when the test is over."""
+    del shop
+    yield
+
+    assert audit() == []
+
+
+@pytest.fixture
+def nobody() -> Actor:
+    """Somebody who is not signed in."""
+    return someone(None, None)
+
+
+@pytest.fixture
+def admin(shop: None) -> Actor:
+    """An administrator."""
+    del shop
+    user = users.create_admin(email="boss@example.com", name="Boss", password=PASSWORD)
+    return someone(user.id, ADMIN)
+
+
+@pytest.fixture
+def client(new_client: Callable[[], Actor]) -> Actor:
+    """Somebody who buys."""
+    return new_client()
+
+
+@pytest.fixture
+def new_client(nobody: Actor) -> Callable[[], Actor]:
+    """Make another who buys, each time."""
+    numbers = itertools.count()
+
+    def make() -> Actor:
+        user = users.register(
+            actor=nobody,
+            email=f"client{next(numbers)}@example.com",
+            name="Client",
+            password=PASSWORD,
+        )
+        return someone(user.id, CLIENT)
+
+    return make
+
+
+@pytest.fixture
+def add_product(admin: Actor) -> AddProduct:
+    """Put products on sale, each with a sku of its own."""
+    numbers = itertools.count(1)
+
+    def add(stock: int = 10, price: int = 1000, **facts: Any) -> Product:
+        number = next(numbers)
+        defaults = {"sku": f"SKU-{number}", "name": f"Thing {number}", "description": ""}
+        return products.create_product(
+            actor=admin, stock=stock, price=price, **(defaults | facts)
+        )
+
+    return add
+
+
+@pytest.fixture
+def sql(database_url: str) -> Iterator[Callable[..., list[tuple[Any, ...]]]]:
+    """Look at, or meddle with, the database behind the services' back."""
+    connection = psycopg2.connect(database_url)
+    connection.autocommit = True
+
+    def run(text: str, *values: Any) -> list[tuple[Any, ...]]:
+        cursor = connection.cursor()
+        cursor.execute(text, values or None)
+        return cursor.fetchall() if cursor.description else []
+
+    yield run
+    connection.close()
+
+
+def someone(user_id: UUID | None, role: str | None, *, user_agent: str = "Firefox") -> Actor:
+    """Return an actor, as the HTTP side would make it."""
+    return Actor(user_id, role, None, "request-1", "127.0.0.1", user_agent)
+
+
+def at_once(*calls: Callable[[], Any]) -> list[Any]:
+    """Make calls in as many threads, and return what each gave or raised."""
+
+    def outcome(call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except Exception as error:  # noqa: BLE001  # it is the test that judges
+            return error
+
+    with ThreadPoolExecutor(len(calls)) as executor:
+        return list(executor.map(outcome, calls))
