@@ -23,9 +23,10 @@ from models.table import (
     unique,
 )
 
-# Whatever is no word: the migration splits the text of a product by the same rule.
+# What stands between words: the migration splits the text of a product by the same rule. What
+# else there may be beside letters and digits is left to PostgreSQL's own parser, on both sides.
 _PUNCTUATION = "!-/:-@[-`{-~"
-_NO_WORD = re.compile(r"[!-/:-@\[-`{-~\s]+")
+_NO_WORD = re.compile(r"[\x00-/:-@\[-`{-\x7f]+")
 
 
 class SearchField(Field):

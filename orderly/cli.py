@@ -131,8 +131,7 @@ def openapi(syntax: str) -> None:
 
     published = document.published(document.load(_settings().currency))
     as_json = syntax == "json"
-    written = document.as_json(published) if as_json else document.as_yaml(published)
-    click.get_binary_stream("stdout").write(written)
+    click.echo(document.as_json(published) if as_json else document.as_yaml(published), nl=False)
 
 
 @main.command()

@@ -1,0 +1,333 @@
+"""`orderly serve` from its start to its end, and through what may happen to it meanwhile."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import signal
+import socket
+import subprocess
+import termios
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from orderly.embedded import running_url
+
+from services.demo import ACCOUNTS
+from tests.faults.processes import Server, command_line, orderly, serving, until
+
+ADA = {"email": "ada@example.com", "name": "Ada", "password": "brew-42-slow-mornings"}
+LOGIN = {"email": ADA["email"], "password": ADA["password"]}
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+def test_it_says_where_it_serves_and_writes_nothing_else(data_dir: Path) -> None:
+    with serving(data_dir) as server:
+        for path in ("/docs", "/health/ready", "/api/v1/products"):
+            assert 200 == server.get(path).status_code
+
+        lines = server.said.splitlines()
+        assert lines[0].endswith(f"serves the shop in {data_dir}")
+        assert [f"{server.url}/docs", f"{server.url}/api/v1"] == [
+            line.split()[-1] for line in lines[1:3]
+        ]
+        assert 0 == server.stop()
+
+    assert 4 == len(server.said.splitlines())
+    assert [("request", 200)] * 3 == [(event["event"], event["status"]) for event in server.events]
+
+
+def test_it_does_not_name_the_software_it_runs_on(data_dir: Path) -> None:
+    with serving(data_dir) as server:
+        assert "server" not in server.get("/docs").headers
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_request_in_flight_is_answered_before_it_stops(
+    data_dir: Path, number: signal.Signals, workers: int
+) -> None:
+    with serving(data_dir, "--workers", str(workers)) as server:
+        with half_sent(server) as request:
+            server.send(number)
+            until(lambda: refuses_connections(server.port))
+            request.send_rest()
+
+            assert b"HTTP/1.1 201 Created" in request.answer()
+
+        assert 0 == server.wait()
+    assert not (data_dir / "postgresql" / "postmaster.pid").exists()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_second_ctrl_c_waits_for_nobody(data_dir: Path, workers: int) -> None:
+    with serving(data_dir, "--workers", str(workers)) as server, half_sent(server):
+        server.send(signal.SIGINT)
+        until(lambda: refuses_connections(server.port))
+        server.send(signal.SIGINT)
+
+        assert 130 == server.wait()
+    assert not (data_dir / "postgresql" / "postmaster.pid").exists()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_was_answered_survives_kill_9(data_dir: Path, workers: int) -> None:
+    with serving(data_dir, "--workers", str(workers)) as server:
+        assert 201 == server.post("/api/v1/auth/register", ADA).status_code
+        server.send(signal.SIGKILL)
+        server.wait()
+
+    # The same port: nothing of the killed one may still hold it.
+    with serving(data_dir, "--port", str(server.port)) as server:
+        assert 200 == server.post("/api/v1/auth/login", LOGIN).status_code
+
+
+def test_a_taken_port_is_told_before_any_work(data_dir: Path) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+        done = orderly(
+            "serve", "--data-dir", str(data_dir), "--port", str(port), directory=data_dir.parent
+        )
+
+    assert 1 == done.returncode
+    assert f"orderly: Cannot listen on 127.0.0.1 port {port}: address already in use.\n" == (
+        done.stderr
+    )
+    assert not data_dir.exists()
+
+
+def test_a_second_one_on_the_same_data_is_refused(data_dir: Path) -> None:
+    with serving(data_dir) as server:
+        done = orderly(
+            "serve", "--data-dir", str(data_dir), "--port", "0", directory=data_dir.parent
+        )
+
+        assert 1 == done.returncode
+        assert f"process {server.process.pid}" in done.stderr
+        assert 1 == len(done.stderr.splitlines())
+        assert 200 == server.get("/health/ready").status_code
+
+
+def test_a_data_directory_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    done = orderly("serve", "--data-dir", "file/data", "--port", "0", directory=tmp_path)
+
+    assert 1 == done.returncode
+    assert done.stderr.startswith(f"orderly: Cannot keep data in {tmp_path}/file/data: ")
+    assert 1 == len(done.stderr.splitlines())
+
+
+def test_a_database_that_cannot_be_reached_is_told_without_its_password(tmp_path: Path) -> None:
+    url = "postgresql://shop:hunter2@127.0.0.1:1/shop"
+
+    done = orderly("serve", "--port", "0", directory=tmp_path, ORDERLY_DATABASE_URL=url)
+
+    assert 1 == done.returncode
+    assert "Connection refused" in done.stderr
+    assert "hunter2" not in done.stderr
+    assert 1 == len(done.stderr.splitlines())
+
+
+def test_it_serves_from_a_database_that_is_given(tmp_path: Path, database_url: str) -> None:
+    with serving(tmp_path / "data", ORDERLY_DATABASE_URL=database_url) as server:
+        assert "ORDERLY_DATABASE_URL" in server.said.splitlines()[0]
+        assert 201 == server.post("/api/v1/auth/register", ADA).status_code
+        cookies = server.post("/api/v1/auth/login", LOGIN).headers.get_list("set-cookie")
+
+    assert 2 == len(cookies)
+    assert all("; secure" in cookie.lower() for cookie in cookies)
+    assert not (tmp_path / "data" / "postgresql").exists()
+
+
+def test_the_demo_can_be_signed_in_to_as_it_says(data_dir: Path) -> None:
+    with serving(data_dir, "--demo") as server:
+        sign_ins = [line.split("  ")[-2:] for line in server.said.splitlines()[3:5]]
+        assert [[account.email, account.password] for account in ACCOUNTS] == [
+            [email.strip(), password] for email, password in sign_ins
+        ]
+        for email, password in sign_ins:
+            credentials = {"email": email.strip(), "password": password}
+            assert 200 == server.post("/api/v1/auth/login", credentials).status_code
+        assert server.get("/api/v1/products").json()["items"]
+
+
+@pytest.mark.parametrize(
+    ("option", "variables"),
+    [
+        ("0.0.0.0", {}),
+        ("127.0.0.1", {"ORDERLY_DATABASE_URL": "postgresql://127.0.0.1:1/shop"}),
+    ],
+)
+def test_no_demo_where_others_could_sign_in_to_it(
+    tmp_path: Path, option: str, variables: dict[str, str]
+) -> None:
+    done = orderly(
+        "serve", "--demo", "--host", option, "--port", "0", directory=tmp_path, **variables
+    )
+
+    assert 2 == done.returncode
+    assert "--demo is for" in done.stderr
+
+
+def test_settings_that_are_wrong_are_all_told_before_anything_starts(tmp_path: Path) -> None:
+    done = orderly(
+        "serve",
+        "--data-dir",
+        "data",
+        directory=tmp_path,
+        ORDERLY_PORT="http",
+        ORDERLY_SIGNING_KEY="hunter2",
+        ORDERLY_PROT="8000",
+    )
+
+    assert 2 == done.returncode
+    assert [
+        "orderly: ORDERLY_PORT: Not a valid integer.",
+        "orderly: ORDERLY_SIGNING_KEY: Shorter than 32 bytes.",
+        "orderly: ORDERLY_PROT: There is no such setting; did you mean ORDERLY_PORT?",
+    ] == done.stderr.splitlines()
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_an_embedded_database_that_dies_is_started_again(data_dir: Path) -> None:
+    with serving(data_dir) as server:
+        assert 201 == server.post("/api/v1/auth/register", ADA).status_code
+        first = server.database_server(data_dir)
+        os.kill(first, signal.SIGKILL)
+
+        until(lambda: any(one["event"] == "embedded_database_died" for one in server.events))
+        until(lambda: server.get("/health/ready").status_code == 200)
+        assert 200 == server.post("/api/v1/auth/login", LOGIN).status_code
+        assert first != server.database_server(data_dir)
+        assert 0 == server.stop()
+
+
+def test_a_worker_that_dies_is_replaced(data_dir: Path) -> None:
+    with serving(data_dir, "--workers", "2") as server:
+        workers = server.workers()
+        assert 2 == len(workers)
+        os.kill(min(workers), signal.SIGKILL)
+
+        until(lambda: len(server.workers() - workers) == 1 and len(server.workers()) == 2)
+        for _ in range(10):
+            assert 200 == server.get("/health/ready").status_code
+        assert 0 == server.stop()
+    assert ["worker_replaced"] == [
+        event["event"] for event in server.events if event["event"] != "request"
+    ]
+
+
+def test_on_sighup_workers_are_replaced_and_no_request_fails(data_dir: Path) -> None:
+    with serving(data_dir, "--workers", "2") as server:
+        before = server.workers()
+        server.send(signal.SIGHUP)
+
+        answered = 0
+        while server.workers() & before or len(server.workers()) != 2:
+            assert 200 == server.get("/health/ready").status_code
+            answered += 1
+        assert answered > 2
+        assert 0 == server.stop()
+
+
+def test_a_process_that_has_no_workers_goes_on_after_sighup(data_dir: Path) -> None:
+    with serving(data_dir) as server:
+        server.send(signal.SIGHUP)
+
+        assert 200 == server.get("/health/ready").status_code
+        assert 0 == server.stop()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_it_stops_cleanly_when_its_terminal_is_closed(data_dir: Path, workers: int) -> None:
+    with terminal() as (ours, theirs):
+        server = Server.start(data_dir, "--workers", str(workers), stdin=theirs)
+        os.close(theirs)
+        try:
+            assert 200 == server.get("/health/ready").status_code
+            os.close(ours)
+
+            assert 0 == server.wait()
+        finally:
+            with suppress(ProcessLookupError):
+                server.process.kill()
+            server.process.wait()
+    assert not (data_dir / "postgresql" / "postmaster.pid").exists()
+
+
+def test_it_can_be_stopped_while_it_starts(data_dir: Path) -> None:
+    for milliseconds in (50, 200, 400, 700):
+        with suppress(subprocess.TimeoutExpired):
+            orderly_until(data_dir, milliseconds / 1000)
+        until(lambda: not is_in_use(data_dir))
+
+    with serving(data_dir) as server:
+        assert 200 == server.get("/health/ready").status_code
+
+
+# -- what the tests are made of
+
+
+class HalfSent:
+    """A registration of which the server has had all but the last bytes."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        body = httpx2.Request("POST", "http://shop", json=ADA).read()
+        head = (
+            "POST /api/v1/auth/register HTTP/1.1\r\nHost: shop\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        self._connection = connection
+        self._rest = body[-5:]
+        connection.sendall(head.encode() + body[:-5])
+
+    def send_rest(self) -> None:
+        self._connection.sendall(self._rest)
+
+    def answer(self) -> bytes:
+        """Return all that comes until the server closes the connection."""
+        parts = []
+        while part := self._connection.recv(65536):
+            parts.append(part)
+        return b"".join(parts)
+
+
+@contextmanager
+def half_sent(server: Server) -> Iterator[HalfSent]:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        request = HalfSent(connection)
+        # An answer on another connection of the same process means that ours was read, too; with
+        # two of them, ten answers make it as good as certain.
+        for _ in range(10):
+            server.get("/health/live")
+        yield request
+
+
+def refuses_connections(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except OSError:
+        return True
+    return False
+
+
+@contextmanager
+def terminal() -> Iterator[tuple[int, int]]:
+    """Give the two ends of a terminal; whoever opens them closes them."""
+    ours, theirs = pty.openpty()
+    try:
+        yield ours, theirs
+    finally:
+        for end in (ours, theirs):
+            with suppress(OSError):
+                os.close(end)

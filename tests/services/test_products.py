@@ -1,0 +1,306 @@
+"""The catalogue: kept by administrators, browsed page by page by everyone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from domain.actor import Actor
+from domain.errors import NotFound, PreconditionFailed, SkuTaken
+from services import orders, products
+from services.products import Product
+from tests.services.conftest import AddProduct, at_once
+
+pytestmark = pytest.mark.usefixtures("sound")
+
+Sql = Callable[..., list[tuple[Any, ...]]]
+TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size=100)
+
+
+def pages(limit: int, **filters: Any) -> Iterator[list[Product]]:
+    cursor = None
+    while True:
+        page = products.list_products(limit=limit, cursor=cursor, **filters)
+        yield page.items
+        cursor = page.next_cursor
+        if cursor is None:
+            return
+
+
+def listed(limit: int = 100, **filters: Any) -> list[Product]:
+    return [product for page in pages(limit, **filters) for product in page]
+
+
+def test_a_new_product_is_as_it_was_described(admin: Actor, sql: Sql):
+    product = products.create_product(
+        actor=admin, sku="MUG", name="Mug", description="Blue", price=1990, stock=7
+    )
+
+    assert ("MUG", "Mug", "Blue", 1990, 7, 1) == product[1:7]
+    assert product.created_at == product.updated_at
+    assert product == products.get_product(product_id=product.id)
+    assert sql("SELECT kind, delta, quantity_after, actor_user_id FROM stock_movement") == [
+        ("INITIAL", 7, 7, str(admin.user_id))
+    ]
+
+
+def test_a_product_may_start_without_stock(add_product: AddProduct, sql: Sql):
+    assert add_product(0).stock == 0
+    assert sql("SELECT count(*) FROM stock_movement") == [(0,)]
+
+
+def test_a_sku_is_given_once_even_if_archived(admin: Actor, add_product: AddProduct):
+    mug, lamp = add_product(sku="MUG"), add_product(sku="LAMP")
+    products.archive_product(actor=admin, product_id=mug.id, expected_versions=None)
+
+    with pytest.raises(SkuTaken):
+        add_product(sku="MUG")
+    with pytest.raises(SkuTaken):
+        products.update_product(
+            actor=admin, product_id=lamp.id, changes={"sku": "MUG"}, expected_versions=None
+        )
+    outcomes = at_once(*[lambda: add_product(sku="NEW")] * 6)
+    assert Counter(map(type, outcomes)) == {Product: 1, SkuTaken: 5}
+
+
+def test_a_change_changes_what_it_names_and_the_version(admin: Actor, add_product: AddProduct):
+    before = add_product(sku="MUG", name="Mug", price=1990)
+
+    after = products.update_product(
+        actor=admin,
+        product_id=before.id,
+        changes={"name": "Cup", "price": 990},
+        expected_versions=frozenset({1}),
+    )
+
+    assert after == before._replace(
+        name="Cup", price=990, version=2, updated_at=after.updated_at
+    )
+    assert after.updated_at > before.updated_at
+    assert after == products.get_product(product_id=before.id)
+
+
+def test_a_change_to_what_is_already_so_changes_nothing(admin: Actor, add_product: AddProduct):
+    before = add_product(name="Mug")
+
+    assert before == products.update_product(
+        actor=admin, product_id=before.id, changes={"name": "Mug"}, expected_versions=None
+    )
+
+
+def test_a_change_or_archiving_for_another_version_is_refused(
+    admin: Actor, add_product: AddProduct
+):
+    mug = add_product()
+
+    for versions in (frozenset({2}), frozenset[int]()):
+        with pytest.raises(PreconditionFailed):
+            products.update_product(
+                actor=admin, product_id=mug.id, changes={"price": 1}, expected_versions=versions
+            )
+        with pytest.raises(PreconditionFailed):
+            products.archive_product(actor=admin, product_id=mug.id, expected_versions=versions)
+    assert mug == products.get_product(product_id=mug.id)
+
+
+def test_a_sale_does_not_fail_an_administrators_change(
+    admin: Actor, client: Actor, add_product: AddProduct
+):
+    mug = add_product(5)
+    orders.create_order(actor=client, items=[(mug.id, 1)], idempotency_key=None)
+
+    changed = products.update_product(
+        actor=admin, product_id=mug.id, changes={"price": 1}, expected_versions={mug.version}
+    )
+
+    assert (changed.price, changed.stock, changed.version) == (1, 4, 2)
+
+
+def test_of_changes_to_one_version_at_once_one_is_made(admin: Actor, add_product: AddProduct):
+    mug = add_product(price=0)
+
+    outcomes = at_once(
+        *(
+            lambda price=price: products.update_product(
+                actor=admin, product_id=mug.id, changes={"price": price}, expected_versions={1}
+            )
+            for price in range(1, 9)
+        )
+    )
+
+    assert Counter(map(type, outcomes)) == {Product: 1, PreconditionFailed: 7}
+
+
+def test_an_archived_product_is_gone_from_everywhere_but_orders(
+    admin: Actor, client: Actor, add_product: AddProduct
+):
+    mug = add_product()
+    order = orders.create_order(actor=client, items=[(mug.id, 1)], idempotency_key=None).order
+    products.archive_product(actor=admin, product_id=mug.id, expected_versions={1})
+
+    assert listed() == []
+    for call in (
+        lambda: products.get_product(product_id=mug.id),
+        lambda: products.archive_product(actor=admin, product_id=mug.id, expected_versions=None),
+        lambda: products.update_product(
+            actor=admin, product_id=mug.id, changes={"price": 1}, expected_versions=None
+        ),
+        lambda: products.get_product(product_id=uuid4()),
+    ):
+        with pytest.raises(NotFound):
+            call()
+    assert order == orders.get_order(actor=client, order_id=order.id)
+
+
+SORT_KEYS: dict[str, Callable[[Product], Any]] = {
+    "name": lambda product: (product.name, product.id),
+    "price": lambda product: (product.price, product.id),
+    "created_at": lambda product: (product.created_at, product.id),
+}
+
+
+@pytest.mark.parametrize("limit", [1, 3, 7, 100])
+@pytest.mark.parametrize("sort", ["name", "price", "created_at", "-name", "-price", "-created_at"])
+def test_pages_hold_every_product_once_and_in_order(
+    add_product: AddProduct, sort: str, limit: int
+):
+    names = ["Zebra", "apple", "Apple", "\u00c4pfel", "same", "same", "\U0001f600"]
+    shop = [add_product(name=name, price=price) for price, name in enumerate(names * 2, start=-3) if price >= 0]
+
+    found = [product for page in pages(limit, sort=sort) for product in page]
+
+    key = SORT_KEYS[sort.removeprefix("-")]
+    assert sorted(shop, key=key, reverse=sort.startswith("-")) == found
+
+
+def test_names_that_differ_late_still_make_a_total_order(add_product: AddProduct):
+    shop = {add_product(name="\U0001f600" * 199 + letter).id for letter in "badc" * 3}
+
+    found = [product.id for page in pages(2, sort="name") for product in page]
+
+    assert sorted(shop) == found
+
+
+@pytest.mark.parametrize("sort", ["name", "-name", "created_at", "-created_at"])
+def test_products_that_come_and_go_shift_no_page(
+    admin: Actor, add_product: AddProduct, sort: str
+):
+    shop = [add_product(name=f"Thing {number:02}") for number in range(0, 40, 2)]
+    found: list[Product] = []
+    cursor, number = None, 0
+    while True:
+        page = products.list_products(limit=3, sort=sort, cursor=cursor)
+        found += page.items
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+        # Something new at either end and in the middle, and something seen goes.
+        add_product(name="A")
+        add_product(name="Z")
+        products.archive_product(
+            actor=admin, product_id=page.items[-1].id, expected_versions=None
+        )
+        number += 1
+
+    ids = [product.id for product in found]
+    assert len(set(ids)) == len(ids)
+    assert {product.id for product in shop} <= set(ids)
+
+
+def test_the_last_page_says_so_even_when_it_is_full(add_product: AddProduct):
+    for _ in range(4):
+        add_product()
+
+    assert [len(page) for page in pages(2)] == [2, 2]
+
+
+def test_filters_narrow_down_together(add_product: AddProduct):
+    cheap, dear, gone = add_product(5, 100), add_product(5, 900), add_product(0, 500)
+
+    def ids(**filters: Any) -> set[Any]:
+        return {product.id for product in listed(**filters)}
+
+    assert ids(min_price=500) == {dear.id, gone.id}
+    assert ids(max_price=500) == {cheap.id, gone.id}
+    assert ids(min_price=101, max_price=899) == {gone.id}
+    assert ids(min_price=501, max_price=500) == set()
+    assert ids(in_stock=True) == {cheap.id, dear.id}
+    assert ids(in_stock=False) == {gone.id}
+    assert ids(in_stock=True, max_price=500, q="thing") == {cheap.id}
+
+
+@pytest.mark.parametrize(
+    ("q", "found"),
+    [
+        ("grinder", True),
+        ("GRIND", True),
+        ("hand grind", True),
+        ("grind hand", True),
+        ("burr", True),
+        ("GRND-12", True),
+        ("grnd 12", True),
+        ("12", True),
+        ("1", True),
+        ("HAUPTSTRA\u00dfE", True),
+        ("caf\u00e9", True),
+        ("\u6f22\u5b57", True),
+        ("o'neill", True),
+        ("rinder", False),
+        ("grinder electric", False),
+        ("13", False),
+    ],
+)
+def test_search_finds_all_words_or_their_beginnings(
+    add_product: AddProduct, q: str, found: bool
+):
+    product = add_product(
+        sku="GRND-12",
+        name="Hand grinder (caf\u00e9)",
+        description="Steel burrs; by O'Neill & Co., Hauptstra\u00dfe. \u6f22\u5b57",
+    )
+    add_product(sku="MUG", name="Mug")
+
+    assert listed(q=q) == ([product] if found else [])
+
+
+@pytest.mark.parametrize("q", ["!", "' '", "\\", "& | !", ":*", "()", "%", "_", " ", "-"])
+def test_a_search_without_a_word_finds_nothing(add_product: AddProduct, q: str):
+    add_product()
+
+    assert listed(q=q) == []
+
+
+@settings(
+    max_examples=80,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(q=TEXT, name=TEXT.filter(bool))
+def test_any_text_can_be_searched_for_and_any_name_found_by_itself(
+    admin: Actor, q: str, name: str
+):
+    listed(q=q)
+    product = products.create_product(
+        actor=admin, sku=str(uuid4()), name=name, description="", price=1, stock=0
+    )
+    if any(character.isascii() and character.isalnum() for character in name):
+        assert product in listed(q=name)
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    cursor=st.from_regex(r"^[A-Za-z0-9_-]{22,400}\Z", fullmatch=True),
+    sort=st.sampled_from(["name", "-name", "price", "-price", "created_at", "-created_at"]),
+)
+def test_every_cursor_leads_to_some_page(admin: Actor, cursor: str, sort: str):
+    products.list_products(limit=1, sort=sort, cursor=cursor)
