@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from peewee import ColumnBase, Context, Node, Query
-from psycopg2 import extensions
 
 from models.database import database
 
@@ -90,7 +89,7 @@ def _constant(value: object) -> str:
         return "NULL"
     if isinstance(value, bool | int):
         return str(value).upper()
-    if isinstance(value, str):
-        text: str = extensions.adapt(value).getquoted().decode("ascii")
-        return text.replace("%", "%%")
+    if isinstance(value, str) and "\\" not in value:
+        # Every % is doubled: the driver takes a single one for the start of a parameter.
+        return "'{}'".format(value.replace("'", "''").replace("%", "%%"))
     raise TypeError(f"{value!r} is no constant for SQL: make it a Parameter")

@@ -163,6 +163,11 @@ class _Supervisor(Multiprocess):
         else:
             super().handle_hup()
 
+    def terminate_all(self) -> None:
+        for bound in self.sockets:
+            bound.close()  # or clients would still be let in to wait for nobody
+        super().terminate_all()
+
     def join_all(self) -> None:
         for process in self.processes:
             while process.process.is_alive():

@@ -2,47 +2,30 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Iterator
 
 import httpx2
 import pytest
-import uvicorn
-from orderly.settings import Settings
 
-from orderly.factory import create_app
 from services import users
+from tests.faults.processes import serving
 
 ADMIN = ("admin@example.com", "correct horse battery staple")
 PASSWORD = "a long enough passphrase"
+SIGNING_KEY = "a signing key for tests, 32 bytes long"
 
 
 @pytest.fixture(scope="session")
 def base_url(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    settings = Settings.from_environment(
-        {
-            "ORDERLY_DATABASE_URL": database_url,
-            "ORDERLY_DATA_DIR": str(tmp_path_factory.mktemp("data")),
-            "ORDERLY_COOKIE_SECURE": "false",
-            "ORDERLY_VALIDATE_RESPONSES": "true",
-            "ORDERLY_PASSWORD_HASH": "cheapest",
-            "ORDERLY_SIGNING_KEY": "a signing key for tests, 32 bytes long",
-            "ORDERLY_LOG_LEVEL": "error",
-        }
-    )
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(settings), port=0, log_config=None, lifespan="on")
-    )
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        time.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join()
+    """Return the address of a server of its own process, on the shared database."""
+    with serving(
+        tmp_path_factory.mktemp("api") / "data",
+        ORDERLY_DATABASE_URL=database_url,
+        ORDERLY_SIGNING_KEY=SIGNING_KEY,
+        ORDERLY_COOKIE_SECURE="false",
+        ORDERLY_VALIDATE_RESPONSES="true",
+    ) as server:
+        yield server.url
 
 
 Client = httpx2.Client
@@ -97,8 +80,8 @@ def bob(new_client: Callable[[str], Client]) -> Client:
 
 
 @pytest.fixture
-def admin(base_url: str, sign_in: Callable[[str, str], Client]) -> Client:
-    """Return a signed-in administrator."""
+def admin(shop: str, sign_in: Callable[[str, str], Client]) -> Client:
+    """Return a signed-in administrator, made as on the command line."""
     email, password = ADMIN
     users.create_admin(email=email, name="Ada Admin", password=password)
     return sign_in(email, password)

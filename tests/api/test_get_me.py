@@ -5,7 +5,7 @@ from __future__ import annotations
 import jwt
 import pytest
 
-from tests.api.conftest import Client
+from tests.api.conftest import SIGNING_KEY, Client
 from tests.api.problems import problem
 
 ME = "/api/v1/users/me"
@@ -39,7 +39,7 @@ def test_nobody_in_particular_is_401(anyone: Client) -> None:
 def test_a_token_that_is_not_ours_is_401(alice: Client, anyone: Client, change: str) -> None:
     token = alice.cookies["orderly_access"]
     claims = jwt.decode(token, options={"verify_signature": False})
-    key, algorithm = "a signing key for tests, 32 bytes long", "HS256"
+    key, algorithm = SIGNING_KEY, "HS256"
     if change == "expired":
         claims["exp"] = claims["iat"] - 1
     elif change == "unsigned":

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -57,9 +59,12 @@ class Server:
 
     @classmethod
     def start(
-        cls, data_dir: Path, *arguments: str, stdin: int = subprocess.DEVNULL, **variables: str
+        cls, data_dir: Path, *arguments: str, terminal: int | None = None, **variables: str
     ) -> Self:
-        """Start one on any free port, and wait until it says that it serves."""
+        """Start one, on any free port unless one is given; it need not serve yet.
+
+        A terminal is one end of a pseudo-terminal, which it is started from.
+        """
         directory = data_dir.parent
         command = [sys.executable, "-m", "orderly", "serve", "--data-dir", str(data_dir)]
         port = [] if "--port" in arguments else ["--port", "0"]
@@ -68,15 +73,18 @@ class Server:
                 [*command, *port, *arguments],
                 cwd=directory,
                 env=environment(**variables),
-                stdin=stdin,
+                stdin=subprocess.DEVNULL if terminal is None else terminal,
                 stdout=out,
                 stderr=err,
                 start_new_session=True,
+                preexec_fn=None if terminal is None else _take_terminal,  # noqa: PLW1509
             )
-        server = cls(process, directory)
-        until(lambda: "Ctrl-C" in server.said or process.poll() is not None)
-        assert process.poll() is None, server.logged
-        return server
+        return cls(process, directory)
+
+    def wait_until_serving(self) -> None:
+        """Wait until it says that it serves."""
+        until(lambda: "Ctrl-C" in self.said or self.process.poll() is not None)
+        assert self.process.poll() is None, self.logged
 
     @property
     def said(self) -> str:
@@ -132,10 +140,13 @@ class Server:
 
 
 @contextmanager
-def serving(data_dir: Path, *arguments: str, **variables: str) -> Iterator[Server]:
+def serving(
+    data_dir: Path, *arguments: str, terminal: int | None = None, **variables: str
+) -> Iterator[Server]:
     """Serve while the block runs; whatever happens in it, nothing is left running."""
-    server = Server.start(data_dir, *arguments, **variables)
+    server = Server.start(data_dir, *arguments, terminal=terminal, **variables)
     try:
+        server.wait_until_serving()
         yield server
     finally:
         if server.process.poll() is None:
@@ -145,6 +156,11 @@ def serving(data_dir: Path, *arguments: str, **variables: str) -> Iterator[Serve
             except subprocess.TimeoutExpired:
                 server.send(signal.SIGKILL)
                 server.wait()
+
+
+def _take_terminal() -> None:
+    # Its standard input becomes the terminal that it is told of when that is closed.
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def until(condition: Callable[[], object]) -> None:

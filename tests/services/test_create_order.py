@@ -135,9 +135,7 @@ def test_a_price_that_changes_later_changes_no_order(
     assert place(client, (mug.id, 1)).order.total == 1
 
 
-def test_the_largest_total_is_exact_and_the_next_is_refused(
-    client: Actor, add_product: AddProduct
-):
+def test_the_largest_total_is_exact_and_the_next_is_refused(client: Actor, add_product: AddProduct):
     most, one = add_product(price=money.MAX_AMOUNT), add_product(price=1)
 
     assert place(client, (most.id, 1)).order.total == money.MAX_AMOUNT
@@ -190,9 +188,7 @@ def test_the_same_key_for_another_order_is_refused(client: Actor, add_product: A
     assert stock_of(mug.id, lamp.id) == [9, 10]
 
 
-def test_keys_belong_to_who_gives_them(
-    new_client: Callable[[], Actor], add_product: AddProduct
-):
+def test_keys_belong_to_who_gives_them(new_client: Callable[[], Actor], add_product: AddProduct):
     mug, one, other = add_product(), new_client(), new_client()
 
     assert place(one, (mug.id, 1), key="k").order.id != place(other, (mug.id, 1), key="k").order.id
@@ -217,7 +213,10 @@ def test_different_requests_with_one_key_at_once_place_one_order(
     bought = [add_product().id for _ in range(8)]
 
     outcomes = at_once(
-        *(lambda product_id=product_id: place(client, (product_id, 1), key="k") for product_id in bought)
+        *(
+            lambda product_id=product_id: place(client, (product_id, 1), key="k")
+            for product_id in bought
+        )
     )
 
     assert Counter(map(type, outcomes)) == {orders.PlacedOrder: 1, IdempotencyKeyReused: 7}

@@ -37,9 +37,7 @@ def refresh(token: str, user_agent: str = "Firefox") -> sessions.SignIn:
     )
 
 
-def test_signing_in_gives_tokens_that_say_who_it_is(
-    ada: users.User, signed_in: sessions.SignIn
-):
+def test_signing_in_gives_tokens_that_say_who_it_is(ada: users.User, signed_in: sessions.SignIn):
     assert signed_in.user == ada
     claims = access_tokens.verify(signed_in.access_token)
     assert claims is not None
@@ -112,8 +110,11 @@ def test_a_disabled_account_is_refused_like_a_wrong_password(
 
 
 def test_nothing_that_is_kept_signs_anybody_in(signed_in: sessions.SignIn, sql: Sql):
-    kept = "".join(str(row) for table in ("users", "session", "refresh_token")
-                   for row in sql(f"SELECT {table}::text FROM {table}"))
+    kept = "".join(
+        str(row)
+        for table in ("users", "session", "refresh_token")
+        for row in sql(f"SELECT {table}::text FROM {table}")
+    )
 
     assert PASSWORD not in kept
     assert signed_in.refresh_token not in kept
@@ -147,9 +148,7 @@ def test_refreshing_goes_on_from_token_to_token_in_one_session(signed_in: sessio
         current = following
 
 
-def test_a_role_that_changed_is_in_the_next_access_token(
-    signed_in: sessions.SignIn, sql: Sql
-):
+def test_a_role_that_changed_is_in_the_next_access_token(signed_in: sessions.SignIn, sql: Sql):
     sql("UPDATE users SET role = 'ADMIN'")
 
     claims = access_tokens.verify(refresh(signed_in.refresh_token).access_token)
@@ -186,9 +185,7 @@ def test_a_token_spent_long_ago_ends_the_session(signed_in: sessions.SignIn, sql
 
 
 def test_ending_one_session_leaves_the_others(ada: users.User, nobody: Actor, sql: Sql):
-    one, other = (
-        sessions.login(actor=nobody, email=EMAIL, password=PASSWORD) for _ in range(2)
-    )
+    one, other = (sessions.login(actor=nobody, email=EMAIL, password=PASSWORD) for _ in range(2))
     refresh(one.refresh_token)
     with pytest.raises(SessionExpired):
         refresh(one.refresh_token, user_agent="curl")
@@ -260,7 +257,13 @@ def test_access_tokens_of_others_are_worth_nothing(signed_in: sessions.SignIn):
         assert access_tokens.verify(token) is None
     configure(before)
     assert access_tokens.verify(token) is not None
-    for mangled in ("", "a.b.c", token[:-2], f"{header}.{claims}.", f"{claims}.{header}.{signature}"):
+    for mangled in (
+        "",
+        "a.b.c",
+        token[:-2],
+        f"{header}.{claims}.",
+        f"{claims}.{header}.{signature}",
+    ):
         assert access_tokens.verify(mangled) is None
 
 
@@ -274,7 +277,9 @@ def test_an_access_token_expires(signed_in: sessions.SignIn):
     assert access_tokens.verify(expired) is None
 
 
-def test_hashing_keeps_no_connection(ada: users.User, nobody: Actor, monkeypatch: pytest.MonkeyPatch):
+def test_hashing_keeps_no_connection(
+    ada: users.User, nobody: Actor, monkeypatch: pytest.MonkeyPatch
+):
     from models.database import database
 
     closed = []
@@ -305,9 +310,7 @@ def test_a_flood_of_sign_ins_is_turned_away_rather_than_queued(
 
     monkeypatch.setattr(passwords.PasswordHasher, "verify", verify)
 
-    outcomes = at_once(
-        *[lambda: sessions.login(actor=nobody, email=EMAIL, password=PASSWORD)] * 30
-    )
+    outcomes = at_once(*[lambda: sessions.login(actor=nobody, email=EMAIL, password=PASSWORD)] * 30)
 
     kinds = Counter(map(type, outcomes))
     assert set(kinds) == {sessions.SignIn, Unavailable}

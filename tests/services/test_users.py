@@ -71,7 +71,13 @@ def test_passwords_that_are_soon_guessed_are_refused(nobody: Actor, password: st
 
 
 @pytest.mark.parametrize(
-    "password", ["blackberry strudel", "Xk9#mQ2$vL", "\u6f22\u5b57\u4eee\u540d\u4ea4\u3058\u308a\u6587\u3067\u3059", "x7" * 20 + "!pQ9 zebra" * 8]
+    "password",
+    [
+        "blackberry strudel",
+        "Xk9#mQ2$vL",
+        "\u6f22\u5b57\u4eee\u540d\u4ea4\u3058\u308a\u6587\u3067\u3059",
+        "x7" * 20 + "!pQ9 zebra" * 8,
+    ],
 )
 def test_other_passwords_of_any_script_and_length_are_taken(nobody: Actor, password: str):
     register(nobody, password=password)

@@ -221,21 +221,19 @@ def test_a_console_shows_tracebacks_as_they_are() -> None:
 
 def test_an_error_of_the_database_is_told_without_statements_and_rows(database_url: str) -> None:
     log = Log()
-    with psycopg2.connect(database_url) as connection, connection.cursor() as cursor:
-        cursor.execute("CREATE TEMPORARY TABLE person (email text CONSTRAINT uq_person UNIQUE)")
-        cursor.execute("INSERT INTO person VALUES ('ada@example.com')")
-        try:
-            try:
-                cursor.execute("INSERT INTO person VALUES ('ada@example.com')")
-            except psycopg2.IntegrityError as error:
-                with peewee.__exception_wrapper__:
-                    raise error
-        except peewee.IntegrityError as error:
-            structlog.get_logger("orderly").error("unexpected_error", exc_info=error)
-        connection.rollback()
+    connection = psycopg2.connect(database_url)
+    cursor = connection.cursor()
+    cursor.execute("CREATE TEMPORARY TABLE person (email text CONSTRAINT uq_person UNIQUE)")
+    row = ["ada" + "@example.com"]
+    cursor.execute("INSERT INTO person VALUES (%s)", row)
+    try:
+        with peewee.__exception_wrapper__:
+            cursor.execute("INSERT INTO person VALUES (%s)", row)
+    except peewee.IntegrityError as error:
+        structlog.get_logger("orderly").error("unexpected_error", exc_info=error)
     connection.close()
 
-    assert "ada@example.com" not in log.text
+    assert row[0] not in log.text
     assert "peewee.IntegrityError: SQLSTATE 23505, constraint uq_person" in log.text
 
 

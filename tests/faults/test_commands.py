@@ -1,0 +1,184 @@
+"""The commands beside `serve`, with the shop open and with it closed."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psycopg2
+import pytest
+import yaml
+
+from orderly import __version__
+from orderly.embedded import running_url
+from tests.faults.processes import environment, orderly, serving
+
+PASSWORD = "a long enough passphrase"
+CREDENTIALS = {"email": "ada@example.com", "password": PASSWORD}
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+def create_admin(data_dir: Path, *more: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run `orderly create-admin` for Ada, with her password on standard input."""
+    return orderly(
+        "create-admin",
+        *(more or (CREDENTIALS["email"],)),
+        "--name=Ada",
+        f"--data-dir={data_dir}",
+        directory=data_dir.parent,
+        typed=f"{PASSWORD}\n",
+        **variables,
+    )
+
+
+def test_help_and_version_ask_for_nothing(tmp_path: Path) -> None:
+    assert f"orderly {__version__}\n" == orderly("--version", directory=tmp_path).stdout
+    for command in ("serve", "migrate", "create-admin", "openapi", "audit"):
+        assert 0 == orderly(command, "--help", directory=tmp_path, ORDERLY_PORT="x").returncode
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_an_administrator_can_be_made_before_the_shop_opens(data_dir: Path) -> None:
+    done = create_admin(data_dir)
+
+    assert (0, "ada@example.com is an administrator now.\n", "") == (
+        done.returncode,
+        done.stdout,
+        done.stderr,
+    )
+    with serving(data_dir) as server:
+        answer = server.post("/api/v1/auth/login", CREDENTIALS)
+        assert "ADMIN" == answer.json()["user"]["role"]
+
+
+def test_an_administrator_can_be_made_while_the_shop_is_open(data_dir: Path) -> None:
+    with serving(data_dir) as server:
+        assert 0 == create_admin(data_dir).returncode
+
+        assert 200 == server.post("/api/v1/auth/login", CREDENTIALS).status_code
+        assert "Somebody has registered with this email already." in create_admin(data_dir).stderr
+
+
+def test_the_password_may_come_from_a_variable(data_dir: Path) -> None:
+    other = "another long passphrase"
+    create_admin(data_dir, ORDERLY_ADMIN_PASSWORD=other)
+
+    with serving(data_dir) as server:
+        credentials = {**CREDENTIALS, "password": other}
+        assert 200 == server.post("/api/v1/auth/login", credentials).status_code
+
+
+def test_the_password_is_asked_for_twice_on_a_terminal_and_not_shown(data_dir: Path) -> None:
+    command = ["create-admin", "ada@example.com", "--name", "Ada", "--data-dir", str(data_dir)]
+    child, ours = pty.fork()
+    if child == 0:
+        os.execve(
+            sys.executable, [sys.executable, "-m", "orderly", *command], environment(TERM="dumb")
+        )
+    shown = b""
+    for prompt in (b"Password: ", b"Repeat for confirmation: "):
+        while not shown.endswith(prompt):
+            shown += os.read(ours, 1024)
+        os.write(ours, PASSWORD.encode() + b"\n")
+    while True:
+        try:
+            shown += os.read(ours, 1024)
+        except OSError:  # how Linux tells the end of a terminal
+            break
+    os.close(ours)
+
+    assert 0 == os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert b"is an administrator now." in shown
+    assert PASSWORD.encode() not in shown
+
+
+@pytest.mark.parametrize(
+    ("email", "password", "told"),
+    [
+        ("not an email", PASSWORD, "email: is not one that can be used"),
+        ("ada@example.com", "short", "password: must have at least"),
+        ("ada@example.com", "", "password: must have at least"),
+        ("ada@example.com", "password1234", "This password is refused"),
+    ],
+)
+def test_the_contract_holds_for_administrators_too(
+    data_dir: Path, email: str, password: str, told: str
+) -> None:
+    done = create_admin(data_dir, email, ORDERLY_ADMIN_PASSWORD=password or "\n")
+
+    assert done.returncode in {1, 2}
+    assert done.stderr.startswith(f"orderly: {told}")
+    assert "Traceback" not in done.stderr
+
+
+def test_migrate_tells_what_it_applied_and_then_that_all_is_well(data_dir: Path) -> None:
+    first, second = (
+        orderly("migrate", f"--data-dir={data_dir}", directory=data_dir.parent) for _ in range(2)
+    )
+
+    assert 0 == first.returncode == second.returncode
+    assert all(line.startswith("applied 0") for line in first.stdout.splitlines())
+    assert "The database is up to date.\n" == second.stdout
+    assert "" == first.stderr + second.stderr
+
+
+def test_commands_work_on_a_database_that_is_given(tmp_path: Path, empty_database_url: str) -> None:
+    given = {"ORDERLY_DATABASE_URL": empty_database_url, "ORDERLY_SIGNING_KEY": "k" * 32}
+
+    assert 0 == orderly("migrate", directory=tmp_path, **given).returncode
+    assert 0 == create_admin(tmp_path / "unused", **given).returncode
+    assert 0 == orderly("audit", directory=tmp_path, **given).returncode
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_audit_tells_what_does_not_hold(data_dir: Path) -> None:
+    with serving(data_dir, "--demo"):
+        sound = orderly("audit", f"--data-dir={data_dir}", directory=data_dir.parent)
+        url = running_url(data_dir)
+        assert url is not None
+        connection = psycopg2.connect(url)
+        connection.cursor().execute("UPDATE stock SET quantity = quantity + 1")
+        connection.commit()
+        connection.close()
+        unsound = orderly("audit", f"--data-dir={data_dir}", directory=data_dir.parent)
+
+    assert (0, 1) == (sound.returncode, len(sound.stdout.splitlines()))
+    assert 1 == unsound.returncode
+    assert 24 == len(unsound.stdout.splitlines())
+    assert all("stock is the sum of its movements: " in row for row in unsound.stdout.splitlines())
+    assert "" == sound.stderr + unsound.stderr
+
+
+def test_the_contract_is_printed_as_it_is_served(data_dir: Path) -> None:
+    as_json = orderly("openapi", "--format=json", directory=data_dir.parent).stdout
+    as_yaml = orderly("openapi", "--format=yaml", directory=data_dir.parent).stdout
+
+    assert json.loads(as_json) == yaml.safe_load(as_yaml)
+    with serving(data_dir) as server:
+        assert server.get("/openapi.json").json() == json.loads(as_json)
+
+
+def test_a_command_that_is_interrupted_leaves_the_database_usable(data_dir: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "orderly", "migrate", "--data-dir", str(data_dir)],
+        cwd=data_dir.parent,
+        env=environment(),
+        stderr=subprocess.PIPE,
+    )
+    time.sleep(0.4)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+
+    assert process.returncode in {0, 130}
+    assert b"Traceback" not in stderr
+    assert 0 == orderly("migrate", f"--data-dir={data_dir}", directory=data_dir.parent).returncode

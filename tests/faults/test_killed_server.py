@@ -1,0 +1,82 @@
+"""A server that is killed in the middle of its work loses nothing that it has promised."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import httpx2
+import pytest
+
+from tests.faults.processes import Server, orderly, serving
+
+CLIENT = {"email": "client@orderly.example", "password": "marmalade lantern 64"}
+BUYERS = 8
+
+
+@contextmanager
+def signed_in(server: Server) -> Iterator[httpx2.Client]:
+    with httpx2.Client(base_url=server.url) as client:
+        assert client.post("/api/v1/auth/login", json=CLIENT).status_code == 200
+        yield client
+
+
+def buy(server: Server, acknowledged: dict[str, str], stopped: threading.Event) -> None:
+    """Place one order after another, each under a key of its own, until the server is gone."""
+    with signed_in(server) as client:
+        products = client.get("/api/v1/products", params={"in_stock": "true"}).json()["items"]
+        while not stopped.is_set():
+            for product in products:
+                key = str(uuid4())
+                body = {"items": [{"product_id": product["id"], "quantity": 1}]}
+                try:
+                    answer = client.post(
+                        "/api/v1/orders", json=body, headers={"Idempotency-Key": key}
+                    )
+                except httpx2.TransportError:
+                    return
+                if answer.status_code == 201:
+                    acknowledged[key] = answer.json()["id"]
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_every_acknowledged_order_is_there_after_kill_9(tmp_path: Path, workers: str) -> None:
+    data_dir = tmp_path / "data"
+    acknowledged: dict[str, str] = {}
+    stopped = threading.Event()
+    with serving(data_dir, "--demo", "--workers", workers) as server:
+        buyers = [
+            threading.Thread(target=buy, args=(server, acknowledged, stopped))
+            for _ in range(BUYERS)
+        ]
+        for buyer in buyers:
+            buyer.start()
+        deadline = time.monotonic() + 30
+        while len(acknowledged) < 100:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+        server.send(signal.SIGKILL)
+        server.wait()
+
+        stopped.set()
+        for buyer in buyers:
+            buyer.join()
+
+    with serving(data_dir) as server, signed_in(server) as client:
+        for key, order_id in acknowledged.items():
+            order = client.get(f"/api/v1/orders/{order_id}")
+            assert order.status_code == 200
+            item = order.json()["items"][0]
+            body = {"items": [{"product_id": item["product_id"], "quantity": 1}]}
+            again = client.post("/api/v1/orders", json=body, headers={"Idempotency-Key": key})
+            assert (201, order_id) == (again.status_code, again.json()["id"])
+            assert "true" == again.headers["idempotent-replayed"]
+        checked = orderly("audit", "--data-dir", str(data_dir), directory=tmp_path)
+
+    assert (0, "") == (checked.returncode, checked.stderr)

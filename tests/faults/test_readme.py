@@ -1,0 +1,58 @@
+"""The README is true: its tour works as printed, and its test command is what CI runs."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import httpx2
+
+from tests.faults.processes import environment, orderly, serving
+
+
+def blocks(repository: Path, section: str) -> list[str]:
+    """Return the commands under a heading of the README."""
+    text = (repository / "README.md").read_text()
+    (under,) = re.findall(rf"^## {section}$(.*?)^## ", text, re.MULTILINE | re.DOTALL)
+    return re.findall(r"^```sh\n(.*?)^```$", under, re.MULTILINE | re.DOTALL)
+
+
+def test_the_tour_works_as_printed(repository: Path, tmp_path: Path) -> None:
+    tour = "".join(blocks(repository, "Five minutes with it"))
+    assert all(not line.endswith("\\") for line in tour.splitlines()), "a line is a command"
+    with serving(tmp_path / "data", "--demo") as server:
+        product = httpx2.get(f"{server.url}/api/v1/products?q=hand+grinder").json()["items"][0]
+        walked = subprocess.run(
+            ["sh", "-e"],
+            input=tour.replace("http://127.0.0.1:8000", server.url),
+            env=environment(TMPDIR=str(tmp_path)),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        audited = orderly("audit", f"--data-dir={tmp_path / 'data'}", directory=tmp_path)
+
+    assert (0, "") == (walked.returncode, walked.stderr)
+    total, stock = product["price"]["amount"] * 2, product["stock"] - 2
+    told = walked.stdout
+    assert f'"available": {product["stock"]}' in told
+    assert "idempotent-replayed: true" in told.lower()
+    assert "\ntransition_not_allowed ['PAID', 'CANCELLED']\nPAID\nSHIPPED\nDELIVERED\nORD-" in told
+    assert f" DELIVERED {{'amount': {total}, 'currency': 'EUR'}}\n" in told
+    assert told.endswith(f"\n{product['name']} {stock}\n")
+    assert 0 == audited.returncode
+
+
+def test_what_the_tour_shows_first_is_json(repository: Path) -> None:
+    for line in "".join(blocks(repository, "Five minutes with it")).splitlines():
+        for body in re.findall(r"-d '(\{[^']*\})'(?=\s|$)", line):
+            json.loads(body)
+
+
+def test_ci_runs_the_test_command_of_the_readme(repository: Path) -> None:
+    (command,) = blocks(repository, "Test")
+
+    assert command in (repository / ".ci" / "run").read_text()

@@ -1,0 +1,40 @@
+"""The demo makes an empty shop worth a look, and leaves any other as it is."""
+
+from __future__ import annotations
+
+from domain.actor import Actor
+from services import demo, products, sessions
+from services.audit import audit
+from tests.services.conftest import AddProduct, at_once
+
+
+def test_an_empty_shop_is_filled_once(nobody: Actor):
+    first, second = demo.fill(), demo.fill()
+
+    assert first.products >= 20
+    assert second == demo.Demo(0, first.accounts)
+    shown = products.list_products(limit=100).items
+    assert len(shown) == first.products
+    assert {product.stock > 0 for product in shown} == {True, False}
+    assert audit() == []
+
+
+def test_the_accounts_can_be_signed_in_as(nobody: Actor):
+    for email, password, role in demo.fill().accounts:
+        assert sessions.login(actor=nobody, email=email, password=password).user.role == role
+
+
+def test_a_shop_with_products_gets_none(admin: Actor, add_product: AddProduct):
+    mug = add_product()
+    products.archive_product(actor=admin, product_id=mug.id, expected_versions=None)
+
+    assert demo.fill().products == 0
+    assert products.list_products(limit=100).items == []
+
+
+def test_two_who_fill_one_shop_at_once_fill_it_once(nobody: Actor):
+    outcomes = at_once(*[demo.fill] * 4)
+
+    assert sum(outcome.products for outcome in outcomes) == len(
+        products.list_products(limit=100).items
+    )

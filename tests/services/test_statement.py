@@ -1,0 +1,169 @@
+"""A named query is the query that Peewee would build, only built once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import pytest
+from peewee import SQL, Case, Tuple
+
+from models import order, product, user
+from models.database import database, reading
+from models.product import ProductTable
+from models.statement import Command, Parameter, Statement, sql_of
+from models.user import UserTable
+
+ONE = UUID("01a20800-676e-7598-a9cd-edf85c4534c8")
+
+
+class NameAndPrice(NamedTuple):
+    name: str
+    price: int
+
+
+def test_a_statement_equals_what_the_builder_gives_for_its_values():
+    def query(name: Any, price: Any, limit: Any) -> Any:
+        return (
+            ProductTable.select(ProductTable.name, ProductTable.price)
+            .where(
+                (ProductTable.name == name)
+                | (ProductTable.price > price)
+                | Tuple(ProductTable.price, ProductTable.id).in_([Tuple(price, ONE.hex)])
+            )
+            .order_by(ProductTable.name.desc())
+            .limit(limit)
+        )
+
+    text, values = query("Mug", 5, 7).sql()
+    built = sql_of(query(Parameter("name"), Parameter("price"), Parameter("limit")))
+
+    assert values == ["Mug", 5, 5, ONE.hex, 7]
+    assert built == (
+        text.replace("%s", "%(name)s", 1)
+        .replace("%s", "%(price)s", 2)
+        .replace("%s", f"'{ONE.hex}'", 1)
+        .replace("%s", "%(limit)s", 1)
+    )
+
+
+def test_constants_are_written_out():
+    query = ProductTable.select(Case(None, [(ProductTable.price == 0, "it's 100% free")], 0)).where(
+        ProductTable.version > 1, ProductTable.sku.in_(["A", "B"])
+    )
+
+    assert sql_of(query) == (
+        "SELECT CASE WHEN (\"t1\".\"price\" = 0) THEN 'it''s 100%% free' ELSE 0 END"
+        ' FROM "product" AS "t1"'
+        ' WHERE (("t1"."version" > 1) AND ("t1"."sku" IN (\'A\', \'B\')))'
+    )
+
+
+def test_writes_are_built_alike():
+    insert = UserTable.insert({UserTable.email: Parameter("email"), UserTable.active: True})
+    update = UserTable.update(name=Parameter("name")).where(UserTable.id == Parameter("id"))
+
+    assert 'INSERT INTO "users" ("email", "active") VALUES (%(email)s, TRUE)' == sql_of(insert)
+    assert 'UPDATE "users" SET "name" = %(name)s WHERE ("users"."id" = %(id)s)' == sql_of(update)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        UserTable.select().where(UserTable.created_at == datetime.now(UTC)),
+        UserTable.select().where(UserTable.name == "back\\slash"),
+        UserTable.select().where(SQL("name = %s", ["x"])),
+    ],
+)
+def test_a_value_that_does_not_belong_into_sql_text_is_refused(query: Any):
+    with pytest.raises(TypeError, match="Parameter"):
+        sql_of(query)
+
+
+def test_a_statement_gives_rows_and_a_command_counts_them():
+    values = Statement(
+        "SELECT 'n' || n, n * %(factor)s FROM generate_series(1, 3) AS n", NameAndPrice._make
+    )
+    touch = Command(UserTable.update(name=Parameter("name")))
+
+    @reading
+    def run() -> tuple[Any, ...]:
+        none = Statement("SELECT 1 WHERE false", NameAndPrice._make)
+        return values.all(factor=2), values.one(factor=3), none.one(), touch.execute(name="x")
+
+    every, first, nothing, touched = run()
+
+    assert every == [("n1", 2), ("n2", 4), ("n3", 6)]
+    assert isinstance(every[0], NameAndPrice)
+    assert first == NameAndPrice("n1", 3)
+    assert nothing is None
+    assert touched == 0
+
+
+def test_parameters_are_values_whatever_they_contain():
+    echo = Statement("SELECT %(text)s, %(id)s", tuple)
+
+    @reading
+    def run(text: str) -> Any:
+        return echo.one(text=text, id=ONE)
+
+    for text in ("'; DROP TABLE users; --", "%s %(id)s", "\\'", '"'):
+        assert run(text) == (text, ONE)
+
+
+def test_every_named_query_is_understood_by_the_database():
+    """Prepared, not run: tables, columns and types are checked for all of them."""
+    from models import idempotency_key, order_event, placement, session, stock_movement
+
+    statements = {
+        f"{module.__name__}.{name}": value.sql
+        for module in (
+            user,
+            session,
+            product,
+            order,
+            order_event,
+            placement,
+            idempotency_key,
+            stock_movement,
+        )
+        for name, value in vars(module).items()
+        if isinstance(value, Statement | Command)
+    }
+    for listing, filters in (
+        (product.CATALOGUE, {"words", "min_price", "max_price", "in_stock"}),
+        (
+            order.ORDERS,
+            {
+                "user_id",
+                "status",
+                "statuses",
+                "created_from",
+                "created_to",
+                "min_total",
+                "max_total",
+                "number",
+            },
+        ),
+        (order_event.TIMELINE, {"order_id"}),
+    ):
+        for sort in listing._sorts:
+            for direction in ("", "-"):
+                for goes_on in (False, True):
+                    text = listing.statement(direction + sort, frozenset(filters), goes_on).sql
+                    statements[f"{sort} {direction} {goes_on}"] = text
+
+    @reading
+    def plan(text: str) -> None:
+        for name in set(_names(text)):
+            text = text.replace(f"%({name})s", "NULL")
+        database.execute_sql(f"EXPLAIN {text}")
+
+    for text in statements.values():
+        plan(text)
+    assert len(statements) > 40
+
+
+def _names(text: str) -> list[str]:
+    return [part.partition(")")[0] for part in text.split("%(")[1:]]
