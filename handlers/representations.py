@@ -7,13 +7,12 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from domain.paging import Page
+from services.configuration import configuration
 from services.orders import Order, OrderEvent
 from services.products import Product
 from services.sessions import Session
 from services.users import User
-
-from domain.paging import Page
-from services.configuration import configuration
 
 Representation = dict[str, Any]
 

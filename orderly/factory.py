@@ -13,8 +13,6 @@ from connexion.middleware.exceptions import ExceptionMiddleware
 from connexion.middleware.lifespan import LifespanMiddleware
 from connexion.middleware.security import SecurityMiddleware
 from connexion.middleware.server_error import ServerErrorMiddleware
-from orderly.observability import RequestLog
-from orderly.settings import Settings
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
@@ -25,7 +23,9 @@ from orderly import pages, problems
 from orderly.contract import document
 from orderly.contract.operations import CompiledApp
 from orderly.contract.routing import CompiledRoutingMiddleware
+from orderly.observability import RequestLog
 from orderly.security import SECURITY_MAP
+from orderly.settings import Settings
 from services.configuration import configure
 
 
@@ -33,9 +33,12 @@ def create_app(settings: Settings) -> ASGIApp:
     """Return the ASGI application of one process, its database bound but not yet connected.
 
     Raises:
+        ValueError: the settings name no database.
         DocumentError: the contract is not well-formed.
         TypeError: a handler does not take what its operation gives.
     """
+    if settings.database_url is None:
+        raise ValueError("an application needs the URL of a database that runs")
     configure(settings.configuration())
     cookies.policy.secure = settings.cookie_secure
     database.bind(settings.database_url, max_connections=settings.threads)

@@ -7,7 +7,6 @@ import os
 import secrets
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from importlib.util import find_spec
@@ -81,7 +80,7 @@ class Cluster:
             StartFailedError: initdb failed.
         """
         for stale in self.data_dir.glob("postgresql.new-*"):
-            # An initdb whose parent was killed may still be at work in it: the next start tries again.
+            # An initdb whose parent was killed may be at work in it still: next time, then.
             shutil.rmtree(stale, ignore_errors=True)
         if self.directory.exists():
             self._check_version()
@@ -145,9 +144,10 @@ class Cluster:
 
     def _is_our_server(self, pid: int) -> bool:
         """Tell whether a process is a server of this cluster: its working directory is that."""
-        if sys.platform == "linux":
+        processes = Path("/proc")
+        if processes.is_dir():  # on Linux
             try:
-                return Path(f"/proc/{pid}/cwd").readlink() == self.directory.resolve()
+                return (processes / str(pid) / "cwd").readlink() == self.directory.resolve()
             except OSError:
                 return False
         listed = subprocess.run(  # noqa: S603

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from services.audit import audit
 
+from services.audit import audit
 from tests.api.conftest import Client
 from tests.api.problems import problem
 from tests.api.shop import ORDERS, add_product, place, stock_of
