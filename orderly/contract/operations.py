@@ -118,6 +118,9 @@ class CompiledOperation:
             (name.lower().encode("latin-1"), value.encode("latin-1"))
             for name, value in _header_fields(extra_headers)
         ]
+        if self._is_secured and "Cache-Control" not in extra_headers:
+            # One person's answer, by cookie too: for nobody else's cache (RFC 9111, section 5.2.2).
+            headers.append((b"cache-control", b"private, no-cache"))
         if self._check is not None:
             self._check(answer, status, headers)
         body = b""

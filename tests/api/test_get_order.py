@@ -28,6 +28,7 @@ def test_whoever_has_it_already_gets_304(admin: Client, alice: Client) -> None:
     path = f"{ORDERS}/{order['id']}"
     etag = alice.get(path).headers["etag"]
 
+    assert "private, no-cache" == alice.get(path).headers["cache-control"]
     assert 304 == alice.get(path, headers={"If-None-Match": etag}).status_code
     move(admin, order, "PAID")
     assert 200 == alice.get(path, headers={"If-None-Match": etag}).status_code
