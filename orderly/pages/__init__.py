@@ -40,6 +40,7 @@ def routes(*, openapi_json: bytes, openapi_yaml: bytes) -> Router:
         [
             Route("/", _redirect_to_docs),
             Route("/docs", _fixed((_HERE / "docs.html").read_bytes(), "text/html")),
+            Route("/docs/", _redirect_to_docs),
             Route("/docs/start.js", _fixed((_HERE / "start.js").read_bytes(), "text/javascript")),
             Mount("/docs", StaticFiles(directory=assets)),
             Route("/openapi.json", _fixed(openapi_json, "application/json")),

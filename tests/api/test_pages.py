@@ -52,7 +52,8 @@ def test_the_docs_need_nothing_from_elsewhere(anyone: Client) -> None:
 
 
 def test_the_front_door_leads_to_the_docs(anyone: Client) -> None:
-    assert anyone.get("/").headers["location"].endswith("/docs")
+    for path in ("/", "/docs/"):
+        assert anyone.get(path).headers["location"].endswith("/docs")
 
 
 def test_every_problem_type_has_its_entry(anyone: Client) -> None:

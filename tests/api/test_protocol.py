@@ -22,7 +22,7 @@ NOWHERE = "/api/v1/products/0192f0c1-7e2a-7b31-8c55-5d0a1f4be111"
         "/api/v1/",
         "/api/v1/products/",
         "/api/v1x/products",
-        "/docs/",
+        "/docs/nothing",
         "/health",
     ],
 )
