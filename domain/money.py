@@ -61,11 +61,16 @@ def total(amounts: Iterable[int]) -> int:
 
 def in_words(amount: int, currency: str) -> str:
     """Return an amount as people read it: 1990 and EUR give `19.90 EUR`."""
+    return f"{in_major_units(amount, currency)} {currency}"
+
+
+def in_major_units(amount: int, currency: str) -> str:
+    """Return an amount with its decimals, exactly: 1990 and EUR give `19.90`."""
     decimals = exponent(currency)
     sign, digits = ("-" if amount < 0 else ""), str(abs(amount)).rjust(decimals + 1, "0")
     if decimals:
         digits = f"{digits[:-decimals]}.{digits[-decimals:]}"
-    return f"{sign}{digits} {currency}"
+    return f"{sign}{digits}"
 
 
 def _bounded(amount: int) -> int:

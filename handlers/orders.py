@@ -6,21 +6,23 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.orders import Order
-
 from domain.actor import Actor
-from handlers import preconditions, representations
+from handlers import order_export, preconditions, representations
 from services import orders
+from services.orders import Order, ShippingAddress
 
 Answer = tuple[Any, int, dict[str, Any]]
 
 
 def create_order(actor: Actor, body: dict[str, Any], idempotency_key: str | None = None) -> Answer:
     """Place an order, once for each idempotency key."""
+    address = body.get("shipping_address")
     placed = orders.create_order(
         actor=actor,
         items=[(UUID(line["product_id"]), line["quantity"]) for line in body["items"]],
         idempotency_key=_bare(idempotency_key),
+        shipping_address=ShippingAddress(**address) if address else None,
+        note=body.get("note"),
     )
     headers = {"Location": f"/api/v1/orders/{placed.order.id}"}
     if placed.replayed:
@@ -76,9 +78,51 @@ def update_order_status(
         order_id=order_id,
         status=body["status"],
         tracking_number=body.get("tracking_number"),
+        reason=body.get("reason"),
         expected_versions=preconditions.expected_versions(if_match),
     )
     return _answer(row, 200)
+
+
+def cancel_order(
+    actor: Actor,
+    order_id: UUID,
+    body: dict[str, Any] | None = None,
+    if_match: str | None = None,
+) -> Answer:
+    """Cancel an order and put its stock back."""
+    row = orders.cancel_order(
+        actor=actor,
+        order_id=order_id,
+        reason=(body or {}).get("reason"),
+        expected_versions=preconditions.expected_versions(if_match),
+    )
+    return _answer(row, 200)
+
+
+def export_orders(
+    actor: Actor,
+    status: list[str] | None = None,
+    created_from: datetime | None = None,
+    created_to: datetime | None = None,
+    min_total: int | None = None,
+    max_total: int | None = None,
+    q: str | None = None,
+    user_id: UUID | None = None,
+) -> Answer:
+    """Answer all orders that the filters leave, as CSV that is written while it is read."""
+    rows = orders.export_orders(
+        actor=actor,
+        status=status,
+        created_from=created_from,
+        created_to=created_to,
+        min_total=min_total,
+        max_total=max_total,
+        number=q,
+        user_id=user_id,
+    )
+    headers = {"Content-Disposition": 'attachment; filename="orders.csv"'}
+    return order_export.as_csv(rows), 200, headers
 
 
 def list_order_events(
@@ -97,7 +141,10 @@ def _bare(idempotency_key: str | None) -> str | None:
 
 
 def _entity_tag(row: Order) -> str:
-    return preconditions.entity_tag(row.version)
+    # What an administrator sees changes with the customer's account, too. Changes are held against
+    # the version alone.
+    seen = [] if row.customer is None else [preconditions.digest(row.customer)]
+    return preconditions.entity_tag(row.version, *seen)
 
 
 def _answer(row: Order, status: int, headers: dict[str, str] | None = None) -> Answer:

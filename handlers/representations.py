@@ -61,6 +61,7 @@ def order(row: Order) -> Representation:
         "status": row.status,
         "allowed_transitions": row.allowed_transitions,
         "user_id": row.user_id,
+        **({"customer": row.customer._asdict()} if row.customer else {}),
         "items": [
             {
                 "product_id": item.product_id,
@@ -73,6 +74,8 @@ def order(row: Order) -> Representation:
             for item in row.items
         ],
         "total": _money(row.total),
+        "shipping_address": row.shipping_address.given() if row.shipping_address else None,
+        "note": row.note,
         "tracking_number": row.tracking_number,
         "version": row.version,
         "created_at": instant(row.created_at),
@@ -88,6 +91,7 @@ def order_event(row: OrderEvent) -> Representation:
         "from_status": row.from_status,
         "to_status": row.to_status,
         "actor": {"kind": row.actor_kind, "user_id": row.actor_user_id},
+        "reason": row.reason,
         "request_id": row.request_id,
         "created_at": instant(row.created_at),
     }

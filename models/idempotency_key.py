@@ -5,11 +5,19 @@ from __future__ import annotations
 from typing import NamedTuple
 from uuid import UUID
 
-from peewee import BlobField, TextField
+from peewee import SQL, BlobField, TextField, Tuple, fn
 
 from models.order import OrderTable
-from models.statement import Parameter, Statement
-from models.table import InstantField, Table, check, primary_key, reference
+from models.statement import Command, Parameter, Statement
+from models.table import (
+    NO_KEY_UPDATE_IF_FREE,
+    InstantField,
+    Table,
+    check,
+    index,
+    primary_key,
+    reference,
+)
 from models.user import UserTable
 
 
@@ -32,6 +40,9 @@ class IdempotencyKeyTable(Table):
         )
 
 
+index(IdempotencyKeyTable, "ix_idempotency_key_created_at", "created_at, user_id, key")
+
+
 class FirstRequest(NamedTuple):
     """The request that a key was first given with."""
 
@@ -45,4 +56,23 @@ FIND = Statement(
         IdempotencyKeyTable.key == Parameter("key"),
     ),
     lambda columns: FirstRequest(bytes(columns[0]), columns[1]),
+)
+
+# Forgets the oldest keys, at most `limit` of them. Passes over those that another process is just
+# forgetting, so that nobody waits.
+FORGET = Command(
+    IdempotencyKeyTable.delete().where(
+        Tuple(IdempotencyKeyTable.user, IdempotencyKeyTable.key).in_(
+            IdempotencyKeyTable.select(IdempotencyKeyTable.user, IdempotencyKeyTable.key)
+            .where(
+                IdempotencyKeyTable.created_at
+                <= fn.now() - Parameter("hours") * SQL("interval '1 hour'")
+            )
+            .order_by(
+                IdempotencyKeyTable.created_at, IdempotencyKeyTable.user, IdempotencyKeyTable.key
+            )
+            .limit(Parameter("limit"))
+            .for_update(NO_KEY_UPDATE_IF_FREE)
+        )
+    )
 )

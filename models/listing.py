@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from peewee import ColumnBase, Expression, Field, Select, Tuple
+from peewee import SQL, ColumnBase, Expression, Field, Select, Tuple
 
 from domain import paging
 from domain.paging import Page, Position, SortValue
-from models.statement import Parameter, Statement
+from models.statement import Parameter, Statement, sql_of
 
 Row = TypeVar("Row")
 
@@ -32,7 +32,8 @@ class Listing(Generic[Row]):
     """A list, its possible orders and filters.
 
     One statement is built for each combination of sort and filters that is asked for: there are
-    only so many. Rows have an `id`; filters are conditions with `Parameter`s of their names.
+    only so many. Rows have an `id`; filters are conditions with `Parameter`s of their names. Those
+    of `any_of` are given several values, and leave the rows whose column has one of them.
     """
 
     def __init__(
@@ -43,12 +44,14 @@ class Listing(Generic[Row]):
         id_field: Field,
         sorts: Mapping[str, Sort[Row]],
         filters: Mapping[str, Expression],
+        any_of: Mapping[str, Field] | None = None,
     ) -> None:
         self._query = query
         self._row = row
         self._id = id_field
         self._sorts = sorts
         self._filters = filters
+        self._any_of = any_of or {}
         self._statements: dict[tuple[str, frozenset[str], bool], Statement[Row]] = {}
 
     def page(self, *, sort: str, limit: int, cursor: str | None, **filters: object) -> Page[Row]:
@@ -79,9 +82,36 @@ class Listing(Generic[Row]):
         return known
 
     def _select(self, sort: str, filters: frozenset[str], goes_on: bool) -> Select:
+        """Build the query.
+
+        Where one of several values will do, the page is put together from the first rows of each:
+        an index that begins with the column gives these in order. Were all looked for at once,
+        PostgreSQL would read and sort every row that has one of them, or the whole list.
+        """
+        plain = filters - self._any_of.keys()
+        several = sorted(filters & self._any_of.keys())
+        if not several:
+            return self._limited(self._query, sort, plain, goes_on)
+        key = self._sorts[sort.removeprefix("-")].expression
+        model = self._id.model
+        of_each = model.select(self._id.alias("id"), key.alias("key"))
+        for name in several:
+            of_each = of_each.where(self._any_of[name] == SQL(f"{name}.value"))
+        of_each = self._limited(of_each, sort, plain, goes_on)
+        wanted = ", ".join(f"unnest(%({name})s::text[]) AS {name} (value)" for name in several)
+        way = "DESC" if sort.startswith("-") else "ASC"
+        first = SQL(
+            f"(SELECT of_each.id FROM {wanted}, LATERAL ({sql_of(of_each)}) AS of_each"  # noqa: S608  # from names in code
+            f" ORDER BY of_each.key {way}, of_each.id {way} LIMIT %(limit)s)"
+        )
+        return self._limited(
+            self._query.where(Expression(self._id, "IN", first)), sort, frozenset(), goes_on=False
+        )
+
+    def _limited(self, query: Select, sort: str, filters: frozenset[str], goes_on: bool) -> Select:
         descending = sort.startswith("-")
         keys = (self._sorts[sort.removeprefix("-")].expression, self._id)
-        query = self._query.order_by(*(key.desc() if descending else key.asc() for key in keys))
+        query = query.order_by(*(key.desc() if descending else key.asc() for key in keys))
         for name in sorted(filters):
             query = query.where(self._filters[name])
         if goes_on:

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from peewee import BigIntegerField, IntegerField, SmallIntegerField, TextField, UUIDField, fn
+from peewee import (
+    SQL,
+    BigIntegerField,
+    Field,
+    IntegerField,
+    Select,
+    SmallIntegerField,
+    TextField,
+    UUIDField,
+    fn,
+)
 
+from domain import order_status
+from domain.address import ShippingAddress
 from models.connection import uuid_of
 from models.listing import Listing, Sort
 from models.product import ProductTable
 from models.statement import Command, Parameter, Statement
 from models.table import (
     NO_KEY_UPDATE,
+    NO_KEY_UPDATE_IF_FREE,
     InstantField,
     Table,
     check,
@@ -24,6 +37,12 @@ from models.table import (
     unique,
 )
 from models.user import UserTable
+
+
+class DocumentField(Field):
+    """A JSON document that is read and written whole."""
+
+    field_type = "JSONB"
 
 
 class OrderTable(Table):
@@ -39,6 +58,8 @@ class OrderTable(Table):
     version = IntegerField()
     created_at = InstantField()
     updated_at = InstantField()
+    shipping_address = DocumentField(null=True)
+    note = TextField(null=True)
 
     class Meta:
         """The table's name and constraints."""
@@ -58,6 +79,11 @@ class OrderTable(Table):
                 "tracking_number IS NULL OR status IN ('SHIPPED', 'DELIVERED', 'RETURNED')",
             ),
             check("ck_orders_version", "version >= 1"),
+            check(
+                "ck_orders_shipping_address",
+                "shipping_address IS NULL OR jsonb_typeof(shipping_address) = 'object'",
+            ),
+            check("ck_orders_note", "note IS NULL OR char_length(note) BETWEEN 1 AND 1000"),
         )
 
 
@@ -65,7 +91,7 @@ for _name, _columns in {
     "ix_orders_user_id": "user_id, created_at, id",
     "ix_orders_created_at": "created_at, id",
     "ix_orders_status": "status, created_at, id",
-    "ix_orders_total": "total, id",
+    "ix_orders_status_total": "status, total, id",
 }.items():
     index(OrderTable, _name, _columns)
 
@@ -108,6 +134,14 @@ class OrderItem(NamedTuple):
         return self.unit_price * self.quantity
 
 
+class Customer(NamedTuple):
+    """Who ordered, as their account is now."""
+
+    id: UUID
+    email: str
+    name: str
+
+
 class Order(NamedTuple):
     """An order with its lines; amounts in minor units of `currency`."""
 
@@ -121,14 +155,25 @@ class Order(NamedTuple):
     version: int
     created_at: datetime
     updated_at: datetime
+    shipping_address: ShippingAddress | None
+    note: str | None
     items: tuple[OrderItem, ...]
+    # Read for administrators alone.
+    customer: Customer | None = None
     # What the one who asks may make of it; whoever reads an order for somebody fills this in.
     allowed_transitions: tuple[str, ...] = ()
 
 
 def _order(columns: Sequence[Any]) -> Order:
-    items = (OrderItem(uuid_of(line[0]), *line[1:]) for line in columns[-1])
-    return Order._make((*columns[:-1], tuple(items), ()))
+    address, note, lines = columns[-3:]
+    items = tuple(OrderItem(uuid_of(line[0]), *line[1:]) for line in lines)
+    sent_to = ShippingAddress(**address) if address else None
+    return Order._make((*columns[:-3], sent_to, note, items, None, ()))
+
+
+def _order_and_customer(columns: Sequence[Any]) -> Order:
+    order, (email, name) = _order(columns[:-1]), columns[-1]
+    return order._replace(customer=Customer(order.user_id, email, name))
 
 
 # The lines come along as one column, so that an order, or a page of them, is one round trip.
@@ -155,14 +200,47 @@ _ORDERS = OrderTable.select(
     OrderTable.version,
     OrderTable.created_at,
     OrderTable.updated_at,
+    OrderTable.shipping_address,
+    OrderTable.note,
     _ITEMS,
 )
 
+# A column as well: were the account joined, the planner might begin with the accounts.
+_CUSTOMER = UserTable.select(fn.json_build_array(UserTable.email, UserTable.name)).where(
+    UserTable.id == OrderTable.user
+)
+_ORDERS_AND_CUSTOMERS = _ORDERS.select_extend(_CUSTOMER)
+
 FIND = Statement(_ORDERS.where(OrderTable.id == Parameter("order_id")), _order)
+
+FIND_WITH_CUSTOMER = Statement(
+    _ORDERS_AND_CUSTOMERS.where(OrderTable.id == Parameter("order_id")), _order_and_customer
+)
 
 # The same, and nobody else moves it on before this transaction ends.
 FIND_TO_CHANGE = Statement(
     _ORDERS.where(OrderTable.id == Parameter("order_id")).for_update(NO_KEY_UPDATE), _order
+)
+
+# An order that is waiting for its payment since `minutes` ago or longer. Passes over one that
+# somebody else is moving on at this moment, so that nobody waits.
+FIND_TO_EXPIRE = Statement(
+    _ORDERS.where(
+        OrderTable.id == Parameter("order_id"), OrderTable.status == order_status.PENDING
+    ).for_update(NO_KEY_UPDATE_IF_FREE),
+    _order,
+)
+
+# By the database's own clock, like the moment when they were placed.
+UNPAID: Statement[UUID] = Statement(
+    OrderTable.select(OrderTable.id)
+    .where(
+        OrderTable.status == order_status.PENDING,
+        OrderTable.created_at <= fn.now() - Parameter("minutes") * SQL("interval '1 minute'"),
+    )
+    .order_by(OrderTable.created_at, OrderTable.id)
+    .limit(Parameter("limit")),
+    lambda columns: columns[0],
 )
 
 FIND_OWNER = Statement(
@@ -179,23 +257,29 @@ MOVE_ON = Command(
     ).where(OrderTable.id == Parameter("order_id"))
 )
 
-ORDERS: Listing[Order] = Listing(
-    _ORDERS,
-    _order,
-    id_field=OrderTable.id,
-    sorts={
-        "created_at": Sort(OrderTable.created_at, datetime, lambda order: order.created_at),
-        "total": Sort(OrderTable.total, int, lambda order: order.total),
-    },
-    filters={
-        "user_id": OrderTable.user == Parameter("user_id"),
-        # One status is a condition of its own: only then does the index give the order as well.
-        "status": OrderTable.status == Parameter("status"),
-        "statuses": OrderTable.status == fn.any(Parameter("statuses")),
-        "created_from": OrderTable.created_at >= Parameter("created_from"),
-        "created_to": OrderTable.created_at < Parameter("created_to"),
-        "min_total": OrderTable.total >= Parameter("min_total"),
-        "max_total": OrderTable.total <= Parameter("max_total"),
-        "number": OrderTable.number == Parameter("number"),
-    },
-)
+
+def _listing(query: Select, row: Callable[[Sequence[Any]], Order]) -> Listing[Order]:
+    return Listing(
+        query,
+        row,
+        id_field=OrderTable.id,
+        sorts={
+            "created_at": Sort(OrderTable.created_at, datetime, lambda order: order.created_at),
+            "total": Sort(OrderTable.total, int, lambda order: order.total),
+        },
+        filters={
+            "user_id": OrderTable.user == Parameter("user_id"),
+            "statuses": OrderTable.status == fn.any(Parameter("statuses", "text[]")),
+            "created_from": OrderTable.created_at >= Parameter("created_from"),
+            "created_to": OrderTable.created_at < Parameter("created_to"),
+            "min_total": OrderTable.total >= Parameter("min_total"),
+            "max_total": OrderTable.total <= Parameter("max_total"),
+            "number": OrderTable.number == Parameter("number"),
+        },
+        any_of={"each_status": OrderTable.status},
+    )
+
+
+ORDERS = _listing(_ORDERS, _order)
+
+ORDERS_AND_CUSTOMERS = _listing(_ORDERS_AND_CUSTOMERS, _order_and_customer)

@@ -27,6 +27,7 @@ class OrderEventTable(Table):
     actor_user = reference(UserTable, "fk_order_event_actor_user_id", null=True)
     request_id = TextField()
     created_at = InstantField()
+    reason = TextField(null=True)
 
     class Meta:
         """The table's name and constraints."""
@@ -38,6 +39,9 @@ class OrderEventTable(Table):
             check("ck_order_event_from_status", "(type = 'PLACED') = (from_status IS NULL)"),
             check("ck_order_event_actor_kind", "actor_kind IN ('PERSON', 'SYSTEM')"),
             check("ck_order_event_actor", "(actor_kind = 'PERSON') = (actor_user_id IS NOT NULL)"),
+            check(
+                "ck_order_event_reason", "reason IS NULL OR char_length(reason) BETWEEN 1 AND 500"
+            ),
         )
 
 
@@ -55,6 +59,7 @@ class OrderEvent(NamedTuple):
     actor_user_id: UUID | None
     request_id: str
     created_at: datetime
+    reason: str | None
 
 
 TIMELINE: Listing[OrderEvent] = Listing(
@@ -67,6 +72,7 @@ TIMELINE: Listing[OrderEvent] = Listing(
         OrderEventTable.actor_user,
         OrderEventTable.request_id,
         OrderEventTable.created_at,
+        OrderEventTable.reason,
     ),
     OrderEvent._make,
     id_field=OrderEventTable.id,
@@ -87,6 +93,7 @@ RECORD = Command(
             OrderEventTable.actor_kind: Parameter("actor_kind"),
             OrderEventTable.actor_user: Parameter("actor_user_id"),
             OrderEventTable.request_id: Parameter("request_id"),
+            OrderEventTable.reason: Parameter("reason"),
             # Read while the order's row is locked. now() is when the transaction began: it may have
             # waited since for another event of this order.
             OrderEventTable.created_at: fn.clock_timestamp(),

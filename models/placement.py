@@ -76,10 +76,11 @@ PLACE: Statement[PlacedLine] = Statement(
         RETURNING stock.product_id, stock.quantity
     ), placed AS (
         INSERT INTO orders
-            (id, number, user_id, status, currency, total, version, created_at, updated_at)
+            (id, number, user_id, status, currency, total, version, created_at, updated_at,
+            shipping_address, note)
         SELECT %(order_id)s, %(number)s, %(user_id)s, 'PENDING', %(currency)s,
             CASE WHEN (SELECT count(*) FROM taken) = %(line_count)s THEN total END,
-            1, now(), now()
+            1, now(), now(), %(shipping_address)s::jsonb, %(note)s::text
         FROM allowed
         RETURNING id, total, created_at
     ), item AS (

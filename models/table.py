@@ -25,6 +25,9 @@ class Table(Model):
 # against it, for which FOR UPDATE would have them wait.
 NO_KEY_UPDATE: Any = "FOR NO KEY UPDATE"
 
+# The same for rows that nobody else has locked: others are passed over, not waited for.
+NO_KEY_UPDATE_IF_FREE: Any = "FOR NO KEY UPDATE SKIP LOCKED"
+
 
 class InstantField(DateTimeField):
     """A moment, whatever clock the reader lives by."""

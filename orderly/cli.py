@@ -68,6 +68,7 @@ def main() -> None:
 @click.option("--host", help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes any.")
 @click.option("--workers", type=click.IntRange(min=1), help="Server processes.")
+@click.option("--worker/--no-worker", default=None, help="Do the background work, too.")
 @click.option("--demo", is_flag=True, help="Fill an empty shop with products and two people.")
 @_told_plainly
 def serve(demo: bool, **overrides: Any) -> None:
@@ -79,6 +80,28 @@ def serve(demo: bool, **overrides: Any) -> None:
 
     settings = _settings(**overrides)
     sys.exit(serving.serve(settings, demo=demo, say=click.echo))
+
+
+@main.command()
+@_data_dir
+@_told_plainly
+def worker(**overrides: Any) -> None:
+    """Do the background work alone, until stopped by Ctrl-C or SIGTERM.
+
+    Orders that nobody pays for are cancelled, and old idempotency keys forgotten. `orderly serve`
+    does this by itself; any number of both may be at it.
+    """
+    from orderly import observability, stopping  # noqa: PLC0415
+
+    settings = _settings(**overrides)
+    observability.configure(settings.log_level, settings.log_format)
+    with stopping.asked() as stopped, _shop(settings):
+        from models import migration  # noqa: PLC0415
+        from orderly import worker as background  # noqa: PLC0415
+
+        migration.apply()
+        click.echo("Doing the background work. Ctrl-C stops it.")
+        background.work(stopped)
 
 
 @main.command()

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from ipaddress import ip_address
 
@@ -75,8 +75,36 @@ def _serve_on(
         with suppress(OSError):  # nobody may be reading
             say("\n".join(lines))
 
-    occasions = server_processes.Occasions(serving=announce, waiting=database.keep_alive)
-    return server_processes.run(settings, bound, occasions, stopping)
+    with _worker(settings) as start_worker:
+
+        def begin() -> None:
+            start_worker()
+            announce()
+
+        occasions = server_processes.Occasions(serving=begin, waiting=database.keep_alive)
+        return server_processes.run(settings, bound, occasions, stopping)
+
+
+@contextmanager
+def _worker(settings: Settings) -> Iterator[Callable[[], None]]:
+    """Give a function that starts the background work, if this machine is to do it.
+
+    It is done in this process: the one that serves or, where there are several, the one that
+    watches over them, which needs a connection of its own for it.
+    """
+    if not settings.worker:
+        yield lambda: None
+        return
+    from models import database  # noqa: PLC0415  # not before the address is taken
+    from orderly import worker  # noqa: PLC0415
+
+    assert settings.database_url is not None  # noqa: S101
+    database.bind(settings.database_url, max_connections=1)
+    try:
+        with worker.beside() as start:
+            yield start
+    finally:
+        database.close()
 
 
 def _prepare(settings: Settings, *, demo: bool) -> list[str]:

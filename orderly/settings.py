@@ -65,6 +65,10 @@ class Settings:
     signing_key: str | None = field(repr=False)
     access_token_minutes: int
     refresh_token_days: int
+    # 0: orders wait for their payment for ever.
+    order_expiry_minutes: int
+    # Whether `serve` does the background work, too.
+    worker: bool
     password_hash: str
     max_body_bytes: int
     validate_responses: bool
@@ -106,6 +110,7 @@ class Settings:
             currency=self.currency,
             access_token_seconds=self.access_token_minutes * 60,
             refresh_token_seconds=self.refresh_token_days * 24 * 3600,
+            order_expiry_minutes=self.order_expiry_minutes,
             argon2_time_cost=time_cost,
             argon2_memory_kib=memory_kib,
             argon2_parallelism=parallelism,
@@ -175,6 +180,10 @@ def _read(env: _Reader) -> dict[str, Any]:
             "ACCESS_TOKEN_MINUTES", 10, validate=validate.Range(1, 24 * 60)
         ),
         "refresh_token_days": env.int("REFRESH_TOKEN_DAYS", 30, validate=validate.Range(1, 400)),
+        "order_expiry_minutes": env.int(
+            "ORDER_EXPIRY_MINUTES", 60, validate=validate.Range(0, 366 * 24 * 60)
+        ),
+        "worker": env.bool("WORKER", True),
         "password_hash": env.str(
             "PASSWORD_HASH", "standard", validate=validate.OneOf(tuple(PASSWORD_HASHES))
         ),

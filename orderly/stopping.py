@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -40,6 +41,27 @@ class Stopping:
     def _hang_up(self, _number: int, _frame: FrameType | None) -> None:
         if self.has_terminal:
             self.on_hang_up()
+
+
+@contextmanager
+def asked() -> Iterator[threading.Event]:
+    """Give an event that SIGTERM and Ctrl-C set, for work that ends by itself when it is set.
+
+    A second of them raises KeyboardInterrupt.
+    """
+    stopped = threading.Event()
+
+    def stop(*_signal: object) -> None:
+        if stopped.is_set():
+            raise KeyboardInterrupt
+        stopped.set()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped
+    finally:
+        for number, one in before.items():
+            signal.signal(number, one)
 
 
 def _interrupt(*_signal: object) -> None:

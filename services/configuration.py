@@ -21,6 +21,8 @@ class Configuration:
     argon2_time_cost: int = 2
     argon2_memory_kib: int = 19456
     argon2_parallelism: int = 1
+    # How long an order may wait for its payment; 0 is for ever.
+    order_expiry_minutes: int = 60
     # Each hash takes a core whole: more at once than there are only make everybody wait longer.
     password_hashes_at_once: int = 2
 

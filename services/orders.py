@@ -2,35 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from datetime import datetime
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 from uuid import UUID
-
-from uuid_utils.compat import uuid7
 
 from domain import order_number, order_status
 from domain.actor import Actor
-from domain.errors import NotFound, PreconditionFailed, TransitionNotAllowed
+from domain.address import ShippingAddress
+from domain.errors import Forbidden, NotFound
 from domain.paging import Page
 from models import order as orders
-from models import order_event, placement
-from models.database import reading, transaction
-from models.order import Order, OrderItem
+from models import order_event
+from models.database import reading
+from models.order import Customer, Order, OrderItem
 from models.order_event import OrderEvent
-from services.placing import place
+from services.order_steps import (
+    cancel_order,
+    expire_orders,
+    may_see,
+    read,
+    seen_by,
+    update_order_status,
+)
+from services.placing import Request, place, summed
 
 __all__ = [
+    "Customer",
     "Order",
     "OrderEvent",
     "OrderItem",
     "PlacedOrder",
+    "ShippingAddress",
+    "cancel_order",
     "create_order",
+    "expire_orders",
+    "export_orders",
     "get_order",
     "list_order_events",
     "list_orders",
     "update_order_status",
 ]
+
+# Enough that reading them takes longer than asking, and few enough to hold in memory.
+_EXPORTED_AT_ONCE = 200
 
 
 class PlacedOrder(NamedTuple):
@@ -41,7 +56,12 @@ class PlacedOrder(NamedTuple):
 
 
 def create_order(
-    *, actor: Actor, items: Sequence[tuple[UUID, int]], idempotency_key: str | None
+    *,
+    actor: Actor,
+    items: Sequence[tuple[UUID, int]],
+    idempotency_key: str | None,
+    shipping_address: ShippingAddress | None = None,
+    note: str | None = None,
 ) -> PlacedOrder:
     """Place an order for (product, quantity) lines; lines of one product are summed.
 
@@ -52,8 +72,11 @@ def create_order(
         IdempotencyKeyReused: the key was first given with another request.
         IdempotencyInFlight: the first request with this key is still running.
     """
-    order, replayed = place(actor=actor, items=items, idempotency_key=idempotency_key)
-    return PlacedOrder(_for(actor, order), replayed)
+    request = Request(summed(items), shipping_address, note)
+    order, replayed = place(actor=actor, request=request, idempotency_key=idempotency_key)
+    if actor.is_admin:
+        order = order._replace(customer=get_order(actor=actor, order_id=order.id).customer)
+    return PlacedOrder(seen_by(actor, order), replayed)
 
 
 @reading
@@ -75,24 +98,70 @@ def list_orders(
 
     Totals are in minor units; `created_to` is the first moment that is too late.
     """
-    own = None if actor.is_admin else actor.user_id
     wanted = None if number is None else order_number.normalised(number)
-    if (own and user_id not in {None, own}) or (number is not None and wanted is None):
+    if number is not None and wanted is None:
         return Page([], None)
-    page = orders.ORDERS.page(
+    if not actor.is_admin:
+        if actor.user_id is None or user_id not in {None, actor.user_id}:
+            return Page([], None)
+        user_id = actor.user_id
+    listing = orders.ORDERS_AND_CUSTOMERS if actor.is_admin else orders.ORDERS
+    by_total = sort.endswith("total") or min_total is not None or max_total is not None
+    page = listing.page(
         sort=sort,
         limit=limit,
         cursor=cursor,
-        user_id=own or user_id,
-        status=status[0] if status and len(status) == 1 else None,
-        statuses=list(status) if status and len(status) > 1 else None,
+        user_id=user_id,
         created_from=created_from,
         created_to=created_to,
         min_total=min_total,
         max_total=max_total,
         number=wanted,
+        **_of_status(status, of_one_user=user_id is not None, by_total=by_total),
     )
-    return Page([_for(actor, order) for order in page.items], page.next_cursor)
+    return Page([seen_by(actor, order) for order in page.items], page.next_cursor)
+
+
+def _of_status(
+    status: Sequence[str] | None, *, of_one_user: bool, by_total: bool
+) -> dict[str, list[str]]:
+    """Return the filter for statuses.
+
+    One person's orders are few: they are read by the person and sifted. Everybody's are read by
+    status, for which indexes have them by age and by total; there is none by total alone.
+    """
+    statuses = list(dict.fromkeys(status or ()))
+    if of_one_user:
+        return {"statuses": statuses} if statuses else {}
+    if not statuses and by_total:
+        statuses = list(order_status.STATUSES)
+    return {"each_status": statuses} if statuses else {}
+
+
+def export_orders(
+    *, actor: Actor, created_to: datetime | None = None, **filters: Any
+) -> Iterator[Order]:
+    """Return all orders that the filters of `list_orders` leave, the oldest first.
+
+    They are read part by part as they are taken, so an order is as it was when its part was read.
+    The first part is read at once. Orders that are placed meanwhile are left out.
+
+    Raises:
+        Forbidden: this is for administrators.
+    """
+    if not actor.is_admin:
+        raise Forbidden
+    now = datetime.now(UTC)
+    query = {**filters, "created_to": min(created_to or now, now), "sort": "created_at"}
+    first = list_orders(actor=actor, limit=_EXPORTED_AT_ONCE, **query)
+    return _and_the_rest(actor, query, first)
+
+
+def _and_the_rest(actor: Actor, query: dict[str, Any], page: Page[Order]) -> Iterator[Order]:
+    yield from page.items
+    while page.next_cursor is not None:
+        page = list_orders(actor=actor, limit=_EXPORTED_AT_ONCE, cursor=page.next_cursor, **query)
+        yield from page.items
 
 
 @reading
@@ -102,35 +171,7 @@ def get_order(*, actor: Actor, order_id: UUID) -> Order:
     Raises:
         NotFound: there is none, or it is somebody else's.
     """
-    return _for(actor, _visible(actor, orders.FIND.one(order_id=order_id)))
-
-
-@transaction
-def update_order_status(
-    *,
-    actor: Actor,
-    order_id: UUID,
-    status: str,
-    tracking_number: str | None,
-    expected_versions: Collection[int] | None,
-) -> Order:
-    """Take an order one step on. The status that it has already changes nothing.
-
-    Raises:
-        NotFound: there is no such order, or it is somebody else's.
-        PreconditionFailed: it is at none of the expected versions; None expects nothing.
-        TransitionNotAllowed: this step is not there, or not for the one who asks.
-    """
-    order = _visible(actor, orders.FIND_TO_CHANGE.one(order_id=order_id))
-    if expected_versions is not None and order.version not in expected_versions:
-        raise PreconditionFailed
-    if status == order.status:
-        return _for(actor, order)
-    steps = _steps(actor, order)
-    if status not in steps:
-        raise TransitionNotAllowed(current=order.status, requested=status, allowed=steps)
-    _move_on(actor, order, status, tracking_number)
-    return _for(actor, _visible(actor, orders.FIND.one(order_id=order_id)))
+    return read(actor, order_id)
 
 
 @reading
@@ -142,58 +183,8 @@ def list_order_events(
     Raises:
         NotFound: there is no such order, or it is somebody else's.
     """
-    if not _may_see(actor, orders.FIND_OWNER.one(order_id=order_id)):
+    if not may_see(actor, orders.FIND_OWNER.one(order_id=order_id)):
         raise NotFound("order")
     return order_event.TIMELINE.page(
         sort="created_at", limit=limit, cursor=cursor, order_id=order_id
     )
-
-
-def _move_on(actor: Actor, order: Order, status: str, tracking_number: str | None) -> None:
-    orders.MOVE_ON.execute(
-        order_id=order.id,
-        status=status,
-        tracking_number=tracking_number if status == order_status.SHIPPED else None,
-    )
-    if order_status.gives_stock_back(order.status, status):
-        _give_stock_back(actor, order, status)
-    order_event.RECORD.execute(
-        event_id=uuid7(),
-        order_id=order.id,
-        from_status=order.status,
-        to_status=status,
-        actor_kind="PERSON" if actor.user_id else "SYSTEM",
-        actor_user_id=actor.user_id,
-        request_id=actor.request_id,
-    )
-
-
-def _give_stock_back(actor: Actor, order: Order, status: str) -> None:
-    placement.GIVE_BACK.execute(
-        product_ids=placement.uuid_array([item.product_id for item in order.items]),
-        quantities=placement.integer_array([item.quantity for item in order.items]),
-        movement_ids=placement.uuid_array([uuid7() for _ in order.items]),
-        kind="RETURN" if status == order_status.RETURNED else "RELEASE",
-        order_id=order.id,
-        actor_user_id=actor.user_id,
-        request_id=actor.request_id,
-    )
-
-
-def _visible(actor: Actor, order: Order | None) -> Order:
-    if order is None or not _may_see(actor, order.user_id):
-        raise NotFound("order")
-    return order
-
-
-def _may_see(actor: Actor, owner_id: UUID | None) -> bool:
-    return owner_id is not None and (actor.is_admin or actor.user_id == owner_id)
-
-
-def _for(actor: Actor, order: Order) -> Order:
-    return order._replace(allowed_transitions=_steps(actor, order))
-
-
-def _steps(actor: Actor, order: Order) -> tuple[str, ...]:
-    who = order_status.parties(admin=actor.is_admin, owner=actor.user_id == order.user_id)
-    return order_status.allowed(order.status, who)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from uuid import UUID
 
+import orjson
 from uuid_utils.compat import uuid7
 
 from domain import money, order_number
 from domain.actor import Actor
+from domain.address import ShippingAddress
 from domain.errors import (
     IdempotencyKeyReused,
     InsufficientStock,
@@ -32,31 +36,52 @@ from services.configuration import configuration
 _MOST_TRIES = 3
 
 
+@dataclass(frozen=True)
+class Request:
+    """What somebody asks for: how many of each product, in order; where to; what else to say."""
+
+    wanted: Mapping[UUID, int]
+    shipping_address: ShippingAddress | None
+    note: str | None
+
+    @cached_property
+    def fingerprint(self) -> bytes:
+        """A digest that two requests share if, and only if, they ask for the same."""
+        lines = (f"{product_id.hex} {quantity}" for product_id, quantity in self.wanted.items())
+        more = [] if self.address is None else [self.address]
+        if self.note is not None:
+            more.append(orjson.dumps(self.note).decode())
+        return hashlib.sha256("\n".join(["create_order", *lines, *more]).encode()).digest()
+
+    @cached_property
+    def address(self) -> str | None:
+        """The address as JSON."""
+        if self.shipping_address is None:
+            return None
+        return orjson.dumps(self.shipping_address.given()).decode()
+
+
 # One statement is a transaction by itself: `reading` saves the round trips of BEGIN and COMMIT.
 @reading
-def place(
-    *, actor: Actor, items: Sequence[tuple[UUID, int]], idempotency_key: str | None
-) -> tuple[Order, bool]:
+def place(*, actor: Actor, request: Request, idempotency_key: str | None) -> tuple[Order, bool]:
     """Place an order and return it as placed, and whether an earlier request has placed it.
 
     Raises: what `services.orders.create_order` raises.
     """
     if actor.user_id is None:
         raise SessionExpired
-    wanted = _summed(items)
-    fingerprint = _fingerprint(wanted)
     for _ in range(_MOST_TRIES):
-        order = _placed(actor, actor.user_id, wanted, idempotency_key, fingerprint)
+        order = _placed(actor, actor.user_id, request, idempotency_key)
         if order is not None:
             return order, False
-        earlier = _earlier(actor.user_id, idempotency_key, fingerprint)
+        earlier = _earlier(actor.user_id, idempotency_key, request.fingerprint)
         if earlier is not None:
             return earlier, True
-        _refuse(wanted)
+        _refuse(request.wanted)
     raise Unavailable
 
 
-def _summed(items: Sequence[tuple[UUID, int]]) -> dict[UUID, int]:
+def summed(items: Sequence[tuple[UUID, int]]) -> dict[UUID, int]:
     """Return how many of each product, in the order in which they are first named."""
     wanted: dict[UUID, int] = {}
     for product_id, quantity in items:
@@ -64,19 +89,10 @@ def _summed(items: Sequence[tuple[UUID, int]]) -> dict[UUID, int]:
     return wanted
 
 
-def _fingerprint(wanted: Mapping[UUID, int]) -> bytes:
-    """Return a digest that two requests share if, and only if, they ask for the same."""
-    lines = (f"{product_id.hex} {quantity}" for product_id, quantity in wanted.items())
-    return hashlib.sha256("\n".join(["create_order", *lines]).encode()).digest()
-
-
 def _placed(
-    actor: Actor,
-    user_id: UUID,
-    wanted: Mapping[UUID, int],
-    idempotency_key: str | None,
-    fingerprint: bytes,
+    actor: Actor, user_id: UUID, request: Request, idempotency_key: str | None
 ) -> Order | None:
+    wanted = request.wanted
     order_id, number, currency = uuid7(), order_number.new(), configuration().currency
     lines = placement.PLACE.all(
         order_id=order_id,
@@ -90,7 +106,9 @@ def _placed(
         event_id=uuid7(),
         request_id=actor.request_id,
         key=idempotency_key,
-        fingerprint=fingerprint,
+        fingerprint=request.fingerprint,
+        shipping_address=request.address,
+        note=request.note,
     )
     if not lines:
         return None
@@ -105,6 +123,8 @@ def _placed(
         version=1,
         created_at=lines[0].created_at,
         updated_at=lines[0].created_at,
+        shipping_address=request.shipping_address,
+        note=request.note,
         items=tuple(line.item for line in lines),
     )
 

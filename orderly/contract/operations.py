@@ -23,7 +23,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orderly.contract.bodies import BodyPlan, ClientGoneError
 from orderly.contract.parameters import ParameterPlan
-from orderly.contract.responses import ResponseCheck
+from orderly.contract.responses import ResponseCheck, is_json
+from orderly.contract.streams import send_pieces
 from orderly.security import actor_of, authorize, credential_of
 
 Answer = tuple[Any, int, Mapping[str, str]]
@@ -97,7 +98,7 @@ class CompiledOperation:
         if self._takes_credential:
             arguments["credential"] = credential_of(scope)
         answer, status, extra_headers = await self._call(arguments)
-        await self._send(answer, status, extra_headers, send)
+        await self._send(answer, status, extra_headers, receive, send)
 
     async def _call(self, arguments: dict[str, Any]) -> Answer:
         answer: Answer
@@ -111,7 +112,12 @@ class CompiledOperation:
         return answer
 
     async def _send(
-        self, answer: Any, status: int, extra_headers: Mapping[str, str], send: Send
+        self,
+        answer: Any,
+        status: int,
+        extra_headers: Mapping[str, str],
+        receive: Receive,
+        send: Send,
     ) -> None:
         media_type = self._media_types[status]
         headers = [
@@ -123,6 +129,11 @@ class CompiledOperation:
             headers.append((b"cache-control", b"private, no-cache"))
         if self._check is not None:
             self._check(answer, status, headers)
+        if media_type and not is_json(media_type.decode()):
+            headers.append((b"content-type", media_type))
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send_pieces(answer, executor=self._executor, receive=receive, send=send)
+            return
         body = b""
         if media_type and status != HTTPStatus.NOT_MODIFIED:
             body = orjson.dumps(answer)

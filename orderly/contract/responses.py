@@ -14,14 +14,23 @@ class ResponseMismatchError(AssertionError):
     """An answer departs from the contract: a fault of ours, told in full to the log alone."""
 
 
+def is_json(media_type: str) -> bool:
+    """Tell whether answers of this media type are JSON; others are iterators of bytes."""
+    return media_type.partition(";")[0].endswith("json")
+
+
 class ResponseCheck:
-    """The documented responses of one operation, ready to judge an answer."""
+    """The documented responses of one operation, ready to judge an answer.
+
+    The body of a stream is not judged: it is not there yet.
+    """
 
     def __init__(self, responses: Mapping[str, Any]) -> None:
         self._bodies = {
             int(status): CompiledSchema(content["schema"])
             for status, response in responses.items()
-            for content in response.get("content", {}).values()
+            for media_type, content in response.get("content", {}).items()
+            if is_json(media_type)
         }
         self._headers = {
             int(status): {

@@ -9,6 +9,14 @@ from tests.api.conftest import Client
 PRODUCTS = "/api/v1/products"
 ORDERS = "/api/v1/orders"
 
+LONDON = {
+    "recipient": "Ada Lovelace",
+    "street": "12 St James's Square",
+    "postal_code": "SW1Y 4JH",
+    "city": "London",
+    "country": "GB",
+}
+
 
 def add_product(
     admin: Client, sku: str = "MUG-BLUE", price: int = 1990, stock: int = 10, **more: Any
@@ -33,10 +41,23 @@ def stock_of(client: Client, product: dict[str, Any]) -> int:
     return stock
 
 
-def place(client: Client, *lines: tuple[dict[str, Any], int], **headers: str) -> Any:
+def place(
+    client: Client,
+    *lines: tuple[dict[str, Any], int],
+    shipping_address: Any = None,
+    note: Any = None,
+    **headers: str,
+) -> Any:
     """Answer the placing of an order."""
     items = [{"product_id": product["id"], "quantity": quantity} for product, quantity in lines]
-    return client.post(ORDERS, json={"items": items}, headers=headers)
+    more = {"shipping_address": shipping_address, "note": note}
+    body = {"items": items, **{name: value for name, value in more.items() if value is not None}}
+    return client.post(ORDERS, json=body, headers=headers)
+
+
+def cancel(client: Client, order: dict[str, Any], **body: str) -> Any:
+    """Answer the cancelling of an order."""
+    return client.post(f"{ORDERS}/{order['id']}/cancel", **({"json": body} if body else {}))
 
 
 def move(admin: Client, order: dict[str, Any], status: str, **more: Any) -> Any:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
 
 import pytest
 
 from services.audit import audit
 from tests.api.conftest import Client
 from tests.api.problems import problem
-from tests.api.shop import ORDERS, add_product, place, stock_of
+from tests.api.shop import LONDON, ORDERS, add_product, cancel, place, stock_of
 
 NOWHERE = "0192f0c1-7e2a-7b31-8c55-5d0a1f4be111"
 
@@ -175,6 +178,109 @@ def test_a_key_is_visible_ascii(admin: Client, alice: Client, key: str) -> None:
     )
 
     assert "Idempotency-Key" == refused["errors"][0]["parameter"]
+
+
+def test_where_it_goes_and_what_is_to_be_said_stay_with_it(admin: Client, alice: Client) -> None:
+    mug = add_product(admin)
+    note = "Mind the dog.\n\u72ac \U0001f415"
+
+    answer = place(alice, (mug, 1), shipping_address=LONDON, note=note)
+
+    order = answer.json()
+    assert (LONDON, note) == (order["shipping_address"], order["note"])
+    assert order == alice.get(f"{ORDERS}/{order['id']}").json()
+    assert order == alice.get(ORDERS).json()["items"][0]
+
+
+def test_an_order_without_either_is_collected_in_silence(admin: Client, alice: Client) -> None:
+    mug = add_product(admin)
+    items = [{"product_id": mug["id"], "quantity": 1}]
+
+    for more in ({}, {"shipping_address": None, "note": None}):
+        order = alice.post(ORDERS, json={"items": items, **more}).json()
+        assert (None, None) == (order["shipping_address"], order["note"])
+
+
+def test_a_repeated_request_has_the_same_address_and_note(admin: Client, alice: Client) -> None:
+    mug = add_product(admin)
+    said = {"shipping_address": LONDON, "note": "Please ring twice."}
+    key = {"Idempotency-Key": "k"}
+    first = place(alice, (mug, 1), **said, **key)
+    cancel(alice, first.json())
+
+    again = place(alice, (mug, 1), **said, **key)
+
+    assert (201, "true", first.content) == (
+        again.status_code,
+        again.headers["idempotent-replayed"],
+        again.content,
+    )
+    for other in (
+        {"note": "Please ring twice."},
+        {"shipping_address": LONDON},
+        {**said, "note": "Please ring once."},
+        {**said, "shipping_address": {**LONDON, "city": "Paris"}},
+        {**said, "shipping_address": {**LONDON, "addition": "3rd floor"}},
+        {},
+    ):
+        refused = place(alice, (mug, 1), **other, **key)
+        problem(refused, 422, "idempotency_key_reused")
+
+
+@pytest.mark.parametrize(
+    ("more", "pointer"),
+    [
+        ({"note": ""}, "/note"),
+        ({"note": "x" * 1001}, "/note"),
+        ({"note": "a\0b"}, "/note"),
+        ({"shipping_address": {}}, "/shipping_address/recipient"),
+        ({"shipping_address": {**LONDON, "country": "gb"}}, "/shipping_address/country"),
+        ({"shipping_address": {**LONDON, "street": "a\nb"}}, "/shipping_address/street"),
+        ({"shipping_address": {**LONDON, "city": " "}}, "/shipping_address/city"),
+        ({"shipping_address": {**LONDON, "recipient": "x" * 101}}, "/shipping_address/recipient"),
+        (
+            {"shipping_address": {**LONDON, "postal_code": "\u0661"}},
+            "/shipping_address/postal_code",
+        ),
+        ({"shipping_address": {**LONDON, "planet": "Mars"}}, "/shipping_address/planet"),
+    ],
+)
+def test_an_address_or_note_that_does_not_fit_is_named(
+    alice: Client, more: dict[str, Any], pointer: str
+) -> None:
+    items = [{"product_id": NOWHERE, "quantity": 1}]
+
+    answer = alice.post(ORDERS, json={"items": items, **more})
+
+    refused = problem(answer, 400, "malformed_request")
+    assert pointer in {one["pointer"] for one in refused["errors"]}
+
+
+def test_two_first_requests_at_the_same_instant_make_one_order_two_hundred_times(
+    admin: Client, alice: Client
+) -> None:
+    mug = add_product(admin, stock=1000)
+    instant = Barrier(2)
+
+    def first(key: str) -> Any:
+        instant.wait()
+        return place(alice, (mug, 1), **{"Idempotency-Key": key})
+
+    told: Counter[str] = Counter()
+    with ThreadPoolExecutor(2) as pool:
+        for number in range(200):
+            answers = list(pool.map(first, [f"key-{number}"] * 2))
+            placed = [one for one in answers if one.status_code == 201]
+            assert 1 == len({one.content for one in placed})
+            assert 1 == sum("idempotent-replayed" not in one.headers for one in placed)
+            for one in answers:
+                if one.status_code != 201:
+                    problem(one, 409, "idempotency_in_flight")
+            told["replayed" if len(placed) == 2 else "in flight"] += 1
+
+    assert 200 == told.total()
+    assert 800 == stock_of(alice, mug)
+    assert [] == audit()
 
 
 def test_nobody_in_particular_cannot_order(anyone: Client) -> None:

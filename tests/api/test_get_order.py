@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.api.conftest import Client
 from tests.api.problems import problem
-from tests.api.shop import ORDERS, add_product, move, place
+from tests.api.shop import ORDERS, add_product, cancel, move, place
 
 
 def test_somebody_elses_order_is_not_found(admin: Client, alice: Client, bob: Client) -> None:
@@ -21,6 +21,44 @@ def test_it_says_what_the_one_who_asks_may_do(admin: Client, alice: Client) -> N
 
     path = f"{ORDERS}/{order['id']}"
     assert {"PAID", "CANCELLED"} == set(admin.get(path).json()["allowed_transitions"])
+
+
+def test_an_administrator_sees_the_customer_wherever_an_order_is_answered_and_nobody_else_does(
+    admin: Client, alice: Client
+) -> None:
+    mug = add_product(admin)
+    order = place(alice, (mug, 1)).json()
+    path = f"{ORDERS}/{order['id']}"
+    customer = {"id": order["user_id"], "email": "alice@example.com", "name": "Alice"}
+
+    for answer in (
+        admin.get(path),
+        move(admin, order, "PENDING"),
+        move(admin, order, "PAID"),
+        cancel(admin, order),
+    ):
+        assert customer == answer.json()["customer"]
+    assert [customer] == [one["customer"] for one in admin.get(ORDERS).json()["items"]]
+    key = {"Idempotency-Key": "k"}
+    for answer in (place(admin, (mug, 1), **key), place(admin, (mug, 1), **key)):
+        assert "Ada Admin" == answer.json()["customer"]["name"]
+
+    mine = [order, alice.get(path).json(), cancel(alice, order).json()]
+    assert [] == [one for one in [*mine, *alice.get(ORDERS).json()["items"]] if "customer" in one]
+
+
+def test_what_an_administrator_has_seen_can_be_held_against_it(
+    admin: Client, alice: Client
+) -> None:
+    order = place(alice, (add_product(admin), 1)).json()
+    path = f"{ORDERS}/{order['id']}"
+    seen, mine = admin.get(path).headers["etag"], alice.get(path).headers["etag"]
+
+    assert seen != mine  # they are not shown the same
+    assert 304 == admin.get(path, headers={"If-None-Match": seen}).status_code
+    assert 200 == admin.get(path, headers={"If-None-Match": mine}).status_code
+    paid = admin.put(f"{path}/status", json={"status": "PAID"}, headers={"If-Match": seen})
+    assert (200, admin.get(path).headers["etag"]) == (paid.status_code, paid.headers["etag"])
 
 
 def test_whoever_has_it_already_gets_304(admin: Client, alice: Client) -> None:

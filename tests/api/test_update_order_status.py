@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from services.audit import audit
 
+from services.audit import audit
 from tests.api.conftest import Client
 from tests.api.problems import problem
 from tests.api.shop import ORDERS, add_product, move, place, stock_of
@@ -87,6 +87,16 @@ def test_returning_gives_the_stock_back(
     assert 10 == stock_of(admin, mug)
     assert [] == admin.get(f"{ORDERS}/{order['id']}").json()["allowed_transitions"]
     assert [] == audit()
+
+
+def test_a_reason_is_told_with_the_step(admin: Client, order: dict[str, Any]) -> None:
+    for status in ("PAID", "SHIPPED", "DELIVERED"):
+        move(admin, order, status)
+    returned = move(admin, order, "RETURNED", reason="Arrived with a cracked handle.")
+
+    assert 200 == returned.status_code
+    events = admin.get(f"{ORDERS}/{order['id']}/events").json()["items"]
+    assert [None] * 4 + ["Arrived with a cracked handle."] == [one["reason"] for one in events]
 
 
 def test_ten_cancel_at_once(admin: Client, order: dict[str, Any], mug: dict[str, Any]) -> None:

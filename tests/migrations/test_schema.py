@@ -115,6 +115,7 @@ def test_nothing_is_used_that_does_not_travel(both_ways: None):
         "text",
         "boolean",
         "bytea",
+        "jsonb",
         "bigint",
         "integer",
         "smallint",

@@ -243,6 +243,8 @@ def test_a_request_does_not_wait_for_ever_for_the_first_with_its_key(
             "request_id": "hanging",
             "key": "k",
             "fingerprint": b"x" * 32,
+            "shipping_address": None,
+            "note": None,
         },
     )
 

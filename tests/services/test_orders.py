@@ -71,7 +71,10 @@ def test_an_order_is_read_by_its_owner_and_by_administrators_alone(
 
     assert order == orders.get_order(actor=owner, order_id=order.id)
     seen = orders.get_order(actor=admin, order_id=order.id)
-    assert seen == order._replace(allowed_transitions=seen.allowed_transitions)
+    assert seen == order._replace(
+        allowed_transitions=seen.allowed_transitions, customer=seen.customer
+    )
+    assert (owner.user_id, "client0@example.com", "Client") == seen.customer
     for actor in (stranger, nobody):
         for call in (
             lambda actor=actor: orders.get_order(actor=actor, order_id=order.id),

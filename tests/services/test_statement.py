@@ -137,8 +137,8 @@ def test_every_named_query_is_understood_by_the_database():
             order.ORDERS,
             {
                 "user_id",
-                "status",
                 "statuses",
+                "each_status",
                 "created_from",
                 "created_to",
                 "min_total",

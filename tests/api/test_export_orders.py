@@ -1,0 +1,120 @@
+"""GET /orders/export."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+import pytest
+
+from handlers.order_export import COLUMNS
+from tests.api.conftest import Client
+from tests.api.problems import problem
+from tests.api.shop import LONDON, ORDERS, add_product, move, place
+
+EXPORT = f"{ORDERS}/export"
+
+
+def rows(client: Client, **query: Any) -> list[dict[str, str]]:
+    answer = client.get(EXPORT, params=query)
+    assert 200 == answer.status_code, answer.text
+    return list(csv.DictReader(io.StringIO(answer.text, newline="")))
+
+
+def test_every_line_of_every_order_is_a_row(admin: Client, alice: Client, bob: Client) -> None:
+    mug, lamp = add_product(admin, "MUG", 1990, 10), add_product(admin, "LAMP", 5, 10)
+    first = place(alice, (mug, 3), (lamp, 2), shipping_address=LONDON, note='Say "hi",\nplease.')
+    second = place(bob, (lamp, 1)).json()
+    move(admin, second, "PAID")
+
+    answer = admin.get(EXPORT)
+
+    assert 200 == answer.status_code
+    assert "text/csv; charset=utf-8" == answer.headers["content-type"]
+    assert 'attachment; filename="orders.csv"' == answer.headers["content-disposition"]
+    assert answer.content.endswith(b"\r\n")
+    found = rows(admin)
+    assert list(COLUMNS) == list(found[0])
+    order = first.json()
+    assert {
+        "order_number": order["number"],
+        "order_id": order["id"],
+        "status": "PENDING",
+        "created_at": order["created_at"],
+        "customer_email": "alice@example.com",
+        "customer_name": "Alice",
+        "city": "London",
+        "region": "",
+        "note": 'Say "hi",\nplease.',
+        "currency": "EUR",
+        "order_total": "59.80",
+        "line": "1",
+        "sku": "MUG",
+        "unit_price": "19.90",
+        "quantity": "3",
+        "subtotal": "59.70",
+    }.items() <= found[0].items()
+    assert [("MUG", "59.70"), ("LAMP", "0.10"), ("LAMP", "0.05")] == [
+        (row["sku"], row["subtotal"]) for row in found
+    ]
+    assert "PAID" == found[2]["status"]
+
+
+def test_no_cell_is_a_formula(admin: Client, alice: Client) -> None:
+    evil = '=HYPERLINK("http://evil.example","free")'
+    address = {**LONDON, "recipient": evil, "street": "@SUM(A1)", "city": "-1+1"}
+    product = add_product(admin, name="+1 mug")
+
+    place(alice, (product, 1), shipping_address=address, note="\t=1+1")
+
+    (row,) = rows(admin)
+    told = [row[name] for name in ("recipient", "street", "city", "name", "note")]
+    assert [f"'{evil}", "'@SUM(A1)", "'-1+1", "'+1 mug", "'\t=1+1"] == told
+
+
+def test_the_filters_are_those_of_the_list(admin: Client, alice: Client, bob: Client) -> None:
+    mug = add_product(admin, price=100, stock=1000)
+    orders = [place(alice, (mug, quantity)).json() for quantity in (1, 2, 3)]
+    orders.append(place(bob, (mug, 4)).json())
+    move(admin, orders[1], "PAID")
+    queries: list[dict[str, Any]] = [
+        {},
+        {"status": "PAID"},
+        {"status": ["PAID", "CANCELLED"]},
+        {"status": ["PENDING", "PAID"], "max_total": 300},
+        {"min_total": 200},
+        {"created_from": orders[1]["created_at"], "created_to": orders[3]["created_at"]},
+        {"q": orders[2]["number"]},
+        {"q": "nothing"},
+        {"user_id": orders[3]["user_id"]},
+    ]
+
+    for query in queries:
+        listed = admin.get(ORDERS, params={**query, "sort": "created_at"}).json()["items"]
+        assert [one["id"] for one in listed] == [row["order_id"] for row in rows(admin, **query)]
+
+
+def test_parts_join_without_a_gap(admin: Client, alice: Client) -> None:
+    mug = add_product(admin, stock=1000)
+    placed = [place(alice, (mug, 1)).json()["number"] for _ in range(405)]
+
+    assert placed == [row["order_number"] for row in rows(admin)]
+
+
+def test_an_empty_shop_exports_a_header(admin: Client) -> None:
+    assert [",".join(f'"{name}"' for name in COLUMNS)] == admin.get(EXPORT).text.splitlines()
+
+
+@pytest.mark.parametrize("query", ["status=LOST", "limit=5", "cursor=abc", "sort=total"])
+def test_what_is_no_filter_is_a_problem_not_a_file(admin: Client, query: str) -> None:
+    problem(admin.get(f"{EXPORT}?{query}"), 400, "malformed_request")
+
+
+def test_it_is_for_administrators(alice: Client, anyone: Client) -> None:
+    problem(alice.get(EXPORT), 403, "forbidden")
+    problem(anyone.get(EXPORT), 401, "unauthenticated")
+
+
+def test_other_methods_are_told_what_there_is(admin: Client) -> None:
+    assert "GET" == admin.post(EXPORT).headers["allow"]
