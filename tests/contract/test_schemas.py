@@ -25,11 +25,13 @@ LARGEST_EXACT_NUMBER = 2**53 - 1
 
 # A parameter's name as the request spells it can be any text.
 FREE_TEXT = {"#/components/schemas/ProblemError/properties/parameter"}
+# A file is as long as there are orders in it.
+ENDLESS = {"#/components/schemas/OrderExport"}
 # Facts may be added to problems at any time, so clients must not take them for closed.
 OPEN_OBJECTS = {"#/components/schemas/Problem"}
 
 
-@each(schemas())
+@each((place, schema) for place, schema in schemas() if place not in ENDLESS)
 def test_every_value_has_a_type_and_bounds(node: Node) -> None:
     kind = node.get("type")
     if kind == "string" and "enum" not in node:

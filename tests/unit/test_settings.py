@@ -58,6 +58,7 @@ def test_all_bad_values_are_named_at_once() -> None:
         LOG_FORMAT="xml",
         LOG_LEVEL="loud",
         MAX_BODY_BYTES="1 MiB",
+        ORDER_EXPIRY_MINUTES="-1",
         PASSWORD_HASH="md5",
         PORT="65536",
         REFRESH_TOKEN_DAYS="-1",
@@ -65,6 +66,7 @@ def test_all_bad_values_are_named_at_once() -> None:
         THREADS="many",
         TRUSTED_PROXIES="10.0.0.0/8,proxy",
         VALIDATE_RESPONSES="2",
+        WORKER="maybe",
         WORKERS="0",
     )
 

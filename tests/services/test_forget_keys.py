@@ -1,0 +1,50 @@
+"""Idempotency keys are kept for a day and then forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from domain.actor import Actor
+from services import idempotency_keys, orders
+from tests.services.conftest import AddProduct, at_once
+
+pytestmark = pytest.mark.usefixtures("sound")
+
+Sql = Callable[..., list[tuple[Any, ...]]]
+AGE = "UPDATE idempotency_key SET created_at = created_at - %s * interval '1 minute'"
+
+
+def test_a_key_is_good_for_a_day(client: Actor, add_product: AddProduct, sql: Sql):
+    items = [(add_product().id, 1)]
+    first = orders.create_order(actor=client, items=items, idempotency_key="k").order
+    sql(AGE, 24 * 60 - 1)
+
+    assert idempotency_keys.forget_keys() == 0
+    again = orders.create_order(actor=client, items=items, idempotency_key="k")
+    assert (first.id, True) == (again.order.id, again.replayed)
+    sql(AGE, 1)
+    assert idempotency_keys.forget_keys() == 1
+    new = orders.create_order(actor=client, items=items, idempotency_key="k")
+    assert (first.id == new.order.id, new.replayed) == (False, False)
+
+
+def test_many_workers_forget_every_old_key_once_and_no_other(
+    client: Actor, add_product: AddProduct, sql: Sql
+):
+    orders.create_order(actor=client, items=[(add_product().id, 1)], idempotency_key="young")
+    sql(
+        "INSERT INTO idempotency_key SELECT user_id, 'old-' || n, sha256('x'), id,"
+        " now() - interval '2 days' FROM generate_series(1, 3000) AS n, orders"
+    )
+
+    def worker() -> int:
+        done = 0
+        while forgotten := idempotency_keys.forget_keys():
+            done += forgotten
+        return done
+
+    assert sum([*at_once(*[worker] * 4), worker()]) == 3000
+    assert sql("SELECT key FROM idempotency_key") == [("young",)]

@@ -1,0 +1,158 @@
+"""Lists of orders are read from indexes, page by page, however many orders there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from domain.actor import ADMIN, CLIENT, Actor
+from domain.order_status import STATUSES
+from models.database import database, reading
+from services import orders
+from tests.services.conftest import someone
+
+Sql = Callable[..., list[tuple[Any, ...]]]
+ORDERS = 30_000
+USERS = 300
+LIMIT = 20
+
+# What old shops look like: nearly all is over, and what is under way is young.
+FILL = f"""
+    INSERT INTO users SELECT gen_random_uuid(), 'u' || n || '@example.com', 'U', '', 'CLIENT', true,
+        now(), now() FROM generate_series(1, {USERS}) AS n;
+    INSERT INTO orders (id, number, user_id, status, currency, total, version, created_at,
+        updated_at)
+    SELECT gen_random_uuid(), 'ORD-' || lpad(to_hex(n), 8, '0'), buyer.id,
+        CASE WHEN n > {ORDERS} - 100 THEN 'PENDING' WHEN n > {ORDERS} - 200 THEN 'PAID'
+            WHEN n % 50 = 0 THEN 'CANCELLED' ELSE 'DELIVERED' END,
+        'EUR', (n * 7919) % 100003, 1, at, at
+    FROM generate_series(1, {ORDERS}) AS n
+    JOIN (SELECT id, row_number() OVER () AS place FROM users) AS buyer
+        ON buyer.place = n % {USERS} + 1
+    CROSS JOIN LATERAL (SELECT now() - ({ORDERS} - n) * interval '1 minute' AS at) AS moment;
+    INSERT INTO product (id, sku, name, description, price, version, created_at, updated_at)
+    VALUES (gen_random_uuid(), 'A', 'A', '', 1, 1, now(), now());
+    INSERT INTO order_item SELECT orders.id, product.id, 1, 'A', 'A', total, 1 FROM orders, product;
+"""
+
+FILTERS: dict[str, dict[str, Any]] = {
+    "no filter": {},
+    "a common status": {"status": ["DELIVERED"]},
+    "a rare status": {"status": ["PENDING"]},
+    "a status that none has": {"status": ["RETURNED"]},
+    "two rare statuses": {"status": ["PENDING", "PAID"]},
+    "a common and a rare status": {"status": ["DELIVERED", "PAID"]},
+    "one person's": {"user_id": True},
+    "one person's of two statuses": {"user_id": True, "status": ["PENDING", "CANCELLED"]},
+    "since": {"created_from": "now() - interval '1 hour'"},
+    "until": {"created_to": "now() - interval '20 days'"},
+    "a month": {
+        "created_from": "now() - interval '40 minutes'",
+        "created_to": "now() - interval '20 minutes'",
+    },
+    "from a total on": {"min_total": 99_990},
+    "up to a total": {"max_total": 10},
+    "a number": {"number": "ORD-00000-1"},
+}
+
+
+WINDOWS = {
+    "created_from": "created_at",
+    "created_to": "created_at",
+    "min_total": "total",
+    "max_total": "total",
+}
+
+
+@pytest.fixture
+def many_orders(sql: Sql) -> None:
+    sql(FILL)
+    for table in ("users", "product", "orders", "order_item"):
+        sql(f"ANALYZE {table}")
+
+
+@pytest.fixture
+def explained(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Collect the plans of what is asked, as they were carried out."""
+    plans: list[dict[str, Any]] = []
+    run = type(database).execute_sql
+
+    def explain(self: Any, text: str, parameters: Any = None, *more: Any) -> Any:
+        if '"orders"' in text:
+            explained = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {text}"
+            ((document,),) = run(self, explained, parameters).fetchall()
+            plans.append(document[0]["Plan"])
+        return run(self, text, parameters, *more)
+
+    monkeypatch.setattr(type(database), "execute_sql", explain)
+    return plans
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from nodes(child)
+
+
+def touched(plan: dict[str, Any]) -> int:
+    """Return how many rows of orders a plan has looked at."""
+    return sum(
+        round((node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"])
+        for node in nodes(plan)
+        if node.get("Relation Name") == "orders"
+    )
+
+
+def test_no_list_reads_more_than_its_page(
+    many_orders: None, explained: list[dict[str, Any]], sql: Sql
+):
+    assert sql("SHOW enable_seqscan") == [("on",)]
+    buyer: UUID = UUID(str(sql("SELECT id FROM users LIMIT 1")[0][0]))
+    client, admin = someone(buyer, CLIENT), someone(buyer, ADMIN)
+    for name, filters in FILTERS.items():
+        given = {one: moment(sql, value) for one, value in filters.items()}
+        if "user_id" in given:
+            given["user_id"] = buyer
+        if "number" in given:
+            given["number"] = sql("SELECT number FROM orders OFFSET 5000 LIMIT 1")[0][0]
+        for sort in ("created_at", "-created_at", "total", "-total"):
+            for actor in (admin, client):
+                explained.clear()
+                look(actor, sort, given)
+                for plan in explained:
+                    case = f"{name} by {sort} for {actor.role}"
+                    check(plan, case, most_rows(actor, sort, given))
+
+
+@reading
+def look(actor: Actor, sort: str, given: dict[str, Any]) -> None:
+    """Read the first page and the one after it."""
+    page = orders.list_orders(actor=actor, limit=LIMIT, sort=sort, **given)
+    if page.next_cursor is not None:
+        orders.list_orders(actor=actor, limit=LIMIT, sort=sort, cursor=page.next_cursor, **given)
+
+
+def check(plan: dict[str, Any], case: str, most: int) -> None:
+    for node in nodes(plan):
+        whole = node["Node Type"] == "Seq Scan" and node.get("Relation Name") == "orders"
+        assert not whole, f"{case}: {node}"
+    assert touched(plan) <= most, f"{case}: {touched(plan)}"
+
+
+def most_rows(actor: Actor, sort: str, given: dict[str, Any]) -> int:
+    """Return how many rows may be looked at for one page."""
+    page = 2 * len(STATUSES) * (LIMIT + 1)  # at most a page of each status, and those chosen
+    if actor.role == CLIENT or "user_id" in given:
+        return page + ORDERS // USERS  # one person's orders are read whole
+    windows = {WINDOWS[name] for name in given.keys() & WINDOWS.keys()}
+    if windows - {sort.removeprefix("-")}:
+        # A window in one direction, sorted in another: the smaller of the two ways is read.
+        return page + ORDERS // 10
+    return page
+
+
+def moment(sql: Sql, value: Any) -> Any:
+    return sql(f"SELECT {value}")[0][0] if str(value).startswith("now()") else value
