@@ -79,9 +79,7 @@ def test_all_bad_values_are_named_at_once() -> None:
 
     every_name = Settings.from_environment({}).as_environment().keys()
     takes_any_text = {"ORDERLY_DATA_DIR", "ORDERLY_HOST"}
-    assert every_name | OFTEN_UNSET == (
-        faults.keys() | takes_any_text
-    )
+    assert every_name | OFTEN_UNSET == (faults.keys() | takes_any_text)
     assert "Must be one of: debug, info, warning, error." == faults["ORDERLY_LOG_LEVEL"]
 
 
