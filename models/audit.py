@@ -102,6 +102,7 @@ def _named(invariant: str, violations: str) -> Statement[Finding]:
     return Statement(
         f"{violations} ORDER BY 1 LIMIT {_MOST_FINDINGS}",
         lambda columns: Finding(invariant, *columns),
+        prepared=False,
     )
 
 

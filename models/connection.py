@@ -15,6 +15,10 @@ from models.pool import Connection
 # How much longer than the server's own limit to wait for its answer.
 _PATIENCE_SECONDS = 2.0
 
+# What is prepared here finds rows by their keys: there is no better plan for some keys than for
+# others. PostgreSQL would estimate that anew, five times or for ever.
+_PLAN_CACHE_MODE = "force_generic_plan"
+
 # PostgreSQL's own numbers for its types uuid, json and jsonb.
 _UUID_OIDS = (2950,)
 _JSON_OIDS = (114, 3802)
@@ -23,31 +27,43 @@ _JSON_OIDS = (114, 3802)
 def open_connection(
     url: str, *, connect_timeout: float, statement_timeout: float, lock_timeout: float
 ) -> Connection:
-    """Return a new connection in autocommit, which speaks UTC and the shop's types."""
+    """Return a new connection in autocommit, which speaks UTC and the shop's types.
+
+    Times are in seconds. What the URL itself says (`options`, keepalives and the like) holds.
+    """
     limits = {"statement_timeout": statement_timeout, "lock_timeout": lock_timeout}
-    options = " ".join(
-        f"-c {name}={round(seconds * 1000)}" for name, seconds in limits.items() if seconds
-    )
-    settings: dict[str, Any] = {
+    options = [f"-c {name}={round(at * 1000)}" for name, at in limits.items() if at]
+    settings = {
         "application_name": "orderly",
         "client_encoding": "UTF8",
         "keepalives_idle": 30,
         "keepalives_interval": 10,
         "keepalives_count": 3,
         "tcp_user_timeout": round((statement_timeout or 30) * 1000),
+        "options": " ".join([*options, f"-c plan_cache_mode={_PLAN_CACHE_MODE}"]),
     }
-    if options:
-        settings["options"] = options
-    factory = partial(Connection, time_limit=connect_timeout)
-    connection: Connection = psycopg2.connect(url, connection_factory=factory, **settings)
+    said = extensions.parse_dsn(url)
+    connection: Connection = psycopg2.connect(
+        url,
+        connection_factory=partial(Connection, time_limit=connect_timeout),
+        **{name: value for name, value in settings.items() if name not in said},  # type: ignore[call-overload]
+    )
     connection.autocommit = True
     for kind in (_UUIDS, _JSON):
         extensions.register_type(kind, connection)
     if connection.get_parameter_status("TimeZone") not in {"UTC", "Etc/UTC"}:
         # A pooler in transaction mode keeps this one setting for each of its clients.
         connection.cursor().execute("SET TIME ZONE 'UTC'")
+    connection.keeps_session = _keeps_session(connection)
     connection.time_limit = statement_timeout + _PATIENCE_SECONDS if statement_timeout else None
     return connection
+
+
+def _keeps_session(connection: Connection) -> bool:
+    """Tell whether the options we sent have reached the server: a pooler holds them back."""
+    cursor = connection.cursor()
+    cursor.execute("SELECT current_setting('plan_cache_mode')")
+    return bool(cursor.fetchone() == (_PLAN_CACHE_MODE,))
 
 
 def uuid_of(text: Any) -> UUID:

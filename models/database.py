@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial, wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import psycopg2
 from peewee import PeeweeException, PostgresqlDatabase
@@ -24,8 +24,9 @@ from models.pool import Connection, ConnectionPool
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# serialization_failure and deadlock_detected: nothing has happened, so all of it may run again.
-_RETRYABLE = frozenset({"40001", "40P01"})
+# serialization_failure, deadlock_detected, and feature_not_supported, which is how a prepared
+# statement fails when a column's type has changed: nothing has happened, all of it may run again.
+_RETRYABLE = frozenset({"40001", "40P01", "0A000"})
 _MOST_ATTEMPTS = 6
 _FIRST_PAUSE_SECONDS = 0.005
 _LONGEST_PAUSE_SECONDS = 0.1
@@ -35,6 +36,8 @@ class ShopDatabase(PostgresqlDatabase):
     """Peewee's PostgreSQL over the shop's own connection pool."""
 
     pool: ConnectionPool | None = None
+    # Peewee's own: the connection of each thread.
+    _state: Any
 
     def __init__(self) -> None:
         super().__init__(None, autoconnect=False)
@@ -48,6 +51,11 @@ class ShopDatabase(PostgresqlDatabase):
 
     def _close(self, conn: Connection) -> None:
         conn.pool.give_back(conn)
+
+    def session(self) -> Connection | None:
+        """Return this thread's connection if what one prepares on it stays, else None."""
+        connection: Connection | None = self._state.conn
+        return connection if connection is not None and connection.keeps_session else None
 
 
 database = ShopDatabase()
@@ -64,9 +72,10 @@ def bind(
 ) -> None:
     """Say which database this process works on, in place of any before; nothing connects yet.
 
-    `url` is anything that libpq understands. All times are in seconds. 0 for `statement_timeout`
-    or `lock_timeout` leaves it to the server: behind a pooler in transaction mode, which takes no
-    such options, set both on the role (`ALTER ROLE ... SET statement_timeout = '10s'`).
+    `url` is anything that libpq understands. All times are in seconds; 0 for `statement_timeout`
+    or `lock_timeout` leaves it to the server. Both are sent as connection options. A pooler in
+    transaction mode takes none: end the URL in `options=` then, and set them on the role (`ALTER
+    ROLE ... SET statement_timeout = '10s'`).
     """
     close()
     point(

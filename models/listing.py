@@ -75,7 +75,9 @@ class Listing(Generic[Row]):
         shape = (sort, filters, goes_on)
         known = self._statements.get(shape)
         if known is None:
-            known = self._statements[shape] = Statement(self._select(*shape), self._row)
+            # Planned each time: which index is best depends on how much a filter leaves over.
+            known = Statement(self._select(*shape), self._row, prepared=False)
+            self._statements[shape] = known
         return known
 
     def _select(self, sort: str, filters: frozenset[str], goes_on: bool) -> Select:

@@ -25,61 +25,55 @@ class PlacedLine(NamedTuple):
 
 
 # Gives no rows, and has written nothing, where the order cannot be placed as asked for or its
-# idempotency key was used before. The parts run in this order because each reads another's rows:
+# idempotency key was used before. Each part reads the rows of one before it, so they run in this
+# order:
 #
-# locked   Takes the products' stock rows, always in the order of their ids, so that two orders
-#          with the same products never wait for each other crosswise. What it reads is what a row
-#          has once it is locked.
-# line     The lines that can be had: for sale, enough in stock, not beyond counting.
-# bill     One row if that is all lines, else none, and with it everything after comes to nothing.
+# line     What is asked for and for sale, its stock locked, always in the order of the products'
+#          ids, so that two orders with the same products never wait for each other crosswise.
+#          `available` is what there is once the row is locked; a condition on it here would be
+#          held against the row as it was before.
+# bill     One row if all lines are there, in stock and not beyond counting; if not, none, and
+#          with it everything after comes to nothing.
 # claim    Claims the idempotency key. If another request with it is under way, this waits until
 #          that is done, and then finds the key taken. (No key: nothing to claim.)
 # taken    Takes the units; before any insert, so that the rows that others wait for are held as
-#          briefly as can be. It does not ask again whether there are enough: a condition here
-#          would be held against the row as it was when the statement began. Should the lock ever
-#          mean less than it does (on another engine), the check stock_not_negative is there.
-# placed   The order. Its total is null, which is refused, should fewer rows have been taken.
+#          briefly as can be.
+# placed   The order. Should a lock ever mean less than it does (on another engine), the check
+#          stock_not_negative is there, and a total of null, which is refused, if units are missing.
 # movement The ledger, by the clock as it is now: now() is when the statement began, before it
 #          waited for the lock, and the ledger's order shall be that in which stock was taken.
 PLACE: Statement[PlacedLine] = Statement(
     f"""
-    WITH wanted AS MATERIALIZED (
-        SELECT * FROM unnest(
+    WITH line AS MATERIALIZED (
+        SELECT wanted.*, product.sku, product.name, product.price, stock.quantity AS available
+        FROM unnest(
             %(product_ids)s::uuid[], %(quantities)s::integer[], %(movement_ids)s::uuid[]
-        ) WITH ORDINALITY AS line (product_id, quantity, movement_id, position)
-    ), locked AS MATERIALIZED (
-        SELECT product_id, quantity FROM stock WHERE product_id = ANY (%(product_ids)s::uuid[])
-        ORDER BY product_id FOR NO KEY UPDATE
-    ), line AS MATERIALIZED (
-        SELECT wanted.*, product.sku, product.name, product.price
-        FROM wanted
-        JOIN locked ON locked.product_id = wanted.product_id
+        ) WITH ORDINALITY AS wanted (product_id, quantity, movement_id, position)
+        JOIN stock ON stock.product_id = wanted.product_id
         JOIN product ON product.id = wanted.product_id
         WHERE product.archived_at IS NULL
-            AND locked.quantity >= wanted.quantity
-            AND product.price <= {MAX_AMOUNT} / wanted.quantity
+        ORDER BY stock.product_id FOR NO KEY UPDATE OF stock
     ), bill AS MATERIALIZED (
-        SELECT sum(price * quantity)::bigint AS total FROM line
-        HAVING count(*) = %(line_count)s AND sum(price * quantity) <= {MAX_AMOUNT}
+        SELECT sum(price::numeric * quantity)::bigint AS total FROM line
+        HAVING count(*) = %(line_count)s AND bool_and(available >= quantity)
+            AND sum(price::numeric * quantity) <= {MAX_AMOUNT}
     ), claim AS (
         INSERT INTO idempotency_key (user_id, key, fingerprint, order_id, created_at)
         SELECT %(user_id)s, %(key)s, %(fingerprint)s, %(order_id)s, now() FROM bill
-        WHERE %(key)s IS NOT NULL
+        WHERE %(key)s::text IS NOT NULL
         ON CONFLICT (user_id, key) DO NOTHING
         RETURNING order_id
     ), allowed AS MATERIALIZED (
-        SELECT total FROM bill WHERE %(key)s IS NULL OR EXISTS (SELECT FROM claim)
+        SELECT total FROM bill WHERE %(key)s::text IS NULL OR EXISTS (SELECT FROM claim)
     ), taken AS (
         UPDATE stock SET quantity = stock.quantity - line.quantity
-        FROM allowed, line
-        WHERE stock.product_id = line.product_id
+        FROM allowed, line WHERE stock.product_id = line.product_id
         RETURNING stock.product_id, stock.quantity
     ), placed AS (
         INSERT INTO orders
             (id, number, user_id, status, currency, total, version, created_at, updated_at)
         SELECT %(order_id)s, %(number)s, %(user_id)s, 'PENDING', %(currency)s,
-            CASE WHEN (SELECT count(*) FROM taken) = %(line_count)s THEN total END,
-            1, now(), now()
+            CASE WHEN (SELECT count(*) FROM taken) = %(line_count)s THEN total END, 1, now(), now()
         FROM allowed
         RETURNING id, total, created_at
     ), item AS (

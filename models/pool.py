@@ -11,6 +11,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -26,12 +27,21 @@ class Connection(extensions.connection):
     """A connection that knows where it belongs and how long it may keep one waiting."""
 
     pool: ConnectionPool
+    # Whether what is prepared on it stays: a pooler in transaction mode gives no such promise.
+    keeps_session = False
+    retired = False
     # Seconds for one answer of the server; None waits for ever.
     time_limit: float | None = None
 
     def __init__(self, dsn: str, time_limit: float | None = None, **options: Any) -> None:
         self.time_limit = time_limit
+        self.prepared: set[str] = set()
         super().__init__(dsn, **options)
+
+    def retire(self) -> None:
+        """Have this connection, and those that are idle, closed rather than used again."""
+        self.retired = True
+        self.pool.close_idle()
 
 
 class ConnectionPool:
@@ -69,6 +79,7 @@ class ConnectionPool:
         """Take a connection back; one that is broken or in mid-transaction is closed."""
         if (
             connection.closed
+            or connection.retired
             or self._closed
             or connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE
         ):
@@ -80,8 +91,13 @@ class ConnectionPool:
     def close(self) -> None:
         """Close the idle connections now, those in use when they are given back."""
         self._closed = True
-        while self._idle:
-            self._idle.pop().close()
+        self.close_idle()
+
+    def close_idle(self) -> None:
+        """Close the connections that nobody uses at this moment."""
+        with suppress(IndexError):  # another thread may take the last
+            while self._idle:
+                self._idle.pop().close()
 
     def _alive(self) -> Connection | None:
         while self._idle:

@@ -15,6 +15,8 @@ from orderly.settings import Settings
 
 _START_PATIENCE_SECONDS = 30.0
 _POLL_SECONDS = 0.1
+# For commands beside the server, and what PostgreSQL itself keeps back
+_SPARE_CONNECTIONS = 40
 
 
 def _nothing_to_keep_alive() -> bool:
@@ -50,7 +52,8 @@ def database_of(settings: Settings, *, shared: bool = False) -> Iterator[Provide
         EmbeddedPostgreSQL,
     )
 
-    server = EmbeddedPostgreSQL(settings.data_dir)
+    connections = settings.workers * settings.threads + _SPARE_CONNECTIONS
+    server = EmbeddedPostgreSQL(settings.data_dir, options={"max_connections": str(connections)})
     try:
         url = server.start()
     except DataDirectoryInUseError:

@@ -59,7 +59,8 @@ def _serve_on(
     say: Say,
     stopping: Stopping,
 ) -> int:
-    home = str(settings.data_dir) if settings.database_url is None else "ORDERLY_DATABASE_URL"
+    embedded = settings.database_url is None
+    home = settings.data_dir if embedded else "the database of ORDERLY_DATABASE_URL"
     settings = replace(settings, database_url=database.url)
     sign_ins = _prepare(settings, demo=demo)
 

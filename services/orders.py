@@ -75,15 +75,18 @@ def list_orders(
 
     Totals are in minor units; `created_to` is the first moment that is too late.
     """
-    own = None if actor.is_admin else actor.user_id
     wanted = None if number is None else order_number.normalised(number)
-    if (own and user_id not in {None, own}) or (number is not None and wanted is None):
+    if number is not None and wanted is None:
         return Page([], None)
+    if not actor.is_admin:
+        if actor.user_id is None or user_id not in {None, actor.user_id}:
+            return Page([], None)
+        user_id = actor.user_id
     page = orders.ORDERS.page(
         sort=sort,
         limit=limit,
         cursor=cursor,
-        user_id=own or user_id,
+        user_id=user_id,
         status=status[0] if status and len(status) == 1 else None,
         statuses=list(status) if status and len(status) > 1 else None,
         created_from=created_from,

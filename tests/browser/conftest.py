@@ -13,7 +13,8 @@ from tests.api.conftest import admin, alice, anyone, base_url, new_client, sign_
 __all__ = ["admin", "alice", "anyone", "base_url", "new_client", "sign_in"]
 
 
-@pytest.fixture(scope="session")
+# Closed after the last test of this folder: Playwright keeps an event loop running meanwhile.
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     executable = shutil.which("chromium") or shutil.which("google-chrome")
     assert executable, "the browser tests need Chromium: apt-get install chromium"

@@ -1,4 +1,4 @@
-"""The README is true: its tour works as printed, and its test command is what CI runs."""
+"""What is written is true: the README's tour works as printed, and links lead somewhere."""
 
 from __future__ import annotations
 
@@ -50,6 +50,18 @@ def test_what_the_tour_shows_first_is_json(repository: Path) -> None:
     for line in "".join(blocks(repository, "Five minutes with it")).splitlines():
         for body in re.findall(r"-d '(\{[^']*\})'(?=\s|$)", line):
             json.loads(body)
+
+
+def test_links_lead_somewhere_and_every_page_is_led_to(repository: Path) -> None:
+    pages = [*repository.glob("*.md"), *(repository / "docs").rglob("*.md")]
+    led_to = set()
+    for page in pages:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page}: {target}"
+            led_to.add((page.parent / target).resolve())
+
+    start = repository / "README.md"
+    assert {start.resolve()} == {page.resolve() for page in pages} - led_to
 
 
 def test_ci_runs_the_test_command_of_the_readme(repository: Path) -> None:

@@ -12,8 +12,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx2
+import psycopg2
 import pytest
 
+from orderly.embedded import running_url
 from services.demo import ACCOUNTS
 from tests.faults.processes import Server, orderly, serving, until
 
@@ -143,6 +145,16 @@ def test_it_serves_from_a_database_that_is_given(tmp_path: Path, database_url: s
     assert 2 == len(cookies)
     assert all("; secure" in cookie.lower() for cookie in cookies)
     assert not (tmp_path / "data" / "postgresql").exists()
+
+
+def test_the_embedded_database_has_a_connection_for_every_thread(data_dir: Path) -> None:
+    with serving(data_dir, ORDERLY_THREADS="250"):
+        url = running_url(data_dir)
+        assert url is not None
+        with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+            cursor.execute("SHOW max_connections")
+
+            assert 250 < int(cursor.fetchone()[0])
 
 
 def test_the_demo_can_be_signed_in_to_as_it_says(data_dir: Path) -> None:

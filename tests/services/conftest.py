@@ -121,3 +121,31 @@ def at_once(*calls: Callable[[], Any]) -> list[Any]:
 
     with ThreadPoolExecutor(len(calls)) as executor:
         return list(executor.map(outcome, calls))
+
+
+def free_while_waiting(
+    database_url: str, call: Callable[[], Any], waited_for: UUID, others: list[UUID]
+) -> tuple[Any, int]:
+    """Make a call wait for one product's stock, and count which of the others it leaves free."""
+    locking, looking = psycopg2.connect(database_url), psycopg2.connect(database_url)
+    looking.autocommit = True
+    cursor = looking.cursor()
+    # Moves the row behind the others, where a scan of the table comes to it last.
+    cursor.execute("UPDATE stock SET quantity = quantity WHERE product_id = %s", (waited_for,))
+    cursor.execute("ANALYZE stock, product")
+    locking.cursor().execute("SELECT FROM stock WHERE product_id = %s FOR UPDATE", (waited_for,))
+
+    def look() -> int:
+        waiting = 0
+        while not waiting:
+            cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+            ((waiting,),) = cursor.fetchall()
+        cursor.execute(
+            "SELECT FROM stock WHERE product_id = ANY (%s) FOR UPDATE SKIP LOCKED", (others,)
+        )
+        locking.close()
+        return cursor.rowcount
+
+    outcome, free = at_once(call, look)
+    looking.close()
+    return outcome, free

@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 
 from domain.actor import Actor
+from models.database import database
 from services import orders
 from services.audit import audit
 from services.orders import Order
@@ -155,8 +156,6 @@ def test_a_sound_shop_gives_no_findings(order: Order):
 @pytest.mark.parametrize("corruption", CORRUPTIONS)
 def test_every_corruption_is_found(order: Order, admin: Actor, database_url: str, corruption: str):
     """In a transaction of the audit's own thread, so that it is undone whatever it broke."""
-    from models.database import database
-
     statements, invariants = CORRUPTIONS[corruption]
     names = {"product": product_of(order), "order": order.id, "admin": admin.user_id}
     with database.connection_context(), database.atomic() as transaction:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,11 +23,12 @@ from domain.errors import (
     ProductsUnavailable,
     SessionExpired,
     ShortLine,
+    Unavailable,
     UnavailableLine,
 )
 from models import placement
 from services import orders, products
-from tests.services.conftest import AddProduct, at_once, someone
+from tests.services.conftest import AddProduct, at_once, free_while_waiting, someone
 
 pytestmark = pytest.mark.usefixtures("sound")
 
@@ -136,13 +138,14 @@ def test_a_price_that_changes_later_changes_no_order(
 
 
 def test_the_largest_total_is_exact_and_the_next_is_refused(client: Actor, add_product: AddProduct):
-    most, one = add_product(price=money.MAX_AMOUNT), add_product(price=1)
+    most, one = add_product(5000, price=money.MAX_AMOUNT), add_product(price=1)
 
     assert place(client, (most.id, 1)).order.total == money.MAX_AMOUNT
-    for lines in ([(most.id, 2)], [(most.id, 1), (one.id, 1)], [(most.id, 9), (one.id, 1)]):
+    # The last of them costs more than PostgreSQL's bigint holds.
+    for lines in ([(most.id, 2)], [(most.id, 1), (one.id, 1)], [(most.id, 4000), (one.id, 1)]):
         with pytest.raises(AmountOverflow):
             place(client, *lines)
-    assert stock_of(most.id, one.id) == [9, 10]
+    assert stock_of(most.id, one.id) == [4999, 10]
 
 
 def test_a_free_order_is_an_order(client: Actor, add_product: AddProduct):
@@ -267,6 +270,59 @@ def test_sixty_four_buyers_of_twenty_get_exactly_twenty(
         "SELECT quantity_after FROM stock_movement WHERE kind = 'ORDER' ORDER BY created_at, id"
     )
     assert [level for (level,) in levels] == list(range(19, -1, -1))
+
+
+def test_an_order_for_something_else_does_not_wait_for_a_locked_product(
+    client: Actor, add_product: AddProduct, database_url: str
+):
+    hot, other = add_product(), add_product()
+    locking = psycopg2.connect(database_url)
+    locking.cursor().execute("SELECT FROM stock WHERE product_id = %s FOR UPDATE", (hot.id,))
+
+    place(client, (other.id, 1), key="k1")
+    with pytest.raises(Unavailable):
+        place(client, (hot.id, 1), key="k2")
+
+    locking.close()
+    assert not place(client, (hot.id, 1), key="k2").replayed
+
+
+def test_an_order_whose_connection_is_lost_can_be_repeated_safely(
+    client: Actor, add_product: AddProduct, database_url: str, sql: Sql
+):
+    mug = add_product()
+    locking = psycopg2.connect(database_url)
+    locking.cursor().execute("SELECT FROM stock FOR UPDATE")
+
+    def kill() -> None:
+        waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        while not (found := sql(waiting)):
+            time.sleep(0.01)
+        sql("SELECT pg_terminate_backend(%s, 1000)", found[0][0])
+        locking.close()
+
+    lost, _ = at_once(lambda: place(client, (mug.id, 1), key="k"), kill)
+
+    assert isinstance(lost, Unavailable)
+    assert not place(client, (mug.id, 1), key="k").replayed
+    assert place(client, (mug.id, 1), key="k").replayed
+    assert stock_of(mug.id) == [9]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_stock_is_locked_in_the_order_of_ids_whatever_the_order_of_lines_and_rows(
+    client: Actor, add_product: AddProduct, database_url: str, turned: bool
+):
+    """An order that waits for the first product holds none of the later ones meanwhile."""
+    bought = sorted(add_product().id for _ in range(4))
+    basket = [(product_id, 1) for product_id in (bought[::-1] if turned else bought)]
+
+    placed, free = free_while_waiting(
+        database_url, lambda: place(client, *basket), bought[0], bought[1:]
+    )
+
+    assert isinstance(placed, orders.PlacedOrder)
+    assert free == 3
 
 
 def test_orders_with_the_same_products_in_opposite_order_do_not_deadlock(

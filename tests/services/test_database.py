@@ -93,13 +93,21 @@ def test_a_transaction_that_raises_leaves_nothing(sql: Sql):
 
 
 def test_times_are_utc_whatever_the_server_prefers(database_url: str):
-    separator = "&" if "?" in database_url else "?"
-    elsewhere = f"{database_url}{separator}options=-c%20TimeZone%3DAsia%2FKolkata"
-    databases.bind(elsewhere, statement_timeout=0, lock_timeout=0)
+    databases.bind(_with_options(database_url, "-c%20TimeZone%3DAsia%2FKolkata"))
 
     assert answer("SELECT TIMESTAMPTZ '2026-01-01 12:00:00Z'").isoformat() == (
         "2026-01-01T12:00:00+00:00"
     )
+
+
+def test_limits_are_told_to_the_server_unless_the_url_says_otherwise(database_url: str):
+    def limits() -> list[str]:
+        return [answer(f"SHOW {name}") for name in ("statement_timeout", "lock_timeout")]
+
+    databases.bind(database_url, statement_timeout=7, lock_timeout=0.5)
+    assert limits() == ["7s", "500ms"]
+    databases.bind(_with_options(database_url, ""), statement_timeout=7, lock_timeout=0.5)
+    assert limits() == ["0", "0"]
 
 
 def test_no_more_connections_than_allowed_and_no_endless_wait(small: None, sql: Sql):
@@ -373,3 +381,7 @@ def test_only_services_reach_the_database():
 def admin_row(admin: Any) -> Any:
     """Have somebody in the table of users."""
     return admin
+
+
+def _with_options(url: str, options: str) -> str:
+    return f"{url}{'&' if '?' in url else '?'}options={options}"

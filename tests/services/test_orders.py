@@ -16,7 +16,7 @@ from domain.errors import NotFound, PreconditionFailed, TransitionNotAllowed
 from domain.order_status import Party
 from services import orders, products
 from services.orders import Order
-from tests.services.conftest import AddProduct, at_once
+from tests.services.conftest import AddProduct, at_once, free_while_waiting
 
 pytestmark = pytest.mark.usefixtures("sound")
 
@@ -162,6 +162,20 @@ def test_units_come_back_once_whoever_asks_how_often(
     ) == [(1, 5), (2, 5)]
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_stock_is_given_back_in_the_order_of_ids(
+    client: Actor, add_product: AddProduct, database_url: str, turned: bool
+):
+    bought = sorted(add_product().id for _ in range(4))
+    order = place(client, *((one, 1) for one in (bought[::-1] if turned else bought)))
+
+    moved, free = free_while_waiting(
+        database_url, lambda: move(client, order, "CANCELLED"), bought[0], bought[1:]
+    )
+
+    assert (moved.status, free) == ("CANCELLED", 3)
+
+
 def test_stock_of_an_archived_product_comes_back_too(
     admin: Actor, client: Actor, add_product: AddProduct, sql: Sql
 ):
@@ -243,7 +257,7 @@ def test_the_timeline_tells_every_step_once_and_the_oldest_first(
 
 
 def test_clients_list_their_own_orders_and_administrators_all(
-    admin: Actor, new_client: Callable[[], Actor], add_product: AddProduct
+    admin: Actor, nobody: Actor, new_client: Callable[[], Actor], add_product: AddProduct
 ):
     one, other, mug = new_client(), new_client(), add_product(100)
     of_one = {place(one, (mug.id, 1)).id for _ in range(3)}
@@ -257,6 +271,7 @@ def test_clients_list_their_own_orders_and_administrators_all(
     assert ids(admin) == of_one | of_other
     assert ids(admin, user_id=other.user_id) == of_other
     assert ids(admin, user_id=uuid4()) == set()
+    assert ids(nobody) == ids(nobody, user_id=one.user_id) == set()
 
 
 @pytest.mark.parametrize("limit", [1, 3, 100])

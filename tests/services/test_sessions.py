@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from domain.actor import Actor
-from domain.errors import InvalidCredentials, RefreshRaced, SessionExpired
+from domain.errors import InvalidCredentials, RefreshRaced, SessionExpired, Unavailable
+from models.database import database
 from services import access_tokens, passwords, sessions, users
 from services.configuration import configuration, configure
 from tests.services.conftest import PASSWORD, at_once, someone
@@ -280,8 +281,6 @@ def test_an_access_token_expires(signed_in: sessions.SignIn):
 def test_hashing_keeps_no_connection(
     ada: users.User, nobody: Actor, monkeypatch: pytest.MonkeyPatch
 ):
-    from models.database import database
-
     closed = []
     original = passwords.PasswordHasher.verify
 
@@ -299,8 +298,6 @@ def test_hashing_keeps_no_connection(
 def test_a_flood_of_sign_ins_is_turned_away_rather_than_queued(
     ada: users.User, nobody: Actor, monkeypatch: pytest.MonkeyPatch
 ):
-    from domain.errors import Unavailable
-
     configure(replace(configuration(), password_hashes_at_once=1))
     original = passwords.PasswordHasher.verify
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -9,11 +10,22 @@ from uuid import UUID
 import pytest
 from peewee import SQL, Case, Tuple
 
-from models import order, product, user
-from models.database import database, reading
+from models import database as databases
+from models import (
+    idempotency_key,
+    order,
+    order_event,
+    placement,
+    product,
+    session,
+    stock_movement,
+    user,
+)
+from models.database import database, reading, transaction
 from models.product import ProductTable
 from models.statement import Command, Parameter, Statement, sql_of
 from models.user import UserTable
+from tests.services.conftest import at_once
 
 ONE = UUID("01a20800-676e-7598-a9cd-edf85c4534c8")
 
@@ -49,12 +61,12 @@ def test_a_statement_equals_what_the_builder_gives_for_its_values():
 
 
 def test_constants_are_written_out():
-    query = ProductTable.select(Case(None, [(ProductTable.price == 0, "it's 100% free")], 0)).where(
+    query = ProductTable.select(Case(None, [(ProductTable.price == 0, "it's free")], 0)).where(
         ProductTable.version > 1, ProductTable.sku.in_(["A", "B"])
     )
 
     assert sql_of(query) == (
-        "SELECT CASE WHEN (\"t1\".\"price\" = 0) THEN 'it''s 100%% free' ELSE 0 END"
+        "SELECT CASE WHEN (\"t1\".\"price\" = 0) THEN 'it''s free' ELSE 0 END"
         ' FROM "product" AS "t1"'
         ' WHERE (("t1"."version" > 1) AND ("t1"."sku" IN (\'A\', \'B\')))'
     )
@@ -73,6 +85,7 @@ def test_writes_are_built_alike():
     [
         UserTable.select().where(UserTable.created_at == datetime.now(UTC)),
         UserTable.select().where(UserTable.name == "back\\slash"),
+        UserTable.select().where(UserTable.name == "100%"),
         UserTable.select().where(SQL("name = %s", ["x"])),
     ],
 )
@@ -102,7 +115,7 @@ def test_a_statement_gives_rows_and_a_command_counts_them():
 
 
 def test_parameters_are_values_whatever_they_contain():
-    echo = Statement("SELECT %(text)s, %(id)s", tuple)
+    echo = Statement("SELECT %(text)s, %(id)s::uuid", tuple)
 
     @reading
     def run(text: str) -> Any:
@@ -114,8 +127,6 @@ def test_parameters_are_values_whatever_they_contain():
 
 def test_every_named_query_is_understood_by_the_database():
     """Prepared, not run: tables, columns and types are checked for all of them."""
-    from models import idempotency_key, order_event, placement, session, stock_movement
-
     statements = {
         f"{module.__name__}.{name}": value.sql
         for module in (
@@ -163,6 +174,54 @@ def test_every_named_query_is_understood_by_the_database():
     for text in statements.values():
         plan(text)
     assert len(statements) > 40
+
+
+def test_a_percent_sign_in_sql_is_refused():
+    with pytest.raises(TypeError, match="Parameter"):
+        Statement("SELECT 5 % 2", tuple)
+
+
+@pytest.mark.parametrize("session", [True, False])
+def test_a_query_is_prepared_once_where_a_connection_keeps_its_session(
+    database_url: str, session: bool
+):
+    """A pooler in transaction mode keeps back the options, and no session either."""
+    if not session:
+        separator = "&" if "?" in database_url else "?"
+        databases.bind(f"{database_url}{separator}options=")
+    twice = Statement("SELECT %(number)s::integer * 2", tuple)
+    anew = Statement("SELECT %(number)s::integer * 3", tuple, prepared=False)
+
+    @reading
+    def run() -> list[Any]:
+        for number in range(3):
+            assert twice.one(number=number) == (number * 2,)
+            assert anew.one(number=number) == (number * 3,)
+        return database.execute_sql(
+            "SELECT generic_plans, custom_plans FROM pg_prepared_statements"
+            " WHERE position('* 2' IN statement) > 0 OR position('* 3' IN statement) > 0"
+        ).fetchall()
+
+    assert run() == ([(3, 0)] if session else [])
+
+
+def test_a_column_whose_type_changes_under_a_prepared_query_is_nothing_to_the_caller(sql: Any):
+    sql("CREATE TABLE changing AS SELECT 1 AS n")
+    read = Statement("SELECT n FROM changing", tuple)
+    once, again = reading(read.one), transaction(read.one)
+
+    together = threading.Barrier(4)
+
+    @reading
+    def hold() -> Any:
+        together.wait()
+        return read.one()
+
+    assert at_once(*[hold] * 4) == [(1,)] * 4
+    for kind, call in (("bigint", once), ("text", again)):
+        sql(f"ALTER TABLE changing ALTER n TYPE {kind}")
+        assert call() in {(1,), ("1",)}
+    sql("DROP TABLE changing")
 
 
 def _names(text: str) -> list[str]:

@@ -1,0 +1,73 @@
+"""A shop for the measurements: accounts with access tokens, and products with plenty in stock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from uuid import UUID
+
+import psycopg2
+from uuid_utils.compat import uuid7
+
+from services import access_tokens
+
+ACCOUNTS = 50
+PRODUCTS = 10_000
+STOCK = 1_000_000_000
+
+
+def fill(url: str, directory: Path) -> tuple[Path, Path]:
+    """Fill an empty shop; return the files that name its products and its access tokens."""
+    accounts = [uuid7() for _ in range(ACCOUNTS)]
+    products = [uuid7() for _ in range(PRODUCTS)]
+    connection = psycopg2.connect(url)
+    with connection, connection.cursor() as cursor:
+        for statement, ids in (
+            (_ACCOUNTS, accounts),
+            (_PRODUCTS, products),
+            (_STOCK, products),
+            (_MOVEMENTS, products),
+        ):
+            cursor.execute(statement, {"ids": [str(one) for one in ids], "stock": STOCK})
+        for table, ids in (("bench_account", accounts), ("bench_product", products)):
+            cursor.execute(f"CREATE TABLE {table} (n serial PRIMARY KEY, id uuid NOT NULL)")
+            cursor.execute(
+                f"INSERT INTO {table} (id) SELECT unnest(%s::uuid[])", [[str(one) for one in ids]]
+            )
+        cursor.execute("ANALYZE")
+    connection.close()
+    return (
+        _written(directory / "products", map(str, products)),
+        _written(directory / "tokens", map(_token, accounts)),
+    )
+
+
+def _written(file: Path, lines: Iterable[str]) -> Path:
+    file.write_text("\n".join(lines) + "\n")
+    return file
+
+
+def _token(account: UUID) -> str:
+    return access_tokens.issue(user_id=account, role="CLIENT", session_id=uuid7())[0]
+
+
+_ACCOUNTS = """
+    INSERT INTO users (id, email, name, password_hash, role, active, created_at, updated_at)
+    SELECT id, 'buyer' || n || '@example.com', 'Buyer', '-', 'CLIENT', true, now(), now()
+    FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY AS one (id, n)
+"""
+_PRODUCTS = """
+    INSERT INTO product (id, sku, name, description, price, version, created_at, updated_at)
+    SELECT id, 'SKU-' || n, 'Product ' || n, 'One of many.', 100 + n %% 900, 1, now(), now()
+    FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY AS one (id, n)
+"""
+_STOCK = """
+    INSERT INTO stock (product_id, quantity)
+    SELECT unnest(%(ids)s::uuid[]), %(stock)s
+"""
+_MOVEMENTS = """
+    INSERT INTO stock_movement
+        (id, product_id, kind, delta, quantity_after, request_id, created_at)
+    SELECT gen_random_uuid(), id, 'INITIAL', %(stock)s, %(stock)s, 'benchmark', now()
+    FROM unnest(%(ids)s::uuid[]) AS one (id)
+"""
