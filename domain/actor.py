@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address, ip_network
 from uuid import UUID
 
 CLIENT = "CLIENT"
 ADMIN = "ADMIN"
+
+# RFC 4291, section 2.5.4: what lies behind it is for one network to hand out as it likes.
+_SUBNET_BITS = 64
+_LONGEST_ADDRESS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +32,19 @@ class Actor:
     def is_admin(self) -> bool:
         """Whether this one may do what administrators do."""
         return self.role == ADMIN
+
+    @property
+    def network(self) -> str:
+        """What addresses one household or machine has: an IPv4 address, or the /64 of an IPv6 one.
+
+        Empty where the address is not known.
+        """
+        try:
+            address = ip_address(self.address.partition("%")[0])
+        except ValueError:
+            return self.address[:_LONGEST_ADDRESS]
+        if isinstance(address, IPv6Address):
+            if address.ipv4_mapped is None:
+                return str(ip_network((address, _SUBNET_BITS), strict=False))
+            address = address.ipv4_mapped
+        return str(address)

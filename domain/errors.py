@@ -83,6 +83,29 @@ class PasswordRejected(DomainError):
     reason: str
 
 
+class CurrentPasswordWrong(DomainError):
+    """The current password is another one."""
+
+    code = "current_password_wrong"
+
+
+class LastAdministrator(DomainError):
+    """The shop needs an active administrator, and there is no other."""
+
+    code = "last_administrator"
+
+
+@dataclass(eq=False)
+class TooManyAttempts(DomainError):
+    """There have been too many attempts: try again in {retry_after} seconds."""
+
+    code: ClassVar[str] = "too_many_attempts"
+    policy: str
+    quota: int
+    window_seconds: int
+    retry_after: int
+
+
 class SkuTaken(DomainError):
     """Another product has this SKU."""
 

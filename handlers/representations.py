@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 from domain.paging import Page
 from services.configuration import configuration
 from services.orders import Order, OrderEvent
 from services.products import Product
-from services.sessions import Session
+from services.security_events import SecurityEvent
+from services.sessions import OpenSession, Session
 from services.users import User
 
 Representation = dict[str, Any]
@@ -35,6 +37,35 @@ def session(row: Session) -> Representation:
         "id": row.id,
         "created_at": instant(row.created_at),
         "expires_at": instant(row.expires_at),
+    }
+
+
+def open_session(row: OpenSession, *, current: UUID | None) -> Representation:
+    """Return a sign-in among others as the contract's OpenSession."""
+    return {
+        "id": row.id,
+        "created_at": instant(row.created_at),
+        "last_used_at": instant(row.last_used_at),
+        "expires_at": instant(row.expires_at),
+        "user_agent": _printable(row.user_agent),
+        "current": row.id == current,
+    }
+
+
+def security_event(row: SecurityEvent) -> Representation:
+    """Return an entry of the security log as the contract's SecurityEvent."""
+    return {
+        "id": row.id,
+        "type": row.type,
+        "user_id": row.user_id,
+        "actor_user_id": row.actor_user_id,
+        "session_id": row.session_id,
+        "from_role": row.from_role,
+        "to_role": row.to_role,
+        "address": row.address,
+        "user_agent": _printable(row.user_agent),
+        "request_id": row.request_id,
+        "created_at": instant(row.created_at),
     }
 
 
@@ -126,6 +157,11 @@ def _spelled(value: object) -> list[str]:
 def instant(moment: datetime) -> str:
     """Return a UTC instant as RFC 3339 text."""
     return moment.isoformat().replace("+00:00", "Z")
+
+
+def _printable(text: str) -> str:
+    """Return a text that clients have made up, fit to be shown."""
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
 
 
 def _money(amount: int) -> Representation:

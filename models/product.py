@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from peewee import SQL, BigIntegerField, Expression, Field, IntegerField, TextField, UUIDField, fn
+from peewee import BigIntegerField, Expression, IntegerField, TextField, UUIDField, fn
 
 from domain.paging import SORTED_CHARACTERS
 from models.listing import Listing, Sort
@@ -22,17 +21,7 @@ from models.table import (
     reference,
     unique,
 )
-
-# What stands between words: the migration splits the text of a product by the same rule. What
-# else there may be beside letters and digits is left to PostgreSQL's own parser, on both sides.
-_PUNCTUATION = "!-/:-@[-`{-~"
-_NO_WORD = re.compile(r"[\x00-/:-@\[-`{-\x7f]+")
-
-
-class SearchField(Field):
-    """The words of a product, as PostgreSQL's text search keeps them."""
-
-    field_type = "TSVECTOR"
+from models.text_search import has_words, words_of
 
 
 class ProductTable(Table):
@@ -47,15 +36,7 @@ class ProductTable(Table):
     archived_at = InstantField(null=True)
     created_at = InstantField()
     updated_at = InstantField()
-    search = SearchField(
-        constraints=[
-            SQL(
-                "GENERATED ALWAYS AS (to_tsvector('simple', regexp_replace("
-                """(sku || ' ' || name || ' ' || description) COLLATE "C","""
-                f" '[{_PUNCTUATION}]+', ' ', 'g'))) STORED"
-            )
-        ]
-    )
+    search = words_of("sku || ' ' || name || ' ' || description")
 
     class Meta:
         """The table's name and constraints."""
@@ -207,14 +188,9 @@ CATALOGUE: Listing[Product] = Listing(
         "created_at": Sort(ProductTable.created_at, datetime, lambda product: product.created_at),
     },
     filters={
-        "words": Expression(ProductTable.search, "@@", fn.to_tsquery("simple", Parameter("words"))),
+        "words": has_words(ProductTable.search),
         "min_price": ProductTable.price >= Parameter("min_price"),
         "max_price": ProductTable.price <= Parameter("max_price"),
         "in_stock": Expression(StockTable.quantity > 0, "=", Parameter("in_stock")),
     },
 )
-
-
-def all_words(text: str) -> str | None:
-    """Return a text search for every word of a text, or its beginning; None if it has no word."""
-    return " & ".join(f"'{word}':*" for word in _NO_WORD.split(text) if word) or None

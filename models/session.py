@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from peewee import SQL, BlobField, TextField, UUIDField, fn
+from peewee import SQL, BlobField, Expression, TextField, UUIDField, fn
 
+from models.listing import Listing, Sort
 from models.statement import Command, Parameter, Statement
 from models.table import InstantField, Table, check, index, primary_key, reference
 from models.user import PUBLIC_COLUMNS, User, UserTable
@@ -20,6 +21,7 @@ class SessionTable(Table):
     user = reference(UserTable, "fk_session_user_id")
     user_agent = TextField()
     address = TextField()
+    network = TextField(constraints=[SQL("DEFAULT ''")])
     created_at = InstantField()
     last_used_at = InstantField()
     expires_at = InstantField()
@@ -33,6 +35,8 @@ class SessionTable(Table):
 
 
 index(SessionTable, "ix_session_user_id", "user_id, created_at, id")
+index(SessionTable, "ix_session_revoked_at", "revoked_at", where="revoked_at IS NOT NULL")
+index(SessionTable, "ix_session_expires_at", "expires_at")
 
 
 class RefreshTokenTable(Table):
@@ -55,6 +59,7 @@ class RefreshTokenTable(Table):
 
 
 index(RefreshTokenTable, "ix_refresh_token_session_id", "session_id")
+index(RefreshTokenTable, "ix_refresh_token_expires_at", "expires_at")
 
 
 class Session(NamedTuple):
@@ -65,16 +70,37 @@ class Session(NamedTuple):
     expires_at: datetime
 
 
+class OpenSession(NamedTuple):
+    """A sign-in that goes on, as its owner sees it among others."""
+
+    id: UUID
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    user_agent: str
+
+
+class Revoked(NamedTuple):
+    """A session that is over, and for how many seconds it has been."""
+
+    session_id: UUID
+    seconds_ago: float
+
+
 class SpentToken(NamedTuple):
     """A refresh token that is not good any more, of a session that is still going on."""
 
     session_id: UUID
+    user_id: UUID
     user_agent: str
     seconds_since_spent: float | None
 
 
 # The database's clock, which all the application's machines share.
 _EXPIRY = fn.now() + fn.make_interval(SQL("secs => %(seconds)s"))
+# However often it is refreshed, a session ends so long after it began.
+_LATEST_EXPIRY = SessionTable.created_at + fn.make_interval(SQL("secs => %(most_seconds)s"))
+_IS_OPEN = SessionTable.revoked_at.is_null() & (SessionTable.expires_at > fn.now())
 
 START = Statement(
     SessionTable.insert(
@@ -83,6 +109,7 @@ START = Statement(
             SessionTable.user: Parameter("user_id"),
             SessionTable.user_agent: Parameter("user_agent"),
             SessionTable.address: Parameter("address"),
+            SessionTable.network: Parameter("network"),
             SessionTable.created_at: fn.now(),
             SessionTable.last_used_at: fn.now(),
             SessionTable.expires_at: _EXPIRY,
@@ -117,11 +144,11 @@ SPEND_TOKEN = Statement(
 
 # Ends nothing that has been ended: a logout at the same moment wins.
 PROLONG = Statement(
-    SessionTable.update(last_used_at=fn.now(), expires_at=_EXPIRY)
+    SessionTable.update(last_used_at=fn.now(), expires_at=fn.least(_EXPIRY, _LATEST_EXPIRY))
     .from_(UserTable)
     .where(
         SessionTable.id == Parameter("session_id"),
-        SessionTable.revoked_at.is_null(),
+        _IS_OPEN,
         SessionTable.user == UserTable.id,
         UserTable.active,
     )
@@ -132,6 +159,7 @@ PROLONG = Statement(
 FIND_SPENT_TOKEN = Statement(
     RefreshTokenTable.select(
         SessionTable.id,
+        SessionTable.user,
         SessionTable.user_agent,
         fn.date_part("epoch", fn.now() - RefreshTokenTable.spent_at),
     )
@@ -143,8 +171,85 @@ FIND_SPENT_TOKEN = Statement(
     SpentToken._make,
 )
 
-REVOKE = Command(
-    SessionTable.update(revoked_at=fn.now()).where(
-        SessionTable.id == Parameter("session_id"), SessionTable.revoked_at.is_null()
+# clock_timestamp() rather than now(), which is when the transaction began: whoever asks what has
+# been revoked of late looks back only so far.
+REVOKE = Statement(
+    SessionTable.update(revoked_at=fn.clock_timestamp())
+    .where(SessionTable.id == Parameter("session_id"), SessionTable.revoked_at.is_null())
+    .returning(SessionTable.user),
+    lambda columns: columns[0],
+)
+
+REVOKE_OWN = Statement(
+    SessionTable.update(revoked_at=fn.clock_timestamp())
+    .where(
+        SessionTable.id == Parameter("session_id"),
+        SessionTable.user == Parameter("user_id"),
+        _IS_OPEN,
     )
+    .returning(SessionTable.id),
+    lambda columns: columns[0],
+)
+
+# All of a person's but one: `kept` is null where none shall be.
+REVOKE_OTHERS = Statement(
+    SessionTable.update(revoked_at=fn.clock_timestamp())
+    .where(
+        SessionTable.user == Parameter("user_id"),
+        Expression(SessionTable.id, "IS DISTINCT FROM", Parameter("kept", "uuid")),
+        SessionTable.revoked_at.is_null(),
+    )
+    .returning(SessionTable.id),
+    lambda columns: columns[0],
+)
+
+FIND_REVOKED = Statement(
+    SessionTable.select(
+        SessionTable.id,
+        fn.date_part("epoch", fn.clock_timestamp() - SessionTable.revoked_at),
+    ).where(
+        SessionTable.revoked_at > fn.now() - fn.make_interval(SQL("secs => %(seconds)s")),
+    ),
+    Revoked._make,
+)
+
+# Whether somebody has been signed in from a network before.
+FIND_KNOWN_NETWORK = Statement(
+    SessionTable.select(SessionTable.id)
+    .join(UserTable, on=SessionTable.user == UserTable.id)
+    .where(UserTable.email == Parameter("email"), SessionTable.network == Parameter("network"))
+    .limit(1),
+    lambda columns: columns[0],
+)
+
+OPEN_SESSIONS: Listing[OpenSession] = Listing(
+    SessionTable.select(
+        SessionTable.id,
+        SessionTable.created_at,
+        SessionTable.last_used_at,
+        SessionTable.expires_at,
+        SessionTable.user_agent,
+    ).where(_IS_OPEN),
+    OpenSession._make,
+    id_field=SessionTable.id,
+    sorts={"created_at": Sort(SessionTable.created_at, datetime, lambda row: row.created_at)},
+    filters={"user_id": SessionTable.user == Parameter("user_id")},
+)
+
+# Spent tokens that have expired besides: shown again, they are refused as expired.
+PURGE_TOKENS = Command(
+    """
+    DELETE FROM refresh_token WHERE token_hash IN (
+        SELECT token_hash FROM refresh_token WHERE expires_at < now() - interval '1 day'
+        LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+    """
+)
+
+# With what tokens they still have.
+PURGE_SESSIONS = Command(
+    """
+    DELETE FROM session WHERE id IN (
+        SELECT id FROM session WHERE expires_at < now() - make_interval(secs => %(seconds)s)
+        LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+    """
 )

@@ -24,6 +24,8 @@ class Table(Model):
 # As strong a lock as changing a row takes, and no stronger: foreign keys go on being checked
 # against it, for which FOR UPDATE would have them wait.
 NO_KEY_UPDATE: Any = "FOR NO KEY UPDATE"
+# Nobody changes the row, and others may hold on to it as well.
+SHARE: Any = "FOR SHARE"
 
 # The same for rows that nobody else has locked: others are passed over, not waited for.
 NO_KEY_UPDATE_IF_FREE: Any = "FOR NO KEY UPDATE SKIP LOCKED"

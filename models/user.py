@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from peewee import BooleanField, TextField, UUIDField, fn
+from peewee import SQL, BooleanField, IntegerField, TextField, UUIDField, fn
 
+from domain.actor import ADMIN
+from models.listing import Listing, Sort
 from models.statement import Command, Parameter, Statement
-from models.table import InstantField, Table, check, primary_key, unique
+from models.table import NO_KEY_UPDATE, SHARE, InstantField, Table, check, index, primary_key, unique
+from models.text_search import has_words, words_of
 
 
 class UserTable(Table):
@@ -23,6 +27,8 @@ class UserTable(Table):
     active = BooleanField()
     created_at = InstantField()
     updated_at = InstantField()
+    password_version = IntegerField(constraints=[SQL("DEFAULT 1")])
+    search = words_of("email || ' ' || name")
 
     class Meta:
         """The table's name and constraints."""
@@ -34,6 +40,11 @@ class UserTable(Table):
             check("ck_users_email", "email = lower(email)"),
             check("ck_users_role", "role IN ('CLIENT', 'ADMIN')"),
         )
+
+
+index(UserTable, "ix_users_search", "search", using="gin")
+index(UserTable, "ix_users_created_at", "created_at, id")
+index(UserTable, "ix_users_administrators", "id", where="role = 'ADMIN'")
 
 
 class User(NamedTuple):
@@ -52,6 +63,7 @@ class Credentials(NamedTuple):
 
     user: User
     password_hash: str
+    password_version: int
 
 
 PUBLIC_COLUMNS = (
@@ -67,11 +79,52 @@ FIND = Statement(
     UserTable.select(*PUBLIC_COLUMNS).where(UserTable.id == Parameter("user_id")), User._make
 )
 
+# The same, and nobody else changes it before this transaction ends.
+FIND_TO_CHANGE = Statement(
+    UserTable.select(*PUBLIC_COLUMNS)
+    .where(UserTable.id == Parameter("user_id"))
+    .for_update(NO_KEY_UPDATE),
+    User._make,
+)
+
+_CREDENTIALS = UserTable.select(
+    *PUBLIC_COLUMNS, UserTable.password_hash, UserTable.password_version
+)
+
+
+def _credentials(columns: Sequence[Any]) -> Credentials:
+    return Credentials(User._make(columns[:-2]), *columns[-2:])
+
+
 FIND_CREDENTIALS = Statement(
-    UserTable.select(*PUBLIC_COLUMNS, UserTable.password_hash).where(
-        UserTable.email == Parameter("email")
-    ),
-    lambda columns: Credentials(User._make(columns[:-1]), columns[-1]),
+    _CREDENTIALS.where(UserTable.email == Parameter("email")), _credentials
+)
+
+FIND_CREDENTIALS_BY_ID = Statement(
+    _CREDENTIALS.where(UserTable.id == Parameter("user_id")), _credentials
+)
+
+# Locks each of them, in one order: of two administrators who demote each other at the same
+# moment, one waits here and then finds that the other's word counts no more.
+FIND_ADMINISTRATORS_TO_CHANGE = Statement(
+    UserTable.select(UserTable.id)
+    .where(UserTable.role == ADMIN, UserTable.active)
+    .order_by(UserTable.id)
+    .for_update(NO_KEY_UPDATE),
+    lambda columns: columns[0],
+)
+
+# Shared: sign-ins of one person do not wait for each other, but for whoever disables that person
+# or changes the password, and then find nobody.
+FIND_TO_SIGN_IN = Statement(
+    UserTable.select(UserTable.id)
+    .where(
+        UserTable.id == Parameter("user_id"),
+        UserTable.password_version == Parameter("password_version"),
+        UserTable.active,
+    )
+    .for_update(SHARE),
+    lambda columns: columns[0],
 )
 
 # A taken email breaks uq_users_email.
@@ -84,6 +137,7 @@ ADD = Statement(
             UserTable.password_hash: Parameter("password_hash"),
             UserTable.role: Parameter("role"),
             UserTable.active: True,
+            UserTable.password_version: 1,
             UserTable.created_at: fn.now(),
             UserTable.updated_at: fn.now(),
         }
@@ -96,4 +150,42 @@ REPLACE_PASSWORD_HASH = Command(
     UserTable.update(password_hash=Parameter("following"), updated_at=fn.now()).where(
         UserTable.id == Parameter("user_id"), UserTable.password_hash == Parameter("current")
     )
+)
+
+CHANGE_PASSWORD = Command(
+    UserTable.update(
+        password_hash=Parameter("following"),
+        password_version=UserTable.password_version + 1,
+        updated_at=fn.now(),
+    ).where(
+        UserTable.id == Parameter("user_id"),
+        UserTable.password_version == Parameter("password_version"),
+    )
+)
+
+RENAME = Statement(
+    UserTable.update(name=Parameter("name"), updated_at=fn.now())
+    .where(UserTable.id == Parameter("user_id"), UserTable.active)
+    .returning(*PUBLIC_COLUMNS),
+    User._make,
+)
+
+CHANGE = Command(
+    UserTable.update(role=Parameter("role"), active=Parameter("active"), updated_at=fn.now()).where(
+        UserTable.id == Parameter("user_id")
+    )
+)
+
+PEOPLE: Listing[User] = Listing(
+    UserTable.select(*PUBLIC_COLUMNS),
+    User._make,
+    id_field=UserTable.id,
+    sorts={
+        "created_at": Sort(UserTable.created_at, datetime, lambda user: user.created_at),
+    },
+    filters={
+        "words": has_words(UserTable.search),
+        "role": UserTable.role == Parameter("role"),
+        "active": UserTable.active == Parameter("active"),
+    },
 )

@@ -150,9 +150,13 @@ def create_admin(email: str, name: str, **overrides: Any) -> None:
 @_told_plainly
 def openapi(syntax: str) -> None:
     """Print the contract as one OpenAPI document."""
+    from handlers.cookies import CookiePolicy  # noqa: PLC0415
     from orderly.contract import document  # noqa: PLC0415
 
-    published = document.published(document.load(_settings().currency))
+    settings = _settings()
+    published = document.published(
+        document.load(settings.currency, cookie_names=CookiePolicy(settings.cookie_secure).names())
+    )
     as_json = syntax == "json"
     click.echo(document.as_json(published) if as_json else document.as_yaml(published), nl=False)
 
@@ -171,6 +175,35 @@ def audit(**overrides: Any) -> None:
     if findings:
         sys.exit(_FAILED)
     click.echo("Everything that must hold does.")
+
+
+@main.command("rotate-signing-key")
+@click.option(
+    "--at-once",
+    is_flag=True,
+    help="Accept no other key from now on: for one that somebody may have got hold of.",
+)
+@_data_dir
+@_told_plainly
+def rotate_signing_key(at_once: bool, **overrides: Any) -> None:
+    """Have access tokens signed by a new key, kept in the data directory.
+
+    Servers that run take it over within seconds, and nobody is signed out. Keys that come from
+    ORDERLY_SIGNING_KEY are rotated there: docs/how-to/rotate-signing-keys.md.
+    """
+    from orderly import signing_key  # noqa: PLC0415
+    from orderly.settings import SettingsError  # noqa: PLC0415
+
+    settings = _settings(**overrides)
+    if settings.signing_key is not None:
+        raise SettingsError(
+            [("ORDERLY_SIGNING_KEY", "is used, not the keys in the data directory")]
+        )
+    try:
+        signing_key.rotate(settings.data_dir, at_once=at_once)
+    except signing_key.SigningKeyError as error:
+        raise SettingsError([("ORDERLY_DATA_DIR", str(error))]) from error
+    click.echo("A new key signs access tokens from now on.")
 
 
 def _settings(**overrides: object) -> Settings:

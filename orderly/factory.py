@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,13 +20,16 @@ from starlette.types import ASGIApp
 from domain.errors import DomainError
 from handlers import cookies
 from models import database
-from orderly import pages, problems
+from orderly import pages, problems, security
 from orderly.contract import document
 from orderly.contract.operations import CompiledApp
 from orderly.contract.routing import CompiledRoutingMiddleware
+from orderly.cross_origin import cross_origin
 from orderly.observability import RequestLog
 from orderly.security import SECURITY_MAP
 from orderly.settings import Settings
+from orderly.watch import Watch
+from services import revocation
 from services.configuration import configure
 
 
@@ -41,16 +45,23 @@ def create_app(settings: Settings) -> ASGIApp:
         raise ValueError("an application needs the URL of a database that runs")
     configure(settings.configuration())
     cookies.policy.secure = settings.cookie_secure
-    database.bind(settings.database_url, max_connections=settings.threads)
+    security.trusted_origins.clear()
+    security.trusted_origins.update(settings.allowed_origins)
+    revocation.forget()
+    # One for each thread that answers requests, and one for the watch, which never waits for those.
+    database.bind(settings.database_url, max_connections=settings.threads + 1)
     executor = ThreadPoolExecutor(settings.threads, thread_name_prefix="handler")
 
     @asynccontextmanager
     async def lifespan(_app: Any) -> AsyncIterator[None]:
+        watch = Watch(settings, run_aside=executor.submit)
+        await asyncio.to_thread(watch.start)
         yield
+        await asyncio.to_thread(watch.stop)
         executor.shutdown()
         database.close()
 
-    contract = document.load(settings.currency)
+    contract = document.load(settings.currency, cookie_names=cookies.policy.names())
     published = document.published(contract)
     return compiled_app(
         contract,
@@ -58,6 +69,7 @@ def create_app(settings: Settings) -> ASGIApp:
             openapi_json=document.as_json(published), openapi_yaml=document.as_yaml(published)
         ),
         lifespan=lifespan,
+        allowed_origins=settings.allowed_origins,
         executor=executor,
         max_body_bytes=settings.max_body_bytes,
         validate_responses=settings.validate_responses,
@@ -65,12 +77,17 @@ def create_app(settings: Settings) -> ASGIApp:
 
 
 def compiled_app(
-    contract: dict[str, Any], *, beside: ASGIApp, lifespan: Any = None, **options: Any
+    contract: dict[str, Any],
+    *,
+    beside: ASGIApp,
+    lifespan: Any = None,
+    allowed_origins: Sequence[str] = (),
+    **options: Any,
 ) -> ASGIApp:
     """Return Connexion's middleware chain around a contract's compiled operations.
 
-    `beside` takes the requests outside the contract's base path; `options` are those of
-    `CompiledAPI`.
+    `beside` takes the requests outside the contract's base path; pages of `allowed_origins` may
+    read the answers (CORS), of no other site otherwise; `options` are those of `CompiledAPI`.
     """
     app = ConnexionMiddleware(
         CompiledApp(beside),
@@ -78,6 +95,7 @@ def compiled_app(
         middlewares=[
             ServerErrorMiddleware,
             RequestLog,
+            *([cross_origin(allowed_origins)] if allowed_origins else []),
             ExceptionMiddleware,
             CompiledRoutingMiddleware,
             SecurityMiddleware,

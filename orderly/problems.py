@@ -78,6 +78,12 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
     "idempotency_in_flight": ProblemType(
         409, "First request still running", "Wait a moment, then repeat the request."
     ),
+    "current_password_wrong": ProblemType(
+        409, "Current password wrong", "Give the password that you sign in with."
+    ),
+    "last_administrator": ProblemType(
+        409, "Last administrator", "Make somebody else an administrator first."
+    ),
     "password_rejected": ProblemType(409, "Password refused", "Choose another password."),
     "precondition_failed": ProblemType(
         412, "Changed in the meantime", "Read it again, then repeat the change with its new ETag."
@@ -88,6 +94,9 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
     ),
     "idempotency_key_reused": ProblemType(
         422, "Idempotency key used for another request", "Use a new key for each new order."
+    ),
+    "too_many_attempts": ProblemType(
+        429, "Too many attempts", "Wait for `Retry-After` seconds, then try again."
     ),
     "internal_error": ProblemType(
         500, "Internal error", "Repeat the request later; tell support the `request_id`."
@@ -182,11 +191,11 @@ def _response(
         status_code=kind.status,
         mimetype=MEDIA_TYPE,
         body=orjson.dumps(body),
-        headers={**_headers_of_status(kind.status, code), **(headers or {})},
+        headers={**_headers_of_status(kind.status, code, facts or {}), **(headers or {})},
     )
 
 
-def _headers_of_status(status: int, code: str) -> dict[str, str]:
+def _headers_of_status(status: int, code: str, facts: Mapping[str, object]) -> dict[str, str]:
     headers = {"Cache-Control": "no-store"}
     if status == HTTPStatus.UNAUTHORIZED:
         # RFC 6750, section 3: the error is told only to one who brought a token.
@@ -194,4 +203,16 @@ def _headers_of_status(status: int, code: str) -> dict[str, str]:
         headers["WWW-Authenticate"] = _CHALLENGE + told
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        headers.update(_rate_limit(facts))
     return headers
+
+
+def _rate_limit(facts: Mapping[str, object]) -> dict[str, str]:
+    """Return the fields of draft-ietf-httpapi-ratelimit-headers-10, and `Retry-After`."""
+    policy, wait = facts["policy"], facts["retry_after"]
+    return {
+        "Retry-After": str(wait),
+        "RateLimit-Policy": f'"{policy}";q={facts["quota"]};w={facts["window_seconds"]}',
+        "RateLimit": f'"{policy}";r=0;t={wait}',
+    }

@@ -17,7 +17,7 @@ from starlette.types import Scope
 from domain.actor import Actor
 from handlers.cookies import ACCESS_COOKIE
 from orderly.problems import Problem
-from services import access_tokens
+from services import access_tokens, revocation
 
 MOST_REMEMBERED_TOKENS = 4096
 
@@ -41,7 +41,8 @@ class CookieHandler(ApiKeySecurityHandler):
     ) -> Callable[[ConnexionRequest], Any]:
         """Return the function that reads the cookie which the document's scheme names."""
         name = security_scheme["name"]
-        principal_of = _access_principal if name == ACCESS_COOKIE else _unverified_principal
+        is_access = name.endswith(ACCESS_COOKIE)  # it may have a prefix
+        principal_of = _access_principal if is_access else _unverified_principal
 
         def read(request: ConnexionRequest) -> Any:
             header = _header(request.scope, b"cookie")
@@ -125,11 +126,14 @@ def _unverified_principal(value: str, *, by_cookie: bool) -> Principal:
     return Principal(None, None, None, value, by_cookie)
 
 
+# Origins of other sites whose pages may send what changes something; set once at start.
+trusted_origins: set[str] = set()
+
 _remembered: dict[str, tuple[float, Principal, Principal]] = {}
 
 
 def _access_principal(token: str, *, by_cookie: bool) -> Principal:
-    """Verify an access token; one seen before needs only its expiry looked at again."""
+    """Verify an access token; one seen before needs only be looked at for whether it has ended."""
     known = _remembered.get(token)
     if known is None or known[0] <= time.time():
         claims = access_tokens.verify(token)
@@ -140,15 +144,26 @@ def _access_principal(token: str, *, by_cookie: bool) -> Principal:
         if len(_remembered) >= MOST_REMEMBERED_TOKENS:
             _remembered.clear()
         _remembered[token] = known
-    return known[2] if by_cookie else known[1]
+    principal = known[2] if by_cookie else known[1]
+    assert principal.session_id is not None  # noqa: S101  # every access token names one
+    if revocation.is_over(principal.session_id):
+        raise Problem("invalid_token", "The session of this access token has ended.")
+    return principal
+
+
+def forget_tokens() -> None:
+    """Verify every token anew: some of the keys are not accepted any more."""
+    _remembered.clear()
 
 
 def _is_cross_site(scope: Scope) -> bool:
     """Tell by Fetch Metadata whether another site sent this; by Origin where a browser has none."""
+    origin = _header(scope, b"origin")
+    if origin is not None and origin in trusted_origins:
+        return False
     site = _header(scope, b"sec-fetch-site")
     if site is not None:
         return site == "cross-site"
-    origin = _header(scope, b"origin")
     if origin is None:
         return False
     return urlsplit(origin).netloc.lower() != (_header(scope, b"host") or "").lower()

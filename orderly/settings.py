@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
@@ -26,11 +27,20 @@ ADMIN_PASSWORD_NAME = "ORDERLY_ADMIN_PASSWORD"  # noqa: S105  # read by `create-
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("auto", "json", "console")
-# Argon2id's time cost, memory in KiB and lanes. OWASP's second choice, and one for tests alone.
+# Argon2id's time cost, memory in KiB and lanes: OWASP's second choice; passes and memory of RFC
+# 9106's second (section 4), in one lane; and one for tests alone.
 PASSWORD_HASHES: Mapping[str, tuple[int, int, int]] = {
     "standard": (2, 19456, 1),
+    "strong": (3, 65536, 1),
     "cheapest": (1, 8, 1),
 }
+
+# Attempts in the time that services/throttling.py sets for each.
+_LIMITS = {"sign_in": 10, "registration": 20, "refresh": 60, "password_change": 10}
+_ATTEMPTS = validate.Range(1, 1_000_000)
+
+# An origin as browsers send it (RFC 6454, section 6.1): no path, not even a slash.
+_ORIGIN = re.compile(r"https?://[a-z0-9.\-\[\]:]+", re.ASCII)
 
 # Kubernetes puts these beside the settings wherever a service is called "orderly".
 _OF_KUBERNETES = re.compile(r"ORDERLY_(SERVICE_(HOST|PORT)|PORT_\d+_(TCP|UDP|SCTP)).*", re.ASCII)
@@ -63,12 +73,19 @@ class Settings:
     cookie_secure: bool
     # None: made at first need and kept in `data_dir`.
     signing_key: str | None = field(repr=False)
+    other_signing_keys: str | None = field(repr=False)
+    cors_origins: str
     access_token_minutes: int
     refresh_token_days: int
     # 0: orders wait for their payment for ever.
     order_expiry_minutes: int
     # Whether `serve` does the background work, too.
     worker: bool
+    session_days: int
+    sign_in_limit: int
+    registration_limit: int
+    refresh_limit: int
+    password_change_limit: int
     password_hash: str
     max_body_bytes: int
     validate_responses: bool
@@ -105,25 +122,45 @@ class Settings:
             SettingsError: the signing key can be neither read nor kept.
         """
         time_cost, memory_kib, parallelism = PASSWORD_HASHES[self.password_hash]
+        signing_key, other_signing_keys = self.signing_keys()
         return Configuration(
-            signing_key=self._signing_key(),
+            signing_key=signing_key,
+            other_signing_keys=other_signing_keys,
             currency=self.currency,
             access_token_seconds=self.access_token_minutes * 60,
             refresh_token_seconds=self.refresh_token_days * 24 * 3600,
             order_expiry_minutes=self.order_expiry_minutes,
+            session_seconds=self.session_days * 24 * 3600,
             argon2_time_cost=time_cost,
             argon2_memory_kib=memory_kib,
             argon2_parallelism=parallelism,
             password_hashes_at_once=self._password_hashes_at_once(),
+            sign_in_limit=self.sign_in_limit,
+            registration_limit=self.registration_limit,
+            refresh_limit=self.refresh_limit,
+            password_change_limit=self.password_change_limit,
         )
 
-    def _signing_key(self) -> bytes:
+    def signing_keys(self) -> tuple[bytes, tuple[bytes, ...]]:
+        """Return the key to sign with as of now, and those that are accepted besides.
+
+        Raises:
+            SettingsError: the settings name none, and none can be read or kept.
+        """
+        others = tuple(key.encode() for key in (self.other_signing_keys or "").split())
         if self.signing_key is not None:
-            return self.signing_key.encode()
+            return self.signing_key.encode(), others
         try:
-            return signing_key.kept_in(self.data_dir)
+            ring = signing_key.kept_in(self.data_dir)
         except signing_key.SigningKeyError as error:
             raise SettingsError([("ORDERLY_DATA_DIR", str(error))]) from error
+        now = datetime.now(UTC)
+        return ring.signing(now), (*ring.others(now), *others)
+
+    @property
+    def allowed_origins(self) -> tuple[str, ...]:
+        """The origins of other web sites whose pages may call the API with the cookies."""
+        return tuple(one.strip() for one in self.cors_origins.split(",") if one.strip())
 
     def _password_hashes_at_once(self) -> int:
         # As many as there are cores, shared by the workers, but never all threads of one: people
@@ -176,6 +213,8 @@ def _read(env: _Reader) -> dict[str, Any]:
         # Browsers keep a Secure cookie from plain HTTP, which a first run on one machine speaks.
         "cookie_secure": env.bool("COOKIE_SECURE", database_url is not None),
         "signing_key": env.str("SIGNING_KEY", None, validate=_long_enough),
+        "other_signing_keys": env.str("OTHER_SIGNING_KEYS", None, validate=_each_long_enough),
+        "cors_origins": env.str("CORS_ORIGINS", "", validate=_origins),
         "access_token_minutes": env.int(
             "ACCESS_TOKEN_MINUTES", 10, validate=validate.Range(1, 24 * 60)
         ),
@@ -184,6 +223,11 @@ def _read(env: _Reader) -> dict[str, Any]:
             "ORDER_EXPIRY_MINUTES", 60, validate=validate.Range(0, 366 * 24 * 60)
         ),
         "worker": env.bool("WORKER", True),
+        "session_days": env.int("SESSION_DAYS", 180, validate=validate.Range(1, 3650)),
+        **{
+            f"{name}_limit": env.int(f"{name.upper()}_LIMIT", default, validate=_ATTEMPTS)
+            for name, default in _LIMITS.items()
+        },
         "password_hash": env.str(
             "PASSWORD_HASH", "standard", validate=validate.OneOf(tuple(PASSWORD_HASHES))
         ),
@@ -235,3 +279,16 @@ def _currency(code: str) -> None:
 def _long_enough(key: str) -> None:
     if len(key.encode()) < signing_key.MINIMUM_BYTES:
         raise ValidationError(f"Shorter than {signing_key.MINIMUM_BYTES} bytes.")
+
+
+def _each_long_enough(keys: str) -> None:
+    for key in keys.split():
+        _long_enough(key)
+
+
+def _origins(origins: str) -> None:
+    for origin in filter(None, map(str.strip, origins.split(","))):
+        if not _ORIGIN.fullmatch(origin):
+            raise ValidationError(
+                "Not origins, such as https://shop.example.com, with commas between them."
+            )

@@ -12,7 +12,7 @@ from domain.actor import Actor
 from domain.errors import NotFound, PreconditionFailed
 from domain.paging import Page
 from models import product as products
-from models import stock_movement
+from models import stock_movement, text_search
 from models.database import reading, transaction
 from models.product import Product
 
@@ -41,7 +41,7 @@ def list_products(
 
     `q` are words that shall all be, or begin a word, in the name, the description or the sku.
     """
-    words = None if q is None else products.all_words(q)
+    words = None if q is None else text_search.all_words(q)
     if q is not None and words is None:
         return Page([], None)
     return products.CATALOGUE.page(

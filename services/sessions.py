@@ -16,17 +16,29 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from domain.actor import Actor
-from domain.errors import InvalidCredentials, RefreshRaced, SessionExpired
+from domain.errors import InvalidCredentials, NotFound, RefreshRaced, SessionExpired
+from domain.paging import Page
 from models import session as sessions
 from models import user as users
 from models.database import reading, transaction
-from models.session import Session, SpentToken
+from models.session import OpenSession, Session, SpentToken
 from models.user import Credentials, User
-from services import access_tokens, passwords
+from services import access_tokens, passwords, revocation, security_events, throttling
 from services.configuration import configuration
+from services.throttling import Pass
 from services.users import canonical_email
 
-__all__ = ["Session", "SignIn", "login", "logout", "refresh_session"]
+__all__ = [
+    "OpenSession",
+    "Session",
+    "SignIn",
+    "issue_token",
+    "list_sessions",
+    "login",
+    "logout",
+    "refresh_session",
+    "revoke_session",
+]
 
 # 256 bits: not to be guessed, so a fast hash is enough to keep it by.
 _TOKEN_BYTES = 32
@@ -50,18 +62,41 @@ def login(*, actor: Actor, email: str, password: str) -> SignIn:
 
     Raises:
         InvalidCredentials: unknown email, wrong password, or an account that is disabled.
+        TooManyAttempts: too many have failed, of this network or at this account.
         Unavailable: too many are signing in at once.
     """
-    known = _credentials(email=canonical_email(email))
-    # With no connection checked out: this takes longer than all the rest.
-    verdict = passwords.verified(password, known.password_hash if known else None)
+    email = canonical_email(email)
+    passes, known = _admitted(actor=actor, email=email)
+    with throttling.judging(passes):
+        # With no connection checked out: this takes longer than all the rest.
+        verdict = passwords.verified(password, known.password_hash if known else None)
     if known is None or not verdict.right or not known.user.active:
+        user_id = known.user.id if known else None
+        security_events.record(security_events.SIGN_IN_FAILED, actor=actor, user_id=user_id)
         raise InvalidCredentials
     if verdict.outdated:
         _rehash(user_id=known.user.id, current=known.password_hash, password=password)
     refresh_token = secrets.token_urlsafe(_TOKEN_BYTES)
-    session = _start(actor=actor, user=known.user, refresh_token=refresh_token)
+    session = _start(actor=actor, known=known, refresh_token=refresh_token, passes=passes)
     return _sign_in(known.user, session, refresh_token)
+
+
+def issue_token(
+    *,
+    actor: Actor,
+    email: str | None = None,
+    password: str | None = None,
+    refresh_token: str | None = None,
+) -> SignIn:
+    """Sign in by email and password, or go on with a refresh token, for what is no browser.
+
+    Raises:
+        InvalidCredentials, TooManyAttempts, Unavailable: as `login`.
+        RefreshRaced, SessionExpired: as `refresh_session`.
+    """
+    if refresh_token is not None:
+        return refresh_session(actor=actor, refresh_token=refresh_token)
+    return login(actor=actor, email=email or "", password=password or "")
 
 
 def refresh_session(*, actor: Actor, refresh_token: str) -> SignIn:
@@ -71,26 +106,50 @@ def refresh_session(*, actor: Actor, refresh_token: str) -> SignIn:
         RefreshRaced: the same client has exchanged it a moment ago; its new pair is good.
         SessionExpired: unknown, expired, or of a session that is over; or spent, and then the
             session is over from now on.
+        TooManyAttempts: too many of this network, or of this account.
     """
     following = secrets.token_urlsafe(_TOKEN_BYTES)
+    throttling.to_refresh(actor)
     exchanged = _exchange(token_hash=_hash(refresh_token), following=following)
     if exchanged is not None:
         session, user = exchanged
         return _sign_in(user, session, following)
-    if _raced(actor=actor, token_hash=_hash(refresh_token)):
+    raced, ended = _raced(actor=actor, token_hash=_hash(refresh_token))
+    if raced:
         raise RefreshRaced
+    revocation.note(ended)
     raise SessionExpired
 
 
-@reading
 def logout(*, actor: Actor) -> None:
-    """End the session of the one who asks. Its access token stays good for its last minutes."""
-    sessions.REVOKE.execute(session_id=actor.session_id)
+    """End the session of the one who asks: here at once, elsewhere within two seconds."""
+    assert actor.session_id is not None  # noqa: S101  # the operation asks for a session
+    _end(actor=actor, session_id=actor.session_id)
+    revocation.note([actor.session_id])
 
 
 @reading
-def _credentials(*, email: str) -> Credentials | None:
-    return users.FIND_CREDENTIALS.one(email=email)
+def list_sessions(*, actor: Actor, limit: int, cursor: str | None = None) -> Page[OpenSession]:
+    """Return a page of where the one who asks is signed in, the latest sign-in first."""
+    return sessions.OPEN_SESSIONS.page(
+        sort="-created_at", limit=limit, cursor=cursor, user_id=actor.user_id
+    )
+
+
+def revoke_session(*, actor: Actor, session_id: UUID) -> None:
+    """End one of the sessions of the one who asks.
+
+    Raises:
+        NotFound: there is none that goes on, or it is somebody else's.
+    """
+    _revoke(actor=actor, session_id=session_id)
+    revocation.note([session_id])
+
+
+@reading
+def _admitted(*, actor: Actor, email: str) -> tuple[list[Pass], Credentials | None]:
+    passes = throttling.to_sign_in(actor, email)
+    return passes, users.FIND_CREDENTIALS.one(email=email)
 
 
 def _rehash(*, user_id: UUID, current: str, password: str) -> None:
@@ -104,49 +163,91 @@ def _replace_hash(*, user_id: UUID, current: str, following: str) -> None:
 
 
 @transaction
-def _start(*, actor: Actor, user: User, refresh_token: str) -> Session:
-    seconds = configuration().refresh_token_seconds
+def _start(*, actor: Actor, known: Credentials, refresh_token: str, passes: list[Pass]) -> Session:
+    user_id = known.user.id
+    if not users.FIND_TO_SIGN_IN.one(user_id=user_id, password_version=known.password_version):
+        # Disabled, or given another password, while this one was being verified.
+        raise InvalidCredentials
+    limits = configuration()
     session = sessions.START.one(
         session_id=uuid7(),
-        user_id=user.id,
+        user_id=user_id,
         user_agent=_user_agent(actor),
         address=actor.address[:_LONGEST_ADDRESS],
-        seconds=seconds,
+        network=actor.network,
+        seconds=min(limits.refresh_token_seconds, limits.session_seconds),
     )
     assert session is not None  # noqa: S101  # INSERT ... RETURNING gives a row or raises
     sessions.ISSUE_TOKEN.execute(
-        token_hash=_hash(refresh_token), session_id=session.id, seconds=seconds
+        token_hash=_hash(refresh_token),
+        session_id=session.id,
+        seconds=limits.refresh_token_seconds,
     )
+    security_events.record(
+        security_events.SIGNED_IN, actor=actor, user_id=user_id, session_id=session.id
+    )
+    throttling.give_back(passes)
     return session
 
 
 @transaction
 def _exchange(*, token_hash: bytes, following: str) -> tuple[Session, User] | None:
-    seconds = configuration().refresh_token_seconds
+    limits = configuration()
+    seconds = limits.refresh_token_seconds
     session_id = sessions.SPEND_TOKEN.one(token_hash=token_hash)
     if session_id is None:
         return None
-    prolonged = sessions.PROLONG.one(session_id=session_id, seconds=seconds)
-    if prolonged is None:  # the session revoked, or its owner disabled
+    prolonged = sessions.PROLONG.one(
+        session_id=session_id, seconds=seconds, most_seconds=limits.session_seconds
+    )
+    if prolonged is None:  # the session over, or its owner disabled
         raise SessionExpired
+    throttling.to_refresh_account(prolonged[1].id)
     sessions.ISSUE_TOKEN.execute(
         token_hash=_hash(following), session_id=session_id, seconds=seconds
     )
     return prolonged
 
 
-@reading
-def _raced(*, actor: Actor, token_hash: bytes) -> bool:
+@transaction
+def _raced(*, actor: Actor, token_hash: bytes) -> tuple[bool, list[UUID]]:
     """Tell whether a token that was refused lost a race; end its session where it did not."""
     spent = sessions.FIND_SPENT_TOKEN.one(token_hash=token_hash)
     if spent is None or spent.seconds_since_spent is None:  # unknown, ended or expired
-        return False
+        return False, []
     if _is_same_client(spent, actor) and (
         spent.seconds_since_spent <= configuration().refresh_grace_seconds
     ):
-        return True
-    sessions.REVOKE.execute(session_id=spent.session_id)
-    return False
+        return True, []
+    sessions.REVOKE.one(session_id=spent.session_id)
+    security_events.record(
+        security_events.REFRESH_TOKEN_REUSED,
+        actor=actor,
+        user_id=spent.user_id,
+        session_id=spent.session_id,
+    )
+    return False, [spent.session_id]
+
+
+@transaction
+def _end(*, actor: Actor, session_id: UUID) -> None:
+    owner_id = sessions.REVOKE.one(session_id=session_id)
+    if owner_id is not None:
+        security_events.record(
+            security_events.SIGNED_OUT, actor=actor, user_id=owner_id, session_id=session_id
+        )
+
+
+@transaction
+def _revoke(*, actor: Actor, session_id: UUID) -> None:
+    if not sessions.REVOKE_OWN.one(session_id=session_id, user_id=actor.user_id):
+        raise NotFound("session")
+    security_events.record(
+        security_events.SESSION_REVOKED,
+        actor=actor,
+        user_id=actor.user_id,
+        session_id=session_id,
+    )
 
 
 def _is_same_client(spent: SpentToken, actor: Actor) -> bool:

@@ -13,7 +13,16 @@ from psycopg2 import sql
 
 from models import database, migration
 from orderly.embedded import EmbeddedPostgreSQL
+from services import revocation
 from services.configuration import Configuration, configure
+
+# What is not about limits shall not meet them.
+UNLIMITED = {
+    "sign_in_limit": 100_000,
+    "registration_limit": 100_000,
+    "refresh_limit": 100_000,
+    "password_change_limit": 100_000,
+}
 
 _numbers = itertools.count()
 
@@ -75,8 +84,10 @@ def shop(database_url: str) -> Iterator[str]:
             signing_key=b"a signing key for tests, 32 bytes long",
             argon2_time_cost=1,
             argon2_memory_kib=8,
+            **UNLIMITED,
         )
     )
+    revocation.forget()
     yield database_url
     database.close()
 

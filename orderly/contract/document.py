@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import orjson
@@ -28,8 +29,16 @@ class DocumentError(Exception):
         super().__init__(f"{file}#{pointer}: {fault}")
 
 
-def load(currency: str = _WRITTEN_CURRENCY, *, directory: Path = DIRECTORY) -> dict[str, Any]:
+def load(
+    currency: str = _WRITTEN_CURRENCY,
+    *,
+    cookie_names: Mapping[str, str] = MappingProxyType({}),
+    directory: Path = DIRECTORY,
+) -> dict[str, Any]:
     """Return the document in one piece, for a shop of that currency (ISO 4217).
+
+    `cookie_names` are those that the session's cookies really have, by the names that the document
+    is written with.
 
     Each file below `components/` becomes the component of its name, referred to from everywhere
     as `#/components/...`; a reference to any other file is replaced by what it refers to.
@@ -44,6 +53,8 @@ def load(currency: str = _WRITTEN_CURRENCY, *, directory: Path = DIRECTORY) -> d
     document = _Bundle(directory.resolve()).document()
     document["components"]["schemas"]["Currency"]["enum"] = [currency]
     _replace_currency(document, currency)
+    if cookie_names:
+        document = _renamed(document, cookie_names)
     return document
 
 
@@ -196,6 +207,18 @@ def _replace_currency(node: Any, currency: str) -> None:
     elif isinstance(node, list):
         for item in node:
             _replace_currency(item, currency)
+
+
+def _renamed(node: Any, names: Mapping[str, str]) -> Any:
+    """Return a copy with names replaced wherever a text has them, patterns and prose too."""
+    if isinstance(node, Mapping):
+        return {key: _renamed(value, names) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_renamed(item, names) for item in node]
+    if isinstance(node, str):
+        for written, real in names.items():
+            node = node.replace(written, real)
+    return node
 
 
 def _without_implementation(node: Any) -> Any:

@@ -8,10 +8,12 @@ import httpx2
 import pytest
 
 from services import users
+from tests.conftest import UNLIMITED
 from tests.faults.processes import serving
 
 ADMIN = ("admin@example.com", "correct horse battery staple")
 PASSWORD = "a long enough passphrase"
+UNLIMITED_VARIABLES = {f"ORDERLY_{name.upper()}": str(most) for name, most in UNLIMITED.items()}
 SIGNING_KEY = "a signing key for tests, 32 bytes long"
 
 
@@ -25,6 +27,7 @@ def base_url(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
         ORDERLY_COOKIE_SECURE="false",
         ORDERLY_VALIDATE_RESPONSES="true",
         ORDERLY_WORKER="false",  # tests say themselves when time has passed
+        **UNLIMITED_VARIABLES,
     ) as server:
         yield server.url
 

@@ -33,33 +33,74 @@ def test_nobody_in_particular_is_401(anyone: Client) -> None:
     assert 'Bearer realm="orderly"' == answer.headers["www-authenticate"]
 
 
-@pytest.mark.parametrize(
-    "change", ["expired", "unsigned", "audience", "issuer", "key", "bits", "kind"]
-)
-def test_a_token_that_is_not_ours_is_401(alice: Client, anyone: Client, change: str) -> None:
-    token = alice.cookies["orderly_access"]
-    claims = jwt.decode(token, options={"verify_signature": False})
-    key, algorithm = SIGNING_KEY, "HS256"
-    if change == "expired":
-        claims["exp"] = claims["iat"] - 1
-    elif change == "unsigned":
-        key, algorithm = "", "none"
-    elif change == "audience":
-        claims["aud"] = "somebody-else"
-    elif change == "issuer":
-        claims["iss"] = "somebody-else"
-    elif change == "key":
-        key = "another signing key of enough bytes!"
-    elif change == "kind":
-        del claims["sid"]
-    forged = jwt.encode(claims, key, algorithm=algorithm)
-    if change == "bits":
-        forged = token[:-4] + ("AAAA" if token[-4:] != "AAAA" else "BBBB")
+FORGERIES: dict[str, tuple[dict[str, object], dict[str, object], str, str]] = {
+    # What is other in the claims and in the header; the key and the algorithm.
+    "expired": ({"exp": 1}, {}, SIGNING_KEY, "HS256"),
+    "unsigned": ({}, {"alg": "none"}, "", "none"),
+    "another algorithm": ({}, {"alg": "HS512"}, SIGNING_KEY, "HS512"),
+    "another audience": ({"aud": "somebody-else"}, {}, SIGNING_KEY, "HS256"),
+    "another issuer": ({"iss": "somebody-else"}, {}, SIGNING_KEY, "HS256"),
+    "another key": ({}, {}, "another signing key of enough bytes!", "HS256"),
+    "an unknown key": ({}, {"kid": "unknown"}, SIGNING_KEY, "HS256"),
+    "a key that is no name": ({}, {"kid": "../../signing-key"}, SIGNING_KEY, "HS256"),
+    "no key named": ({}, {"kid": None}, SIGNING_KEY, "HS256"),
+    "a key of its own": ({}, {"jwk": {"kty": "oct", "k": "AAAA"}}, "A" * 32, "HS256"),
+    "another type": ({}, {"typ": "JWT"}, SIGNING_KEY, "HS256"),
+    "a header that is critical": ({}, {"crit": ["exp"], "exp": 1}, SIGNING_KEY, "HS256"),
+    "not yet valid": ({"nbf": 2**33}, {}, SIGNING_KEY, "HS256"),
+    "issued in the future": ({"iat": 2**33}, {}, SIGNING_KEY, "HS256"),
+    **{
+        f"without {claim}": ({claim: None}, {}, SIGNING_KEY, "HS256")
+        for claim in ("aud", "exp", "iat", "iss", "jti", "role", "sid", "sub")
+    },
+}
 
-    answer = anyone.get(ME, headers=bearer(forged))
+
+def forged(token: str, name: str) -> str:
+    changed, header, key, algorithm = FORGERIES[name]
+    claims = jwt.decode(token, options={"verify_signature": False}) | changed
+    headers = jwt.get_unverified_header(token) | header
+    return jwt.encode(
+        {claim: value for claim, value in claims.items() if value is not None},
+        key,
+        algorithm=algorithm,
+        headers={one: value for one, value in headers.items() if value is not None},
+    )
+
+
+@pytest.mark.filterwarnings("ignore:The HMAC key is")
+@pytest.mark.parametrize("name", FORGERIES)
+def test_a_token_that_is_not_ours_is_401(alice: Client, anyone: Client, name: str) -> None:
+    answer = anyone.get(ME, headers=bearer(forged(alice.cookies["orderly_access"], name)))
 
     problem(answer, 401, "invalid_token")
     assert 'error="invalid_token"' in answer.headers["www-authenticate"]
+
+
+def test_the_forgeries_fail_for_what_is_changed_in_them_alone(
+    alice: Client, anyone: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(FORGERIES, "nothing", ({}, {}, SIGNING_KEY, "HS256"))
+
+    answer = anyone.get(ME, headers=bearer(forged(alice.cookies["orderly_access"], "nothing")))
+
+    assert 200 == answer.status_code
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_token_that_was_tampered_with_is_401(alice: Client, anyone: Client, place: int) -> None:
+    parts = alice.cookies["orderly_access"].split(".")
+    middle = len(parts[place]) // 2
+    changed = "A" if parts[place][middle] != "A" else "B"
+    parts[place] = parts[place][:middle] + changed + parts[place][middle + 1 :]
+
+    problem(anyone.get(ME, headers=bearer(".".join(parts))), 401, "invalid_token")
+
+
+def test_a_refresh_token_is_no_access_token(alice: Client, anyone: Client) -> None:
+    answer = anyone.get(ME, headers=bearer(alice.cookies["orderly_refresh"]))
+
+    problem(answer, 401, "invalid_token")
 
 
 @pytest.mark.parametrize("header", ["Bearer", "Basic YTpi", "bearer x y z", "\u00e9"])

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx2
+import pytest
+
 from tests.api.conftest import Client
 from tests.api.problems import problem
 
@@ -48,6 +53,63 @@ def test_a_second_tab_that_comes_late_is_told_and_stays_signed_in(
     problem(answer, 409, "refresh_raced")
     assert "set-cookie" not in answer.headers
     assert 200 == alice.post(REFRESH).status_code
+
+
+def test_two_tabs_race_a_hundred_times_and_nobody_is_signed_out(
+    alice: Client, base_url: str
+) -> None:
+    """Each round, both tabs show the token that the browser has; it keeps what the winner got."""
+    jar = dict(alice.cookies)
+    with ThreadPoolExecutor(2) as threads:
+        for _ in range(100):
+            answers = list(threads.map(lambda _: as_browser(base_url, jar, "POST", REFRESH), "12"))
+
+            winner, loser = sorted(answers, key=lambda answer: answer.status_code)
+            assert 200 == winner.status_code
+            problem(loser, 409, "refresh_raced")
+            assert "set-cookie" not in loser.headers
+            jar = dict(winner.cookies)
+
+    assert 200 == as_browser(base_url, jar, "GET", "/api/v1/users/me").status_code
+    assert 200 == as_browser(base_url, jar, "POST", REFRESH).status_code
+
+
+def as_browser(base_url: str, jar: dict[str, str], method: str, path: str) -> httpx2.Response:
+    """Answer a request with these cookies, on a connection of its own."""
+    with httpx2.Client(base_url=base_url, cookies=jar) as tab:
+        return tab.request(method, path)
+
+
+def test_a_spent_token_in_other_hands_ends_the_session_for_both(
+    alice: Client, anyone: Client
+) -> None:
+    spent = alice.cookies["orderly_refresh"]
+    alice.post(REFRESH)
+    anyone.cookies.set("orderly_refresh", spent)
+
+    stolen = anyone.post(REFRESH, headers={"User-Agent": "a thief"})
+
+    problem(stolen, 401, "session_expired")
+    problem(alice.post(REFRESH), 401, "session_expired")
+    problem(alice.get("/api/v1/users/me"), 401, "invalid_token")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "cross-site", "origin": "http://localhost"}, 403),
+        ({"sec-fetch-site": "same-origin"}, 200),
+        ({"sec-fetch-site": "none"}, 200),
+        ({"origin": "https://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({}, 200),
+    ],
+)
+def test_a_page_of_another_site_cannot_refresh(
+    alice: Client, headers: dict[str, str], status: int
+) -> None:
+    assert status == alice.post(REFRESH, headers=headers).status_code
 
 
 def test_another_site_cannot_refresh(alice: Client) -> None:

@@ -1,7 +1,8 @@
 """Sends a running server two minutes of requests that Schemathesis generates from the contract.
 
-`python -m tests.contract.generated_requests [SECONDS]`: half of the time as a client, half as an
-administrator. Exit status 1 where an answer departs from the contract, or the server logs a fault.
+`python -m tests.contract.generated_requests [SECONDS]`: a third of the time as a client, a third as
+an administrator, and a third as two clients who must not see each other's objects. Exit status 1
+where an answer departs from the contract, or the server logs a fault.
 """
 
 from __future__ import annotations
@@ -12,48 +13,55 @@ import sys
 import tempfile
 from pathlib import Path
 
-from services.demo import ACCOUNTS, Account
+from services.demo import ACCOUNTS
+from tests.conftest import UNLIMITED
 from tests.faults.processes import Server, serving
 
 _SETTINGS = {
-    "ORDERLY_ACCESS_TOKEN_MINUTES": "60",
     "ORDERLY_LOG_LEVEL": "warning",
     "ORDERLY_VALIDATE_RESPONSES": "true",
+    **{f"ORDERLY_{name.upper()}": str(most) for name, most in UNLIMITED.items()},
 }
+_HERE = Path(__file__).parent
+# As tests/contract/accounts.json signs them in
+_PEERS = (
+    {"email": "alice@orderly.example", "name": "Alice", "password": "copper teapot 31"},
+    {"email": "bob@orderly.example", "name": "Bob", "password": "walnut lantern 58"},
+)
 
 
 def main(seconds: int) -> int:
-    """Run both halves; return the exit status."""
+    """Run all three; return the exit status."""
     with (
         tempfile.TemporaryDirectory() as directory,
         serving(Path(directory) / "data", "--demo", **_SETTINGS) as server,
     ):
-        statuses = [_run(server, account, seconds // 2) for account in ACCOUNTS]
+        statuses = []
+        for account in ACCOUNTS:
+            print(f"\nAs {account.role}, {seconds // 3} s", flush=True)  # noqa: T201
+            variables = {
+                "SCHEMATHESIS_EMAIL": account.email,
+                "SCHEMATHESIS_PASSWORD": account.password,
+            }
+            statuses.append(_run(server, "schemathesis.toml", variables, seconds // 3))
+        for peer in _PEERS:
+            server.post("/api/v1/auth/register", peer).raise_for_status()
+        print(f"\nAs two clients, {seconds // 3} s", flush=True)  # noqa: T201
+        variables = {"SCHEMATHESIS_ACCOUNTS": str(_HERE / "accounts.json")}
+        statuses.append(_run(server, str(_HERE / "peers.toml"), variables, seconds // 3))
         faults = [event for event in server.events if event["level"] == "error"]
     for fault in faults:
         print(fault)  # noqa: T201
     return 1 if any(statuses) or faults else 0
 
 
-def _run(server: Server, account: Account, seconds: int) -> int:
-    print(f"\nAs {account.role}, {seconds} s", flush=True)  # noqa: T201
+def _run(server: Server, configuration: str, variables: dict[str, str], seconds: int) -> int:
     command = [
-        *("schemathesis", "run", f"{server.url}/openapi.json", "--url", f"{server.url}/api/v1"),
+        *("schemathesis", "--config-file", configuration),
+        *("run", f"{server.url}/openapi.json", "--url", f"{server.url}/api/v1"),
         *("--checks", "all", "--max-time", str(seconds), "--no-color"),
     ]
-    return subprocess.run(
-        command, env={**os.environ, **_credentials(server, account)}, check=False
-    ).returncode
-
-
-def _credentials(server: Server, account: Account) -> dict[str, str]:
-    """Return what schemathesis.toml asks for: the tokens of two sessions, as one is used up."""
-    body = {"email": account.email, "password": account.password}
-    first, second = (server.post("/api/v1/auth/login", body).cookies for _ in range(2))
-    return {
-        "SCHEMATHESIS_ACCESS_TOKEN": first["orderly_access"],
-        "SCHEMATHESIS_REFRESH_TOKEN": second["orderly_refresh"],
-    }
+    return subprocess.run(command, env={**os.environ, **variables}, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -69,8 +69,9 @@ def _within(schema: Node, place: str) -> Found:
     yield place, schema
     for name, member in schema.get("properties", {}).items():
         yield from _within(member, f"{place}/properties/{name}")
-    for index, part in enumerate(schema.get("allOf", [])):
-        yield from _within(part, f"{place}/allOf/{index}")
+    for combination in ("allOf", "oneOf"):
+        for index, part in enumerate(schema.get(combination, [])):
+            yield from _within(part, f"{place}/{combination}/{index}")
     for keyword in ("items", "not"):
         if keyword in schema:
             yield from _within(schema[keyword], f"{place}/{keyword}")

@@ -46,7 +46,7 @@ def test_every_value_has_a_type_and_bounds(node: Node) -> None:
     elif kind == "object":
         assert set(node.get("required", ())) <= node["properties"].keys()
     else:
-        assert kind in {"string", "boolean"} or node.keys() & {"allOf", "required"}
+        assert kind in {"string", "boolean"} or node.keys() & {"allOf", "oneOf", "required"}
 
 
 def test_every_text_has_a_form() -> None:

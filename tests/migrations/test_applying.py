@@ -221,7 +221,7 @@ def test_a_database_out_of_reach_is_unavailable():
 
 def test_every_migration_of_the_shop_says_why_and_can_be_taken_back():
     assert NAMES[0].startswith("0001_")
-    assert [int(name[:4]) for name in NAMES] == list(range(1, len(NAMES) + 1))
+    assert len({name[:4] for name in NAMES}) == len(NAMES)
     for path in migration.DIRECTORY.glob("[0-9]*.py"):
         assert path.read_text().startswith('"""')
         assert "def down(" in path.read_text()

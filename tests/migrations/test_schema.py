@@ -14,12 +14,15 @@ from models import (
     order,
     order_event,
     product,
+    security_event,
     session,
     stock_movement,
+    throttle,
     user,
 )
 from models.database import reading
 from models.table import Table
+from services import security_events
 
 TABLES = [
     table
@@ -31,6 +34,8 @@ TABLES = [
         order_event,
         idempotency_key,
         stock_movement,
+        security_event,
+        throttle,
         migration,
     )
     for table in vars(module).values()
@@ -91,7 +96,7 @@ def test_migrations_and_models_make_the_same_schema(both_ways: None):
     for kind in CATALOGUE:
         assert by_migrations[kind], kind
         assert by_models[kind] == by_migrations[kind]
-    assert len(TABLES) == 11
+    assert len(TABLES) == 13
 
 
 def test_every_constraint_and_index_has_a_name_of_ours(both_ways: None):
@@ -132,6 +137,37 @@ def test_statuses_of_the_domain_and_of_the_table_are_the_same(both_ways: None):
     )
 
     assert set(order_status.STATUSES) == set(check.split("'")[1::2])
+
+
+def test_types_of_security_events_are_the_same_in_the_rules_and_in_the_table(both_ways: None):
+    (check,) = (
+        definition
+        for _, name, _, _, _, definition in catalogue("public")["constraints"]
+        if name == "ck_security_event_type"
+    )
+
+    assert set(security_events.TYPES) == set(check.split("'")[1::2])
+
+
+@reading
+def facts_of(table: str) -> tuple[Any, ...]:
+    """Return how a table is kept, and what its owner may do with it."""
+    query = "SELECT relpersistence, relacl::text FROM pg_class WHERE oid = %(table)s::regclass"
+    row: tuple[Any, ...] = database.database.execute_sql(query, {"table": table}).fetchone()
+    return row
+
+
+def test_the_security_log_may_be_appended_to_and_read_alone(both_ways: None):
+    _, privileges = facts_of("security_event")
+
+    (owner,) = privileges.strip("{}").split(",")
+    granted = owner.partition("=")[2].partition("/")[0]
+    assert {"a", "r"} <= set(granted)
+    assert not {"w", "d", "D"} & set(granted)
+
+
+def test_buckets_are_not_logged(both_ways: None):
+    assert facts_of("throttle")[0] == "u"
 
 
 @pytest.fixture(autouse=True)

@@ -185,6 +185,52 @@ def test_a_token_spent_long_ago_ends_the_session(signed_in: sessions.SignIn, sql
         refresh(following.refresh_token)
 
 
+def test_however_often_it_is_refreshed_a_session_ends(signed_in: sessions.SignIn, sql: Sql):
+    most = configuration().session_seconds
+    sql("UPDATE session SET created_at = now() - make_interval(secs => %s)", most - 60)
+
+    last = refresh(signed_in.refresh_token)
+
+    remaining = (last.refresh_expires_at - datetime.now(UTC)).total_seconds()
+    assert 50 < remaining <= 60
+    sql("UPDATE session SET expires_at = now()")
+    with pytest.raises(SessionExpired):
+        refresh(last.refresh_token)
+
+
+def test_somebody_disabled_while_signing_in_gets_no_session(
+    ada: users.User, nobody: Actor, sql: Sql, monkeypatch: pytest.MonkeyPatch
+):
+    original = passwords.verified
+
+    def verified(password: str, password_hash: str | None) -> passwords.Verdict:
+        verdict = original(password, password_hash)
+        sql("UPDATE users SET active = false")
+        return verdict
+
+    monkeypatch.setattr(passwords, "verified", verified)
+
+    with pytest.raises(InvalidCredentials):
+        sessions.login(actor=nobody, email=EMAIL, password=PASSWORD)
+    assert sql("SELECT count(*) FROM session") == [(0,)]
+
+
+def test_a_password_changed_while_it_is_verified_starts_no_session(
+    ada: users.User, nobody: Actor, sql: Sql, monkeypatch: pytest.MonkeyPatch
+):
+    original = passwords.verified
+
+    def verified(password: str, password_hash: str | None) -> passwords.Verdict:
+        verdict = original(password, password_hash)
+        sql("UPDATE users SET password_version = password_version + 1")
+        return verdict
+
+    monkeypatch.setattr(passwords, "verified", verified)
+
+    with pytest.raises(InvalidCredentials):
+        sessions.login(actor=nobody, email=EMAIL, password=PASSWORD)
+
+
 def test_ending_one_session_leaves_the_others(ada: users.User, nobody: Actor, sql: Sql):
     one, other = (sessions.login(actor=nobody, email=EMAIL, password=PASSWORD) for _ in range(2))
     refresh(one.refresh_token)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from orderly.settings import ADMIN_PASSWORD_NAME, Settings, SettingsError
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
 KEY = "a signing key for tests, 32 bytes long"
+OFTEN_UNSET = {"ORDERLY_DATABASE_URL", "ORDERLY_SIGNING_KEY", "ORDERLY_OTHER_SIGNING_KEYS"}
 URL = "postgresql://shop:hunter2@db.example.com/shop"
 
 
@@ -53,16 +55,23 @@ def test_all_bad_values_are_named_at_once() -> None:
     faults = faults_of(
         ACCESS_TOKEN_MINUTES="0",
         COOKIE_SECURE="perhaps",
+        CORS_ORIGINS="https://shop.example.com/",
         CURRENCY="eur",
         DATABASE_URL="mysql://db/shop",
         LOG_FORMAT="xml",
         LOG_LEVEL="loud",
         MAX_BODY_BYTES="1 MiB",
         ORDER_EXPIRY_MINUTES="-1",
+        OTHER_SIGNING_KEYS="short",
+        PASSWORD_CHANGE_LIMIT="0",
         PASSWORD_HASH="md5",
         PORT="65536",
+        REFRESH_LIMIT="0",
         REFRESH_TOKEN_DAYS="-1",
+        REGISTRATION_LIMIT="0",
+        SESSION_DAYS="0",
         SIGNING_KEY="short",
+        SIGN_IN_LIMIT="0",
         THREADS="many",
         TRUSTED_PROXIES="10.0.0.0/8,proxy",
         VALIDATE_RESPONSES="2",
@@ -72,9 +81,7 @@ def test_all_bad_values_are_named_at_once() -> None:
 
     every_name = Settings.from_environment({}).as_environment().keys()
     takes_any_text = {"ORDERLY_DATA_DIR", "ORDERLY_HOST"}
-    assert every_name | {"ORDERLY_DATABASE_URL", "ORDERLY_SIGNING_KEY"} == (
-        faults.keys() | takes_any_text
-    )
+    assert every_name | OFTEN_UNSET == (faults.keys() | takes_any_text)
     assert "Must be one of: debug, info, warning, error." == faults["ORDERLY_LOG_LEVEL"]
 
 
@@ -170,9 +177,9 @@ def test_the_signing_key_is_made_once_and_kept_for_its_owner_alone(tmp_path: Pat
 
 def test_starts_at_the_same_time_agree_on_the_signing_key(tmp_path: Path) -> None:
     with ThreadPoolExecutor(16) as threads:
-        keys = set(threads.map(lambda _: signing_key.kept_in(tmp_path), range(64)))
+        rings = set(threads.map(lambda _: signing_key.kept_in(tmp_path), range(64)))
 
-    assert 1 == len(keys)
+    assert 1 == len(rings)
     assert 1 == len(list(tmp_path.iterdir()))
 
 
@@ -193,6 +200,64 @@ def test_a_damaged_signing_key_is_not_taken(tmp_path: Path) -> None:
         signing_key.kept_in(tmp_path)
 
 
+def test_keys_beside_the_one_that_signs_are_accepted() -> None:
+    configuration = Settings.from_environment(
+        {"ORDERLY_SIGNING_KEY": KEY, "ORDERLY_OTHER_SIGNING_KEYS": f" {'n' * 32}\n{'o' * 32} "}
+    ).configuration()
+
+    assert (b"n" * 32, b"o" * 32) == configuration.other_signing_keys
+
+
+@pytest.mark.parametrize(
+    "origins",
+    ["*", "null", "shop.example.com", "https://shop.example.com/", "https://a b", "https://A.b"],
+)
+def test_an_origin_is_spelled_as_browsers_send_it(origins: str) -> None:
+    assert {"ORDERLY_CORS_ORIGINS"} == faults_of(CORS_ORIGINS=origins).keys()
+
+
+def test_a_new_key_is_accepted_before_it_signs_and_the_old_one_afterwards(tmp_path: Path) -> None:
+    first = signing_key.kept_in(tmp_path).keys[0].key
+
+    signing_key.rotate(tmp_path)
+
+    ring = signing_key.kept_in(tmp_path)
+    second = ring.keys[0].key
+    now = datetime.now(UTC)
+    assert (first, (second,)) == (ring.signing(now), ring.others(now))
+    later = now + signing_key.LEAD
+    assert (second, (first,)) == (ring.signing(later), ring.others(later))
+
+
+def test_an_old_key_is_dropped_when_nothing_that_it_signed_can_be_alive(tmp_path: Path) -> None:
+    ring = signing_key.kept_in(tmp_path)
+    now = datetime.now(UTC)
+
+    for hours in (0, 20, 50, 51):
+        ring = ring.rotated(now + timedelta(hours=hours), at_once=False)
+
+    assert 3 == len(ring.keys)
+
+
+def test_a_stolen_key_is_dropped_at_once(tmp_path: Path) -> None:
+    (stolen,) = signing_key.kept_in(tmp_path).keys
+
+    signing_key.rotate(tmp_path, at_once=True)
+
+    ring = signing_key.kept_in(tmp_path)
+    assert 1 == len(ring.keys)
+    assert stolen.key != ring.signing(datetime.now(UTC))
+    assert 0o600 == stat.S_IMODE((tmp_path / signing_key.FILE_NAME).stat().st_mode)
+
+
+def test_a_key_that_was_kept_before_there_were_rings_is_still_good(tmp_path: Path) -> None:
+    (tmp_path / signing_key.FILE_NAME).write_text(KEY.replace(" ", "-") + "\n")
+
+    ring = signing_key.kept_in(tmp_path)
+
+    assert KEY.replace(" ", "-").encode() == ring.signing(datetime.now(UTC))
+
+
 def test_the_document_describes_every_setting_with_its_default() -> None:
     rows = re.findall(r"^\| `(ORDERLY_\w+)` \| (.*?) \|", DOCUMENT.read_text(), re.MULTILINE)
     told = {name: default.strip("`") for name, default in rows}
@@ -202,6 +267,8 @@ def test_the_document_describes_every_setting_with_its_default() -> None:
         "ORDERLY_DATA_DIR",
         "ORDERLY_COOKIE_SECURE",
         "ORDERLY_SIGNING_KEY",
+        "ORDERLY_OTHER_SIGNING_KEYS",
+        "ORDERLY_CORS_ORIGINS",
         "ORDERLY_TRUSTED_PROXIES",
         ADMIN_PASSWORD_NAME,
     }

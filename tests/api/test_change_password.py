@@ -1,0 +1,73 @@
+"""PUT /auth/password."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import PASSWORD, Client
+from tests.api.problems import problem
+
+NEW = "seven quiet herons at dusk"
+ME = "/api/v1/users/me"
+
+
+def change(client: Client, current: str = PASSWORD, new: str = NEW, **options: Any) -> Any:
+    body = {"current_password": current, "new_password": new}
+    return client.put("/api/v1/auth/password", json=body, **options)
+
+
+def test_the_new_password_signs_in_and_the_old_one_does_not(
+    alice: Client, anyone: Client, sign_in: Callable[[str, str], Client]
+) -> None:
+    assert 204 == change(alice).status_code
+
+    sign_in("alice@example.com", NEW)
+    old = {"email": "alice@example.com", "password": PASSWORD}
+    problem(anyone.post("/api/v1/auth/login", json=old), 401, "invalid_credentials")
+
+
+def test_every_other_session_ends_and_this_one_goes_on(
+    alice: Client, bob: Client, sign_in: Callable[[str, str], Client]
+) -> None:
+    elsewhere = sign_in("alice@example.com", PASSWORD)
+
+    change(alice)
+
+    problem(elsewhere.get(ME), 401, "invalid_token")
+    problem(elsewhere.post("/api/v1/auth/refresh"), 401, "session_expired")
+    assert 200 == alice.get(ME).status_code
+    assert 200 == alice.post("/api/v1/auth/refresh").status_code
+    assert 200 == bob.get(ME).status_code
+
+
+def test_without_the_current_password_nothing_changes(
+    alice: Client, sign_in: Callable[[str, str], Client]
+) -> None:
+    problem(change(alice, current="not the password"), 409, "current_password_wrong")
+
+    sign_in("alice@example.com", PASSWORD)
+
+
+@pytest.mark.parametrize("new", ["password1234", "alice@example.com", "ALICE@example.com"])
+def test_a_common_password_or_the_email_itself_is_refused(alice: Client, new: str) -> None:
+    problem(change(alice, new=new), 409, "password_rejected")
+
+
+@pytest.mark.parametrize("new", ["ninechars", "x" * 129])
+def test_it_has_10_to_128_characters(alice: Client, new: str) -> None:
+    errors = problem(change(alice, new=new), 400, "malformed_request")["errors"]
+
+    assert {"/new_password"} == {one["pointer"] for one in errors}
+
+
+def test_only_somebody_signed_in_has_a_password_to_change(anyone: Client) -> None:
+    problem(change(anyone), 401, "unauthenticated")
+
+
+def test_another_site_cannot_change_it(alice: Client) -> None:
+    answer = change(alice, headers={"sec-fetch-site": "cross-site"})
+
+    problem(answer, 403, "cross_site_request")

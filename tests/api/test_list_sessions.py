@@ -1,0 +1,64 @@
+"""GET /auth/sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.api.conftest import PASSWORD, Client
+from tests.api.problems import problem
+
+SESSIONS = "/api/v1/auth/sessions"
+
+
+def test_it_shows_where_one_is_signed_in_and_marks_this_session(
+    alice: Client, bob: Client, sign_in: Callable[[str, str], Client]
+) -> None:
+    telephone = sign_in("alice@example.com", PASSWORD)
+
+    answer = telephone.get(SESSIONS)
+
+    assert 200 == answer.status_code
+    newest, oldest = answer.json()["items"]
+    assert (True, False) == (newest["current"], oldest["current"])
+    assert "python-httpx" in newest["user_agent"]
+    assert newest["created_at"] <= newest["last_used_at"] < newest["expires_at"]
+
+
+def test_a_session_that_has_ended_is_not_shown(
+    alice: Client, sign_in: Callable[[str, str], Client]
+) -> None:
+    sign_in("alice@example.com", PASSWORD).post("/api/v1/auth/logout")
+
+    assert [True] == [one["current"] for one in alice.get(SESSIONS).json()["items"]]
+
+
+def test_it_comes_in_pages(alice: Client, sign_in: Callable[[str, str], Client]) -> None:
+    for _ in range(4):
+        sign_in("alice@example.com", PASSWORD)
+
+    seen, cursor = [], None
+    while True:
+        query = {"limit": 2} | ({"cursor": cursor} if cursor else {})
+        page = alice.get(SESSIONS, params=query).json()
+        seen += [one["id"] for one in page["items"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+
+    assert 5 == len(seen) == len(set(seen))
+
+
+def test_an_odd_user_agent_is_shown_fit_to_print(alice: Client, anyone: Client) -> None:
+    anyone.post(
+        "/api/v1/auth/login",
+        json={"email": "alice@example.com", "password": PASSWORD},
+        headers={"User-Agent": b"a\x85\xffb\tc"},
+    )
+
+    assert "a\N{REPLACEMENT CHARACTER}\u00ffb\N{REPLACEMENT CHARACTER}c" in [
+        one["user_agent"] for one in alice.get(SESSIONS).json()["items"]
+    ]
+
+
+def test_nobody_in_particular_is_401(anyone: Client) -> None:
+    problem(anyone.get(SESSIONS), 401, "unauthenticated")

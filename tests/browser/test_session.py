@@ -1,0 +1,132 @@
+"""A session from sign-in to sign-out, as a browser keeps it: over plain HTTP and with HTTPS names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.api.conftest import PASSWORD, SIGNING_KEY, UNLIMITED_VARIABLES
+from tests.faults.processes import serving
+
+CALL = """async ([method, path, body]) => {
+    const answer = await fetch("/api/v1" + path, {
+        method,
+        headers: body ? {"Content-Type": "application/json"} : {},
+        body: body ? JSON.stringify(body) : undefined,
+    });
+    return [answer.status, await answer.text()];
+}"""
+
+Call = Callable[..., tuple[int, str]]
+ADA = {"email": "ada@example.com", "password": PASSWORD}
+
+
+@pytest.fixture(params=["false", "true"], ids=["plain", "secure"])
+def secure(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param == "true")
+
+
+@pytest.fixture
+def page(
+    browser: Browser, database_url: str, tmp_path_factory: pytest.TempPathFactory, secure: bool
+) -> Iterator[Page]:
+    """Open a page of a server that has this setting."""
+    with serving(
+        tmp_path_factory.mktemp("browser") / "data",
+        ORDERLY_DATABASE_URL=database_url,
+        ORDERLY_SIGNING_KEY=SIGNING_KEY,
+        ORDERLY_COOKIE_SECURE=str(secure).lower(),
+        ORDERLY_VALIDATE_RESPONSES="true",
+        **UNLIMITED_VARIABLES,
+    ) as server:
+        # Browsers trust this name as they do HTTPS, and so take Secure cookies from it.
+        context = browser.new_context(base_url=f"http://localhost:{server.port}")
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.goto("/problems")
+        yield page
+        context.close()
+
+
+@pytest.fixture
+def call(page: Page) -> Call:
+    """Return a function by which a script of the page calls the API."""
+
+    def call(method: str, path: str, body: Any = None) -> tuple[int, str]:
+        status, text = page.evaluate(CALL, [method, path, body])
+        return status, text
+
+    return call
+
+
+def cookies(page: Page) -> dict[str, dict[str, Any]]:
+    return {one["name"]: dict(one) for one in page.context.cookies()}
+
+
+def test_a_session_from_sign_in_to_sign_out(page: Page, call: Call, secure: bool) -> None:
+    names = ("__Host-orderly_access", "__Secure-orderly_refresh")
+    access, refresh = names if secure else ("orderly_access", "orderly_refresh")
+    assert 201 == call("POST", "/auth/register", {**ADA, "name": "Ada"})[0]
+    assert 401 == call("GET", "/users/me")[0]
+
+    assert 200 == call("POST", "/auth/login", ADA)[0]
+
+    first = cookies(page)
+    assert {access, refresh} == first.keys()
+    assert ("/", "/api/v1/auth") == (first[access]["path"], first[refresh]["path"])
+    for cookie in first.values():
+        assert (True, "Lax", secure) == (
+            cookie["httpOnly"],
+            cookie["sameSite"],
+            cookie["secure"],
+        )
+        assert cookie["expires"] > 0
+    assert "" == page.evaluate("document.cookie")
+    status, text = call("GET", "/users/me")
+    assert 200 == status
+    assert "ada@example.com" in text
+
+    assert 200 == call("POST", "/auth/refresh")[0]
+
+    second = cookies(page)
+    assert {access, refresh} == second.keys()
+    assert all(first[name]["value"] != second[name]["value"] for name in first)
+    assert 200 == call("GET", "/users/me")[0]
+
+    assert 204 == call("POST", "/auth/logout")[0]
+
+    assert {} == cookies(page)
+    assert 401 == call("GET", "/users/me")[0]
+    assert 401 == call("POST", "/auth/refresh")[0]
+    # What the browser had is worth nothing in anybody's hands.
+    page.context.add_cookies([second[access], second[refresh]])
+    assert 401 == call("GET", "/users/me")[0]
+    assert 401 == call("POST", "/auth/refresh")[0]
+
+
+def test_a_page_of_another_site_has_no_use_of_the_session(
+    browser: Browser, page: Page, call: Call
+) -> None:
+    call("POST", "/auth/register", {**ADA, "name": "Ada"})
+    call("POST", "/auth/login", ADA)
+    ours = page.url.removesuffix("/problems")
+    # Another site to the browser, though the same server: an address, not its name.
+    page.goto(page.url.replace("localhost", "127.0.0.1"))
+
+    outcome = page.evaluate(
+        """async (url) => {
+            try {
+                return (await fetch(url, {method: "POST", credentials: "include"})).status;
+            } catch (error) {
+                return String(error);
+            }
+        }""",
+        f"{ours}/api/v1/auth/logout",
+    )
+
+    assert "TypeError" in outcome  # neither sent with the cookie nor its answer shown
+    page.goto(f"{ours}/problems")
+    assert 200 == call("GET", "/users/me")[0]
