@@ -6,11 +6,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.orders import Order
-
 from domain.actor import Actor
 from handlers import preconditions, representations
 from services import orders
+from services.orders import Order
 
 Answer = tuple[Any, int, dict[str, Any]]
 

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from services.audit import audit
 
+from services.audit import audit
 from tests.api.conftest import Client
 from tests.api.problems import problem
 from tests.api.shop import ORDERS, add_product, move, place, stock_of

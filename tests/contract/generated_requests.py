@@ -39,20 +39,24 @@ def main(seconds: int) -> int:
         statuses = []
         for account in ACCOUNTS:
             print(f"\nAs {account.role}, {seconds // 3} s", flush=True)  # noqa: T201
-            variables = {
-                "SCHEMATHESIS_EMAIL": account.email,
-                "SCHEMATHESIS_PASSWORD": account.password,
-            }
+            variables = _account(account.email, account.password)
             statuses.append(_run(server, "schemathesis.toml", variables, seconds // 3))
         for peer in _PEERS:
             server.post("/api/v1/auth/register", peer).raise_for_status()
         print(f"\nAs two clients, {seconds // 3} s", flush=True)  # noqa: T201
-        variables = {"SCHEMATHESIS_ACCOUNTS": str(_HERE / "accounts.json")}
+        variables = {
+            "SCHEMATHESIS_ACCOUNTS": str(_HERE / "accounts.json"),
+            **_account(_PEERS[0]["email"], _PEERS[0]["password"]),
+        }
         statuses.append(_run(server, str(_HERE / "peers.toml"), variables, seconds // 3))
         faults = [event for event in server.events if event["level"] == "error"]
     for fault in faults:
         print(fault)  # noqa: T201
     return 1 if any(statuses) or faults else 0
+
+
+def _account(email: str, password: str) -> dict[str, str]:
+    return {"SCHEMATHESIS_EMAIL": email, "SCHEMATHESIS_PASSWORD": password}
 
 
 def _run(server: Server, configuration: str, variables: dict[str, str], seconds: int) -> int:
