@@ -1,8 +1,8 @@
-"""Whether the time of a refusal tells if an email is registered: `python -m benchmarks.sign_in_timing`.
+"""Whether the time of a refusal tells if an email is registered.
 
-Sign-ins with a wrong password, at a registered and at an unknown email in turns, against a server
-that hashes as in production. Prints both medians and their ratio; exit status 1 where they are
-further apart than a tenth.
+`python -m benchmarks.sign_in_timing [ROUNDS]`: sign-ins with a wrong password, at a registered and
+at an unknown email in turns, against a server that hashes as in production. Prints both medians and
+their ratio; exit status 1 where they are further apart than a tenth.
 """
 
 from __future__ import annotations

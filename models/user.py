@@ -12,7 +12,16 @@ from peewee import SQL, BooleanField, IntegerField, TextField, UUIDField, fn
 from domain.actor import ADMIN
 from models.listing import Listing, Sort
 from models.statement import Command, Parameter, Statement
-from models.table import NO_KEY_UPDATE, SHARE, InstantField, Table, check, index, primary_key, unique
+from models.table import (
+    NO_KEY_UPDATE,
+    SHARE,
+    InstantField,
+    Table,
+    check,
+    index,
+    primary_key,
+    unique,
+)
 from models.text_search import has_words, words_of
 
 

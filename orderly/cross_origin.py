@@ -1,4 +1,4 @@
-"""Cross-origin requests (CORS, Fetch standard): from the origins that the settings name, no other."""
+"""Cross-origin requests (CORS, Fetch standard): from origins that the settings name, no others."""
 
 from __future__ import annotations
 

@@ -128,7 +128,9 @@ class Problem(ProblemException):
 
 
 async def on_domain_error(request: ConnexionRequest, error: DomainError) -> ConnexionResponse:
-    """Answer a broken business rule."""
+    """Answer a broken business rule; tell the log why where the fault is on our side."""
+    if PROBLEM_TYPES[error.code].status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        structlog.get_logger("orderly").warning(error.code, exc_info=error)
     return _response(request, error.code, str(error), facts=error.facts())
 
 

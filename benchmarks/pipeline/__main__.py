@@ -25,6 +25,7 @@ from starlette.types import ASGIApp
 
 from benchmarks.pipeline import handlers
 from benchmarks.pipeline.stacks import STACKS
+from services import access_tokens
 
 ROUNDS = 9
 REQUESTS_PER_ROUND = 1000
@@ -62,7 +63,8 @@ def create_order() -> Request:
         "role": "CLIENT",
         "jti": "x",
     }
-    token = jwt.encode(claims, handlers.KEY, algorithm="HS256").encode()
+    header = {"typ": "at+jwt", "kid": access_tokens.key_id(handlers.KEY)}
+    token = jwt.encode(claims, handlers.KEY, algorithm="HS256", headers=header).encode()
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(BODY)),

@@ -102,14 +102,17 @@ def parse(body: bytes) -> Any:
     try:
         text = body.decode()
         document = _DECODER.decode(text)
-        if "\\u" in text:
-            loads(body)  # refuses unpaired surrogates, which no UTF-8 answer could repeat
+        if "\\u" in text or text.count("[") + text.count("{") > _SUSPICIOUS_BRACKETS:
+            # Refuses unpaired surrogates, which no UTF-8 answer could repeat, and nesting beyond
+            # 1024, where Python's own parser has another limit in each version.
+            loads(body)
     except UnicodeDecodeError as error:
         raise Problem("malformed_request", "The body is not UTF-8.") from error
+    except JSONDecodeError as error:
+        deep = "depth" in error.msg
+        raise _not_json("nested too deeply" if deep else "an unpaired surrogate") from error
     except json.JSONDecodeError as error:
         raise _not_json(f"{error.msg} at character {error.pos}") from error
-    except JSONDecodeError as error:
-        raise _not_json("an unpaired surrogate") from error
     except RecursionError as error:
         raise _not_json("nested too deeply") from error
     except ValueError as error:
@@ -118,6 +121,8 @@ def parse(body: bytes) -> Any:
         ) from error
     return document
 
+
+_SUSPICIOUS_BRACKETS = 1000
 
 _DUPLICATE = "an object that names a member twice"
 _NOT_FINITE = "NaN or Infinity"

@@ -1,4 +1,4 @@
-"""A session from sign-in to sign-out, as a browser keeps it: over plain HTTP and with HTTPS names."""
+"""A session from sign-in to sign-out, as a browser keeps it, with and without HTTPS."""
 
 from __future__ import annotations
 
