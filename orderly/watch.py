@@ -14,9 +14,8 @@ from dataclasses import replace
 
 import structlog
 
-from domain.errors import DomainError
 from orderly import security
-from orderly.settings import Settings, SettingsError
+from orderly.settings import Settings
 from services import housekeeping, revocation
 from services.configuration import configuration, configure
 
@@ -33,7 +32,7 @@ class Watch:
         self._run_aside = run_aside
         self._stopped = threading.Event()
         self._looked = threading.Event()
-        self._fails = False
+        self._failing: set[Callable[[], object]] = set()
         # Not all processes at the same moment
         now = time.monotonic()
         self._keys_due = now + _KEYS_EVERY_SECONDS
@@ -67,14 +66,12 @@ class Watch:
         """Do something that may fail for a while; tell of the first failure only."""
         try:
             work()
-        except (DomainError, SettingsError, OSError) as error:
-            if not self._fails:
-                structlog.get_logger("orderly").error("watch_fails", exc_info=error)
-            self._fails = True
         except Exception as error:  # whatever it is, the next round may do better
-            structlog.get_logger("orderly").error("watch_fails", exc_info=error)
+            if work not in self._failing:
+                structlog.get_logger("orderly").error("watch_fails", exc_info=error)
+            self._failing.add(work)
         else:
-            self._fails = False
+            self._failing.discard(work)
 
     def _reload_keys(self) -> None:
         """Take over keys that were rotated in the data directory."""

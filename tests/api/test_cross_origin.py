@@ -133,6 +133,8 @@ def test_over_https_the_names_of_the_cookies_keep_strangers_from_planting_them(
     assert 200 == client.get(ME, headers=jar).status_code
     refreshed = client.post("/api/v1/auth/refresh", headers=jar)
     assert 200 == refreshed.status_code
+    louder = {**jar, "Authorization": "Bearer nonsense"}
+    problem(client.get(ME, headers=louder), 401, "invalid_token")
     plain = {"Cookie": jar["Cookie"].replace("__Host-", "").replace("__Secure-", "")}
     problem(client.get(ME, headers=plain), 401, "unauthenticated")
     cleared = client.post("/api/v1/auth/logout", headers=jar).headers.get_list("set-cookie")
