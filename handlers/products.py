@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from services.products import Product
-
 from domain.actor import Actor
 from handlers import preconditions, representations
 from services import products
+from services.products import Product
 
 Answer = tuple[Any, int, dict[str, Any]]
 

@@ -20,7 +20,7 @@ def before_call(
     headers = case.headers
     if headers is None or "If-Match" not in headers or random.random() > _SHARE_THAT_MATCHES:
         return
-    path = case.formatted_path.removesuffix("/status")
+    path = case.formatted_path.removesuffix("/status").removesuffix("/cancel")
     token = os.environ["SCHEMATHESIS_ACCESS_TOKEN"]
     answer = httpx2.get(
         f"{case.operation.base_url}{path}", headers={"Authorization": f"Bearer {token}"}
