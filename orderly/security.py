@@ -45,7 +45,9 @@ class CookieHandler(ApiKeySecurityHandler):
 
         def read(request: ConnexionRequest) -> Any:
             header = _header(request.scope, b"cookie")
-            if header is None or _header(request.scope, b"authorization") is not None:
+            if header is None:
+                return NO_VALUE
+            if name == ACCESS_COOKIE and _header(request.scope, b"authorization") is not None:
                 # A header that a client sets itself speaks louder than a cookie that comes along.
                 return NO_VALUE
             value = cookie_parser(header).get(name)

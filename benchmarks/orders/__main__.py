@@ -25,7 +25,7 @@ from benchmarks.orders.shop import ACCOUNTS, PRODUCTS, fill
 from models import database, migration
 from models.placement import PLACE
 from orderly.embedded import EmbeddedPostgreSQL
-from orderly.embedded.cluster import program
+from orderly.embedded.programs import program
 from orderly.settings import Settings
 from services.audit import audit
 from services.configuration import configure

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,9 +15,11 @@ from types import TracebackType
 from typing import IO
 
 import psycopg2
+import structlog
 from psycopg2 import sql
 
-from orderly.embedded.cluster import DATABASE, Cluster, as_unprivileged, program
+from orderly.embedded import leftovers
+from orderly.embedded.cluster import DATABASE, PORT, Cluster
 from orderly.embedded.errors import (
     DataDirectoryInUseError,
     EmbeddedDatabaseError,
@@ -26,6 +27,7 @@ from orderly.embedded.errors import (
     UnsupportedSystemError,
     UnusableDirectoryError,
 )
+from orderly.embedded.programs import command, program
 
 __all__ = [
     "DataDirectoryInUseError",
@@ -37,12 +39,12 @@ __all__ = [
     "running_url",
 ]
 
-_LAUNCHER = Path(__file__).with_name("launcher.py")
 _LARGEST_LOG_BYTES = 10 << 20
 
 # Crash recovery may replay gigabytes: as long as the server lives, it is given time.
 _START_PATIENCE_SECONDS = 600.0
-_STOP_PATIENCE_SECONDS = ((signal.SIGINT, 60.0), (signal.SIGQUIT, 15.0), (signal.SIGKILL, 15.0))
+_STOP_PATIENCE_SECONDS = (("SIGINT", 60.0), ("SIGQUIT", 15.0), ("SIGKILL", 15.0))
+_STATUS_LINE = 7
 
 _SETTINGS = {
     "listen_addresses": "",
@@ -50,8 +52,12 @@ _SETTINGS = {
     "max_connections": "200",
     "timezone": "UTC",
     "log_timezone": "UTC",
-    "log_min_messages": "warning",
     "log_line_prefix": "%m [%p] ",
+    # What the server does and suffers. A statement that fails is told to us, who log it; here it
+    # would fill the disk, and with it what people have typed.
+    "log_min_messages": "log",
+    "log_min_error_statement": "panic",
+    "log_checkpoints": "off",
 }
 _WITHOUT_FSYNC = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
@@ -76,6 +82,7 @@ class EmbeddedPostgreSQL:
         }
         self._lock: IO[str] | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._log_before = 0
 
     def start(self) -> str:
         """Start the server, on its first start with a new cluster; return its database's URL.
@@ -84,13 +91,17 @@ class EmbeddedPostgreSQL:
             DataDirectoryInUseError: another process runs this directory's server.
             EmbeddedDatabaseError: it cannot run; the message says why and what to do.
         """
+        program("postgres")  # nothing is written on a system that has none
         self._lock = self._cluster.lock()
         try:
             self._cluster.create(fsync=self._fsync)
-            self._cluster.wait_for_leftovers()
+            leftovers.wait_for(self._cluster.directory)
             self._launch()
             self._wait_until_ready()
             return self._database_url()
+        except OSError as error:
+            self.stop()
+            raise UnusableDirectoryError.because(self._cluster.data_dir, error) from error
         except BaseException:
             self.stop()
             raise
@@ -98,16 +109,21 @@ class EmbeddedPostgreSQL:
     def stop(self) -> None:
         """Disconnect everybody, stop the server and wait for it. Stopping twice does nothing."""
         if self._process is not None:
-            for number, seconds in _STOP_PATIENCE_SECONDS:
-                self._process.send_signal(number)
+            for name, seconds in _STOP_PATIENCE_SECONDS:
+                self._process.send_signal(signal.Signals[name])
                 try:
                     self._process.wait(seconds)
                     break
                 except subprocess.TimeoutExpired:
-                    continue
+                    structlog.get_logger("orderly").warning(
+                        "embedded_database_does_not_stop",
+                        pid=self._process.pid,
+                        signal=name,
+                        seconds=seconds,
+                    )
             self._process = None
-            self._cluster.remove_socket_directory()
         if self._lock is not None:
+            self._cluster.remove_socket_directory()
             self._lock.close()
             self._lock = None
 
@@ -129,16 +145,14 @@ class EmbeddedPostgreSQL:
     def _launch(self) -> None:
         settings = {
             **self._options,
+            "port": PORT,
             "unix_socket_directories": str(self._cluster.make_socket_directory()),
         }
+        options = [f"--{name}={value}" for name, value in settings.items()]
         with self._open_log() as log:
+            self._log_before = log.tell()
             self._process = subprocess.Popen(  # noqa: S603  # PostgreSQL from this environment
-                [
-                    *as_unprivileged(),
-                    *[sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid())],
-                    *[str(program("postgres")), "-D", str(self._cluster.directory)],
-                    *[f"--{name}={value}" for name, value in settings.items()],
-                ],
+                command("postgres", "-D", str(self._cluster.directory), *options),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -161,20 +175,26 @@ class EmbeddedPostgreSQL:
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 raise StartFailedError(f"PostgreSQL ended at its start:\n{self._last_words()}")
-            lines = pid_file.read_text().splitlines() if pid_file.exists() else []
-            if lines[-1:] and lines[-1].strip() == "ready" and lines[0] == str(self._process.pid):
+            lines = _lines(pid_file)
+            if lines[:1] == [b"%d" % self._process.pid] and b"ready" in lines[_STATUS_LINE:]:
                 return
             time.sleep(0.005)
         raise StartFailedError(f"PostgreSQL does not become ready:\n{self._last_words()}")
 
     def _last_words(self) -> str:
-        return "\n".join(self._cluster.log.read_text(errors="replace").splitlines()[-10:])
+        with self._cluster.log.open("rb") as log:
+            log.seek(self._log_before)
+            said = log.read().decode(errors="replace")
+        return "\n".join(said.splitlines()[-10:])
 
     def _database_url(self) -> str:
         maintenance, url = self._cluster.url("postgres"), self._cluster.url()
         assert maintenance is not None  # noqa: S101  # it is running
         assert url is not None  # noqa: S101
-        connection = psycopg2.connect(maintenance)
+        try:
+            connection = psycopg2.connect(maintenance)
+        except psycopg2.OperationalError as error:
+            raise StartFailedError(f"PostgreSQL runs, but lets nobody in: {error}") from error
         try:
             connection.autocommit = True
             with connection.cursor() as cursor:
@@ -184,6 +204,13 @@ class EmbeddedPostgreSQL:
         finally:
             connection.close()
         return url
+
+
+def _lines(file: Path) -> list[bytes]:
+    try:
+        return [line.strip() for line in file.read_bytes().split(b"\n")]
+    except FileNotFoundError:
+        return []
 
 
 def running_url(data_dir: Path) -> str | None:

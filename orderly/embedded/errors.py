@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
 
 class EmbeddedDatabaseError(Exception):
@@ -23,6 +24,15 @@ class DataDirectoryInUseError(EmbeddedDatabaseError):
 
 class UnusableDirectoryError(EmbeddedDatabaseError):
     """The data directory cannot be used as it is."""
+
+    @classmethod
+    def because(cls, directory: Path, error: OSError) -> Self:
+        """Return the error that tells what the system has against it."""
+        where = "" if error.filename is None else f" ({error.filename})"
+        return cls(
+            f"Cannot keep data in {directory}: {error.strerror}{where}. "
+            "Choose a directory of yours with --data-dir."
+        )
 
 
 class UnsupportedSystemError(EmbeddedDatabaseError):

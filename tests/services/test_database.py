@@ -134,11 +134,13 @@ def test_no_more_connections_than_allowed_and_no_endless_wait(small: None, sql: 
     assert first != second
     assert isinstance(cause, peewee.OperationalError)
     assert isinstance(cause.orig, PoolExhausted)
-    assert 0.15 < waited < 2
+    assert 0.15 < waited < 5
     assert answer() == 1
 
 
-def test_one_who_waits_gets_the_connection_that_comes_free(small: None):
+def test_one_who_waits_gets_the_connection_that_comes_free(database_url: str):
+    databases.bind(database_url, max_connections=2, checkout_timeout=30)
+
     @reading
     def slowly() -> int:
         return ask("SELECT 1 FROM pg_sleep(0.03)")
@@ -219,7 +221,7 @@ def test_a_server_that_accepts_and_never_answers_is_given_up():
         with pytest.raises(Unavailable):
             answer()
 
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
 
 
 def test_a_server_that_stops_answering_is_given_up(database_url: str):

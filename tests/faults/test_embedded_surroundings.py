@@ -1,0 +1,137 @@
+"""The embedded PostgreSQL wherever it is put and whoever starts it; nothing of it is simulated."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from orderly.embedded import EmbeddedPostgreSQL, UnusableDirectoryError, running_url
+from tests.faults.clusters import PARENT, run, server_pid
+
+# Root of its own user namespace, in which no further one can be made
+WITHOUT_NAMESPACES = [
+    *("unshare", "--user", "--map-root-user", "sh", "-c"),
+    'echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"',
+    "sh",
+]
+
+
+def test_the_password_is_needed_and_nobody_else_can_read_it(tmp_path: Path) -> None:
+    with EmbeddedPostgreSQL(tmp_path, fsync=False) as url:
+        with pytest.raises(psycopg2.OperationalError, match="password"):
+            run(url.replace("orderly:", "orderly:wrong-"), "SELECT 1")
+        for name in ("postgresql-password", "postgresql-socket"):
+            assert 0o600 == stat.S_IMODE((tmp_path / name).stat().st_mode)
+        assert 0o700 == stat.S_IMODE((tmp_path / "socket").stat().st_mode)
+
+
+@pytest.mark.parametrize("name", ["d" * 120, "data 100% 'ü'", "a,b"])
+def test_a_path_may_be_anything_and_a_restart_keeps_the_url(tmp_path: Path, name: str) -> None:
+    database = EmbeddedPostgreSQL(tmp_path / name, fsync=False)
+    url = database.start()
+    database.stop()
+    with database as again:
+        assert url == again
+        assert [(1,)] == run(url, "SELECT 1")
+
+
+def test_the_environment_does_not_lead_astray(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far = tmp_path / ("t" * 120)
+    far.mkdir()
+    with monkeypatch.context() as environment:
+        environment.setenv("PGPORT", "6000")
+        environment.setenv("PGDATA", "/nowhere")
+        environment.setattr(tempfile, "tempdir", str(far))
+        database = EmbeddedPostgreSQL(far / "data", fsync=False)
+        database.start()
+    try:
+        url = running_url(far / "data")
+        assert url
+        assert [(1,)] == run(url, "SELECT 1")
+    finally:
+        database.stop()
+
+
+def test_what_is_stored_does_not_reach_the_log(tmp_path: Path) -> None:
+    with EmbeddedPostgreSQL(tmp_path, fsync=False) as url:
+        run(url, "CREATE TABLE people (email text PRIMARY KEY)")
+        run(url, "INSERT INTO people VALUES ('ada@example.com')")
+        with pytest.raises(psycopg2.IntegrityError):
+            run(url, "INSERT INTO people VALUES ('ada@example.com')")
+
+    assert "ada@" not in (tmp_path / "postgresql.log").read_text()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root is refused by PostgreSQL")
+def test_root_needs_no_account_and_opens_no_folder_to_others(tmp_path: Path) -> None:
+    accounts = Path("/etc/passwd").read_bytes()
+    above = [(folder, folder.stat().st_mode) for folder in tmp_path.parents]
+
+    with EmbeddedPostgreSQL(tmp_path / "data", fsync=False) as url:
+        assert [(1,)] == run(url, "SELECT 1")
+        server = Path(f"/proc/{server_pid(tmp_path / 'data')}")
+        assert 0 == server.stat().st_uid
+
+    assert accounts == Path("/etc/passwd").read_bytes()
+    assert above == [(folder, folder.stat().st_mode) for folder in tmp_path.parents]
+    assert {0} == {file.stat().st_uid for file in (tmp_path / "data").rglob("*")}
+    assert 0o700 == stat.S_IMODE((tmp_path / "data").stat().st_mode)
+
+
+def test_root_is_told_what_to_do_where_namespaces_are_forbidden(
+    tmp_path: Path, repository: Path
+) -> None:
+    if subprocess.run([*WITHOUT_NAMESPACES, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this system lets us make no user namespace to forbid them in")
+
+    done = subprocess.run(
+        [*WITHOUT_NAMESPACES, sys.executable, "-c", PARENT, str(tmp_path)],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "UnsupportedSystemError: PostgreSQL refuses to run as root" in done.stderr
+    assert "run orderly as another user, or set ORDERLY_DATABASE_URL" in done.stderr
+
+
+def test_another_major_version_is_told(tmp_path: Path) -> None:
+    with EmbeddedPostgreSQL(tmp_path, fsync=False):
+        pass
+    (tmp_path / "postgresql" / "PG_VERSION").write_text("9\n")
+
+    with pytest.raises(UnusableDirectoryError, match="made by PostgreSQL 9"):
+        EmbeddedPostgreSQL(tmp_path).start()
+
+
+@pytest.mark.parametrize(
+    ("lost", "told"),
+    [
+        ("postgresql/PG_VERSION", "is not a database"),
+        ("postgresql-password", "bring it back"),
+    ],
+)
+def test_what_is_lost_is_told(tmp_path: Path, lost: str, told: str) -> None:
+    with EmbeddedPostgreSQL(tmp_path, fsync=False):
+        pass
+    (tmp_path / lost).unlink()
+
+    with pytest.raises(UnusableDirectoryError, match=told):
+        EmbeddedPostgreSQL(tmp_path).start()
+
+
+def test_a_directory_that_cannot_be_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(UnusableDirectoryError, match="--data-dir"):
+        EmbeddedPostgreSQL(tmp_path / "file" / "data").start()
