@@ -19,8 +19,8 @@ from services import idempotency_keys, orders
 
 # How long to rest when nothing is due, in seconds; what is due by the minute can be so late.
 PAUSE_SECONDS = 5.0
-# Longer than any transaction of a worker may take: a statement is given up after 10 seconds.
-_LONGEST_GOODBYE_SECONDS = 20.0
+# What has begun by then is rolled back by the end of the process: each order is cancelled or not.
+_LONGEST_GOODBYE_SECONDS = 5.0
 
 Chore = Callable[[], int]
 

@@ -9,7 +9,7 @@ from uuid_utils.compat import uuid7
 
 from domain import order_status
 from domain.actor import Actor
-from domain.errors import NotFound, PreconditionFailed, TransitionNotAllowed
+from domain.errors import NotFound, PreconditionFailed, TransitionNotAllowed, Unavailable
 from domain.order_status import CANCELLED, Party
 from models import order as orders
 from models import order_event, placement
@@ -75,13 +75,27 @@ def expire_orders(*, actor: Actor) -> int:
     """Cancel the oldest orders that were not paid for in time; return how many there were.
 
     At most `EXPIRED_AT_ONCE`, each in a transaction of its own, so that none waits for another's
-    stock. Orders that somebody else is moving on, another worker too, are passed over.
+    stock. Orders that somebody else is moving on, another worker too, are passed over. An order
+    that cannot be cancelled by a fault of ours keeps none of the others waiting.
+
+    Raises:
+        Unavailable: the database is busy or away; what was cancelled before stays so.
+        Exception: some of the orders could not be cancelled; this is why, of the first.
     """
     minutes = configuration().order_expiry_minutes
     if not minutes:
         return 0
-    unpaid = _unpaid(minutes)
-    return sum(_expire(actor=actor, order_id=order_id, minutes=minutes) for order_id in unpaid)
+    expired, faults = 0, []
+    for order_id in _unpaid(minutes):
+        try:
+            expired += _expire(actor=actor, order_id=order_id, minutes=minutes)
+        except Unavailable:
+            raise
+        except Exception as error:  # whatever it is, there are others
+            faults.append(error)
+    if faults:
+        raise faults[0]
+    return expired
 
 
 @reading

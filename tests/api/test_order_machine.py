@@ -270,7 +270,9 @@ class OrderMachine(RuleBasedStateMachine):
         if expired:
             self.becomes(name, replace(order, status="CANCELLED", version=2))
         self.looks_right(order if not expired else self.orders[name])
-        del self.orders[name]  # it is of another day now
+        # It is of another day now, as a repeated request would show.
+        del self.orders[name]
+        self.asked_for.pop(name, None)
 
     # -- what must hold
 

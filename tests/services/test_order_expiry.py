@@ -9,6 +9,7 @@ from uuid import UUID
 
 import psycopg2
 import pytest
+from peewee import PeeweeException
 
 from domain.actor import Actor
 from services import orders, products
@@ -155,4 +156,21 @@ def test_an_order_that_somebody_is_just_moving_on_is_passed_over(
     other.rollback()
     other.close()
     assert orders.get_order(actor=client, order_id=free.id).status == "CANCELLED"
+    assert orders.expire_orders(actor=nobody) == 1
+
+
+def test_an_order_that_cannot_be_cancelled_keeps_no_other_waiting(
+    client: Actor, nobody: Actor, add_product: AddProduct, age: Callable[[int], None], sql: Sql
+):
+    full, mug = add_product(5), add_product(5)
+    stuck, other = place(client, full.id), place(client, mug.id)
+    age(61)
+    sql("UPDATE stock SET quantity = 2147483647 WHERE product_id = %s", str(full.id))
+
+    with pytest.raises(PeeweeException):
+        orders.expire_orders(actor=nobody)
+
+    assert orders.get_order(actor=client, order_id=stuck.id).status == "PENDING"
+    assert orders.get_order(actor=client, order_id=other.id).status == "CANCELLED"
+    sql("UPDATE stock SET quantity = 4 WHERE product_id = %s", str(full.id))
     assert orders.expire_orders(actor=nobody) == 1
