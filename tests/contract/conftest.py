@@ -1,0 +1,14 @@
+"""How the two minutes of generated requests are asked for."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option without which `test_schemathesis.py` is skipped, since it takes its time."""
+    parser.addoption(
+        "--schemathesis",
+        metavar="ARGUMENTS",
+        help="run Schemathesis with these arguments too, such as '--max-time 100'",
+    )
