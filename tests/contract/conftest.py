@@ -12,3 +12,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="ARGUMENTS",
         help="run Schemathesis with these arguments too, such as '--max-time 100'",
     )
+    parser.addoption(
+        "--every-link",
+        action="store_true",
+        help="fail where a link was not followed: the rare ones take longer than two minutes",
+    )
