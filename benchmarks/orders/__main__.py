@@ -50,6 +50,8 @@ _IN_SQL = {
     "fingerprint": f"sha256({_UNIQUE}::text::bytea)",
     "user_id": f"(SELECT id FROM bench_account WHERE n = 1 + :a::int % {ACCOUNTS})",
     "currency": "'EUR'",
+    "shipping_address": "NULL::jsonb",
+    "note": "NULL::text",
     "request_id": "'benchmark'",
     "line_count": ":lines::int",
     "product_ids": (
