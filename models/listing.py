@@ -33,7 +33,8 @@ class Listing(Generic[Row]):
 
     One statement is built for each combination of sort and filters that is asked for: there are
     only so many. Rows have an `id`; filters are conditions with `Parameter`s of their names. Those
-    of `any_of` are given several values, and leave the rows whose column has one of them.
+    of `any_of` are given several values, and leave the rows whose column has one of them; beside
+    the column, or what else an index begins with, stands the type of the values' array.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class Listing(Generic[Row]):
         id_field: Field,
         sorts: Mapping[str, Sort[Row]],
         filters: Mapping[str, Expression],
-        any_of: Mapping[str, Field] | None = None,
+        any_of: Mapping[str, tuple[ColumnBase, str]] | None = None,
     ) -> None:
         self._query = query
         self._row = row
@@ -98,9 +99,11 @@ class Listing(Generic[Row]):
         model = self._id.model
         of_each = model.select(self._id.alias("id"), key.alias("key"))
         for name in several:
-            of_each = of_each.where(self._any_of[name] == SQL(f"{name}.value"))
+            of_each = of_each.where(Expression(self._any_of[name][0], "=", SQL(f"{name}.value")))
         of_each = self._limited(of_each, sort, plain, goes_on)
-        wanted = ", ".join(f"unnest(%({name})s::text[]) AS {name} (value)" for name in several)
+        wanted = ", ".join(
+            f"unnest(%({name})s::{self._any_of[name][1]}) AS {name} (value)" for name in several
+        )
         way = "DESC" if sort.startswith("-") else "ASC"
         first = SQL(
             f"(SELECT of_each.id FROM {wanted}, LATERAL ({sql_of(of_each)}) AS of_each"  # noqa: S608  # from names in code

@@ -10,6 +10,7 @@ from uuid import UUID
 from peewee import (
     SQL,
     BigIntegerField,
+    Expression,
     Field,
     IntegerField,
     Select,
@@ -87,13 +88,20 @@ class OrderTable(Table):
         )
 
 
-for _name, _columns in {
-    "ix_orders_user_id": "user_id, created_at, id",
-    "ix_orders_created_at": "created_at, id",
-    "ix_orders_status": "status, created_at, id",
-    "ix_orders_status_total": "status, total, id",
-}.items():
-    index(OrderTable, _name, _columns)
+index(OrderTable, "ix_orders_user_id", "user_id, created_at, id")
+index(OrderTable, "ix_orders_status", "status, created_at, id")
+index(
+    OrderTable,
+    "ix_orders_month",
+    "status, date_trunc('month', created_at AT TIME ZONE 'UTC'), total, id",
+    include="created_at",
+)
+index(
+    OrderTable,
+    "ix_orders_size",
+    "status, length(total::text), created_at, id",
+    include="total",
+)
 
 
 class OrderItemTable(Table):
@@ -258,6 +266,11 @@ MOVE_ON = Command(
 )
 
 
+# When an order was placed, and how many digits its total has: `models/order_search.py` says why.
+_MONTH = fn.date_trunc("month", Expression(OrderTable.created_at, "AT TIME ZONE", SQL("'UTC'")))
+_SIZE = fn.length(OrderTable.total.cast("text"))
+
+
 def _listing(query: Select, row: Callable[[Sequence[Any]], Order]) -> Listing[Order]:
     return Listing(
         query,
@@ -276,7 +289,11 @@ def _listing(query: Select, row: Callable[[Sequence[Any]], Order]) -> Listing[Or
             "max_total": OrderTable.total <= Parameter("max_total"),
             "number": OrderTable.number == Parameter("number"),
         },
-        any_of={"each_status": OrderTable.status},
+        any_of={
+            "each_status": (OrderTable.status, "text[]"),
+            "each_month": (_MONTH, "timestamp[]"),
+            "each_size": (_SIZE, "integer[]"),
+        },
     )
 
 

@@ -71,12 +71,14 @@ def index(
     columns: str,
     *,
     using: str = "btree",
+    include: str = "",
     where: str = "",
     unique: bool = False,
 ) -> None:
     """Give a table a named index."""
     kind = "UNIQUE INDEX" if unique else "INDEX"
-    suffix = f" WHERE {where}" if where else ""
+    suffix = f" INCLUDE ({include})" if include else ""
+    suffix += f" WHERE {where}" if where else ""
     table.add_index(
         SQL(f"CREATE {kind} {name} ON {table._meta.table_name} USING {using} ({columns}){suffix}")
     )

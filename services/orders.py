@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -13,7 +13,7 @@ from domain.address import ShippingAddress
 from domain.errors import Forbidden, NotFound
 from domain.paging import Page
 from models import order as orders
-from models import order_event
+from models import order_event, order_search
 from models.database import reading
 from models.order import Customer, Order, OrderItem
 from models.order_event import OrderEvent
@@ -106,36 +106,42 @@ def list_orders(
             return Page([], None)
         user_id = actor.user_id
     listing = orders.ORDERS_AND_CUSTOMERS if actor.is_admin else orders.ORDERS
-    by_total = sort.endswith("total") or min_total is not None or max_total is not None
+    bounds = {
+        "created_from": created_from,
+        "created_to": created_to,
+        "min_total": min_total,
+        "max_total": max_total,
+    }
     page = listing.page(
         sort=sort,
         limit=limit,
         cursor=cursor,
         user_id=user_id,
-        created_from=created_from,
-        created_to=created_to,
-        min_total=min_total,
-        max_total=max_total,
         number=wanted,
-        **_of_status(status, of_one_user=user_id is not None, by_total=by_total),
+        **bounds,
+        **_parts(sort, status, bounds, of_few=user_id is not None or wanted is not None),
     )
     return Page([seen_by(actor, order) for order in page.items], page.next_cursor)
 
 
-def _of_status(
-    status: Sequence[str] | None, *, of_one_user: bool, by_total: bool
-) -> dict[str, list[str]]:
-    """Return the filter for statuses.
+def _parts(
+    sort: str, status: Sequence[str] | None, bounds: Mapping[str, Any], *, of_few: bool
+) -> dict[str, list[Any]]:
+    """Return the filter for statuses, and what else the list is put together from.
 
-    One person's orders are few: they are read by the person and sifted. Everybody's are read by
-    status, for which indexes have them by age and by total; there is none by total alone.
+    One person's orders are few: they are read by the person and sifted, as the one of a number
+    is. Everybody's are read by status; by month too where they are sorted by total, and by length
+    of the total where they are sorted by time and totals have bounds.
     """
     statuses = list(dict.fromkeys(status or ()))
-    if of_one_user:
+    if of_few:
         return {"statuses": statuses} if statuses else {}
-    if not statuses and by_total:
-        statuses = list(order_status.STATUSES)
-    return {"each_status": statuses} if statuses else {}
+    parts: dict[str, list[Any]] = {"each_status": statuses or list(order_status.STATUSES)}
+    if sort.endswith("total"):
+        parts["each_month"] = order_search.months(bounds["created_from"], bounds["created_to"])
+    elif bounds["min_total"] is not None or bounds["max_total"] is not None:
+        parts["each_size"] = order_search.sizes(bounds["min_total"], bounds["max_total"])
+    return parts
 
 
 def export_orders(

@@ -18,6 +18,8 @@ Sql = Callable[..., list[tuple[Any, ...]]]
 ORDERS = 30_000
 USERS = 300
 LIMIT = 20
+MONTHS = 2  # that the orders are from
+SIZES = 6  # in digits, that their totals have
 
 # What old shops look like: nearly all is over, and what is under way is young.
 FILL = f"""
@@ -55,14 +57,30 @@ FILTERS: dict[str, dict[str, Any]] = {
     },
     "from a total on": {"min_total": 99_990},
     "up to a total": {"max_total": 10},
+    "between two totals": {"min_total": 40_000, "max_total": 60_000},
+    "from a total on, of a week": {
+        "created_from": "now() - interval '9 days'",
+        "created_to": "now() - interval '2 days'",
+        "min_total": 50_000,
+    },
     "a number": {"number": "ORD-00000-1"},
 }
 
 
+PAGES = 3
+PLAIN = f"""
+    SELECT id FROM orders
+    WHERE status = ANY (coalesce(%s::text[], ARRAY[status]))
+        AND user_id = coalesce(%s::uuid, user_id)
+        AND created_at >= coalesce(%s::timestamptz, created_at) AND total >= coalesce(%s, total)
+        AND created_at < coalesce(%s::timestamptz, 'infinity') AND total <= coalesce(%s, total)
+    ORDER BY {{sort}} {{way}}, id {{way}} LIMIT {PAGES * LIMIT}
+"""
+
 WINDOWS = {
     "created_from": "created_at",
-    "created_to": "created_at",
     "min_total": "total",
+    "created_to": "created_at",
     "max_total": "total",
 }
 
@@ -127,6 +145,32 @@ def test_no_list_reads_more_than_its_page(
                     check(plan, case, most_rows(actor, sort, given))
 
 
+def test_every_list_is_what_a_plain_query_gives(many_orders: None, sql: Sql):
+    """However a page is put together, by status, month or size of the total."""
+    admin = someone(UUID(int=1), ADMIN)
+    for name, filters in FILTERS.items():
+        given = {one: moment(sql, value) for one, value in filters.items()}
+        if "user_id" in given:
+            given["user_id"] = sql("SELECT id FROM users LIMIT 1")[0][0]
+        if "number" in given:
+            continue  # of one order there is one order
+        for sort in ("created_at", "-created_at", "total", "-total"):
+            plain = PLAIN.format(sort=sort.strip("-"), way="DESC" if "-" in sort else "ASC")
+            wanted = sql(plain, *map(given.get, ("status", "user_id", *WINDOWS)))
+            found: list[UUID] = []
+            cursor = None
+            for _ in range(PAGES):
+                page = orders.list_orders(
+                    actor=admin, limit=LIMIT, sort=sort, cursor=cursor, **given
+                )
+                found += [order.id for order in page.items]
+                cursor = page.next_cursor
+                if cursor is None:
+                    break
+
+            assert [str(one) for (one,) in wanted] == list(map(str, found)), f"{name} by {sort}"
+
+
 @reading
 def look(actor: Actor, sort: str, given: dict[str, Any]) -> None:
     """Read the first page and the one after it."""
@@ -147,11 +191,13 @@ def most_rows(actor: Actor, sort: str, given: dict[str, Any]) -> int:
     page = 2 * len(STATUSES) * (LIMIT + 1)  # at most a page of each status, and those chosen
     if actor.role == CLIENT or "user_id" in given:
         return page + ORDERS // USERS  # one person's orders are read whole
+    parts = page * MONTHS if sort.endswith("total") else page
     windows = {WINDOWS[name] for name in given.keys() & WINDOWS.keys()}
     if windows - {sort.removeprefix("-")}:
-        # A window in one direction, sorted in another: the smaller of the two ways is read.
-        return page + ORDERS // 10
-    return page
+        # In the months or sizes at the ends of a window, those outside of it are passed over, or
+        # the window is read whole where it is the smaller.
+        return parts * SIZES + ORDERS // 20
+    return parts
 
 
 def moment(sql: Sql, value: Any) -> Any:

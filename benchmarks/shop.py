@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 from uuid import UUID
 
 import psycopg2
@@ -16,8 +17,15 @@ PRODUCTS = 10_000
 STOCK = 1_000_000_000
 
 
-def fill(url: str, directory: Path) -> tuple[Path, Path]:
-    """Fill an empty shop; return the files that name its products and its access tokens."""
+class Stock(NamedTuple):
+    """What load is made of: a file of product ids and one of access tokens, a line each."""
+
+    products: Path
+    tokens: Path
+
+
+def fill(url: str, directory: Path) -> Stock:
+    """Fill an empty shop."""
     accounts = [uuid7() for _ in range(ACCOUNTS)]
     products = [uuid7() for _ in range(PRODUCTS)]
     connection = psycopg2.connect(url)
@@ -36,7 +44,7 @@ def fill(url: str, directory: Path) -> tuple[Path, Path]:
             )
         cursor.execute("ANALYZE")
     connection.close()
-    return (
+    return Stock(
         _written(directory / "products", map(str, products)),
         _written(directory / "tokens", map(_token, accounts)),
     )

@@ -1,0 +1,1 @@
+"""How much dearer a request becomes when there is a thousand times as much of everything."""

@@ -1,0 +1,263 @@
+"""Orders in a large shop beside a small one: `python -m benchmarks.growth.orders`.
+
+Every list, one order, its timeline and placing one, through the services, in a shop of 10,000
+orders and one of 10,000,000, in turns. `--data DIRECTORY` keeps the shops there and finds them
+again the next time: filling the large one takes about ten minutes and 30 GB; one of `--orders
+1000000` a tenth. What is asked for is the same share of either shop, and is asked for again and
+again: this is about how much there is to do, not about how fast a disk is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import cycle
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from benchmarks.growth import history
+from benchmarks.measuring import Comparison, at_most, milliseconds, surroundings, table
+from domain.actor import ADMIN, CLIENT, Actor
+from models import database, migration
+from models.database import reading
+from models.pool import ConnectionPool
+from orderly.embedded import EmbeddedPostgreSQL
+from services import orders
+from services.configuration import Configuration, configure
+
+SMALL = 10_000
+LARGE = 10_000_000
+GOAL = 1.3
+_SAMPLES = 20  # people, orders and products that are asked after in turn
+_SORTS = ("-created_at", "created_at", "-total", "total")
+_TODAY = datetime.now(UTC)
+_FILTERS: dict[str, dict[str, Any]] = {
+    "all": {},
+    "a common status": {"status": ["DELIVERED"]},
+    "a rare status": {"status": ["PENDING"]},
+    "two statuses": {"status": ["PAID", "CANCELLED"]},
+    "the last fortnight": {"created_from": _TODAY - timedelta(days=14)},
+    "until a year ago": {"created_to": _TODAY - timedelta(days=365)},
+    "a month": {
+        "created_from": _TODAY - timedelta(days=130),
+        "created_to": _TODAY - timedelta(days=100),
+    },
+    "from 500.00 on": {"min_total": 50_000},
+    "up to 2.00": {"max_total": 200},
+    "50.00 to 60.00": {"min_total": 5_000, "max_total": 6_000},
+    "delivered in a month": {
+        "status": ["DELIVERED"],
+        "created_from": _TODAY - timedelta(days=130),
+        "created_to": _TODAY - timedelta(days=100),
+    },
+    "a month, from 100.00 on": {
+        "created_from": _TODAY - timedelta(days=130),
+        "created_to": _TODAY - timedelta(days=100),
+        "min_total": 10_000,
+    },
+}
+
+Call = Callable[[], object]
+
+
+class Shop(NamedTuple):
+    """A shop that is measured: its connections, and some of what is in it."""
+
+    pool: ConnectionPool
+    admin: Actor
+    clients: list[Actor]
+    orders: list[tuple[UUID, str, Actor]]
+    products: list[UUID]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print."""
+    options = _options(arguments)
+    print(f"{surroundings()}\nmedians of {options.rounds} alternating rounds\n")
+    print(table(compare(options.orders, options.data, options.rounds, options.calls)))
+
+
+def compare(large: int, data: Path | None, rounds: int, calls: int) -> list[Comparison]:
+    """Return how a shop of `large` orders does beside the small one."""
+    configure(Configuration(signing_key=b"a key for measurements of 32 bytes"))
+    with ExitStack() as stack:
+        directory = data or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        small, other = (stack.enter_context(shop(directory, size)) for size in (SMALL, large))
+        return [
+            at_most(
+                f"{name}, {large:,} orders beside {SMALL:,}",
+                *_beside(other, of_large, small, of_small, rounds, calls),
+                GOAL,
+                milliseconds,
+            )
+            for (name, of_large), (_, of_small) in zip(_cases(other), _cases(small), strict=True)
+        ]
+
+
+@contextmanager
+def shop(directory: Path, size: int) -> Iterator[Shop]:
+    """Run a shop of so many orders, filled now or by an earlier run."""
+    data = directory / str(size)
+    filled = data / "filled"
+    if not filled.exists():
+        with EmbeddedPostgreSQL(data, options=history.FILLING) as url:
+            _migrate(url)
+            print(f"filling a shop with {size:,} orders", flush=True)
+            history.fill(url, size)
+        filled.touch()
+    with EmbeddedPostgreSQL(data) as url:
+        _migrate(url)
+        database.bind(url, max_connections=2)
+        pool = database.database.pool
+        assert pool is not None
+        try:
+            found = _samples(pool)
+            database.database.pool = None
+            yield found
+        finally:
+            pool.close()
+
+
+def _migrate(url: str) -> None:
+    database.bind(url, max_connections=2, statement_timeout=0)
+    migration.apply()
+    database.close()
+    database.database.pool = None  # `bind` would close the one before
+
+
+@reading
+def _samples(pool: ConnectionPool) -> Shop:
+    def first(statement: str) -> Any:
+        return database.database.execute_sql(statement, [_SAMPLES]).fetchall()
+
+    found = first("SELECT id, number, user_id FROM orders ORDER BY number LIMIT %s")
+    clients = [_actor(user_id, CLIENT) for _, _, user_id in found]
+    ((admin,),) = first("SELECT id FROM users WHERE role = 'ADMIN' LIMIT least(1, %s)")
+    return Shop(
+        pool,
+        _actor(admin, ADMIN),
+        clients,
+        [(one[0], one[1], client) for one, client in zip(found, clients, strict=True)],
+        [one for (one,) in first("SELECT id FROM product ORDER BY sku LIMIT %s")],
+    )
+
+
+def _actor(user_id: UUID, role: str) -> Actor:
+    return Actor(
+        user_id=user_id,
+        role=role,
+        session_id=None,
+        request_id="growth",
+        address="127.0.0.1",
+        user_agent="benchmark",
+    )
+
+
+def _cases(one: Shop) -> Iterator[tuple[str, Call]]:
+    """Return what is asked of a shop: the same of each, by the same names."""
+    listed = partial(orders.list_orders, limit=20)
+    asked = cycle(one.orders)
+    for sort in _SORTS:
+        yield (
+            f"own list by {sort}",
+            _of_next(
+                asked, lambda _id, _number, client, sort=sort: listed(actor=client, sort=sort)
+            ),
+        )
+    for name, filters in _FILTERS.items():
+        for sort in _SORTS:
+            yield (
+                f"admin: {name} by {sort}",
+                partial(listed, actor=one.admin, sort=sort, **filters),
+            )
+    for sort in _SORTS:
+        yield (
+            f"admin: one person's by {sort}",
+            _of_next(
+                asked,
+                lambda _id, _number, client, sort=sort: listed(
+                    actor=one.admin, user_id=client.user_id, sort=sort
+                ),
+            ),
+        )
+    yield (
+        "admin: by number",
+        _of_next(asked, lambda _id, number, _client: listed(actor=one.admin, number=number)),
+    )
+    yield (
+        "one order",
+        _of_next(
+            asked,
+            lambda order_id, _number, client: orders.get_order(actor=client, order_id=order_id),
+        ),
+    )
+    yield (
+        "its timeline",
+        _of_next(
+            asked,
+            lambda order_id, _number, client: orders.list_order_events(
+                actor=client, order_id=order_id, limit=20
+            ),
+        ),
+    )
+    keys = (f"{_TODAY.timestamp()}-{number}" for number in range(1 << 40))
+    products = cycle(one.products)
+    yield (
+        "placing one",
+        _of_next(
+            asked,
+            lambda _id, _number, client: orders.create_order(
+                actor=client,
+                items=[(next(products), 1), (next(products), 2)],
+                idempotency_key=next(keys),
+            ),
+        ),
+    )
+
+
+def _of_next(asked: Iterator[tuple[UUID, str, Actor]], call: Callable[..., object]) -> Call:
+    return lambda: call(*next(asked))
+
+
+def _beside(
+    large: Shop, of_large: Call, small: Shop, of_small: Call, rounds: int, calls: int
+) -> tuple[float, float]:
+    """Return the median milliseconds of a call in either shop."""
+    shops = ((large, of_large), (small, of_small))
+    found: list[list[float]] = [[], []]
+    for number in range(rounds + 1):
+        taken: list[list[float]] = [[], []]
+        for _ in range(calls):
+            for place, (where, call) in enumerate(shops):
+                database.database.pool = where.pool
+                taken[place].append(_milliseconds(call))
+        if number:  # the first round warms up
+            for place, times in enumerate(taken):
+                found[place].append(statistics.median(times))
+    return statistics.median(found[0]), statistics.median(found[1])
+
+
+def _milliseconds(call: Call) -> float:
+    began = time.perf_counter()
+    call()
+    return (time.perf_counter() - began) * 1000
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.growth.orders")
+    parser.add_argument("--orders", type=int, default=LARGE, help="orders of the large shop")
+    parser.add_argument("--data", type=Path, help="where the shops are kept; else nowhere")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--calls", type=int, default=2 * _SAMPLES, help="of each kind in a round")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    main()
