@@ -18,12 +18,14 @@ _PUBLIC = {"Cache-Control": "public, no-cache"}
 
 def list_products(
     limit: int,
-    sort: str,
+    sort: str | None = None,
     cursor: str | None = None,
     q: str | None = None,
     min_price: int | None = None,
     max_price: int | None = None,
     in_stock: bool | None = None,
+    min_stock: int | None = None,
+    max_stock: int | None = None,
     if_none_match: str | None = None,
 ) -> Answer:
     """Answer one page of the catalogue."""
@@ -34,6 +36,8 @@ def list_products(
         "min_price": min_price,
         "max_price": max_price,
         "in_stock": in_stock,
+        "min_stock": min_stock,
+        "max_stock": max_stock,
     }
     page = products.list_products(cursor=cursor, **query)
     parts = (part for row in page.items for part in (row.id, row.version, row.stock))
@@ -42,6 +46,17 @@ def list_products(
         return None, 304, headers
     body, link = representations.page(page, representations.product, "/api/v1/products", query)
     return body, 200, {**headers, **link}
+
+
+def list_archived_products(
+    limit: int, sort: str | None = None, cursor: str | None = None, q: str | None = None
+) -> Answer:
+    """Answer one page of what has been taken off sale."""
+    query: dict[str, Any] = {"limit": limit, "sort": sort, "q": q}
+    page = products.list_archived_products(cursor=cursor, **query)
+    path = "/api/v1/products/archived"
+    body, link = representations.page(page, representations.product, path, query)
+    return body, 200, link
 
 
 def create_product(actor: Actor, body: dict[str, Any]) -> Answer:

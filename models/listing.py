@@ -6,8 +6,10 @@ page costs what the first does, and rows that come and go never shift the ones t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import and_
 from typing import Any, Generic, TypeVar
 
 from peewee import SQL, ColumnBase, Expression, Field, Select, Tuple
@@ -17,15 +19,40 @@ from domain.paging import Page, Position, SortValue
 from models.statement import Parameter, Statement, sql_of
 
 Row = TypeVar("Row")
+_Shape = tuple[str, frozenset[str], bool]  # a sort, filters, and whether it is not the first page
 
 
 @dataclass(frozen=True)
 class Sort(Generic[Row]):
-    """What a list can be sorted by: an expression in SQL, and the same value of a row."""
+    """What a list can be sorted by: an expression in SQL, and the same value of a row.
+
+    `bounds` are the filters of the same value: its index begins and ends where they say. `id_field`
+    is the id beside the value in that index, where it is on another table.
+    """
 
     expression: ColumnBase
     kind: type[SortValue]
     value: Callable[[Row], SortValue]
+    bounds: frozenset[str] = frozenset()
+    id_field: Field | None = None
+
+
+# A page is looked for along the index of its order if of so many rows so many pass the filters.
+_LOOKED_AT = 500
+_ENOUGH = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Seek:
+    """Another way to rows that are few: the ids that an index of these filters' own gives.
+
+    `more` are the other filters and `sorts` the orders that can be had of the same table.
+    """
+
+    ids: Select
+    filters: frozenset[str]
+    more: frozenset[str] = frozenset()
+    sorts: frozenset[str] = frozenset()
 
 
 class Listing(Generic[Row]):
@@ -35,6 +62,11 @@ class Listing(Generic[Row]):
     only so many. Rows have an `id`; filters are conditions with `Parameter`s of their names. Those
     of `any_of` are given several values, and leave the rows whose column has one of them; beside
     the column, or what else an index begins with, stands the type of the values' array.
+
+    A filter that leaves one row of a thousand has the whole list read along the index of its order
+    before a page is full; one that leaves every second is best served so. PostgreSQL cannot tell
+    them apart where words are searched by their beginnings. So the list is tried: where next to
+    none of its next rows pass, the first of the `seeks` that has one of the filters finds them.
     """
 
     def __init__(
@@ -46,6 +78,7 @@ class Listing(Generic[Row]):
         sorts: Mapping[str, Sort[Row]],
         filters: Mapping[str, Expression],
         any_of: Mapping[str, tuple[ColumnBase, str]] | None = None,
+        seeks: Sequence[Seek] = (),
     ) -> None:
         self._query = query
         self._row = row
@@ -53,7 +86,9 @@ class Listing(Generic[Row]):
         self._sorts = sorts
         self._filters = filters
         self._any_of = any_of or {}
-        self._statements: dict[tuple[str, frozenset[str], bool], Statement[Row]] = {}
+        self._seeks = seeks
+        self._statements: dict[tuple[str, frozenset[str], bool, Seek | None], Statement[Row]] = {}
+        self._trials: dict[_Shape, Statement[int]] = {}
 
     def page(self, *, sort: str, limit: int, cursor: str | None, **filters: object) -> Page[Row]:
         """Return a page of at most `limit` rows; filters that are None do not filter.
@@ -66,17 +101,20 @@ class Listing(Generic[Row]):
         if cursor is not None:
             position = paging.decode(cursor, order.kind)
             parameters.update(after_value=position.value, after_id=position.id)
+        seek = self._better(shape, parameters) if self._seeks else None
         # One row more than asked for tells whether there is another page.
-        rows = self.statement(*shape).all(limit=limit + 1, **parameters)
+        rows = self.statement(*shape, seek=seek).all(limit=limit + 1, **parameters)
         if len(rows) <= limit:
             return Page(rows, None)
         del rows[limit:]
         last: Any = rows[-1]
         return Page(rows, paging.encode(Position(order.value(last), last.id)))
 
-    def statement(self, sort: str, filters: frozenset[str], goes_on: bool) -> Statement[Row]:
+    def statement(
+        self, sort: str, filters: frozenset[str], goes_on: bool, *, seek: Seek | None = None
+    ) -> Statement[Row]:
         """Return the statement for a sort and a set of filters, for the first page or another."""
-        shape = (sort, filters, goes_on)
+        shape = (sort, filters, goes_on, seek)
         known = self._statements.get(shape)
         if known is None:
             # Planned each time: which index is best depends on how much a filter leaves over.
@@ -84,7 +122,47 @@ class Listing(Generic[Row]):
             self._statements[shape] = known
         return known
 
-    def _select(self, sort: str, filters: frozenset[str], goes_on: bool) -> Select:
+    def trial(self, sort: str, filters: frozenset[str], goes_on: bool) -> Statement[int]:
+        """Return the statement that counts which of the next few rows pass, up to enough."""
+        shape = (sort, filters, goes_on)
+        known = self._trials.get(shape)
+        if known is None:
+            bounds = self._bounds(sort)
+            passes = reduce(and_, (self._filters[name] for name in sorted(filters - bounds)))
+            tried = self._limited(self._query, sort, filters & bounds, goes_on)
+            tried = tried.columns(passes.alias("passes")).limit(_LOOKED_AT)
+            known = Statement(
+                f"SELECT count(*) FROM (SELECT FROM ({sql_of(tried)}) AS tried"  # noqa: S608
+                f" WHERE passes LIMIT {_ENOUGH}) AS enough",
+                lambda columns: columns[0],
+                prepared=False,
+            )
+            self._trials[shape] = known
+        return known
+
+    def _better(self, shape: _Shape, parameters: Mapping[str, object]) -> Seek | None:
+        """Return the seek that finds the rows sooner than the index of the order; None for none."""
+        sort, filters, goes_on = shape
+        bounds = self._bounds(sort)
+        seeks = [seek for seek in self._seeks if seek.filters & (filters - bounds)]
+
+        def are_rare(some: frozenset[str]) -> bool:
+            count = self.trial(sort, some, goes_on).one(**parameters)
+            return count is not None and count < _ENOUGH
+
+        if not seeks or not are_rare(filters):
+            return None
+        # All together they are rare. If there is a choice: which of them is it by itself?
+        return next(
+            (one for one in seeks[:-1] if are_rare(filters & (one.filters | bounds))), seeks[-1]
+        )
+
+    def _bounds(self, sort: str) -> frozenset[str]:
+        return self._sorts[sort.removeprefix("-")].bounds
+
+    def _select(
+        self, sort: str, filters: frozenset[str], goes_on: bool, seek: Seek | None
+    ) -> Select:
         """Build the query.
 
         Where one of several values will do, the page is put together from the first rows of each:
@@ -94,7 +172,9 @@ class Listing(Generic[Row]):
         plain = filters - self._any_of.keys()
         several = sorted(filters & self._any_of.keys())
         if not several:
-            return self._limited(self._query, sort, plain, goes_on)
+            if seek is None:
+                return self._limited(self._query, sort, plain, goes_on)
+            return self._sought(seek, sort, filters, goes_on)
         key = self._sorts[sort.removeprefix("-")].expression
         model = self._id.model
         of_each = model.select(self._id.alias("id"), key.alias("key"))
@@ -113,13 +193,43 @@ class Listing(Generic[Row]):
             self._query.where(Expression(self._id, "IN", first)), sort, frozenset(), goes_on=False
         )
 
+    def _sought(self, seek: Seek, sort: str, filters: frozenset[str], goes_on: bool) -> Select:
+        of_table = filters & (seek.filters | seek.more)
+        ids = seek.ids.where(*(self._filters[name] for name in sorted(of_table)))
+        if of_table != filters or sort.removeprefix("-") not in seek.sorts:
+            found = self._query.where(self._among(sql_of(ids)))
+            return self._limited(found, sort, filters - of_table, goes_on)
+        key = self._sorts[sort.removeprefix("-")].expression
+        ids = self._after(ids, sort) if goes_on else ids
+        # OFFSET 0, or the index of the order would be taken after all.
+        every = sql_of(ids.columns(self._id.alias("id"), key.alias("key")).offset(0))
+        way = "DESC" if sort.startswith("-") else "ASC"
+        page = (
+            f"SELECT found.id FROM ({every}) AS found"  # noqa: S608  # from names in code
+            f" ORDER BY found.key {way}, found.id {way} LIMIT %(limit)s"
+        )
+        return self._limited(self._query.where(self._among(page)), sort, frozenset(), goes_on=False)
+
+    def _among(self, ids: str) -> Expression:
+        # As an array: PostgreSQL then expects few of them, whatever it thinks of the filters.
+        return Expression(self._id, "=", SQL(f"ANY (ARRAY({ids}))"))
+
     def _limited(self, query: Select, sort: str, filters: frozenset[str], goes_on: bool) -> Select:
         descending = sort.startswith("-")
-        keys = (self._sorts[sort.removeprefix("-")].expression, self._id)
-        query = query.order_by(*(key.desc() if descending else key.asc() for key in keys))
+        query = query.order_by(
+            *(key.desc() if descending else key.asc() for key in self._keys(sort))
+        )
         for name in sorted(filters):
             query = query.where(self._filters[name])
         if goes_on:
-            after = Tuple(Parameter("after_value"), Parameter("after_id"))
-            query = query.where(Expression(Tuple(*keys), "<" if descending else ">", after))
+            query = self._after(query, sort)
         return query.limit(Parameter("limit"))
+
+    def _after(self, query: Select, sort: str) -> Select:
+        after = Tuple(Parameter("after_value"), Parameter("after_id"))
+        way = "<" if sort.startswith("-") else ">"
+        return query.where(Expression(Tuple(*self._keys(sort)), way, after))
+
+    def _keys(self, sort: str) -> tuple[ColumnBase, Field]:
+        order = self._sorts[sort.removeprefix("-")]
+        return order.expression, order.id_field or self._id

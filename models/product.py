@@ -9,7 +9,7 @@ from uuid import UUID
 from peewee import BigIntegerField, Expression, IntegerField, TextField, UUIDField, fn
 
 from domain.paging import SORTED_CHARACTERS
-from models.listing import Listing, Sort
+from models.listing import Listing, Seek, Sort
 from models.statement import Command, Parameter, Statement
 from models.table import (
     NO_KEY_UPDATE,
@@ -37,6 +37,7 @@ class ProductTable(Table):
     created_at = InstantField()
     updated_at = InstantField()
     search = words_of("sku || ' ' || name || ' ' || description")
+    called = words_of("sku || ' ' || name")
 
     class Meta:
         """The table's name and constraints."""
@@ -70,12 +71,15 @@ class StockTable(Table):
 _SORTED_NAME = fn.left(ProductTable.name, SORTED_CHARACTERS)
 
 for _name, _columns in {
-    "ix_product_created_at": "created_at, id",
-    "ix_product_price": "price, id",
-    "ix_product_name": f'"left"(name, {SORTED_CHARACTERS}), id',
+    "created_at": "created_at, id",
+    "price": "price, id",
+    "name": f'"left"(name, {SORTED_CHARACTERS}), id',
 }.items():
-    index(ProductTable, _name, _columns, where="archived_at IS NULL")
+    index(ProductTable, f"ix_product_{_name}", _columns, where="archived_at IS NULL")
+    index(ProductTable, f"ix_product_archived_{_name}", _columns, where="archived_at IS NOT NULL")
+index(StockTable, "ix_stock_quantity", "quantity, product_id")
 index(ProductTable, "ix_product_search", "search", using="gin")
+index(ProductTable, "ix_product_called", "called", using="gin")
 
 
 class Product(NamedTuple):
@@ -100,21 +104,18 @@ class Offer(NamedTuple):
     available: int
 
 
-_PRODUCTS = (
-    ProductTable.select(
-        ProductTable.id,
-        ProductTable.sku,
-        ProductTable.name,
-        ProductTable.description,
-        ProductTable.price,
-        StockTable.quantity,
-        ProductTable.version,
-        ProductTable.created_at,
-        ProductTable.updated_at,
-    )
-    .join(StockTable, on=StockTable.product == ProductTable.id)
-    .where(ProductTable.archived_at.is_null())
-)
+_ALL_PRODUCTS = ProductTable.select(
+    ProductTable.id,
+    ProductTable.sku,
+    ProductTable.name,
+    ProductTable.description,
+    ProductTable.price,
+    StockTable.quantity,
+    ProductTable.version,
+    ProductTable.created_at,
+    ProductTable.updated_at,
+).join(StockTable, on=StockTable.product == ProductTable.id)
+_PRODUCTS = _ALL_PRODUCTS.where(ProductTable.archived_at.is_null())
 
 FIND = Statement(_PRODUCTS.where(ProductTable.id == Parameter("product_id")), Product._make)
 
@@ -178,19 +179,53 @@ ARCHIVE = Command(
     ).where(ProductTable.id == Parameter("product_id"))
 )
 
-CATALOGUE: Listing[Product] = Listing(
-    _PRODUCTS,
-    Product._make,
-    id_field=ProductTable.id,
-    sorts={
-        "name": Sort(_SORTED_NAME, str, lambda product: product.name),
-        "price": Sort(ProductTable.price, int, lambda product: product.price),
-        "created_at": Sort(ProductTable.created_at, datetime, lambda product: product.created_at),
-    },
-    filters={
-        "words": has_words(ProductTable.search),
-        "min_price": ProductTable.price >= Parameter("min_price"),
-        "max_price": ProductTable.price <= Parameter("max_price"),
-        "in_stock": Expression(StockTable.quantity > 0, "=", Parameter("in_stock")),
-    },
-)
+
+_WORDS = frozenset({"words", "called"})
+_PRICES = frozenset({"min_price", "max_price"})
+_STOCKS = frozenset({"min_stock", "max_stock"})
+
+
+def _catalogue(archived: Expression) -> Listing[Product]:
+    return Listing(
+        _ALL_PRODUCTS.where(archived),
+        Product._make,
+        id_field=ProductTable.id,
+        sorts={
+            "name": Sort(_SORTED_NAME, str, lambda product: product.name),
+            "price": Sort(ProductTable.price, int, lambda product: product.price, bounds=_PRICES),
+            "created_at": Sort(
+                ProductTable.created_at, datetime, lambda product: product.created_at
+            ),
+            "stock": Sort(
+                StockTable.quantity,
+                int,
+                lambda product: product.stock,
+                bounds=_STOCKS,
+                id_field=StockTable.product,
+            ),
+        },
+        filters={
+            "sku": ProductTable.sku == Parameter("sku"),
+            "other_sku": ProductTable.sku != Parameter("other_sku"),
+            "words": has_words(ProductTable.search),
+            "called": has_words(ProductTable.called, "called"),
+            "not_called": ~has_words(ProductTable.called, "not_called"),
+            "min_price": ProductTable.price >= Parameter("min_price"),
+            "max_price": ProductTable.price <= Parameter("max_price"),
+            "min_stock": StockTable.quantity >= Parameter("min_stock"),
+            "max_stock": StockTable.quantity <= Parameter("max_stock"),
+        },
+        seeks=(
+            Seek(
+                ProductTable.select(ProductTable.id).where(archived),
+                _WORDS | _PRICES,
+                more=frozenset({"not_called", "other_sku"}),
+                sorts=frozenset({"name", "price", "created_at"}),
+            ),
+            Seek(StockTable.select(StockTable.product), _STOCKS),
+        ),
+    )
+
+
+CATALOGUE = _catalogue(ProductTable.archived_at.is_null())
+ARCHIVED = _catalogue(ProductTable.archived_at.is_null(False))

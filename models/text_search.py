@@ -32,9 +32,9 @@ def words_of(text: str) -> SearchField:
     )
 
 
-def has_words(column: SearchField) -> Expression:
-    """Return the condition that a row has the words of the parameter `words`."""
-    return Expression(column, "@@", fn.to_tsquery("simple", Parameter("words")))
+def has_words(column: SearchField, parameter: str = "words") -> Expression:
+    """Return the condition that a row has the words of a parameter."""
+    return Expression(column, "@@", fn.to_tsquery("simple", Parameter(parameter)))
 
 
 def all_words(text: str) -> str | None:

@@ -10,7 +10,7 @@ from uuid import UUID
 from peewee import SQL, BooleanField, IntegerField, TextField, UUIDField, fn
 
 from domain.actor import ADMIN
-from models.listing import Listing, Sort
+from models.listing import Listing, Seek, Sort
 from models.statement import Command, Parameter, Statement
 from models.table import (
     NO_KEY_UPDATE,
@@ -197,4 +197,5 @@ PEOPLE: Listing[User] = Listing(
         "role": UserTable.role == Parameter("role"),
         "active": UserTable.active == Parameter("active"),
     },
+    seeks=(Seek(UserTable.select(UserTable.id), frozenset({"words"})),),
 )

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from domain import paging
 from domain.actor import Actor
 from domain.errors import NotFound, PreconditionFailed
 from domain.paging import Page
 from models import product as products
 from models import stock_movement, text_search
 from models.database import reading, transaction
+from models.listing import Listing
 from models.product import Product
 
 __all__ = [
@@ -21,9 +24,15 @@ __all__ = [
     "archive_product",
     "create_product",
     "get_product",
+    "list_archived_products",
     "list_products",
     "update_product",
 ]
+
+
+RELEVANCE = "relevance"
+# Before every product, however new.
+_BEGINNING = paging.Position(datetime.max.replace(tzinfo=UTC), UUID(int=0))
 
 
 @reading
@@ -31,28 +40,38 @@ def list_products(
     *,
     limit: int,
     cursor: str | None = None,
-    sort: str = "name",
+    sort: str | None = None,
     q: str | None = None,
     min_price: int | None = None,
     max_price: int | None = None,
     in_stock: bool | None = None,
+    min_stock: int | None = None,
+    max_stock: int | None = None,
 ) -> Page[Product]:
     """Return a page of the products for sale; the prices to filter by are in minor units.
 
     `q` are words that shall all be, or begin a word, in the name, the description or the sku.
+    Unless told otherwise the list is sorted by relevance where words are looked for, else by name.
     """
-    words = None if q is None else text_search.all_words(q)
-    if q is not None and words is None:
-        return Page([], None)
-    return products.CATALOGUE.page(
-        sort=sort,
-        limit=limit,
-        cursor=cursor,
-        words=words,
-        min_price=min_price,
-        max_price=max_price,
-        in_stock=in_stock,
-    )
+    if in_stock:
+        min_stock = max(min_stock or 0, 1)
+    elif in_stock is not None:
+        max_stock = 0
+    filters = {
+        "min_price": min_price,
+        "max_price": max_price,
+        "min_stock": min_stock,
+        "max_stock": max_stock,
+    }
+    return _page(products.CATALOGUE, limit, cursor, sort, q, filters)
+
+
+@reading
+def list_archived_products(
+    *, limit: int, cursor: str | None = None, sort: str | None = None, q: str | None = None
+) -> Page[Product]:
+    """Return a page of the products that have been taken off sale, as `list_products` does."""
+    return _page(products.ARCHIVED, limit, cursor, sort, q, {})
 
 
 @reading
@@ -133,6 +152,55 @@ def archive_product(
     del actor  # the contract lets administrators alone come here
     _found_as_expected(product_id, expected_versions)
     products.ARCHIVE.execute(product_id=product_id)
+
+
+def _page(
+    listing: Listing[Product],
+    limit: int,
+    cursor: str | None,
+    sort: str | None,
+    q: str | None,
+    filters: Mapping[str, Any],
+) -> Page[Product]:
+    words = None if q is None else text_search.all_words(q)
+    if q is not None and words is None:
+        return Page([], None)
+    if q is not None and sort in {None, RELEVANCE}:
+        return _by_relevance(listing, limit, cursor, q, filters)
+    order = "name" if sort in {None, RELEVANCE} else str(sort)
+    return listing.page(sort=order, limit=limit, cursor=cursor, words=words, **filters)
+
+
+def _by_relevance(
+    listing: Listing[Product], limit: int, cursor: str | None, q: str, filters: Mapping[str, Any]
+) -> Page[Product]:
+    """Return a page of three lists one after another, of each the newest first.
+
+    The product of that very sku; those that are called by the words; those of which they are told.
+    The first character of a cursor says in which of them it is. So a page costs the same however
+    many products have the words, which a computed rank would not.
+    """
+    sku = q.strip().upper()
+    words = text_search.all_words(q)
+    lists: tuple[dict[str, Any], ...] = (
+        {"sku": sku},
+        {"called": words, "other_sku": sku},
+        {"words": words, "not_called": words, "other_sku": sku},
+    )
+    place, rest = (0, None) if cursor is None else ("123".find(cursor[0]), cursor[1:])
+    place = max(place, 0)  # any text is some place
+    found: list[Product] = []
+    for number, one in enumerate(lists[place:], start=place + 1):
+        # When the page is full, whether there is more is still to be told.
+        wanted = limit - len(found) or 1
+        page = listing.page(sort="-created_at", limit=wanted, cursor=rest, **one, **filters)
+        if page.items and len(found) == limit:
+            return Page(found, f"{number}{paging.encode(_BEGINNING)}")
+        found += page.items
+        if page.next_cursor is not None:
+            return Page(found, f"{number}{page.next_cursor}")
+        rest = None
+    return Page(found, None)
 
 
 def _found_as_expected(product_id: UUID, expected_versions: Collection[int] | None) -> Product:

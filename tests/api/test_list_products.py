@@ -81,6 +81,24 @@ def test_search_finds_words_and_prefixes(
     assert count == sum(map(len, pages(anyone, q=q, limit=3)))
 
 
+def test_what_runs_low_is_found(anyone: Client, admin: Client) -> None:
+    for stock in (7, 0, 3):
+        add_product(admin, sku=f"OF-{stock}", stock=stock)
+
+    assert [["OF-0"], ["OF-3"]] == pages(anyone, max_stock=5, sort="stock", limit=1)
+    assert [["OF-7", "OF-3"]] == pages(anyone, min_stock=1, sort="-stock")
+
+
+def test_a_search_is_sorted_by_relevance(anyone: Client, admin: Client) -> None:
+    add_product(admin, sku="TOLD", name="A shade", description="For any lamp")
+    add_product(admin, sku="CALLED", name="Lamp")
+    add_product(admin, sku="LAMP", name="Torch")
+
+    assert [["LAMP", "CALLED", "TOLD"]] == pages(anyone, q="lamp")
+    assert [["LAMP"], ["CALLED"], ["TOLD"]] == pages(anyone, q="lamp", limit=1)
+    assert [["TOLD", "CALLED", "LAMP"]] == pages(anyone, q="lamp", sort="name")
+
+
 @pytest.mark.parametrize("q", ["'", "&", "!", ":*", "a:*b", "<->", "(", "\\", "%", "a | b", "日本"])
 def test_search_takes_any_text(anyone: Client, shelf: list[dict[str, Any]], q: str) -> None:
     assert 200 == anyone.get(PRODUCTS, params={"q": q}).status_code
@@ -110,7 +128,9 @@ def test_any_cursor_of_the_right_form_is_some_position(
         ("limit=0", "limit"),
         ("limit=101", "limit"),
         ("limit=5&limit=6", "limit"),
-        ("sort=stock", "sort"),
+        ("sort=colour", "sort"),
+        ("min_stock=-1", "min_stock"),
+        ("max_stock=1e3", "max_stock"),
         ("in_stock=TRUE", "in_stock"),
         ("min_price=-1", "min_price"),
         ("page=2", "page"),

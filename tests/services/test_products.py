@@ -161,15 +161,17 @@ SORT_KEYS: dict[str, Callable[[Product], Any]] = {
     "name": lambda product: (product.name, product.id),
     "price": lambda product: (product.price, product.id),
     "created_at": lambda product: (product.created_at, product.id),
+    "stock": lambda product: (product.stock, product.id),
 }
+SORTS = [way + sort for way in ("", "-") for sort in SORT_KEYS]
 
 
 @pytest.mark.parametrize("limit", [1, 3, 7, 100])
-@pytest.mark.parametrize("sort", ["name", "price", "created_at", "-name", "-price", "-created_at"])
+@pytest.mark.parametrize("sort", SORTS)
 def test_pages_hold_every_product_once_and_in_order(add_product: AddProduct, sort: str, limit: int):
     names = ["Zebra", "apple", "Apple", "\u00c4pfel", "same", "same", "\U0001f600"]
     shop = [
-        add_product(name=name, price=price)
+        add_product(price // 2, name=name, price=price)
         for price, name in enumerate(names * 2, start=-3)
         if price >= 0
     ]
@@ -230,6 +232,44 @@ def test_filters_narrow_down_together(add_product: AddProduct):
     assert ids(in_stock=True) == {cheap.id, dear.id}
     assert ids(in_stock=False) == {gone.id}
     assert ids(in_stock=True, max_price=500, q="thing") == {cheap.id}
+    assert ids(min_stock=5) == {cheap.id, dear.id}
+    assert ids(min_stock=6) == ids(in_stock=True, max_stock=4) == set()
+    assert ids(in_stock=False, min_stock=1) == set()
+    assert ids(max_stock=4) == {gone.id}
+
+
+def test_a_search_has_the_very_sku_first_then_who_is_called_so(add_product: AddProduct):
+    told = add_product(sku="A", name="Cup", description="Goes with MUG-1")
+    called = [add_product(sku=f"MUG-1{number}", name="Cup") for number in range(3)]
+    very = add_product(sku="MUG-1", name="Cup")
+    newer = add_product(sku="MUG-19", name="Cup")
+    expected = [very, newer, *reversed(called), told]
+
+    for limit in range(1, 8):
+        for q in ("mug-1", " MUG-1", "1 mug"):
+            found = listed(limit, q=q)
+            if q == "1 mug":  # is no sku
+                assert found == [newer, very, *reversed(called), told]
+            else:
+                assert found == expected
+    assert listed(q="mug-1", sort="relevance") == expected
+    assert listed(sort="relevance") == listed(sort="name")
+
+
+def test_what_is_archived_has_a_list_of_its_own(admin: Actor, add_product: AddProduct):
+    mug, lamp, _ = add_product(name="Mug"), add_product(name="Lamp"), add_product(name="Mug")
+    for one in (mug, lamp):
+        products.archive_product(actor=admin, product_id=one.id, expected_versions=None)
+
+    def names(**query: Any) -> list[str]:
+        page = products.list_archived_products(limit=1, **query)
+        following = products.list_archived_products(limit=1, cursor=page.next_cursor, **query)
+        return [one.name for one in page.items + (following.items if page.next_cursor else [])]
+
+    assert names() == ["Lamp", "Mug"]
+    assert names(sort="-name") == ["Mug", "Lamp"]
+    assert names(q="mug") == ["Mug"]
+    assert names(q="cup") == names(q="!") == []
 
 
 @pytest.mark.parametrize(
@@ -293,7 +333,8 @@ def test_any_text_can_be_searched_for_and_any_name_found_by_itself(admin: Actor,
 )
 @given(
     cursor=st.from_regex(r"^[A-Za-z0-9_-]{22,400}\Z", fullmatch=True),
-    sort=st.sampled_from(["name", "-name", "price", "-price", "created_at", "-created_at"]),
+    sort=st.sampled_from(["relevance", *SORTS]),
+    q=st.sampled_from([None, "thing"]),
 )
-def test_every_cursor_leads_to_some_page(admin: Actor, cursor: str, sort: str):
-    products.list_products(limit=1, sort=sort, cursor=cursor)
+def test_every_cursor_leads_to_some_page(admin: Actor, cursor: str, sort: str, q: str | None):
+    products.list_products(limit=1, sort=sort, cursor=cursor, q=q)

@@ -143,7 +143,8 @@ def test_every_named_query_is_understood_by_the_database():
         if isinstance(value, Statement | Command)
     }
     for listing, filters in (
-        (product.CATALOGUE, {"words", "min_price", "max_price", "in_stock"}),
+        (product.CATALOGUE, {"words", "min_price", "max_price", "min_stock", "max_stock"}),
+        (product.ARCHIVED, {"called", "not_called", "sku", "other_sku"}),
         (
             order.ORDERS,
             {

@@ -1,0 +1,29 @@
+"""GET /products/archived."""
+
+from __future__ import annotations
+
+from tests.api.conftest import Client
+from tests.api.problems import problem
+from tests.api.shop import PRODUCTS, add_product
+
+ARCHIVED = f"{PRODUCTS}/archived"
+
+
+def test_an_administrator_finds_what_was_taken_off_sale(admin: Client, anyone: Client) -> None:
+    assert {"items": [], "next_cursor": None} == admin.get(ARCHIVED).json()
+    mugs = [add_product(admin, sku=f"MUG-{number}") for number in range(3)]
+    for one in mugs[:2]:
+        admin.delete(f"{PRODUCTS}/{one['id']}")
+
+    first = admin.get(ARCHIVED, params={"limit": 1, "sort": "created_at", "q": "mug"})
+    second = admin.get(first.links["next"]["url"])
+
+    assert ["MUG-0"] == [one["sku"] for one in first.json()["items"]]
+    assert ["MUG-1"] == [one["sku"] for one in second.json()["items"]]
+    assert second.json()["next_cursor"] is None
+    assert ["MUG-2"] == [one["sku"] for one in anyone.get(PRODUCTS).json()["items"]]
+
+
+def test_it_is_for_administrators(alice: Client, anyone: Client) -> None:
+    problem(alice.get(ARCHIVED), 403, "forbidden")
+    problem(anyone.get(ARCHIVED), 401, "unauthenticated")

@@ -1,0 +1,181 @@
+"""The catalogue is read from indexes, page by page, however many products there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from domain.paging import Page
+from models.database import database, reading
+from services import products
+from services.products import Product
+
+Sql = Callable[..., list[tuple[Any, ...]]]
+
+PRODUCTS = 30_000
+LIMIT = 20
+# What is one in two hundred is the dearest: some thousand are passed over until a page is full,
+# however many there are in all.
+MOST_ROWS = 4_000
+
+# A shop that is large and nearly sold out. Each 25th is dear; 20 words are rare, some are common.
+FILL = f"""
+    INSERT INTO product (id, sku, name, description, price, version, archived_at, created_at,
+        updated_at)
+    SELECT gen_random_uuid(), 'SKU-' || n,
+        md5(n::text) || ' ' || (ARRAY['Mug', 'Lamp', 'Kettle', 'Scale'])[1 + n % 4],
+        'Ceramic, of use at home' || CASE WHEN n % 1500 = 0 THEN ', unobtainable' ELSE '' END,
+        CASE WHEN n % 25 = 0 THEN 100000 + n ELSE (n * 7919) % 10007 END, 1,
+        CASE WHEN n % 10 = 0 THEN now() END, now() - n * interval '1 minute', now()
+    FROM generate_series(1, {PRODUCTS}) AS n;
+    INSERT INTO stock
+    SELECT id, CASE WHEN sku LIKE '%%77' THEN 3 WHEN sku LIKE '%%007' THEN 90 ELSE 0 END
+    FROM product;
+    ANALYZE product, stock;
+"""
+
+FILTERS: dict[str, dict[str, Any]] = {
+    "no filter": {},
+    "a common word": {"q": "ceramic"},
+    "the beginning of a common word": {"q": "cera"},
+    "a word of a fourth": {"q": "lamp"},
+    "a rare word": {"q": "unobtainable"},
+    "the beginning of a rare word": {"q": "unob"},
+    "two words, one of them rare": {"q": "ceramic unob"},
+    "a word that is nowhere": {"q": "zeppelin"},
+    "a sku": {"q": "sku-12345"},
+    "in stock, of few": {"in_stock": True},
+    "sold out, of many": {"in_stock": False},
+    "much in stock": {"min_stock": 50},
+    "running low": {"min_stock": 1, "max_stock": 5},
+    "a rare word in stock": {"q": "unob", "in_stock": True},
+    "a common word in stock": {"q": "ceramic", "in_stock": True},
+    "cheap": {"max_price": 50},
+    "dear": {"min_price": 125_000},
+    "a window of prices": {"min_price": 5_000, "max_price": 5_100},
+}
+SORTS = ["relevance", "name", "-name", "price", "-price", "created_at", "-created_at", "stock"]
+
+
+@pytest.fixture(autouse=True)
+def many_products(shop: str, sql: Sql) -> None:
+    del shop
+    sql(FILL.replace("%%", "%"))
+
+
+@pytest.fixture
+def explained(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Collect the plans of what is asked, as they were carried out."""
+    plans: list[dict[str, Any]] = []
+    run = type(database).execute_sql
+
+    def explain(self: Any, text: str, parameters: Any = None, *more: Any) -> Any:
+        if '"product"' in text:
+            explained = f"EXPLAIN (ANALYZE, FORMAT JSON) {text}"
+            ((document,),) = run(self, explained, parameters).fetchall()
+            plans.append(document[0]["Plan"])
+        return run(self, text, parameters, *more)
+
+    monkeypatch.setattr(type(database), "execute_sql", explain)
+    return plans
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from nodes(child)
+
+
+def rows_touched(plan: dict[str, Any]) -> int:
+    """Return how many rows of the tables a plan has looked at."""
+    return sum(
+        round((node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"])
+        for node in nodes(plan)
+        if "Relation Name" in node
+    )
+
+
+@reading
+def look(sort: str, filters: dict[str, Any], deep: str) -> None:
+    """Read the first page and the one after it, and one deep in the list."""
+    page: Page[Product] = products.list_products(limit=LIMIT, sort=sort, **filters)
+    for cursor in {page.next_cursor, deep} - {None}:
+        products.list_products(limit=LIMIT, sort=sort, cursor=cursor, **filters)
+
+
+def test_no_list_reads_more_than_its_page(explained: list[dict[str, Any]]):
+    for sort in SORTS:
+        page = products.list_products(limit=100, sort=sort)
+        for _ in range(20):
+            page = products.list_products(limit=100, sort=sort, cursor=page.next_cursor)
+        assert page.next_cursor is not None
+        explained.clear()
+        for name, filters in FILTERS.items():
+            if sort == "stock" and "price" in str(filters):
+                continue  # PostgreSQL takes those of the very same stock for fewer than they are
+            look(sort, filters, page.next_cursor)
+            for plan in explained:
+                case = f"{name} by {sort}: {plan}"
+                assert "Seq Scan" not in {node["Node Type"] for node in nodes(plan)}, case
+                assert rows_touched(plan) <= MOST_ROWS, f"{rows_touched(plan)} rows, {case}"
+            explained.clear()
+
+
+PLAIN = f"""
+    SELECT sku FROM product JOIN stock ON product_id = product.id
+    WHERE archived_at IS NULL AND search @@ to_tsquery('simple', %s) IS NOT FALSE
+        AND price BETWEEN coalesce(%s, 0) AND coalesce(%s, price)
+        AND quantity BETWEEN coalesce(%s, 0) AND coalesce(%s, quantity)
+    ORDER BY {{sort}} {{way}}, product.id {{way}} LIMIT {3 * LIMIT}
+"""
+IN_STOCK: dict[Any, dict[str, int]] = {True: {"min_stock": 1}, False: {"max_stock": 0}}
+
+
+def test_every_list_is_what_a_plain_query_gives(sql: Sql):
+    """However a page is found: along the index of its order, or by those of its filters."""
+    for name, filters in FILTERS.items():
+        given = {**filters, **IN_STOCK.get(filters.get("in_stock"), {})}
+        words = " & ".join(f"'{word}':*" for word in given.get("q", "").split())
+        if "-" in words:
+            continue  # is split by another rule than this
+        bounds = [given.get(name) for name in ("min_price", "max_price", "min_stock", "max_stock")]
+        for sort in SORTS[1:]:
+            column = sort.strip("-").replace("stock", "quantity")
+            plain = PLAIN.format(sort=column, way="DESC" if "-" in sort else "ASC")
+            wanted = [sku for (sku,) in sql(plain, words or None, *bounds)]
+            found: list[str] = []
+            cursor = None
+            for _ in range(3):
+                page = products.list_products(limit=LIMIT, sort=sort, cursor=cursor, **filters)
+                found += [one.sku for one in page.items]
+                cursor = page.next_cursor
+                if cursor is None:
+                    break
+
+            assert wanted == found, f"{name} by {sort}"
+
+
+def test_what_is_called_so_comes_before_what_is_only_told_of(sql: Sql):
+    sql("UPDATE product SET description = 'For a lamp' WHERE sku LIKE '%99'")
+    found: list[Product] = []
+    cursor = None
+    while True:
+        page = products.list_products(limit=100, q="lamp", cursor=cursor)
+        found += page.items
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+
+    called = ["Lamp" in one.name for one in found]
+    assert called == sorted(called, reverse=True)
+    for one_list in (found[: sum(called)], found[sum(called) :]):
+        ages = [(one.created_at, one.id) for one in one_list]
+        assert ages == sorted(ages, reverse=True)
+        assert ages
+    counted = sql(
+        "SELECT count(*) FROM product WHERE archived_at IS NULL AND"
+        " (name LIKE '%Lamp' OR description LIKE '%lamp')"
+    )
+    assert counted == [(len(found),)]
