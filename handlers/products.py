@@ -7,16 +7,19 @@ from uuid import UUID
 
 from domain.actor import Actor
 from handlers import preconditions, representations
-from services import products
+from services import products, stock
 from services.products import Product
 
 Answer = tuple[Any, int, dict[str, Any]]
 
 # Catalogue answers are the same for everyone, yet must be asked after again each time.
 _PUBLIC = {"Cache-Control": "public, no-cache"}
+# What administrators alone may ask for is kept for nobody else.
+_PRIVATE = {"Cache-Control": "private, no-cache"}
 
 
 def list_products(
+    actor: Actor,
     limit: int,
     sort: str,
     cursor: str | None = None,
@@ -24,6 +27,9 @@ def list_products(
     min_price: int | None = None,
     max_price: int | None = None,
     in_stock: bool | None = None,
+    min_stock: int | None = None,
+    max_stock: int | None = None,
+    archived: bool | None = None,
     if_none_match: str | None = None,
 ) -> Answer:
     """Answer one page of the catalogue."""
@@ -34,10 +40,17 @@ def list_products(
         "min_price": min_price,
         "max_price": max_price,
         "in_stock": in_stock,
+        "min_stock": min_stock,
+        "max_stock": max_stock,
+        "archived": archived,
     }
-    page = products.list_products(cursor=cursor, **query)
+    page = products.list_products(actor=actor, cursor=cursor, **query)
     parts = (part for row in page.items for part in (row.id, row.version, row.stock))
-    headers = {"ETag": preconditions.list_entity_tag([*parts, page.next_cursor]), **_PUBLIC}
+    asked_as_administrator = (min_stock, max_stock, archived) != (None, None, None)
+    headers = {
+        "ETag": preconditions.list_entity_tag([*parts, page.next_cursor]),
+        **(_PRIVATE if asked_as_administrator or sort.endswith("stock") else _PUBLIC),
+    }
     if preconditions.is_unchanged(if_none_match, headers["ETag"]):
         return None, 304, headers
     body, link = representations.page(page, representations.product, "/api/v1/products", query)
@@ -89,6 +102,35 @@ def archive_product(actor: Actor, product_id: UUID, if_match: str | None = None)
         expected_versions=preconditions.expected_versions(if_match),
     )
     return None, 204, {}
+
+
+def restore_product(actor: Actor, product_id: UUID, if_match: str | None = None) -> Answer:
+    """Put an archived product back on sale."""
+    row = products.restore_product(
+        actor=actor,
+        product_id=product_id,
+        expected_versions=preconditions.expected_versions(if_match),
+    )
+    return _answer(row, 200)
+
+
+def adjust_stock(actor: Actor, product_id: UUID, body: dict[str, Any]) -> Answer:
+    """Change a product's stock and record why."""
+    movement = stock.adjust_stock(actor=actor, product_id=product_id, **body)
+    headers = {"Location": f"/api/v1/products/{product_id}/stock-movements"}
+    return representations.stock_movement(movement), 201, headers
+
+
+def list_stock_movements(
+    actor: Actor, product_id: UUID, limit: int, cursor: str | None = None
+) -> Answer:
+    """Answer one page of a product's ledger."""
+    page = stock.list_stock_movements(
+        actor=actor, product_id=product_id, limit=limit, cursor=cursor
+    )
+    path = f"/api/v1/products/{product_id}/stock-movements"
+    body, link = representations.page(page, representations.stock_movement, path, {"limit": limit})
+    return body, 200, link
 
 
 def _entity_tag(row: Product) -> str:

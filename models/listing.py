@@ -26,6 +26,8 @@ class Sort(Generic[Row]):
     expression: ColumnBase
     kind: type[SortValue]
     value: Callable[[Row], SortValue]
+    # The id as it stands in the index that the list is read from, where that is another table's.
+    id_field: Field | None = None
 
 
 class Listing(Generic[Row]):
@@ -112,7 +114,8 @@ class Listing(Generic[Row]):
 
     def _limited(self, query: Select, sort: str, filters: frozenset[str], goes_on: bool) -> Select:
         descending = sort.startswith("-")
-        keys = (self._sorts[sort.removeprefix("-")].expression, self._id)
+        order = self._sorts[sort.removeprefix("-")]
+        keys = (order.expression, order.id_field or self._id)
         query = query.order_by(*(key.desc() if descending else key.asc() for key in keys))
         for name in sorted(filters):
             query = query.where(self._filters[name])

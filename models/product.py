@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from peewee import BigIntegerField, Expression, IntegerField, TextField, UUIDField, fn
+from peewee import BigIntegerField, IntegerField, TextField, UUIDField, fn
 
 from domain.paging import SORTED_CHARACTERS
 from models.listing import Listing, Sort
@@ -75,7 +75,14 @@ for _name, _columns in {
     "ix_product_name": f'"left"(name, {SORTED_CHARACTERS}), id',
 }.items():
     index(ProductTable, _name, _columns, where="archived_at IS NULL")
+    index(
+        ProductTable,
+        _name.replace("ix_product", "ix_product_archived"),
+        _columns,
+        where="archived_at IS NOT NULL",
+    )
 index(ProductTable, "ix_product_search", "search", using="gin")
+index(StockTable, "ix_stock_quantity", "quantity, product_id")
 
 
 class Product(NamedTuple):
@@ -90,6 +97,7 @@ class Product(NamedTuple):
     version: int
     created_at: datetime
     updated_at: datetime
+    archived_at: datetime | None = None
 
 
 class Offer(NamedTuple):
@@ -100,21 +108,19 @@ class Offer(NamedTuple):
     available: int
 
 
-_PRODUCTS = (
-    ProductTable.select(
-        ProductTable.id,
-        ProductTable.sku,
-        ProductTable.name,
-        ProductTable.description,
-        ProductTable.price,
-        StockTable.quantity,
-        ProductTable.version,
-        ProductTable.created_at,
-        ProductTable.updated_at,
-    )
-    .join(StockTable, on=StockTable.product == ProductTable.id)
-    .where(ProductTable.archived_at.is_null())
-)
+_ALL_PRODUCTS = ProductTable.select(
+    ProductTable.id,
+    ProductTable.sku,
+    ProductTable.name,
+    ProductTable.description,
+    ProductTable.price,
+    StockTable.quantity,
+    ProductTable.version,
+    ProductTable.created_at,
+    ProductTable.updated_at,
+    ProductTable.archived_at,
+).join(StockTable, on=StockTable.product == ProductTable.id)
+_PRODUCTS = _ALL_PRODUCTS.where(ProductTable.archived_at.is_null())
 
 FIND = Statement(_PRODUCTS.where(ProductTable.id == Parameter("product_id")), Product._make)
 
@@ -124,6 +130,34 @@ FIND_TO_CHANGE = Statement(
         NO_KEY_UPDATE, of=ProductTable
     ),
     Product._make,
+)
+
+# Archived or not.
+FIND_EVEN_ARCHIVED_TO_CHANGE = Statement(
+    _ALL_PRODUCTS.where(ProductTable.id == Parameter("product_id")).for_update(
+        NO_KEY_UPDATE, of=ProductTable
+    ),
+    Product._make,
+)
+
+# How much there is of a product, archived or not, and nobody changes it before this transaction
+# ends.
+FIND_STOCK_TO_CHANGE: Statement[int] = Statement(
+    StockTable.select(StockTable.quantity)
+    .where(StockTable.product == Parameter("product_id"))
+    .for_update(NO_KEY_UPDATE),
+    lambda columns: columns[0],
+)
+
+FIND_STOCK: Statement[int] = Statement(
+    StockTable.select(StockTable.quantity).where(StockTable.product == Parameter("product_id")),
+    lambda columns: columns[0],
+)
+
+SET_STOCK = Command(
+    StockTable.update(quantity=Parameter("quantity")).where(
+        StockTable.product == Parameter("product_id")
+    )
 )
 
 FIND_OFFERS = Statement(
@@ -178,19 +212,38 @@ ARCHIVE = Command(
     ).where(ProductTable.id == Parameter("product_id"))
 )
 
+RESTORE = Command(
+    ProductTable.update(
+        archived_at=None,
+        updated_at=fn.clock_timestamp(),
+        version=ProductTable.version + 1,
+    ).where(ProductTable.id == Parameter("product_id"))
+)
+
+_SORTS: dict[str, Sort[Product]] = {
+    "name": Sort(_SORTED_NAME, str, lambda product: product.name),
+    "price": Sort(ProductTable.price, int, lambda product: product.price),
+    "created_at": Sort(ProductTable.created_at, datetime, lambda product: product.created_at),
+    "stock": Sort(
+        StockTable.quantity, int, lambda product: product.stock, id_field=StockTable.product
+    ),
+}
+_FILTERS = {
+    "words": has_words(ProductTable.search),
+    "min_price": ProductTable.price >= Parameter("min_price"),
+    "max_price": ProductTable.price <= Parameter("max_price"),
+    "min_stock": StockTable.quantity >= Parameter("min_stock"),
+    "max_stock": StockTable.quantity <= Parameter("max_stock"),
+}
+
+# What is for sale, and what no longer is.
 CATALOGUE: Listing[Product] = Listing(
-    _PRODUCTS,
+    _PRODUCTS, Product._make, id_field=ProductTable.id, sorts=_SORTS, filters=_FILTERS
+)
+ARCHIVED: Listing[Product] = Listing(
+    _ALL_PRODUCTS.where(ProductTable.archived_at.is_null(False)),
     Product._make,
     id_field=ProductTable.id,
-    sorts={
-        "name": Sort(_SORTED_NAME, str, lambda product: product.name),
-        "price": Sort(ProductTable.price, int, lambda product: product.price),
-        "created_at": Sort(ProductTable.created_at, datetime, lambda product: product.created_at),
-    },
-    filters={
-        "words": has_words(ProductTable.search),
-        "min_price": ProductTable.price >= Parameter("min_price"),
-        "max_price": ProductTable.price <= Parameter("max_price"),
-        "in_stock": Expression(StockTable.quantity > 0, "=", Parameter("in_stock")),
-    },
+    sorts=_SORTS,
+    filters=_FILTERS,
 )

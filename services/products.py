@@ -9,7 +9,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from domain.actor import Actor
-from domain.errors import NotFound, PreconditionFailed
+from domain.errors import Forbidden, NotFound, PreconditionFailed
 from domain.paging import Page
 from models import product as products
 from models import stock_movement, text_search
@@ -22,6 +22,7 @@ __all__ = [
     "create_product",
     "get_product",
     "list_products",
+    "restore_product",
     "update_product",
 ]
 
@@ -29,6 +30,7 @@ __all__ = [
 @reading
 def list_products(
     *,
+    actor: Actor | None = None,
     limit: int,
     cursor: str | None = None,
     sort: str = "name",
@@ -36,22 +38,38 @@ def list_products(
     min_price: int | None = None,
     max_price: int | None = None,
     in_stock: bool | None = None,
+    min_stock: int | None = None,
+    max_stock: int | None = None,
+    archived: bool | None = None,
 ) -> Page[Product]:
     """Return a page of the products for sale; the prices to filter by are in minor units.
 
     `q` are words that shall all be, or begin a word, in the name, the description or the sku.
+    How much there is of a product, and what is archived, are for administrators to ask by.
+
+    Raises:
+        Forbidden: somebody else asks by them.
     """
+    by_stock = sort.endswith("stock") or (min_stock, max_stock) != (None, None)
+    if (by_stock or archived is not None) and not (actor and actor.is_admin):
+        raise Forbidden
     words = None if q is None else text_search.all_words(q)
     if q is not None and words is None:
         return Page([], None)
-    return products.CATALOGUE.page(
+    if in_stock:
+        min_stock = max(min_stock or 0, 1)
+    elif in_stock is False:
+        max_stock = 0
+    listing = products.ARCHIVED if archived else products.CATALOGUE
+    return listing.page(
         sort=sort,
         limit=limit,
         cursor=cursor,
         words=words,
         min_price=min_price,
         max_price=max_price,
-        in_stock=in_stock,
+        min_stock=min_stock,
+        max_stock=max_stock,
     )
 
 
@@ -135,11 +153,34 @@ def archive_product(
     products.ARCHIVE.execute(product_id=product_id)
 
 
+@transaction
+def restore_product(
+    *, actor: Actor, product_id: UUID, expected_versions: Collection[int] | None
+) -> Product:
+    """Put an archived product back on sale. One that is on sale stays as it is.
+
+    Raises:
+        NotFound: there is no such product.
+        PreconditionFailed: it is at none of the expected versions; None expects nothing.
+    """
+    del actor  # the contract lets administrators alone come here
+    product = _found(products.FIND_EVEN_ARCHIVED_TO_CHANGE.one(product_id=product_id))
+    _expect(product, expected_versions)
+    if product.archived_at is None:
+        return product
+    products.RESTORE.execute(product_id=product_id)
+    return _found(products.FIND.one(product_id=product_id))
+
+
 def _found_as_expected(product_id: UUID, expected_versions: Collection[int] | None) -> Product:
     product = _found(products.FIND_TO_CHANGE.one(product_id=product_id))
+    _expect(product, expected_versions)
+    return product
+
+
+def _expect(product: Product, expected_versions: Collection[int] | None) -> None:
     if expected_versions is not None and product.version not in expected_versions:
         raise PreconditionFailed
-    return product
 
 
 def _found(product: Product | None) -> Product:

@@ -45,7 +45,8 @@ class CompiledOperation:
         self._handler: Callable[..., Any] = operation.function
         self._is_async = inspect.iscoroutinefunction(self._handler)
         self._executor = executor
-        self._is_secured = bool(operation.security)
+        # An empty requirement: signing in is optional, and a handler that depends on it says so.
+        self._is_secured = bool(operation.security) and {} not in operation.security
         self._is_unsafe = operation.method.upper() not in {"GET", "HEAD", "OPTIONS"}
         self._required_role: str | None = definition.get("x-required-role")
         self._parameters = ParameterPlan(operation.parameters)

@@ -110,7 +110,7 @@ def test_any_cursor_of_the_right_form_is_some_position(
         ("limit=0", "limit"),
         ("limit=101", "limit"),
         ("limit=5&limit=6", "limit"),
-        ("sort=stock", "sort"),
+        ("sort=sku", "sort"),
         ("in_stock=TRUE", "in_stock"),
         ("min_price=-1", "min_price"),
         ("page=2", "page"),
@@ -122,3 +122,64 @@ def test_what_does_not_fit_is_named(anyone: Client, query: str, parameter: str) 
     refused = problem(anyone.get(f"{PRODUCTS}?{query}"), 400, "malformed_request")
 
     assert {(parameter, "query")} == {(one["parameter"], one["in"]) for one in refused["errors"]}
+
+
+@pytest.mark.parametrize("sort", ["stock", "-stock"])
+def test_an_administrator_sorts_by_how_much_there_is(
+    admin: Client, shelf: list[dict[str, Any]], sort: str
+) -> None:
+    stocks = {one["sku"]: one["stock"] for one in shelf}
+
+    skus = [sku for page in pages(admin, sort=sort, limit=3) for sku in page]
+
+    assert sorted(stocks) == sorted(skus)
+    ordered = [stocks[sku] for sku in skus]
+    assert ordered == sorted(ordered, reverse=sort.startswith("-"))
+
+
+def test_an_administrator_filters_by_how_much_there_is(admin: Client) -> None:
+    for stock in (0, 3, 5, 40):
+        add_product(admin, sku=f"S-{stock}", stock=stock)
+
+    assert [["S-0", "S-3"], ["S-5"]] == pages(admin, sort="stock", max_stock=5, limit=2)
+    assert [["S-3", "S-5"]] == pages(admin, min_stock=1, max_stock=5)
+    assert [["S-5", "S-3"]] == pages(admin, sort="-stock", max_stock=5, in_stock="true")
+    assert [["S-0"]] == pages(admin, min_stock=0, in_stock="false")
+
+
+def test_an_administrator_finds_what_is_archived(admin: Client) -> None:
+    for sku in ("A", "B", "C"):
+        add_product(admin, sku=sku)
+    for product in admin.get(PRODUCTS).json()["items"][:2]:
+        assert product["archived_at"] is None
+        admin.delete(f"{PRODUCTS}/{product['id']}")
+
+    for sort in ("name", "-price", "created_at", "stock"):
+        found = pages(admin, archived="true", sort=sort, limit=1)
+        assert {"A", "B"} == {sku for page in found for sku in page}
+    assert [["C"]] == pages(admin, archived="false")
+    (first, _) = admin.get(PRODUCTS, params={"archived": "true"}).json()["items"]
+    assert first["archived_at"] == first["updated_at"]
+
+
+@pytest.mark.parametrize(
+    "query", ["sort=stock", "sort=-stock", "min_stock=0", "max_stock=5", "archived=false"]
+)
+def test_how_much_there_is_and_what_is_archived_are_not_for_everybody(
+    admin: Client, alice: Client, anyone: Client, query: str
+) -> None:
+    for client in (alice, anyone):
+        problem(client.get(f"{PRODUCTS}?{query}"), 403, "forbidden")
+
+    answer = admin.get(f"{PRODUCTS}?{query}")
+    assert (200, "private, no-cache") == (answer.status_code, answer.headers["cache-control"])
+
+
+def test_browsing_is_the_same_signed_in_or_not(
+    admin: Client, anyone: Client, shelf: list[dict[str, Any]]
+) -> None:
+    one, other = admin.get(PRODUCTS), anyone.get(PRODUCTS)
+
+    assert one.json() == other.json()
+    assert one.headers["etag"] == other.headers["etag"]
+    assert "public, no-cache" == one.headers["cache-control"] == other.headers["cache-control"]
