@@ -113,6 +113,33 @@ class SkuTaken(DomainError):
 
 
 @dataclass(eq=False)
+class StockBelowZero(DomainError):
+    """There are only {available} in stock."""
+
+    code: ClassVar[str] = "stock_below_zero"
+    available: int
+    delta: int
+
+
+@dataclass(eq=False)
+class StockTooLarge(DomainError):
+    """The stock would be more than 1000000000."""
+
+    code: ClassVar[str] = "stock_too_large"
+    available: int
+    delta: int
+
+
+@dataclass(eq=False)
+class StockNotAsExpected(DomainError):
+    """There are {available} in stock where {expected} were expected."""
+
+    code: ClassVar[str] = "stock_not_as_expected"
+    available: int
+    expected: int
+
+
+@dataclass(eq=False)
 class InsufficientStock(DomainError):
     """There is not enough in stock for every line of the order."""
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from domain.actor import Actor
 from handlers import preconditions, representations
-from services import products
+from services import products, stock
 from services.products import Product
 
 Answer = tuple[Any, int, dict[str, Any]]
@@ -104,6 +104,35 @@ def archive_product(actor: Actor, product_id: UUID, if_match: str | None = None)
         expected_versions=preconditions.expected_versions(if_match),
     )
     return None, 204, {}
+
+
+def restore_product(actor: Actor, product_id: UUID, if_match: str | None = None) -> Answer:
+    """Put an archived product back on sale."""
+    row = products.restore_product(
+        actor=actor,
+        product_id=product_id,
+        expected_versions=preconditions.expected_versions(if_match),
+    )
+    return _answer(row, 200)
+
+
+def adjust_stock(actor: Actor, product_id: UUID, body: dict[str, Any]) -> Answer:
+    """Change a product's stock and record why."""
+    movement = stock.adjust_stock(actor=actor, product_id=product_id, **body)
+    headers = {"Location": f"/api/v1/products/{product_id}/stock-movements"}
+    return representations.stock_movement(movement), 201, headers
+
+
+def list_stock_movements(
+    actor: Actor, product_id: UUID, limit: int, cursor: str | None = None
+) -> Answer:
+    """Answer one page of a product's ledger."""
+    page = stock.list_stock_movements(
+        actor=actor, product_id=product_id, limit=limit, cursor=cursor
+    )
+    path = f"/api/v1/products/{product_id}/stock-movements"
+    body, link = representations.page(page, representations.stock_movement, path, {"limit": limit})
+    return body, 200, link
 
 
 def _entity_tag(row: Product) -> str:

@@ -14,6 +14,7 @@ from services.orders import Order, OrderEvent
 from services.products import Product
 from services.security_events import SecurityEvent
 from services.sessions import OpenSession, Session
+from services.stock import StockMovement
 from services.users import User
 
 Representation = dict[str, Any]
@@ -81,7 +82,13 @@ def product(row: Product) -> Representation:
         "version": row.version,
         "created_at": instant(row.created_at),
         "updated_at": instant(row.updated_at),
+        "archived_at": instant(row.archived_at) if row.archived_at else None,
     }
+
+
+def stock_movement(row: StockMovement) -> Representation:
+    """Return a line of a product's ledger as the contract's StockMovement."""
+    return {**row._asdict(), "created_at": instant(row.created_at)}
 
 
 def order(row: Order) -> Representation:

@@ -94,6 +94,7 @@ class Product(NamedTuple):
     version: int
     created_at: datetime
     updated_at: datetime
+    archived_at: datetime | None = None
 
 
 class Offer(NamedTuple):
@@ -114,6 +115,7 @@ _ALL_PRODUCTS = ProductTable.select(
     ProductTable.version,
     ProductTable.created_at,
     ProductTable.updated_at,
+    ProductTable.archived_at,
 ).join(StockTable, on=StockTable.product == ProductTable.id)
 _PRODUCTS = _ALL_PRODUCTS.where(ProductTable.archived_at.is_null())
 
@@ -125,6 +127,34 @@ FIND_TO_CHANGE = Statement(
         NO_KEY_UPDATE, of=ProductTable
     ),
     Product._make,
+)
+
+# Archived or not.
+FIND_EVEN_ARCHIVED_TO_CHANGE = Statement(
+    _ALL_PRODUCTS.where(ProductTable.id == Parameter("product_id")).for_update(
+        NO_KEY_UPDATE, of=ProductTable
+    ),
+    Product._make,
+)
+
+# How much there is of a product, archived or not, and nobody changes it before this transaction
+# ends.
+FIND_STOCK_TO_CHANGE: Statement[int] = Statement(
+    StockTable.select(StockTable.quantity)
+    .where(StockTable.product == Parameter("product_id"))
+    .for_update(NO_KEY_UPDATE),
+    lambda columns: columns[0],
+)
+
+FIND_STOCK: Statement[int] = Statement(
+    StockTable.select(StockTable.quantity).where(StockTable.product == Parameter("product_id")),
+    lambda columns: columns[0],
+)
+
+SET_STOCK = Command(
+    StockTable.update(quantity=Parameter("quantity")).where(
+        StockTable.product == Parameter("product_id")
+    )
 )
 
 FIND_OFFERS = Statement(
@@ -178,7 +208,13 @@ ARCHIVE = Command(
         version=ProductTable.version + 1,
     ).where(ProductTable.id == Parameter("product_id"))
 )
-
+RESTORE = Command(
+    ProductTable.update(
+        archived_at=None,
+        updated_at=fn.clock_timestamp(),
+        version=ProductTable.version + 1,
+    ).where(ProductTable.id == Parameter("product_id"))
+)
 
 _WORDS = frozenset({"words", "called"})
 _PRICES = frozenset({"min_price", "max_price"})

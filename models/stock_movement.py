@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
 from peewee import IntegerField, TextField, UUIDField, fn
 
+from models.listing import Listing, Sort
 from models.order import OrderTable
 from models.product import ProductTable
-from models.statement import Command, Parameter
+from models.statement import Command, Parameter, Statement
 from models.table import InstantField, Table, check, index, primary_key, reference
 from models.user import UserTable
 
@@ -37,7 +42,7 @@ class StockMovementTable(Table):
             ),
             check(
                 "ck_stock_movement_delta",
-                "CASE kind WHEN 'ORDER' THEN delta < 0 WHEN 'ADJUSTMENT' THEN delta <> 0"
+                "CASE kind WHEN 'ORDER' THEN delta < 0 WHEN 'ADJUSTMENT' THEN true"
                 " ELSE delta > 0 END",
             ),
             check("ck_stock_movement_quantity_after", "quantity_after >= 0"),
@@ -55,6 +60,66 @@ index(
     "order_id, product_id, kind",
     where="order_id IS NOT NULL",
     unique=True,
+)
+
+
+class StockMovement(NamedTuple):
+    """Units of a product that came or went, why, and how many there were then."""
+
+    id: UUID
+    product_id: UUID
+    kind: str
+    delta: int
+    stock_after: int
+    reason: str | None
+    order_id: UUID | None
+    actor_user_id: UUID | None
+    request_id: str
+    created_at: datetime
+
+
+_COLUMNS = (
+    StockMovementTable.id,
+    StockMovementTable.product,
+    StockMovementTable.kind,
+    StockMovementTable.delta,
+    StockMovementTable.quantity_after,
+    StockMovementTable.reason,
+    StockMovementTable.order,
+    StockMovementTable.actor_user,
+    StockMovementTable.request_id,
+    StockMovementTable.created_at,
+)
+
+LEDGER: Listing[StockMovement] = Listing(
+    StockMovementTable.select(*_COLUMNS),
+    StockMovement._make,
+    id_field=StockMovementTable.id,
+    sorts={
+        "created_at": Sort(
+            StockMovementTable.created_at, datetime, lambda movement: movement.created_at
+        )
+    },
+    filters={"product_id": StockMovementTable.product == Parameter("product_id")},
+)
+
+# By the clock as it is once the stock's row is locked, so that the ledger is in the order in which
+# the stock was changed.
+RECORD_ADJUSTMENT = Statement(
+    StockMovementTable.insert(
+        {
+            StockMovementTable.id: Parameter("movement_id"),
+            StockMovementTable.product: Parameter("product_id"),
+            StockMovementTable.kind: "ADJUSTMENT",
+            StockMovementTable.delta: Parameter("delta"),
+            StockMovementTable.quantity_after: Parameter("quantity_after"),
+            StockMovementTable.reason: Parameter("reason"),
+            StockMovementTable.actor_user: Parameter("actor_user_id"),
+            StockMovementTable.request_id: Parameter("request_id"),
+            StockMovementTable.created_at: fn.clock_timestamp(),
+        }
+    ).returning(*_COLUMNS),
+    StockMovement._make,
 )
 
 RECORD_INITIAL = Command(

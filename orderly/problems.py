@@ -68,6 +68,15 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
     "insufficient_stock": ProblemType(
         409, "Not enough stock", "Order at most what `lines` says is available."
     ),
+    "stock_below_zero": ProblemType(
+        409, "Less stock than that", "Take at most what `available` says there is."
+    ),
+    "stock_not_as_expected": ProblemType(
+        409, "Stock not as expected", "Count again, then set it, expecting what `available` says."
+    ),
+    "stock_too_large": ProblemType(
+        409, "More stock than can be counted", "Add less: `available` says what there is."
+    ),
     "products_unavailable": ProblemType(
         409, "Products unavailable", "Take the products that `lines` names off the order."
     ),

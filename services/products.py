@@ -26,6 +26,7 @@ __all__ = [
     "get_product",
     "list_archived_products",
     "list_products",
+    "restore_product",
     "update_product",
 ]
 
@@ -203,11 +204,34 @@ def _by_relevance(
     return Page(found, None)
 
 
+@transaction
+def restore_product(
+    *, actor: Actor, product_id: UUID, expected_versions: Collection[int] | None
+) -> Product:
+    """Put an archived product back on sale. One that is on sale stays as it is.
+
+    Raises:
+        NotFound: there is no such product.
+        PreconditionFailed: it is at none of the expected versions; None expects nothing.
+    """
+    del actor  # the contract lets administrators alone come here
+    product = _found(products.FIND_EVEN_ARCHIVED_TO_CHANGE.one(product_id=product_id))
+    _expect(product, expected_versions)
+    if product.archived_at is None:
+        return product
+    products.RESTORE.execute(product_id=product_id)
+    return _found(products.FIND.one(product_id=product_id))
+
+
 def _found_as_expected(product_id: UUID, expected_versions: Collection[int] | None) -> Product:
     product = _found(products.FIND_TO_CHANGE.one(product_id=product_id))
+    _expect(product, expected_versions)
+    return product
+
+
+def _expect(product: Product, expected_versions: Collection[int] | None) -> None:
     if expected_versions is not None and product.version not in expected_versions:
         raise PreconditionFailed
-    return product
 
 
 def _found(product: Product | None) -> Product:

@@ -13,6 +13,7 @@ def test_an_administrator_finds_what_was_taken_off_sale(admin: Client, anyone: C
     assert {"items": [], "next_cursor": None} == admin.get(ARCHIVED).json()
     mugs = [add_product(admin, sku=f"MUG-{number}") for number in range(3)]
     for one in mugs[:2]:
+        assert one["archived_at"] is None
         admin.delete(f"{PRODUCTS}/{one['id']}")
 
     first = admin.get(ARCHIVED, params={"limit": 1, "sort": "created_at", "q": "mug"})
@@ -21,6 +22,8 @@ def test_an_administrator_finds_what_was_taken_off_sale(admin: Client, anyone: C
     assert ["MUG-0"] == [one["sku"] for one in first.json()["items"]]
     assert ["MUG-1"] == [one["sku"] for one in second.json()["items"]]
     assert second.json()["next_cursor"] is None
+    (last,) = second.json()["items"]
+    assert last["archived_at"] == last["updated_at"]
     assert ["MUG-2"] == [one["sku"] for one in anyone.get(PRODUCTS).json()["items"]]
 
 

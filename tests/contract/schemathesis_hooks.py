@@ -112,10 +112,20 @@ def _ask_for_what_is_in_stock(case: schemathesis.Case, _token: str) -> None:
 def _make_condition_true(case: schemathesis.Case, token: str) -> None:
     if "If-Match" not in case.headers or not token:
         return
-    path = case.formatted_path.removesuffix("/status").removesuffix("/cancel")
+    path = case.formatted_path
+    for step in ("/status", "/cancel", "/restore"):
+        path = path.removesuffix(step)
     answer = _read(f"{case.operation.base_url}{path}", token)
     if "ETag" in answer.headers:
         case.headers["If-Match"] = answer.headers["ETag"]
+
+
+def _expect_what_there_is(case: schemathesis.Case, token: str) -> None:
+    answer = _read(
+        f"{case.operation.base_url}{case.formatted_path.removesuffix('/stock-adjustments')}", token
+    )
+    if answer.status_code == httpx2.codes.OK and "expected" in case.body:
+        case.body["expected"] = answer.json()["stock"]
 
 
 def _spare_ourselves(case: schemathesis.Case, token: str) -> None:
@@ -140,6 +150,8 @@ _HELP: dict[str, Callable[[schemathesis.Case, str], None]] = {
     "create_order": _ask_for_what_is_in_stock,
     "update_product": _make_condition_true,
     "archive_product": _make_condition_true,
+    "restore_product": _make_condition_true,
+    "adjust_stock": _expect_what_there_is,
     "update_order_status": _make_condition_true,
     "cancel_order": _make_condition_true,
 }

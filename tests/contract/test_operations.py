@@ -143,7 +143,13 @@ def test_a_link_leads_to_an_operation_that_takes_what_it_gives(node: Node) -> No
 @pytest.mark.parametrize(
     ("creation", "uses"),
     [
-        ("create_product", {"get_product", "update_product", "archive_product", "create_order"}),
+        (
+            "create_product",
+            {
+                *("get_product", "update_product", "archive_product", "restore_product"),
+                *("adjust_stock", "list_stock_movements", "create_order"),
+            },
+        ),
         (
             "create_order",
             {"get_order", "update_order_status", "cancel_order", "list_order_events"},

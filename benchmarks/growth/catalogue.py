@@ -1,0 +1,150 @@
+"""The catalogue of a large shop beside a small one: `python -m benchmarks.growth.catalogue`.
+
+Every list of the shop window, each with what makes it slow where it is done badly, through the
+services, in a shop of 1,000 products and one of 100,000, in turns. Words and prices that are rare
+are those of twenty products in either shop; what is common is the same share of both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from itertools import cycle
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from benchmarks.growth.sides import beside
+from benchmarks.measuring import Comparison, at_most, milliseconds, surroundings, table
+from models import database, migration
+from models.database import reading
+from models.pool import ConnectionPool
+from orderly.embedded import EmbeddedPostgreSQL
+from services import products
+
+SMALL = 1_000
+LARGE = 100_000
+GOAL = 1.3
+_RARE = 20
+_SORTS = ("name", "-price", "-created_at", "stock")
+
+# Twenty products are rare in each way; of the others one in eight is sold out and one in ten has
+# been archived.
+_FILL = """
+    INSERT INTO product (id, sku, name, description, price, version, archived_at, created_at,
+        updated_at)
+    SELECT gen_random_uuid(), 'SKU-' || n,
+        initcap(left(md5(n::text), 8)) || ' '
+            || (ARRAY['mug', 'lamp', 'kettle', 'scale'])[1 + n % 4],
+        'Made of stoneware, for every day. ' || md5((n * 7)::text) || ' '
+            || repeat('It is as good as it looks. ', n % 9)
+            || CASE WHEN n % ({products} / {rare}) = 0 THEN 'Unobtainable elsewhere.' ELSE '' END,
+        CASE WHEN n % ({products} / {rare}) = 1 THEN 2000000 + n ELSE 100 + (n * 7919) % 100003 END,
+        1, CASE WHEN n % 10 = 7 THEN now() END, now() - n * interval '1 minute', now()
+    FROM generate_series(1, {products}) AS n;
+    INSERT INTO stock
+    SELECT id, CASE
+        WHEN substr(sku, 5)::int % ({products} / {rare}) = 2 THEN 5000
+        ELSE abs(hashtext(sku)) % 8 * 25 END
+    FROM product;
+"""
+_FILTERS: dict[str, dict[str, Any]] = {
+    "all": {},
+    "in stock": {"in_stock": True},
+    "much in stock": {"min_stock": 4_000},
+    "a wide window of prices": {"min_price": 20_000, "max_price": 60_000},
+    "the dearest": {"min_price": 1_900_000},
+    "a common word": {"q": "stoneware"},
+    "a word of a fourth": {"q": "lamp"},
+    "a rare word": {"q": "unobtainable"},
+    "the beginning of a rare word": {"q": "unobt"},
+    "a rare word, in stock": {"q": "unobtainable", "in_stock": True},
+}
+
+
+class Shop(NamedTuple):
+    """A shop that is measured, some of its products, and a cursor deep in each list."""
+
+    pool: ConnectionPool
+    products: list[UUID]
+    deep: dict[str, str]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.growth.catalogue")
+    parser.add_argument("--products", type=int, default=LARGE, help="products of the large shop")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--calls", type=int, default=40, help="of each kind in a round")
+    options = parser.parse_args(arguments)
+    print(f"{surroundings()}\nmedians of {options.rounds} alternating rounds\n")
+    print(table(compare(options.products, options.rounds, options.calls)))
+
+
+def compare(large: int, rounds: int, calls: int) -> list[Comparison]:
+    """Return how a shop of `large` products does beside the small one."""
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        small, other = (stack.enter_context(_shop(directory, size)) for size in (SMALL, large))
+        return [
+            at_most(
+                f"{name}, {large:,} products beside {SMALL:,}",
+                *beside(other.pool, of_large, small.pool, of_small, rounds, calls),
+                GOAL,
+                milliseconds,
+            )
+            for (name, of_large), (_, of_small) in zip(_cases(other), _cases(small), strict=True)
+        ]
+
+
+@contextmanager
+def _shop(directory: Path, size: int) -> Iterator[Shop]:
+    with EmbeddedPostgreSQL(directory / str(size), fsync=False) as url:
+        database.bind(url, max_connections=2, statement_timeout=0)
+        migration.apply()
+        pool = database.database.pool
+        assert pool is not None
+        _fill(size)
+        deep = {sort: _deep(sort, size) for sort in _SORTS}
+        some = [one.id for one in products.list_products(limit=20).items]
+        database.database.pool = None
+        try:
+            yield Shop(pool, some, deep)
+        finally:
+            pool.close()
+
+
+@reading
+def _fill(size: int) -> None:
+    database.database.execute_sql(_FILL.format(products=size, rare=_RARE))
+    database.database.execute_sql("VACUUM ANALYZE product")
+    database.database.execute_sql("VACUUM ANALYZE stock")
+
+
+def _deep(sort: str, size: int) -> str:
+    """Return a cursor from the middle of a list."""
+    cursor = None
+    for _ in range(max(size * 9 // 10 // 200, 1)):
+        cursor = products.list_products(limit=100, sort=sort, cursor=cursor).next_cursor
+    assert cursor is not None
+    return cursor
+
+
+def _cases(one: Shop) -> Iterator[tuple[str, Callable[[], object]]]:
+    listed = partial(products.list_products, limit=20)
+    asked = cycle(one.products)
+    yield "one product", lambda: products.get_product(product_id=next(asked))
+    for sort in _SORTS:
+        yield f"deep in the list by {sort}", partial(listed, sort=sort, cursor=one.deep[sort])
+    for name, filters in _FILTERS.items():
+        for sort in _SORTS:
+            yield f"{name} by {sort}", partial(listed, sort=sort, **filters)
+        if "q" in filters:
+            yield f"{name} by relevance", partial(listed, **filters)
+
+
+if __name__ == "__main__":
+    main()

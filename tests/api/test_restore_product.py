@@ -1,0 +1,71 @@
+"""POST /products/{product_id}/restore."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+from services.audit import audit
+from tests.api.conftest import Client
+from tests.api.problems import problem
+from tests.api.shop import ORDERS, PRODUCTS, add_product, cancel, move, place, stock_of
+
+
+def test_a_restored_product_is_on_sale_again(admin: Client, alice: Client) -> None:
+    product = add_product(admin, stock=5)
+    path = f"{PRODUCTS}/{product['id']}"
+    admin.delete(path)
+
+    answer = admin.post(f"{path}/restore")
+
+    assert 200 == answer.status_code, answer.text
+    assert (3, None, 5) == tuple(answer.json()[one] for one in ("version", "archived_at", "stock"))
+    assert answer.json() == alice.get(path).json()
+    assert answer.headers["etag"] == alice.get(path).headers["etag"]
+    assert 201 == place(alice, (product, 1)).status_code
+
+
+def test_restoring_what_is_on_sale_changes_nothing(admin: Client) -> None:
+    product = add_product(admin)
+
+    assert product == admin.post(f"{PRODUCTS}/{product['id']}/restore").json()
+
+
+def test_only_the_version_that_was_read_is_restored(admin: Client) -> None:
+    path = f"{PRODUCTS}/{add_product(admin)['id']}"
+    admin.delete(path)
+
+    refused = admin.post(f"{path}/restore", headers={"If-Match": '"1.10"'})
+
+    problem(refused, 412, "precondition_failed")
+    assert 200 == admin.post(f"{path}/restore", headers={"If-Match": '"2"'}).status_code
+
+
+def test_orders_under_way_go_on_and_give_back_to_the_archived_product(
+    admin: Client, alice: Client
+) -> None:
+    product = add_product(admin, stock=10)
+    path = f"{PRODUCTS}/{product['id']}"
+    cancelled, returned, kept = (place(alice, (product, count)).json() for count in (1, 2, 4))
+    admin.delete(path)
+
+    assert "CANCELLED" == cancel(alice, cancelled).json()["status"]
+    for order in (returned, kept):
+        for status in ("PAID", "SHIPPED", "DELIVERED"):
+            assert 200 == move(admin, order, status).status_code
+    assert 200 == move(admin, returned, "RETURNED").status_code
+
+    (archived,) = admin.get(f"{PRODUCTS}/archived").json()["items"]
+    assert 6 == archived["stock"]
+    assert "DELIVERED" == alice.get(f"{ORDERS}/{kept['id']}").json()["status"]
+    assert 6 == admin.post(f"{path}/restore").json()["stock"] == stock_of(alice, product)
+    assert [] == audit()
+
+
+def test_it_is_for_administrators_and_for_products_there_are(
+    admin: Client, alice: Client, anyone: Client
+) -> None:
+    path = f"{PRODUCTS}/{add_product(admin)['id']}/restore"
+
+    problem(anyone.post(path), 401, "unauthenticated")
+    problem(alice.post(path), 403, "forbidden")
+    problem(admin.post(f"{PRODUCTS}/{uuid4()}/restore"), 404, "not_found")
