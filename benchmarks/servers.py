@@ -23,10 +23,12 @@ from orderly.settings import Settings
 from services.configuration import configure
 
 ORDERLY = "Orderly"
+FASTAPI = "FastAPI + SQLAlchemy"
+STOCK = "stock Connexion + Peewee"
 # Other people's servers, by the module that is their application.
 PEERS: Mapping[str, str] = {
-    "FastAPI + SQLAlchemy": "benchmarks.peers.fastapi_sqlalchemy",
-    "stock Connexion + Peewee": "benchmarks.peers.connexion_peewee",
+    FASTAPI: "benchmarks.peers.fastapi_sqlalchemy",
+    STOCK: "benchmarks.peers.connexion_peewee",
 }
 _PATIENCE_SECONDS = 30.0
 
