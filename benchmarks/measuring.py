@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
-import statistics
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -26,24 +26,28 @@ class Comparison(NamedTuple):
     ours: str
     theirs: str
     ratio: float
-    goal: str
-    reached: bool
+    goal: str = ""
+    reached: bool = True
 
 
 def at_most(
-    what: str, ours: float, theirs: float, goal: float, unit: Callable[[float], str]
+    what: str, ours: float, theirs: float, goal: float | None, unit: Callable[[float], str]
 ) -> Comparison:
-    """Compare what should be small."""
-    ratio = ours / theirs
-    return Comparison(what, unit(ours), unit(theirs), ratio, f"<= {goal:g}x", ratio <= goal)
+    """Compare what should be small; without a goal it is told for its interest alone."""
+    line = Comparison(what, unit(ours), unit(theirs), ours / theirs)
+    if goal is None:
+        return line
+    return line._replace(goal=f"<= {goal:g}x", reached=line.ratio <= goal)
 
 
 def at_least(
-    what: str, ours: float, theirs: float, goal: float, unit: Callable[[float], str]
+    what: str, ours: float, theirs: float, goal: float | None, unit: Callable[[float], str]
 ) -> Comparison:
-    """Compare what should be large."""
-    ratio = ours / theirs
-    return Comparison(what, unit(ours), unit(theirs), ratio, f">= {goal:g}x", ratio >= goal)
+    """Compare what should be large; without a goal it is told for its interest alone."""
+    line = Comparison(what, unit(ours), unit(theirs), ours / theirs)
+    if goal is None:
+        return line
+    return line._replace(goal=f">= {goal:g}x", reached=line.ratio >= goal)
 
 
 def microseconds(value: float) -> str:
@@ -84,11 +88,6 @@ def alternating(cases: Mapping[Key, Callable[[], Sample]], rounds: int) -> dict[
     return samples
 
 
-def medians(rounds: Sequence[Sequence[float]]) -> list[float]:
-    """Return the median of each figure over the rounds."""
-    return [statistics.median(column) for column in zip(*rounds, strict=True)]
-
-
 def surroundings() -> str:
     """Describe the machine and what runs on it."""
     return "\n".join(
@@ -117,16 +116,26 @@ def table(comparisons: Iterable[Comparison]) -> str:
     )
 
 
-def columns(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows of text under one another, the first column to the left."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if place else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )
+def markdown(comparisons: Iterable[Comparison]) -> str:
+    """Return the comparisons as a table for a page of the documentation."""
+    lines = ["| | Orderly | beside | ratio | goal |", "|---|--:|--:|--:|--:|"]
+    for one in comparisons:
+        goal = one.goal if one.reached else f"{one.goal}, **missed**"
+        lines.append(f"| {one.what} | {one.ours} | {one.theirs} | {one.ratio:.2f}x | {goal} |")
+    return "\n".join(lines)
+
+
+def report(comparisons: Iterable[Comparison]) -> None:
+    """Print where it was measured and the table."""
+    print(f"{surroundings()}\n\n{table(comparisons)}")
+
+
+def options(program: str) -> argparse.ArgumentParser:
+    """Return a parser of what each part can be told."""
+    parser = argparse.ArgumentParser(prog=program)
+    parser.add_argument("--rounds", type=int, default=5, help="the median of so many is told")
+    parser.add_argument("--seconds", type=int, default=3, help="that each takes under load")
+    return parser
 
 
 def _versions() -> Iterator[str]:

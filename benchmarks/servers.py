@@ -23,10 +23,12 @@ from orderly.settings import Settings
 from services.configuration import configure
 
 ORDERLY = "Orderly"
+FASTAPI = "FastAPI + SQLAlchemy"
+STOCK = "stock Connexion + Peewee"
 # Other people's servers, by the module that is their application.
 PEERS: Mapping[str, str] = {
-    "FastAPI + SQLAlchemy": "benchmarks.peers.fastapi_sqlalchemy",
-    "stock Connexion + Peewee": "benchmarks.peers.connexion_peewee",
+    FASTAPI: "benchmarks.peers.fastapi_sqlalchemy",
+    STOCK: "benchmarks.peers.connexion_peewee",
 }
 _PATIENCE_SECONDS = 30.0
 
@@ -82,7 +84,7 @@ def serving(stack: str, on: Ground, workers: int = 1) -> Iterator[Running]:
         with orderly(replace(on.settings, workers=workers), on.directory) as running:
             yield running
         return
-    port = _free_port()
+    port = free_port()
     command = [
         *[sys.executable, "-m", "uvicorn", f"{PEERS[stack]}:app", "--port", port],
         *["--workers", str(workers), "--no-access-log", "--log-level", "warning"],
@@ -140,7 +142,8 @@ def run(command: list[str]) -> str:
     return done.stdout
 
 
-def _free_port() -> str:
+def free_port() -> str:
+    """Return a port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         return str(free.getsockname()[1])
 

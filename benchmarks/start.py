@@ -1,56 +1,99 @@
-"""How long `orderly serve` takes to its first answer, on new data and on data that exists.
+"""Start-up and memory of `orderly serve`: `python -m benchmarks.start [--requests 100000]`.
 
-`python -m benchmarks.start [OPTION...]`: the options are those of `serve`, such as `--workers 2`.
-The goals are 5 s and 2 s, and 120 MiB of memory for a process.
+How long it takes to its first answer, on new data and on data that exists; and how much memory a
+worker has after 10,000 requests and after many more, of all kinds in turn.
 """
 
 from __future__ import annotations
 
-import socket
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
-STARTS = 6
+from benchmarks import servers
+from benchmarks.load import Wrk
+from benchmarks.measuring import Comparison, at_most, mebibytes, options, report, seconds
+from benchmarks.servers import Ground
+
+REQUESTS = 100_000
+_FIRST_GOAL, _LATER_GOAL, _MEMORY_GOAL, _FLAT_GOAL = 5.0, 2.0, 120.0, 1.05
+_WARM = 10_000
+_SCRIPTS = Path(__file__).parent
 
 
-def main(options: list[str]) -> None:
-    """Print the seconds of a first start, and of the quickest and slowest of the later ones."""
+def compare(ground: Ground, rounds: int, requests: int) -> list[Comparison]:
+    """Measure starts and memory, beside the goals themselves."""
     with tempfile.TemporaryDirectory() as directory:
-        measured = [start(Path(directory) / "data", options) for _ in range(STARTS)]
-    first, *later = [seconds for seconds, _ in measured]
-    print(f"first start   {first:.2f} s")
-    print(f"later starts  {min(later):.2f} to {max(later):.2f} s")
-    print(f"memory        {max(memory for _, memory in measured)} MiB resident")
+        first = [_start(Path(directory) / str(number)) for number in range(rounds)]
+        later = [_start(Path(directory) / "0") for _ in range(rounds)]
+    warm, after = _memory(ground, requests)
+    return [
+        at_most("first start, beside 5 s", statistics.median(first), _FIRST_GOAL, 1, seconds),
+        at_most("later start, beside 2 s", statistics.median(later), _LATER_GOAL, 1, seconds),
+        at_most(
+            f"memory of a worker after {requests:,} requests, beside 120 MiB",
+            after,
+            _MEMORY_GOAL,
+            1,
+            mebibytes,
+        ),
+        at_most(f"the same, beside after {_WARM:,}", after, warm, _FLAT_GOAL, mebibytes),
+    ]
 
 
-def start(data_dir: Path, options: list[str]) -> tuple[float, int]:
-    """Return the seconds until a ready server answered, and the memory of its process in MiB."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
-    command = [sys.executable, "-m", "orderly", "serve", "--data-dir", str(data_dir)]
+def _start(data_dir: Path) -> float:
+    """Return the seconds until a ready server answered."""
+    port = servers.free_port()
     began = time.perf_counter()
     process = subprocess.Popen(
-        [*command, "--port", port, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [sys.executable, "-m", "orderly", "serve", "--data-dir", str(data_dir), "--port", port],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
-        while not answers(f"http://127.0.0.1:{port}/health/ready"):
+        while not _answers(f"http://127.0.0.1:{port}/health/ready"):
             if process.poll() is not None:
                 sys.exit("orderly serve did not start")
             time.sleep(0.005)
-        seconds = time.perf_counter() - began
-        status = Path(f"/proc/{process.pid}/status").read_text()
-        return seconds, int(status.partition("VmRSS:")[2].split()[0]) // 1024
+        return time.perf_counter() - began
     finally:
         process.terminate()
         process.wait()
 
 
-def answers(url: str) -> bool:
-    """Tell whether a URL is answered with success."""
+def _memory(ground: Ground, requests: int) -> tuple[float, float]:
+    """Return the MiB of a worker's process once it is warm, and after so many requests."""
+    settings = replace(ground.settings, workers=1)
+    with servers.orderly(settings, ground.directory) as running:
+        _ask(ground, running.address, _WARM)
+        warm = _resident(running.pid)
+        _ask(ground, running.address, requests - _WARM)
+        return warm, _resident(running.pid)
+
+
+def _ask(ground: Ground, address: str, requests: int) -> None:
+    """Make so many requests at least: reads, pages and orders, a second of each in turn."""
+    stock, made = ground.stock, 0.0
+    reads = (_SCRIPTS / "http" / "get.lua", (stock.products, "/api/v1/products/*", "-"))
+    pages = (_SCRIPTS / "http" / "get.lua", (stock.products, "/api/v1/products?limit=20", "-"))
+    while made < requests:
+        orders = (stock.products, stock.tokens, 1, 10_000, time.monotonic_ns() % 1_000_000)
+        for script, arguments in (reads, pages, (_SCRIPTS / "orders" / "place.lua", orders)):
+            made += Wrk(address, script, arguments, clients=32, seconds=1).result().rate
+
+
+def _resident(pid: int) -> float:
+    """Return the resident memory of a process, with what it shares, in MiB."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+
+def _answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=10) as answer:
             return bool(answer.read())
@@ -58,5 +101,14 @@ def answers(url: str) -> bool:
         return False
 
 
+def main() -> None:
+    """Measure and print."""
+    parser = options("python -m benchmarks.start")
+    parser.add_argument("--requests", type=int, default=REQUESTS)
+    given = parser.parse_args()
+    with servers.ground() as ground:
+        report(compare(ground, given.rounds, given.requests))
+
+
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

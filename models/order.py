@@ -92,8 +92,8 @@ index(OrderTable, "ix_orders_user_id", "user_id, created_at, id")
 index(OrderTable, "ix_orders_status", "status, created_at, id")
 index(
     OrderTable,
-    "ix_orders_month",
-    "status, date_trunc('month', created_at AT TIME ZONE 'UTC'), total, id",
+    "ix_orders_quarter",
+    "status, date_trunc('quarter', created_at AT TIME ZONE 'UTC'), total, id",
     include="created_at",
 )
 index(
@@ -267,7 +267,7 @@ MOVE_ON = Command(
 
 
 # When an order was placed, and how many digits its total has: `models/order_search.py` says why.
-_MONTH = fn.date_trunc("month", Expression(OrderTable.created_at, "AT TIME ZONE", SQL("'UTC'")))
+_QUARTER = fn.date_trunc("quarter", Expression(OrderTable.created_at, "AT TIME ZONE", SQL("'UTC'")))
 _SIZE = fn.length(OrderTable.total.cast("text"))
 
 
@@ -291,7 +291,7 @@ def _listing(query: Select, row: Callable[[Sequence[Any]], Order]) -> Listing[Or
         },
         any_of={
             "each_status": (OrderTable.status, "text[]"),
-            "each_month": (_MONTH, "timestamp[]"),
+            "each_quarter": (_QUARTER, "timestamp[]"),
             "each_size": (_SIZE, "integer[]"),
         },
     )

@@ -2,9 +2,9 @@
 
 A list in one order within bounds on something else (the dearest of a week, the latest of those
 over 500) has no index that gives its rows one after another. So there are indexes which give them
-for each month and for each length of a total in digits, and a page is put together from the first
-rows of the months or lengths that the bounds touch. Only in those at the ends are rows passed over
-that the bounds leave out; how many does not depend on how many orders there are.
+for each quarter of a year, and for each length of a total in digits, and a page is put together
+from the first rows of the quarters or lengths that the bounds touch. Only in those at the ends are
+rows passed over that the bounds leave out.
 """
 
 from __future__ import annotations
@@ -29,19 +29,25 @@ _CLOCKS_DIFFER = timedelta(days=1)
 _MOST_DIGITS = 16
 
 
-def months(since: datetime | None, until: datetime | None) -> list[datetime]:
-    """Return the first moments of the months that have orders from `since` until before `until`."""
+def quarters(since: datetime | None, until: datetime | None) -> list[datetime]:
+    """Return the beginnings of the quarters that have orders from `since` until before `until`.
+
+    In UTC, and without a zone, like PostgreSQL's `date_trunc('quarter', ... AT TIME ZONE 'UTC')`.
+    """
     first = _FIRST.one(statuses=list(STATUSES))
     if first is None:
         return []
     now = datetime.now(UTC) + _CLOCKS_DIFFER
-    month, last = max(first, since or first), min(now, until or now)
-    month = datetime(month.year, month.month, 1, tzinfo=UTC)
-    found = []
-    while month <= last:
-        found.append(month.replace(tzinfo=None))
-        month = (month + timedelta(days=31)).replace(day=1)
-    return found
+    since, until = max(first, since or first), min(now, until or now)
+    return [
+        datetime(number // 4, number % 4 * 3 + 1, 1)
+        for number in range(_quarter(since), _quarter(until) + 1)
+    ]
+
+
+def _quarter(moment: datetime) -> int:
+    moment = moment.astimezone(UTC)
+    return moment.year * 4 + (moment.month - 1) // 3
 
 
 def sizes(least: int | None, most: int | None) -> list[int]:

@@ -130,15 +130,15 @@ def _parts(
     """Return the filter for statuses, and what else the list is put together from.
 
     One person's orders are few: they are read by the person and sifted, as the one of a number
-    is. Everybody's are read by status; by month too where they are sorted by total, and by length
-    of the total where they are sorted by time and totals have bounds.
+    is. Everybody's are read by status; by quarter too where they are sorted by total, and by
+    length of the total where they are sorted by time and totals have bounds.
     """
     statuses = list(dict.fromkeys(status or ()))
     if of_few:
         return {"statuses": statuses} if statuses else {}
     parts: dict[str, list[Any]] = {"each_status": statuses or list(order_status.STATUSES)}
     if sort.endswith("total"):
-        parts["each_month"] = order_search.months(bounds["created_from"], bounds["created_to"])
+        parts["each_quarter"] = order_search.quarters(bounds["created_from"], bounds["created_to"])
     elif bounds["min_total"] is not None or bounds["max_total"] is not None:
         parts["each_size"] = order_search.sizes(bounds["min_total"], bounds["max_total"])
     return parts

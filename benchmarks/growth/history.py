@@ -145,7 +145,7 @@ _PRODUCTS = f"""
 
 # One row for each order, from which its own and all that belong to it are made. Evenly over two
 # years, so that a month is the same share of a small shop as of a large one; what is under way is
-# young, and the statuses of the rest are strewn.
+# young, and statuses are strewn.
 _SOLD = f"""
     CREATE UNLOGGED TABLE sold AS
     WITH buyer AS MATERIALIZED (
@@ -159,9 +159,10 @@ _SOLD = f"""
     )
     SELECT n, {_id("at", "n::bigint")} AS order_id, buyer.id AS user_id, at, lines,
         first_product,
-        CASE WHEN n > 0.995 * %(orders)s THEN 'PENDING' WHEN n > 0.99 * %(orders)s THEN 'PAID'
-            WHEN n > 0.98 * %(orders)s THEN 'SHIPPED' WHEN luck < 0.04 THEN 'CANCELLED'
-            WHEN luck < 0.06 THEN 'RETURNED' ELSE 'DELIVERED' END AS status
+        CASE WHEN luck < 0.04 THEN 'CANCELLED' WHEN luck < 0.06 THEN 'RETURNED'
+            WHEN n < 0.96 * %(orders)s OR luck < 0.5 THEN 'DELIVERED'
+            WHEN luck < 0.7 THEN 'SHIPPED' WHEN luck < 0.85 THEN 'PAID' ELSE 'PENDING'
+            END AS status
     FROM fate JOIN buyer ON buyer.place = buyer_place
     ORDER BY n
 """

@@ -1,40 +1,46 @@
-"""Orders placed over HTTP beside the same writes by pgbench: `python -m benchmarks.orders`.
+"""Orders placed over HTTP beside pgbench and the peers: `python -m benchmarks.orders`.
 
-Both meet the same PostgreSQL in the same run, with fsync and synchronous commit on, and the same
-statement, `models.placement.PLACE`: an order of one to three lines with its idempotency key, stock,
-ledger and event. They take turns; the medians of the rounds are printed. Needs `wrk` (Debian).
+All meet the same PostgreSQL in the same run, with fsync and synchronous commit on. pgbench makes
+the same writes by the same statement as Orderly, `models.placement.PLACE`: an order of one to three
+lines with its idempotency key, stock, ledger and event. They take turns; the medians of the rounds
+are printed. Then: whether buyers of other products are kept waiting by a crowd at one. Needs `wrk`
+(Debian); pgbench comes with the embedded PostgreSQL.
 """
 
 from __future__ import annotations
 
-import os
-import platform
 import re
-import statistics
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import ExitStack
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.orders.shop import ACCOUNTS, PRODUCTS, fill
-from models import database, migration
+from benchmarks import servers
+from benchmarks.load import Measured, Wrk, median
+from benchmarks.measuring import (
+    Comparison,
+    alternating,
+    at_least,
+    at_most,
+    milliseconds,
+    options,
+    per_second,
+    report,
+)
+from benchmarks.servers import FASTAPI, ORDERLY, STOCK, Ground
+from benchmarks.shop import ACCOUNTS, PRODUCTS
 from models.placement import PLACE
-from orderly.embedded import EmbeddedPostgreSQL
 from orderly.embedded.programs import program
-from orderly.settings import Settings
 from services.audit import audit
-from services.configuration import configure
 
-ROUNDS = 5
-SECONDS = 5
 CLIENTS = (1, 8, 32)
-WORKERS = (1, 2)
-HERE = Path(__file__).parent
+MANY = 32
+PGBENCH = "pgbench"
+_SCRIPT = Path(__file__).with_name("place.lua")
+_RUNS = count(1)
 
 # What PLACE is given, spelled in SQL from numbers that no two orders share.
 _UNIQUE = "((:run::bigint << 26) + (:client_id::bigint << 20) + :counter::bigint)"
@@ -63,96 +69,134 @@ _IN_SQL = {
 }
 
 
-class Measured(NamedTuple):
-    """Orders a second, and latencies in milliseconds."""
-
-    rate: float
-    p50: float
-    p99: float
-
-
 class Case(NamedTuple):
-    """What is measured: over how many products, by how many clients at once."""
+    """What is measured: over how many products, by how many clients at once, of which server."""
 
     products: int
     clients: int
+    server: str
+    workers: int = 1
+
+    def __str__(self) -> str:
+        where = "one hot product" if self.products == 1 else f"{self.products:,} products"
+        return f"orders, {where}, {self.clients} clients, {self.workers} worker"
 
 
-def main() -> None:
-    """Measure and print."""
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    print(f"median of {ROUNDS} alternating rounds of {SECONDS} s\n")
-    with (
-        tempfile.TemporaryDirectory() as directory,
-        EmbeddedPostgreSQL(Path(directory) / "data") as url,
-    ):
-        settings = replace(
-            Settings.from_environment({}),
-            database_url=url,
-            data_dir=Path(directory) / "data",
-            access_token_minutes=24 * 60,
-            log_level="info",
+def compare(ground: Ground, rounds: int, seconds: int) -> list[Comparison]:
+    """Measure Orderly, pgbench and the peers."""
+    found: dict[Case, Measured] = {}
+    for workers in (1, 2):
+        found |= _measured(ground, workers, rounds, seconds)
+    return [*_beside_pgbench(found), *_beside_peers(found), *_crowd(ground, rounds, seconds)]
+
+
+def _measured(ground: Ground, workers: int, rounds: int, seconds: int) -> dict[Case, Measured]:
+    """Return what each server does with so many workers; the peers are asked with one only."""
+    peers = (FASTAPI, STOCK) if workers == 1 else ()
+    with ExitStack() as stack:
+        running = {
+            name: stack.enter_context(servers.serving(name, ground, workers)).address
+            for name in (ORDERLY, *peers)
+        }
+        cases = {
+            case: partial(_by_http, ground, running[case.server], case, seconds)
+            for products in (PRODUCTS, 1)
+            for clients in CLIENTS
+            for name in running
+            if (case := Case(products, clients, name, workers)).server == ORDERLY
+            or (clients == MANY and products == PRODUCTS)
+        } | {
+            case: partial(_by_pgbench, ground, case, seconds)
+            for products in (PRODUCTS, 1)
+            for clients in CLIENTS
+            for case in [Case(products, clients, PGBENCH, workers)]
+        }
+        for name, address in running.items():
+            _by_http(ground, address, Case(PRODUCTS, 8, name), 1)
+        return {case: median(taken) for case, taken in alternating(cases, rounds).items()}
+
+
+def _beside_pgbench(found: dict[Case, Measured]) -> list[Comparison]:
+    lines = []
+    for case, ours in found.items():
+        if case.server != ORDERLY:
+            continue
+        theirs = found[case._replace(server=PGBENCH)]
+        goal = (0.8 if case.products == 1 else 0.5) if case.clients == MANY else None
+        lines.append(at_least(f"{case}, beside pgbench", ours.rate, theirs.rate, goal, per_second))
+    for case, ours in found.items():
+        if case.server == ORDERLY:
+            goal = 10 if case.clients == MANY else None
+            what = f"{case}, p99 beside p50"
+            lines.append(at_most(what, ours.p99, ours.p50, goal, milliseconds))
+    return lines
+
+
+def _beside_peers(found: dict[Case, Measured]) -> list[Comparison]:
+    case = Case(PRODUCTS, MANY, ORDERLY)
+    return [
+        at_least(
+            f"{case}, beside {peer}",
+            found[case].rate,
+            found[case._replace(server=peer)].rate,
+            goal,
+            per_second,
         )
-        configure(settings.configuration())
-        database.bind(url, max_connections=2)
-        migration.apply()
-        files = fill(url, Path(directory))
-        samples = _measure(settings, url, Path(directory), files)
-        findings = audit()
-        database.close()
-    _print(samples)
-    print(f"\naudit: {len(findings)} findings")
-    sys.exit(bool(findings))
+        for peer, goal in ((FASTAPI, 3), (STOCK, None))
+    ]
 
 
-def _measure(
-    settings: Settings, url: str, directory: Path, files: tuple[Path, Path]
-) -> dict[tuple[Case, str], list[Measured]]:
-    cases = [Case(products, clients) for products in (PRODUCTS, 1) for clients in CLIENTS]
-    samples: dict[tuple[Case, str], list[Measured]] = {}
-    run = 0
-    for _ in range(ROUNDS):
-        for case in cases:
-            run += 1
-            samples.setdefault((case, "pgbench"), []).append(_by_pgbench(url, directory, case, run))
-        for workers in WORKERS:
-            with _serving(replace(settings, workers=workers), directory) as address:
-                _over_http(address, files, Case(PRODUCTS, 8), seconds=1)
-                for case in cases:
-                    samples.setdefault((case, f"HTTP, {workers} worker"), []).append(
-                        _over_http(address, files, case)
-                    )
-    return samples
+def _crowd(ground: Ground, rounds: int, seconds: int) -> list[Comparison]:
+    """Return how long orders of other products take beside a crowd at one and a crowd at all."""
+    with servers.serving(ORDERLY, ground) as running:
+        cases = {
+            products: partial(_beside_crowd, ground, running.address, products, seconds)
+            for products in (1, PRODUCTS)
+        }
+        _by_http(ground, running.address, Case(PRODUCTS, 8, ORDERLY), 1)
+        taken = alternating(cases, rounds)
+    hot, spread = median(taken[1]), median(taken[PRODUCTS])
+    what = f"other products' orders, p50 while {MANY} clients want one product, beside all products"
+    return [at_most(what, hot.p50, spread.p50, 1.5, milliseconds)]
 
 
-def _by_pgbench(url: str, directory: Path, case: Case, run: int) -> Measured:
-    script = directory / "place.sql"
+def _beside_crowd(ground: Ground, address: str, products: int, seconds: int) -> Measured:
+    crowd = _wrk(ground, address, Case(products, MANY, ORDERLY), seconds + 1)
+    time.sleep(0.5)
+    others = _wrk(ground, address, Case(PRODUCTS, 4, ORDERLY), seconds, first=2).result()
+    crowd.result()
+    return others
+
+
+def _by_http(ground: Ground, address: str, case: Case, seconds: int) -> Measured:
+    return _wrk(ground, address, case, seconds).result()
+
+
+def _wrk(ground: Ground, address: str, case: Case, seconds: int, first: int = 1) -> Wrk:
+    stock = ground.stock
+    chance = time.monotonic_ns() % 1_000_000
+    arguments = (stock.products, stock.tokens, first, case.products, chance)
+    return Wrk(address, _SCRIPT, arguments, clients=case.clients, seconds=seconds)
+
+
+def _by_pgbench(ground: Ground, case: Case, seconds: int) -> Measured:
+    script, log = ground.directory / "place.sql", ground.directory / "pgbench_log"
     script.write_text(_pgbench_script(case.products))
-    log = directory / "pgbench_log"
-    done = _run(
+    told = servers.run(
         [
-            *[
-                str(program("pgbench")),
-                url,
-                "--no-vacuum",
-                "--protocol=prepared",
-                f"--file={script}",
-            ],
-            *[f"--client={case.clients}", f"--jobs={min(case.clients, 2)}", f"--time={SECONDS}"],
-            *[f"--define=run={run}", "--define=counter=0", "--log", f"--log-prefix={log}"],
+            *[str(program("pgbench")), ground.url, "--no-vacuum", "--protocol=prepared"],
+            *[f"--file={script}", f"--client={case.clients}", f"--jobs={min(case.clients, 2)}"],
+            *[f"--time={seconds}", f"--define=run={next(_RUNS)}", "--define=counter=0"],
+            *["--log", f"--log-prefix={log}"],
         ]
     )
-    rate = float(re.search(r"tps = ([0-9.]+)", done)[1])  # type: ignore[index]
+    rate = float(re.search(r"tps = ([0-9.]+)", told)[1])  # type: ignore[index]
     latencies = []
-    for file in directory.glob("pgbench_log.*"):
+    for file in ground.directory.glob("pgbench_log.*"):
         latencies += [int(line.split()[2]) / 1000 for line in file.read_text().splitlines()]
         file.unlink()
-    return Measured(rate, *_percentiles(latencies))
-
-
-def _percentiles(latencies: list[float]) -> tuple[float, float]:
     ordered = sorted(latencies)
-    return ordered[len(ordered) // 2], ordered[len(ordered) * 99 // 100]
+    return Measured(rate, ordered[len(ordered) // 2], ordered[len(ordered) * 99 // 100])
 
 
 def _pgbench_script(products: int) -> str:
@@ -173,68 +217,14 @@ def _pgbench_script(products: int) -> str:
     )
 
 
-@contextmanager
-def _serving(settings: Settings, directory: Path) -> Iterator[str]:
-    """Run `orderly serve` as it ships, its log written to a file."""
-    with (directory / "log").open("ab") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "orderly", "serve", "--port", "0"],
-            env={**os.environ, **settings.as_environment(), "ORDERLY_PORT": "0"},
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        )
-        try:
-            assert server.stdout is not None
-            for line in server.stdout:
-                if found := re.search(r"API +(http://[^/]+)", line):
-                    yield found[1]
-                    break
-            else:
-                raise RuntimeError("orderly did not start")
-        finally:
-            server.terminate()
-            server.communicate()
-
-
-def _over_http(
-    address: str, files: tuple[Path, Path], case: Case, seconds: int = SECONDS
-) -> Measured:
-    done = _run(
-        [
-            *["wrk", "--threads", "1", "--connections", str(case.clients)],
-            *["--duration", f"{seconds}s", "--script", str(HERE / "place.lua"), address, "--"],
-            *[*map(str, files), str(case.products), str(time.monotonic_ns() % 1_000_000)],
-        ]
-    )
-    found = re.search(r"RESULT (\d+) (\d+) (\d+) (\d+) (\d+)", done)
-    assert found is not None, done
-    count, microseconds, p50, p99, errors = map(int, found.groups())
-    if errors:
-        raise RuntimeError(f"{errors} of {count} requests were refused:\n{done}")
-    return Measured(count / microseconds * 1e6, p50 / 1000, p99 / 1000)
-
-
-def _run(command: list[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"{command[0]} failed:\n{done.stderr[-2000:]}")
-    return done.stdout
-
-
-def _print(samples: dict[tuple[Case, str], list[Measured]]) -> None:
-    medians = {
-        which: Measured(*(statistics.median(column) for column in zip(*rounds, strict=True)))
-        for which, rounds in samples.items()
-    }
-    print(f"{'':<34}{'orders/s':>10}{'p50':>10}{'p99':>10}{'of pgbench':>12}")
-    for (case, how), one in sorted(medians.items(), key=lambda entry: (-entry[0][0].products,)):
-        where = "one hot product" if case.products == 1 else f"{case.products} products"
-        share = one.rate / medians[case, "pgbench"].rate
-        print(
-            f"{where}, {case.clients:>2} clients".ljust(28)
-            + f"{how:<16}{one.rate:>8.0f}{one.p50:>8.1f} ms{one.p99:>7.1f} ms{share:>9.2f}x"
-        )
+def main() -> None:
+    """Measure and print; exit status 1 where the audit finds anything."""
+    given = options("python -m benchmarks.orders").parse_args()
+    with servers.ground() as ground:
+        report(compare(ground, given.rounds, given.seconds))
+        findings = audit()
+    print(f"\naudit: {len(findings)} findings")
+    sys.exit(bool(findings))
 
 
 if __name__ == "__main__":

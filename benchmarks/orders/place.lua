@@ -1,8 +1,9 @@
 -- Places orders of one to three lines, each under a key of its own.
--- Arguments after `--`: a file of product ids, a file of access tokens, how many products to use.
+-- Arguments after `--`: a file of product ids, one of access tokens, the first and last product to
+-- use by their place in the file, and any number to start chance from.
 
 local products, tokens = {}, {}
-local used, thread_number = 0, 0
+local first, last, thread_number = 1, 1, 0
 
 function setup(thread)
   thread_number = thread_number + 1
@@ -10,18 +11,18 @@ function setup(thread)
 end
 
 function init(arguments)
-  math.randomseed(os.time() * 1000 + id + tonumber(arguments[4] or 0))
+  math.randomseed(os.time() * 1000 + id + tonumber(arguments[5]))
   for line in io.lines(arguments[1]) do products[#products + 1] = line end
   for line in io.lines(arguments[2]) do tokens[#tokens + 1] = line end
-  used = tonumber(arguments[3])
+  first, last = tonumber(arguments[3]), tonumber(arguments[4])
 end
 
 function request()
   local lines = {}
-  local count = used == 1 and 1 or math.random(1, 3)
+  local count = first == last and 1 or math.random(1, 3)
   for number = 1, count do
     lines[number] = string.format(
-      '{"product_id":"%s","quantity":1}', products[math.random(1, used)])
+      '{"product_id":"%s","quantity":1}', products[math.random(first, last)])
   end
   return wrk.format("POST", "/api/v1/orders", {
     ["Content-Type"] = "application/json",

@@ -13,23 +13,36 @@ import asyncio
 import gc
 import json
 import logging
-import platform
 import statistics
 import time
-from collections.abc import Callable
-from importlib.metadata import version
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import jwt
 from starlette.types import ASGIApp
 
+from benchmarks.measuring import Comparison, at_most, microseconds, options, report
 from benchmarks.pipeline import handlers
 from benchmarks.pipeline.stacks import STACKS
 from services import access_tokens
 
-ROUNDS = 9
 REQUESTS_PER_ROUND = 1000
-GOALS = {"FastAPI": 0.6, "stock Connexion": 0.25}
+ORDERLY = "Orderly"
+
+
+class Case(NamedTuple):
+    """Which endpoint of which stack."""
+
+    stack: str
+    endpoint: str
+
+
+GOALS = {
+    Case("FastAPI", "GET one"): 0.5,
+    Case("FastAPI", "POST a body"): 0.7,
+    Case("stock Connexion", "GET one"): 0.2,
+    Case("stock Connexion", "POST a body"): 0.2,
+}
 
 BODY = json.dumps(
     {
@@ -90,6 +103,12 @@ def _scope(method: str, path: str, headers: list[tuple[bytes, bytes]]) -> dict[s
     }
 
 
+ENDPOINTS: Mapping[str, Callable[[], Request]] = {
+    "GET one": get_product,
+    "POST a body": create_order,
+}
+
+
 async def _send_one(app: ASGIApp, request: Request) -> list[Any]:
     scope, body = request
     sent: list[Any] = []
@@ -105,46 +124,52 @@ async def _send_one(app: ASGIApp, request: Request) -> list[Any]:
     return sent
 
 
-async def _measure() -> dict[str, dict[str, float]]:
+def compare(rounds: int) -> list[Comparison]:
+    """Measure Orderly beside the other stacks."""
+    logging.disable(logging.WARNING)  # stock Connexion logs each request that it judges
+    try:
+        found = asyncio.run(_measured(rounds))
+    finally:
+        logging.disable(logging.NOTSET)
+    return [
+        at_most(
+            f"{endpoint}, CPU in process, beside {name}",
+            found[Case(ORDERLY, endpoint)],
+            found[Case(name, endpoint)],
+            GOALS.get(Case(name, endpoint)),
+            microseconds,
+        )
+        for endpoint in ENDPOINTS
+        for name in STACKS
+        if name != ORDERLY
+    ]
+
+
+async def _measured(rounds: int) -> dict[Case, float]:
+    """Return the median CPU of a request in microseconds."""
     apps = {name: build() for name, build in STACKS.items()}
-    endpoints: dict[str, Callable[[], Request]] = {"GET": get_product, "POST": create_order}
-    samples: dict[tuple[str, str], list[float]] = {}
-    for endpoint, make in endpoints.items():
-        request = make()
-        for name, app in apps.items():
-            status = (await _send_one(app, request))[0]["status"]
-            if status not in {200, 201}:
-                raise RuntimeError(f"{name} answers {endpoint} with {status}")
-    for _ in range(ROUNDS):
-        for endpoint, make in endpoints.items():
-            request = make()
-            for name, app in apps.items():
-                gc.collect()
-                start = time.process_time()
-                for _ in range(REQUESTS_PER_ROUND):
-                    await _send_one(app, request)
-                spent = (time.process_time() - start) / REQUESTS_PER_ROUND
-                samples.setdefault((name, endpoint), []).append(spent * 1e6)
-    return {
-        name: {endpoint: statistics.median(samples[name, endpoint]) for endpoint in endpoints}
-        for name in apps
+    requests = {
+        Case(name, endpoint): make() for endpoint, make in ENDPOINTS.items() for name in apps
     }
+    for case, request in requests.items():
+        status = (await _send_one(apps[case.stack], request))[0]["status"]
+        if status not in {200, 201}:
+            raise RuntimeError(f"{case.stack} answers {case.endpoint} with {status}")
+    samples: dict[Case, list[float]] = {case: [] for case in requests}
+    for number in range(rounds):
+        for case in list(requests) if number % 2 else reversed(requests):
+            gc.collect()
+            began = time.process_time()
+            for _ in range(REQUESTS_PER_ROUND):
+                await _send_one(apps[case.stack], requests[case])
+            samples[case].append((time.process_time() - began) / REQUESTS_PER_ROUND * 1e6)
+    return {case: statistics.median(taken) for case, taken in samples.items()}
 
 
 def main() -> None:
     """Measure and print."""
-    logging.disable(logging.WARNING)  # stock Connexion logs each request that it judges
-    medians = asyncio.run(_measure())
-    packages = ("starlette", "fastapi", "connexion", "jsonschema-rs")
-    print(f"{platform.python_implementation()} {platform.python_version()}, {platform.machine()}")
-    print(", ".join(f"{name} {version(name)}" for name in packages))
-    print(f"median of {ROUNDS} alternating rounds of {REQUESTS_PER_ROUND} requests\n")
-    print(f"{'CPU per request':<18}{'GET one':>12}{'POST body':>12}{'Orderly is':>24}")
-    ours = medians["Orderly"]
-    for name, one in medians.items():
-        ratios = "  ".join(f"{ours[endpoint] / one[endpoint]:.2f}x" for endpoint in one)
-        goal = f"  (goal {GOALS[name]}x)" if name in GOALS else ""
-        print(f"{name:<18}{one['GET']:>9.1f} us{one['POST']:>9.1f} us{ratios:>14}{goal}")
+    given = options("python -m benchmarks.pipeline").parse_args()
+    report(compare(max(given.rounds, 9)))
 
 
 if __name__ == "__main__":

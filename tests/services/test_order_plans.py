@@ -18,7 +18,7 @@ Sql = Callable[..., list[tuple[Any, ...]]]
 ORDERS = 30_000
 USERS = 300
 LIMIT = 20
-MONTHS = 2  # that the orders are from
+QUARTERS = 2  # that the orders may be from
 SIZES = 6  # in digits, that their totals have
 
 # What old shops look like: nearly all is over, and what is under way is young.
@@ -191,10 +191,10 @@ def most_rows(actor: Actor, sort: str, given: dict[str, Any]) -> int:
     page = 2 * len(STATUSES) * (LIMIT + 1)  # at most a page of each status, and those chosen
     if actor.role == CLIENT or "user_id" in given:
         return page + ORDERS // USERS  # one person's orders are read whole
-    parts = page * MONTHS if sort.endswith("total") else page
+    parts = page * QUARTERS if sort.endswith("total") else page
     windows = {WINDOWS[name] for name in given.keys() & WINDOWS.keys()}
     if windows - {sort.removeprefix("-")}:
-        # In the months or sizes at the ends of a window, those outside of it are passed over, or
+        # In the quarters or sizes at the ends of a window, those outside of it are passed over, or
         # the window is read whole where it is the smaller.
         return parts * SIZES + ORDERS // 20
     return parts

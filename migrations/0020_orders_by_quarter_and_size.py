@@ -5,10 +5,10 @@
 atomic = False
 
 _NEW = {
-    # By total, month by month: the dearest of a week are found without all that are dearer, and
-    # without the rest of the week. What is included lets the index alone tell who is in the window.
-    "ix_orders_month": (
-        "(status, date_trunc('month', created_at AT TIME ZONE 'UTC'), total, id)"
+    # By total, quarter by quarter: the dearest of a week are found without all that are dearer,
+    # and without the rest of the week. What is included lets the index alone tell what is in it.
+    "ix_orders_quarter": (
+        "(status, date_trunc('quarter', created_at AT TIME ZONE 'UTC'), total, id)"
         " INCLUDE (created_at)"
     ),
     # By time, for each length that a total has in digits: the latest of the dear ones are found

@@ -1,0 +1,84 @@
+"""The whole suite: `python -m benchmarks [PART...]`, one table of ratios.
+
+Parts: pipeline (CPU of a request in process), http (reads), orders (placing them, and one hot
+product), start (start-up and memory), growth (orders, and the catalogue where there is one). Each
+can be run alone by its module, such as `python -m benchmarks.http`. `--rounds 1 --seconds 1` gives
+a first idea; `--orders 10000000 --data DIRECTORY` is growth in full. `--markdown FILE` also writes
+the table as it stands in `docs/performance.md`; charts go to `benchmarks/charts/`.
+
+Needs the dependency group `benchmarks` and `wrk`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+from benchmarks import charts, servers, start
+from benchmarks.growth import orders as growth_of_orders
+from benchmarks.http import __main__ as http
+from benchmarks.measuring import Comparison, markdown, options, surroundings, table
+from benchmarks.orders import __main__ as orders
+from benchmarks.pipeline import __main__ as pipeline
+
+CATALOGUE = "benchmarks.growth.catalogue"
+Part = Callable[[argparse.Namespace, servers.Ground], list[Comparison]]
+PARTS: Mapping[str, Part] = {
+    "pipeline": lambda given, _: pipeline.compare(max(given.rounds, 5)),
+    "http": lambda given, ground: http.compare(ground, given.rounds, given.seconds),
+    "orders": lambda given, ground: orders.compare(ground, given.rounds, given.seconds),
+    "start": lambda given, ground: start.compare(ground, given.rounds, given.requests),
+    "growth": lambda given, _: growth_of_orders.compare(
+        given.orders, given.data, given.rounds, given.calls
+    ),
+}
+
+
+def main() -> None:
+    """Measure, print and draw; exit status 1 where a goal was missed."""
+    given = _options()
+    found: dict[str, list[Comparison]] = {}
+    about = f"python -m benchmarks {shlex.join(sys.argv[1:])}".strip() + f"\n{surroundings()}"
+    with ExitStack() as stack:
+        measured_on_ground = {"http", "orders", "start"} & set(given.parts)
+        ground = stack.enter_context(servers.ground()) if measured_on_ground else None
+        for name in given.parts:
+            print(f"measuring {name} ...", file=sys.stderr, flush=True)
+            found[name] = PARTS[name](given, ground)  # type: ignore[arg-type]
+            charts.draw(name, found[name])
+    lines = [line for part in found.values() for line in part]
+    print(f"{about}\n\n{table(lines)}")
+    if given.markdown:
+        given.markdown.write_text(f"```\n{about}\n```\n\n{markdown(lines)}\n")
+    if "growth" in found and find_spec(CATALOGUE):
+        # Of its own making: it prints its own table.
+        sys.argv = [CATALOGUE]
+        import_module(CATALOGUE).main()
+    sys.exit(any(not line.reached for line in lines))
+
+
+def _options() -> argparse.Namespace:
+    parser = options("python -m benchmarks")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
+    parser.add_argument(
+        "--requests", type=int, default=start.REQUESTS, help="before memory is read"
+    )
+    parser.add_argument("--orders", type=int, default=200_000, help="of the shop that has grown")
+    parser.add_argument("--data", type=Path, help="where the shops of growth are kept")
+    parser.add_argument("--calls", type=int, default=20, help="of each kind in a round of growth")
+    parser.add_argument("--markdown", type=Path, help="a file for the table")
+    given = parser.parse_args()
+    if unknown := set(given.parts) - PARTS.keys():
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    given.parts = given.parts or list(PARTS)
+    return given
+
+
+if __name__ == "__main__":
+    main()

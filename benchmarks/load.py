@@ -1,0 +1,66 @@
+"""Load by wrk: so many connections for so many seconds, and what came of it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+_RESULT = re.compile(r"RESULT (\d+) (\d+) (\d+) (\d+) (\d+)")
+_MISSING = (
+    "wrk is missing. It makes the load: `apt-get install wrk` on Debian and Ubuntu, `brew install"
+    " wrk` on macOS. (pgbench comes with the embedded PostgreSQL.)"
+)
+
+
+class Measured(NamedTuple):
+    """Requests a second, and latencies in milliseconds."""
+
+    rate: float
+    p50: float
+    p99: float
+
+
+class Wrk:
+    """A run of wrk that has begun; `script` prints a RESULT line when it is done."""
+
+    def __init__(
+        self, address: str, script: Path, arguments: Sequence[object], *, clients: int, seconds: int
+    ) -> None:
+        if shutil.which("wrk") is None:
+            sys.exit(_MISSING)
+        self._process = subprocess.Popen(
+            [
+                *["wrk", "--threads", "1", "--connections", str(clients)],
+                *["--duration", f"{seconds}s", "--timeout", "30s", "--script", str(script)],
+                *[address, "--", *map(str, arguments)],
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def result(self) -> Measured:
+        """Wait for its end and return what it measured.
+
+        Raises:
+            RuntimeError: it failed, or requests were refused.
+        """
+        told, _ = self._process.communicate()
+        found = _RESULT.search(told)
+        if self._process.returncode != 0 or found is None:
+            raise RuntimeError(f"wrk failed:\n{told[-2000:]}")
+        count, microseconds, p50, p99, errors = map(int, found.groups())
+        if errors:
+            raise RuntimeError(f"{errors} of {count} requests were refused:\n{told[-2000:]}")
+        return Measured(count / microseconds * 1e6, p50 / 1000, p99 / 1000)
+
+
+def median(rounds: Sequence[Measured]) -> Measured:
+    """Return the median of each figure."""
+    middle = len(rounds) // 2
+    return Measured(*(sorted(column)[middle] for column in zip(*rounds, strict=True)))
