@@ -38,8 +38,8 @@ class Sort(Generic[Row]):
 
 
 # A page is looked for along the index of its order if of so many rows so many pass the filters.
-_LOOKED_AT = 500
-_ENOUGH = 3
+_LOOKED_AT = 300
+_ENOUGH = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +53,10 @@ class Seek:
     filters: frozenset[str]
     more: frozenset[str] = frozenset()
     sorts: frozenset[str] = frozenset()
+
+    def serves(self, sort: str, filters: frozenset[str]) -> bool:
+        """Tell whether the order and all these filters can be had of its table alone."""
+        return sort.removeprefix("-") in self.sorts and filters <= self.filters | self.more
 
 
 class Listing(Generic[Row]):
@@ -129,7 +133,9 @@ class Listing(Generic[Row]):
         if known is None:
             bounds = self._bounds(sort)
             passes = reduce(and_, (self._filters[name] for name in sorted(filters - bounds)))
-            tried = self._limited(self._query, sort, filters & bounds, goes_on)
+            of_one_table = (one.ids for one in self._seeks if one.serves(sort, filters))
+            rows = next(of_one_table, self._query)
+            tried = self._limited(rows, sort, filters & bounds, goes_on)
             tried = tried.columns(passes.alias("passes")).limit(_LOOKED_AT)
             known = Statement(
                 f"SELECT count(*) FROM (SELECT FROM ({sql_of(tried)}) AS tried"  # noqa: S608
@@ -150,12 +156,11 @@ class Listing(Generic[Row]):
             count = self.trial(sort, some, goes_on).one(**parameters)
             return count is not None and count < _ENOUGH
 
-        if not seeks or not are_rare(filters):
-            return None
-        # All together they are rare. If there is a choice: which of them is it by itself?
-        return next(
-            (one for one in seeks[:-1] if are_rare(filters & (one.filters | bounds))), seeks[-1]
-        )
+        for seek in seeks:
+            if are_rare(filters & (seek.filters | seek.more | bounds)):
+                return seek
+        # None is rare by itself; two together may be.
+        return seeks[0] if len(seeks) > 1 and are_rare(filters) else None
 
     def _bounds(self, sort: str) -> frozenset[str]:
         return self._sorts[sort.removeprefix("-")].bounds
@@ -196,7 +201,7 @@ class Listing(Generic[Row]):
     def _sought(self, seek: Seek, sort: str, filters: frozenset[str], goes_on: bool) -> Select:
         of_table = filters & (seek.filters | seek.more)
         ids = seek.ids.where(*(self._filters[name] for name in sorted(of_table)))
-        if of_table != filters or sort.removeprefix("-") not in seek.sorts:
+        if not seek.serves(sort, filters):
             found = self._query.where(self._among(sql_of(ids)))
             return self._limited(found, sort, filters - of_table, goes_on)
         key = self._sorts[sort.removeprefix("-")].expression

@@ -38,17 +38,18 @@ _FILL = """
         updated_at)
     SELECT gen_random_uuid(), 'SKU-' || n,
         initcap(left(md5(n::text), 8)) || ' '
-            || (ARRAY['mug', 'lamp', 'kettle', 'scale'])[1 + n % 4],
+            || (ARRAY['mug', 'lamp', 'kettle', 'scale'])[1 + n %% 4],
         'Made of stoneware, for every day. ' || md5((n * 7)::text) || ' '
-            || repeat('It is as good as it looks. ', n % 9)
-            || CASE WHEN n % ({products} / {rare}) = 0 THEN 'Unobtainable elsewhere.' ELSE '' END,
-        CASE WHEN n % ({products} / {rare}) = 1 THEN 2000000 + n ELSE 100 + (n * 7919) % 100003 END,
-        1, CASE WHEN n % 10 = 7 THEN now() END, now() - n * interval '1 minute', now()
+            || repeat('It is as good as it looks. ', n %% 9)
+            || CASE WHEN n %% ({products} / {rare}) = 0 THEN 'Unobtainable elsewhere.' ELSE '' END,
+        CASE WHEN n %% ({products} / {rare}) = 1 THEN 2000000 + n
+            ELSE 100 + (n * 7919) %% 100003 END,
+        1, CASE WHEN n %% 10 = 7 THEN now() END, now() - n * interval '1 minute', now()
     FROM generate_series(1, {products}) AS n;
     INSERT INTO stock
     SELECT id, CASE
-        WHEN substr(sku, 5)::int % ({products} / {rare}) = 2 THEN 5000
-        ELSE abs(hashtext(sku)) % 8 * 25 END
+        WHEN substr(sku, 5)::int %% ({products} / {rare}) = 2 THEN 5000
+        ELSE abs(hashtext(sku)) %% 8 * 25 END
     FROM product;
 """
 _FILTERS: dict[str, dict[str, Any]] = {

@@ -16,9 +16,9 @@ Sql = Callable[..., list[tuple[Any, ...]]]
 
 PRODUCTS = 30_000
 LIMIT = 20
-# What is one in two hundred is the dearest: some thousand are passed over until a page is full,
-# however many there are in all.
-MOST_ROWS = 4_000
+# What is one in a hundred and fifty is the dearest: some thousand are passed over until a page is
+# full, however many there are in all.
+MOST_ROWS = 7_500
 
 # A shop that is large and nearly sold out. Each 25th is dear; 20 words are rare, some are common.
 FILL = f"""
