@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from typing import ClassVar
 from uuid import UUID
 
+from domain.product_file import LineFault
+
 
 class DomainError(Exception):
     """The request breaks a rule of the shop."""
@@ -140,6 +142,15 @@ class StockNotAsExpected(DomainError):
 
 
 @dataclass(eq=False)
+class ImportRefused(DomainError):
+    """{faulty} lines of the file are faulty: nothing was imported."""
+
+    code: ClassVar[str] = "import_refused"
+    faulty: int
+    faults: Sequence[LineFault]
+
+
+@dataclass(eq=False)
 class InsufficientStock(DomainError):
     """There is not enough in stock for every line of the order."""
 
@@ -206,6 +217,8 @@ def _as_json(value: object) -> object:
         return str(value)
     if isinstance(value, ShortLine | UnavailableLine):
         return {name: _as_json(fact) for name, fact in asdict(value).items()}
+    if isinstance(value, LineFault):
+        return value._asdict()
     if isinstance(value, list | tuple):
         return [_as_json(item) for item in value]
     return value

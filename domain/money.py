@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from domain.errors import AmountOverflow
@@ -71,6 +72,22 @@ def in_major_units(amount: int, currency: str) -> str:
     if decimals:
         digits = f"{digits[:-decimals]}.{digits[-decimals:]}"
     return f"{sign}{digits}"
+
+
+def in_minor_units(text: str, currency: str) -> int:
+    """Return the minor units of an amount that is written with decimals: `19.9` EUR is 1990.
+
+    Raises:
+        ValueError: it is no amount, or has more decimals than the currency.
+    """
+    decimals = exponent(currency)
+    found = _AMOUNT.fullmatch(text)
+    if found is None or len(found[2] or "") > decimals:
+        raise ValueError(f"must be an amount of at most {decimals} decimals")
+    return int(found[1] + (found[2] or "").ljust(decimals, "0"))
+
+
+_AMOUNT = re.compile(r"([0-9]{1,16})(?:\.([0-9]{1,4}))?", re.ASCII)
 
 
 def _bounded(amount: int) -> int:

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterator
 
+from domain.csv_text import harmless
 from domain.money import in_major_units
 from handlers.representations import instant
 from services.orders import Order
@@ -41,9 +42,6 @@ COLUMNS = (
 
 _ADDRESS = ("recipient", "street", "addition", "postal_code", "city", "region", "country")
 
-# What spreadsheets take for the beginning of a formula (OWASP, CSV Injection), wide forms too.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-
 # A chunk is sent once it has this many characters: fewer trips to the network, little memory.
 _CHUNK_CHARACTERS = 1 << 16
 
@@ -71,10 +69,14 @@ def _lines(row: Order) -> Iterator[list[str]]:
         instant(row.created_at),
         instant(row.updated_at),
         str(row.user_id),
-        *((_plain(row.customer.email), _plain(row.customer.name)) if row.customer else ("", "")),
-        *(_plain(address.get(part, "")) for part in _ADDRESS),
-        _plain(row.note or ""),
-        _plain(row.tracking_number or ""),
+        *(
+            (harmless(row.customer.email), harmless(row.customer.name))
+            if row.customer
+            else ("", "")
+        ),
+        *(harmless(address.get(part, "")) for part in _ADDRESS),
+        harmless(row.note or ""),
+        harmless(row.tracking_number or ""),
         row.currency,
         in_major_units(row.total, row.currency),
     ]
@@ -83,14 +85,9 @@ def _lines(row: Order) -> Iterator[list[str]]:
             *of_order,
             str(line),
             str(item.product_id),
-            _plain(item.sku),
-            _plain(item.name),
+            harmless(item.sku),
+            harmless(item.name),
             in_major_units(item.unit_price, row.currency),
             str(item.quantity),
             in_major_units(item.subtotal, row.currency),
         ]
-
-
-def _plain(text: str) -> str:
-    """Return people's own words as a cell that no spreadsheet computes."""
-    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
 from domain.actor import Actor
-from handlers import preconditions, representations
-from services import products, stock
+from handlers import preconditions, product_export, representations
+from services import product_files, products, stock
+from services.product_files import Line
 from services.products import Product
 
 Answer = tuple[Any, int, dict[str, Any]]
@@ -133,6 +135,21 @@ def list_stock_movements(
     path = f"/api/v1/products/{product_id}/stock-movements"
     body, link = representations.page(page, representations.stock_movement, path, {"limit": limit})
     return body, 200, link
+
+
+def import_products(actor: Actor, body: Iterable[Line], dry_run: bool, skip_faulty: bool) -> Answer:
+    """Make or change the products of a file."""
+    report = product_files.import_products(
+        actor=actor, lines=body, dry_run=dry_run, skip_faulty=skip_faulty
+    )
+    return representations.product_import(report), 200, {}
+
+
+def export_products(actor: Actor) -> Answer:
+    """Answer all products on sale, as CSV that is written while it is read."""
+    rows = product_files.export_products(actor=actor)
+    headers = {"Content-Disposition": 'attachment; filename="products.csv"'}
+    return product_export.as_csv(rows), 200, headers
 
 
 def _entity_tag(row: Product) -> str:

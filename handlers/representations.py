@@ -11,6 +11,7 @@ from uuid import UUID
 from domain.paging import Page
 from services.configuration import configuration
 from services.orders import Order, OrderEvent
+from services.product_files import ImportReport
 from services.products import Product
 from services.security_events import SecurityEvent
 from services.sessions import OpenSession, Session
@@ -89,6 +90,12 @@ def product(row: Product) -> Representation:
 def stock_movement(row: StockMovement) -> Representation:
     """Return a line of a product's ledger as the contract's StockMovement."""
     return {**row._asdict(), "created_at": instant(row.created_at)}
+
+
+def product_import(report: ImportReport) -> Representation:
+    """Return what became of a file as the contract's ProductImport."""
+    faults = [fault._asdict() for fault in report.faults]
+    return {**vars(report), "faults": faults}
 
 
 def order(row: Order) -> Representation:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, ParamSpec
 
 import click
 
@@ -179,6 +179,52 @@ def audit(**overrides: Any) -> None:
     if findings:
         sys.exit(_FAILED)
     click.echo("Everything that must hold does.")
+
+
+@main.command("import-products")
+@click.argument("file", type=click.File("rb"))
+@click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
+@click.option("--skip-faulty", is_flag=True, help="Take the good lines where others are not.")
+@_data_dir
+@_told_plainly
+def import_products(file: BinaryIO, dry_run: bool, skip_faulty: bool, **overrides: Any) -> None:
+    """Make or change the products of a CSV file; - reads standard input.
+
+    Its columns are sku, name and price, and if you like description, currency and stock. A line
+    that is faulty has nothing imported. Importing a file twice changes nothing the second time.
+    """
+    from orderly import product_import  # noqa: PLC0415
+
+    settings = _settings(**overrides)
+    with _shop(settings):
+        told = product_import.run(
+            file, settings.currency, dry_run=dry_run, skip_faulty=skip_faulty, say=_say_on_terminal
+        )
+    for fault in told.faults:
+        click.echo(f"orderly: {fault}", err=True)
+    if told.summary is None:
+        sys.exit(_FAILED)
+    click.echo(told.summary)
+
+
+@main.command("export-products")
+@click.option(
+    "--output", type=click.File("wb"), default="-", help="Where to write it, if not on the screen."
+)
+@_data_dir
+@_told_plainly
+def export_products(output: BinaryIO, **overrides: Any) -> None:
+    """Write all products on sale as CSV, as `import-products` reads it."""
+    with _shop(_settings(**overrides)):
+        from orderly import product_import  # noqa: PLC0415
+
+        output.writelines(product_import.export())
+
+
+def _say_on_terminal(text: str) -> None:
+    """Show how far something is, where somebody looks on."""
+    if sys.stderr.isatty():
+        click.echo(f"\r{text}", err=True, nl=False)
 
 
 @main.command("rotate-signing-key")

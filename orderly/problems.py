@@ -77,6 +77,9 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
     "stock_too_large": ProblemType(
         409, "More stock than can be counted", "Add less: `available` says what there is."
     ),
+    "import_refused": ProblemType(
+        409, "File refused", "Mend the lines that `faults` names, or import with `skip_faulty`."
+    ),
     "products_unavailable": ProblemType(
         409, "Products unavailable", "Take the products that `lines` names off the order."
     ),

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from math import isfinite
-from typing import Any, NoReturn
+from tempfile import SpooledTemporaryFile
+from typing import Any, BinaryIO, NoReturn, cast
 
 from orjson import JSONDecodeError, loads
 from starlette.types import Receive
 
+from orderly.contract.csv_rows import CsvPlan
 from orderly.contract.schemas import CompiledSchema, Violation
 from orderly.problems import Problem
+
+# A file up to here stays in memory; a longer one goes on disk.
+_KEPT_IN_MEMORY = 1 << 20
 
 
 class BodyPlan:
@@ -19,14 +24,18 @@ class BodyPlan:
 
     def __init__(self, definition: Mapping[str, Any], *, max_bytes: int) -> None:
         self._required = bool(definition.get("required"))
-        self._max_bytes = max_bytes
-        self._schemas = {
-            media_type.lower(): CompiledSchema(content["schema"])
+        self._max_bytes: int = definition.get("x-max-bytes", max_bytes)
+        self._schemas: dict[str, CompiledSchema | CsvPlan] = {
+            media_type.lower(): CsvPlan(content["x-csv-row"])
+            if "x-csv-row" in content
+            else CompiledSchema(content["schema"])
             for media_type, content in definition["content"].items()
         }
 
     async def read(self, headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> Any:
         """Return the parsed body, or None where an optional one is absent.
+
+        A file of CSV is kept on disk, and its rows are read and judged as they are taken.
 
         Raises:
             Problem: `unsupported_media_type`, `payload_too_large` or `malformed_request`.
@@ -35,7 +44,12 @@ class BodyPlan:
         schema = self._schema_for(content_type) if content_type else None
         if length is not None and length > self._max_bytes:
             raise self._too_large()
-        body = await self._receive(receive)
+        if isinstance(schema, CsvPlan):
+            file = SpooledTemporaryFile(max_size=_KEPT_IN_MEMORY)  # noqa: SIM115  # its rows are read
+            async for chunk in self._chunks(receive):
+                file.write(chunk)
+            return schema.rows(cast(BinaryIO, file))
+        body = b"".join([chunk async for chunk in self._chunks(receive)])
         if not body:
             if self._required:
                 raise _malformed([Violation((), "required", "is required")])
@@ -47,7 +61,7 @@ class BodyPlan:
             raise _malformed(schema.violations(document))
         return document
 
-    def _schema_for(self, content_type: str) -> CompiledSchema:
+    def _schema_for(self, content_type: str) -> CompiledSchema | CsvPlan:
         media_type, _, parameters = content_type.partition(";")
         schema = self._schemas.get(media_type.strip().lower())
         if schema is None:
@@ -58,24 +72,18 @@ class BodyPlan:
             raise self._unsupported("The body's charset must be utf-8.")
         return schema
 
-    async def _receive(self, receive: Receive) -> bytes:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise ClientGoneError
-        body: bytes = message.get("body", b"")
-        if message.get("more_body"):
-            chunks = [body]
-            size = len(body)
-            while message.get("more_body") and size <= self._max_bytes:
-                message = await receive()
-                if message["type"] != "http.request":
-                    raise ClientGoneError
-                chunks.append(message.get("body", b""))
-                size += len(chunks[-1])
-            body = b"".join(chunks)
-        if len(body) > self._max_bytes:
-            raise self._too_large()
-        return body
+    async def _chunks(self, receive: Receive) -> AsyncIterator[bytes]:
+        size, more = 0, True
+        while more:
+            message = await receive()
+            if message["type"] != "http.request":
+                raise ClientGoneError
+            chunk: bytes = message.get("body", b"")
+            size += len(chunk)
+            if size > self._max_bytes:
+                raise self._too_large()
+            yield chunk
+            more = message.get("more_body", False)
 
     def _too_large(self) -> Problem:
         return Problem(

@@ -75,7 +75,7 @@ def test_responses_carry_the_headers_that_their_status_asks_for(node: Node) -> N
 
 
 # What is no object but a file.
-FILES = {"export_orders": "text/csv; charset=utf-8"}
+FILES = dict.fromkeys(("export_orders", "export_products"), "text/csv; charset=utf-8")
 
 
 @each(operations())

@@ -25,8 +25,8 @@ LARGEST_EXACT_NUMBER = 2**53 - 1
 
 # A parameter's name as the request spells it can be any text.
 FREE_TEXT = {"#/components/schemas/ProblemError/properties/parameter"}
-# A file is as long as there are orders in it.
-ENDLESS = {"#/components/schemas/OrderExport"}
+# A file is as long as there are orders or products in it.
+ENDLESS = {"#/components/schemas/OrderExport", "#/components/schemas/ProductExport"}
 # Facts may be added to problems at any time, so clients must not take them for closed.
 OPEN_OBJECTS = {"#/components/schemas/Problem"}
 

@@ -1,0 +1,163 @@
+"""POST /products/import."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from services.audit import audit
+from tests.api.conftest import Client
+from tests.api.problems import problem
+from tests.api.shop import PRODUCTS, add_product
+
+IMPORT = f"{PRODUCTS}/import"
+HEADER = "sku,name,description,price,stock"
+
+
+def send(client: Client, *lines: str, **query: Any) -> Any:
+    text = "".join(f"{line}\r\n" for line in lines)
+    return client.post(
+        IMPORT, params=query, content=text.encode(), headers={"Content-Type": "text/csv"}
+    )
+
+
+def counts(answer: Any) -> tuple[int, ...]:
+    assert 200 == answer.status_code, answer.text
+    report = answer.json()
+    return tuple(report[one] for one in ("created", "updated", "unchanged", "faulty"))
+
+
+def catalogue(client: Client) -> dict[str, tuple[Any, ...]]:
+    return {
+        one["sku"]: (one["name"], one["description"], one["price"]["amount"], one["stock"])
+        for one in client.get(PRODUCTS, params={"limit": 100}).json()["items"]
+    }
+
+
+def test_new_products_are_made_and_known_ones_changed(admin: Client) -> None:
+    mug = add_product(admin, "MUG", 1990, stock=10)
+    lines = (HEADER, 'MUG,Mug,"Blue,\nround",18.5,7', "LAMP,Lamp,,34,0", "CUP,Cup,,5.00,")
+
+    assert (2, 1, 0, 0) == counts(send(admin, *lines))
+    assert {
+        "MUG": ("Mug", "Blue,\nround", 1850, 7),
+        "LAMP": ("Lamp", "", 3400, 0),
+        "CUP": ("Cup", "", 500, 0),
+    } == catalogue(admin)
+    (last, _) = admin.get(f"{PRODUCTS}/{mug['id']}/stock-movements").json()["items"]
+    assert ("ADJUSTMENT", -3, 7, "IMPORTED") == tuple(
+        last[one] for one in ("kind", "delta", "stock_after", "reason")
+    )
+    assert [] == audit()
+
+
+def test_importing_twice_changes_nothing_the_second_time(admin: Client) -> None:
+    lines = (HEADER, "MUG,Mug,Blue,19.90,7", "LAMP,Lamp,,34,0")
+    send(admin, *lines)
+    before = admin.get(PRODUCTS).json()
+
+    assert (0, 0, 2, 0) == counts(send(admin, *lines))
+    assert before == admin.get(PRODUCTS).json()
+
+
+def test_what_a_file_does_not_say_stays_as_it_is(admin: Client) -> None:
+    add_product(admin, "MUG", 1990, stock=10, name="Mug", description="Blue")
+
+    assert (0, 1, 0, 0) == counts(send(admin, "price,sku,name", "5,MUG,Mug"))
+    assert {"MUG": ("Mug", "Blue", 500, 10)} == catalogue(admin)
+
+
+def test_three_bad_lines_are_named_and_nothing_changes(admin: Client) -> None:
+    lines = [HEADER, *(f"SKU-{n},Thing {n},,{n}.50,{n}" for n in range(2, 1002))]
+    lines[10 - 1] = "sku-10,Thing,,1.50,1"
+    lines[500 - 1] = "SKU-500,Thing,,1.505,1"
+    lines[999 - 1] = "SKU-999,Thing,,1.50,-1"
+
+    refused = problem(send(admin, *lines), 409, "import_refused")
+
+    assert 3 == refused["faulty"]
+    assert [(10, "sku"), (500, "price"), (999, "stock")] == [
+        (fault["line"], fault["column"]) for fault in refused["faults"]
+    ]
+    assert {} == catalogue(admin)
+
+
+def test_the_good_lines_can_be_taken_alone(admin: Client) -> None:
+    answer = send(admin, HEADER, "A,A,,1,1", "b,B,,1,1", "C,C,,1,1", skip_faulty="true")
+
+    assert (2, 0, 0, 1) == counts(answer)
+    assert [3] == [fault["line"] for fault in answer.json()["faults"]]
+    assert {"A", "C"} == catalogue(admin).keys()
+
+
+def test_a_dry_run_tells_and_changes_nothing(admin: Client) -> None:
+    add_product(admin, "MUG", 1990, stock=10)
+    before = catalogue(admin)
+
+    answer = send(admin, HEADER, "MUG,Mug,,1,1", "NEW,New,,1,1", "x,X,,1,1", dry_run="true")
+
+    assert (1, 1, 0, 1) == counts(answer)
+    assert answer.json()["dry_run"]
+    assert before == catalogue(admin)
+    assert [] == audit()
+
+
+@pytest.mark.parametrize(
+    ("lines", "line", "column"),
+    [
+        (["sku,name", "A,A"], 1, None),
+        (["sku,name,price,colour", "A,A,1,red"], 1, None),
+        (["sku,name,price,sku", "A,A,1,A"], 1, None),
+        (["sku,name,price", "A,A,1", "A,A"], 3, None),
+        (["sku,name,price", "A,A,1", "", 'B,"B'], 4, None),
+        (["sku,name,price", 'A,"A\nB",1'], 2, "name"),
+        (["sku,name,price", "A,A,1", "A,B,2"], 3, "sku"),
+        (["sku,name,price", "A,A,1,5"], 2, None),
+        (["sku,name,price", "A,A,19,90"], 2, None),
+        (["sku,name,price", "A,A,10000000.01"], 2, "price"),
+        (["sku,name,price,stock", "A,A,1,1000000001"], 2, "stock"),
+        (["sku,name,price,currency", "A,A,1,USD"], 2, "currency"),
+        (["sku,name,price", "A, A,1"], 2, "name"),
+    ],
+)
+def test_a_faulty_line_is_told_by_its_number_and_column(
+    admin: Client, lines: list[str], line: int, column: str | None
+) -> None:
+    (fault, *_) = problem(send(admin, *lines), 409, "import_refused")["faults"]
+
+    assert (line, column) == (fault["line"], fault["column"])
+
+
+def test_a_line_of_an_archived_product_is_faulty(admin: Client) -> None:
+    admin.delete(f"{PRODUCTS}/{add_product(admin, 'MUG')['id']}")
+
+    (fault,) = problem(send(admin, HEADER, "MUG,Mug,,1,1"), 409, "import_refused")["faults"]
+
+    assert (2, "sku") == (fault["line"], fault["column"])
+
+
+def test_a_file_is_utf_8_with_or_without_a_byte_order_mark(admin: Client) -> None:
+    def sent(content: bytes) -> Any:
+        return admin.post(IMPORT, content=content, headers={"Content-Type": "text/csv"})
+
+    assert 200 == sent(b"\xef\xbb\xbfsku,name,price\nA,K\xc3\xa4se,1").status_code
+    problem(sent(b"sku,name,price\nA,K\xe4se,1"), 409, "import_refused")
+    problem(sent(b"sku,name,price\nA,\0,1"), 409, "import_refused")
+    problem(sent(b""), 409, "import_refused")
+
+
+def test_it_is_bounded(admin: Client) -> None:
+    answer = admin.post(
+        IMPORT, content=b"x" * ((16 << 20) + 1), headers={"Content-Type": "text/csv"}
+    )
+
+    assert 16 << 20 == problem(answer, 413, "payload_too_large")["max_bytes"]
+
+
+def test_it_takes_csv_alone_and_is_for_administrators(
+    admin: Client, alice: Client, anyone: Client
+) -> None:
+    problem(admin.post(IMPORT, json=[]), 415, "unsupported_media_type")
+    problem(send(alice, HEADER), 403, "forbidden")
+    problem(send(anyone, HEADER), 401, "unauthenticated")
