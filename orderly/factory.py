@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -23,7 +24,6 @@ from orderly import pages, problems, security
 from orderly.contract import document
 from orderly.contract.operations import CompiledApp
 from orderly.contract.routing import CompiledRoutingMiddleware
-from orderly.contract.threads import HandlerThreads
 from orderly.cross_origin import cross_origin
 from orderly.observability import RequestLog
 from orderly.security import SECURITY_MAP
@@ -50,7 +50,7 @@ def create_app(settings: Settings) -> ASGIApp:
     revocation.forget()
     # One for each thread that answers requests, and one for the watch, which never waits for those.
     database.bind(settings.database_url, max_connections=settings.threads + 1)
-    executor = HandlerThreads(settings.threads)
+    executor = ThreadPoolExecutor(settings.threads, thread_name_prefix="handler")
 
     @asynccontextmanager
     async def lifespan(_app: Any) -> AsyncIterator[None]:

@@ -6,9 +6,11 @@ once, at start.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from contextvars import copy_context
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -23,7 +25,6 @@ from orderly.contract.bodies import BodyPlan, ClientGoneError
 from orderly.contract.parameters import ParameterPlan
 from orderly.contract.responses import ResponseCheck, is_json
 from orderly.contract.streams import send_pieces
-from orderly.contract.threads import in_thread
 from orderly.security import actor_of, authorize, credential_of
 
 Answer = tuple[Any, int, Mapping[str, str]]
@@ -105,7 +106,9 @@ class CompiledOperation:
             answer = await self._handler(**arguments)
         else:
             # One hop to a worker thread, where the service may wait for PostgreSQL.
-            answer = await in_thread(self._executor, partial(self._handler, **arguments))
+            answer = await asyncio.get_running_loop().run_in_executor(
+                self._executor, copy_context().run, partial(self._handler, **arguments)
+            )
         return answer
 
     async def _send(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Executor
 from contextlib import suppress
+from contextvars import copy_context
+from typing import TypeVar
 
 from starlette.types import Receive, Send
 
-from orderly.contract.threads import in_thread
+Result = TypeVar("Result")
 
 
 async def send_pieces(
@@ -24,7 +26,7 @@ async def send_pieces(
     gone = asyncio.ensure_future(_hang_up(receive))
     try:
         while not gone.done():
-            piece = await in_thread(executor, lambda: next(pieces, None))
+            piece = await _in_thread(executor, lambda: next(pieces, None))
             if piece is None:
                 await send({"type": "http.response.body", "body": b""})
                 return
@@ -35,9 +37,14 @@ async def send_pieces(
         with suppress(asyncio.CancelledError):
             await gone
         if isinstance(pieces, Generator):
-            await in_thread(executor, pieces.close)
+            await _in_thread(executor, pieces.close)
 
 
 async def _hang_up(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+async def _in_thread(executor: Executor | None, work: Callable[[], Result]) -> Result:
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(executor, copy_context().run, work)
