@@ -34,8 +34,8 @@ PARTS: Mapping[str, Part] = {
     "http": lambda given, ground: http.compare(ground, given.rounds, given.seconds),
     "orders": lambda given, ground: orders.compare(ground, given.rounds, given.seconds),
     "start": lambda given, ground: start.compare(ground, given.rounds, given.requests),
-    "growth": lambda given, _: growth_of_orders.compare(
-        given.orders, given.data, given.rounds, given.calls
+    "growth": lambda given, _: growth_of_orders.worst(
+        growth_of_orders.compare(given.orders, given.data, given.rounds, given.calls)
     ),
 }
 

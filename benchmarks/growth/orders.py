@@ -13,7 +13,7 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -99,6 +99,20 @@ def compare(large: int, data: Path | None, rounds: int, calls: int) -> list[Comp
             )
             for (name, of_large), (_, of_small) in zip(_cases(other), _cases(small), strict=True)
         ]
+
+
+def worst(lines: Iterable[Comparison]) -> list[Comparison]:
+    """Return the line with the largest ratio of each kind: of the lists, and all that are no list."""
+    kinds: dict[str, Comparison] = {}
+    for line in lines:
+        kind = "own list" if line.what.startswith("own list") else line.what.partition(":")[0]
+        kinds[kind] = max(line, kinds.get(kind, line), key=lambda one: one.ratio)
+    return [
+        line._replace(what=f"the worst of: {line.what}")
+        if "list" in line.what or ":" in line.what
+        else line
+        for line in kinds.values()
+    ]
 
 
 @contextmanager

@@ -130,6 +130,21 @@ class Server:
         """Return the number of the embedded PostgreSQL's process."""
         return int((data_dir / "postgresql" / "postmaster.pid").read_text().split()[0])
 
+    def kill_database_server(self, data_dir: Path) -> None:
+        """Kill the embedded PostgreSQL, and wait until another serves in its place."""
+        killed = self.database_server(data_dir)
+        os.kill(killed, signal.SIGKILL)
+
+        def is_another() -> bool:
+            try:
+                return self.database_server(data_dir) != killed
+            except (OSError, ValueError, IndexError):  # it is just being written
+                return False
+
+        # Ready alone would not do: connections of the killed one may answer for a moment.
+        until(is_another)
+        until(lambda: self.get("/health/ready").status_code == 200)
+
     def send(self, number: signal.Signals) -> None:
         """Send a signal."""
         self.process.send_signal(number)
