@@ -94,6 +94,17 @@ def test_errors_are_problem_documents_and_successes_json(node: Node) -> None:
             )
 
 
+@each(
+    (f"{method} {path}", operation["responses"])
+    for path, item in DOCUMENT["paths"].items()
+    for method, operation in item.items()
+    if method != "parameters"
+)
+def test_refusals_are_shared_responses(node: Node) -> None:
+    for status, response in node.items():
+        assert list(response) == ["$ref"] or status < "300"
+
+
 @each(media_types())
 def test_a_body_is_shown_by_named_stories_that_fit_its_schema(node: Node) -> None:
     schema = CompiledSchema(node["schema"])
