@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from orderly.contract.deprecation import headers_of
 from orderly.contract.schemas import CompiledSchema
 from orderly.problems import PROBLEM_TYPES
 from tests.contract.reading import (
@@ -72,6 +73,14 @@ def test_responses_carry_the_headers_that_their_status_asks_for(node: Node) -> N
         wanted = {"X-Request-ID"} | asked_for.get(status, set())
 
         assert wanted <= response["headers"].keys()
+
+
+@each(operations())
+def test_a_deprecated_operation_says_until_when_it_is_answered(node: Node) -> None:
+    announced = {"Deprecation", "Sunset"} if headers_of(node) else set()
+    for status, response in node["responses"].items():
+        if status < "300":
+            assert announced == response["headers"].keys() & {"Deprecation", "Sunset"}
 
 
 # What is no object but a file.
