@@ -8,6 +8,7 @@ import pytest
 
 from tests.api.conftest import UNLIMITED_VARIABLES
 from tests.contract.coverage import Coverage
+from tests.contract.proxy import agree, proxying
 from tests.contract.visitor import Watch
 from tests.faults.processes import serving
 
@@ -29,6 +30,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="have Schemathesis use a seed that is chosen, and printed, for this run",
     )
+    parser.addoption(
+        "--through-proxy",
+        action="store_true",
+        help="have Prism, which reads the contract too, judge what the examples' server answers",
+    )
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +45,7 @@ def coverage() -> Coverage:
 
 @pytest.fixture(scope="session")
 def entrances(
-    database_url: str, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, database_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, str]]:
     """Serve a shop at two entrances; at the second, hardly anything may be tried twice."""
     common = {
@@ -55,10 +61,19 @@ def entrances(
         serving(directory("contract") / "data", **common, **UNLIMITED_VARIABLES) as usual,
         serving(directory("throttled") / "data", **common, **throttled) as strict,
     ):
-        yield f"{usual.url}/api/v1", f"{strict.url}/api/v1"
+        if not request.config.getoption("--through-proxy"):
+            yield f"{usual.url}/api/v1", f"{strict.url}/api/v1"
+            return
+        with (
+            proxying(usual.url, directory("proxy")) as first,
+            proxying(strict.url, directory("proxy")) as second,
+        ):
+            yield first, second
 
 
 @pytest.fixture
-def watch() -> Watch:
-    """Look at no answer more closely than the contract does."""
+def watch(request: pytest.FixtureRequest) -> Watch:
+    """Look at each answer as the proxy does, where there is one."""
+    if request.config.getoption("--through-proxy"):
+        return agree
     return lambda _request, _answer: None

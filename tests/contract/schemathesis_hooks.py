@@ -86,6 +86,17 @@ def _be_alice(case: schemathesis.Case, _token: str) -> None:
     case.body = {"email": alice["username"], "password": alice["password"]}
 
 
+def _have_signed_in_elsewhere(case: schemathesis.Case, _token: str) -> None:
+    for account in _CREDENTIALS["auth"]:
+        if account["name"] == case.auth_identity:
+            theirs = account["loginEndpointAuth"]["payloadUserPwd"]
+            body = {"email": theirs["username"], "password": theirs["password"]}
+            # By no client that keeps cookies.
+            answer = httpx2.post(f"{case.operation.base_url}/auth/login", json=body)
+            if answer.status_code == httpx2.codes.OK:
+                case.path_parameters["session_id"] = answer.json()["session"]["id"]
+
+
 def _keep_the_password(case: schemathesis.Case, _token: str) -> None:
     # The run signs in with it again and again.
     password = _PASSWORDS.get(str(case.auth_identity), "")
@@ -136,6 +147,7 @@ _HELP: dict[str, Callable[[schemathesis.Case, str], None]] = {
     "login": _be_alice,
     "issue_token": _be_alice,
     "change_password": _keep_the_password,
+    "revoke_session": _have_signed_in_elsewhere,
     "create_product": _give_fresh_sku,
     "create_order": _ask_for_what_is_in_stock,
     "update_product": _make_condition_true,
