@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -28,13 +30,16 @@ def proxying(server: str, directory: Path) -> Iterator[str]:
     port = _free_port()
     command = [str(PRISM), "proxy", str(document), f"{server}/api/v1", "--port", str(port)]
     with (directory / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
     try:
         until(lambda: "Prism is listening" in (directory / "log").read_text() or process.poll())
         assert process.poll() is None, (directory / "log").read_text()
         yield f"http://127.0.0.1:{port}"
     finally:
-        process.terminate()
+        # Node from PyPI is a program that starts another.
+        os.killpg(process.pid, signal.SIGTERM)
         process.wait()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import random
 import re
 from collections.abc import Callable, Iterator
@@ -19,7 +20,9 @@ from uuid import uuid4
 import httpx2
 import schemathesis
 
-_CREDENTIALS = json.loads(Path(__file__).with_name("credentials.json").read_text())
+# The users of a deployment are others than those of a test; Schemathesis is told by --auth-wfc.
+_FILE = os.environ.get("ORDERLY_CONTRACT_CREDENTIALS", Path(__file__).with_name("credentials.json"))
+_CREDENTIALS = json.loads(Path(_FILE).read_text())
 _OURS = {one["loginEndpointAuth"]["payloadUserPwd"]["username"] for one in _CREDENTIALS["auth"]}
 _PASSWORDS = {
     one["name"]: one["loginEndpointAuth"]["payloadUserPwd"]["password"]
@@ -60,7 +63,8 @@ def before_call(
         if value is None or value == "None":
             # A link from a member that was null leads nowhere: to an id that nothing has.
             case.path_parameters[name] = str(uuid4())
-    token = str(case.cookies.get("orderly_access", ""))
+    # Over HTTPS its name begins with __Host-.
+    token = str(next((v for n, v in case.cookies.items() if n.endswith("orderly_access")), ""))
     if not _ISSUED_TOKEN.fullmatch(token):
         token = ""
     if token and case.auth_identity == "admin":

@@ -100,10 +100,12 @@ def test_a_parameter_is_taken_as_it_is_shown(
 
 @pytest.mark.parametrize(("name", "status", "code"), cases(refusals()))
 def test_a_request_is_refused_as_it_is_shown(
-    visitor: Visitor, name: str, status: str, code: str
+    pytestconfig: pytest.Config, visitor: Visitor, name: str, status: str, code: str
 ) -> None:
     if code in NOT_ON_PURPOSE:
         pytest.skip(NOT_ON_PURPOSE[code])
+    if code == "payload_too_large" and pytestconfig.getoption("--through-proxy"):
+        pytest.skip("Prism waits for ever where a server answers before it has read all")
     request = visitor.ask(name)
     (PROVOKED.get(f"{name} {code}") or PROVOKED[code])(visitor, request)
 
