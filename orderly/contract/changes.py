@@ -176,13 +176,13 @@ class _Comparison:
             yield Change(f"{place} {name}", "a new header", breaking=False)
         for name in sorted(was.keys() & now.keys()):
             olds, news = (_resolved(one[name], d) for one, d in self._both(was, now))
+            # What many answers share is told once.
+            at = f"header {name}" if "$ref" in now[name] else f"{place} {name}"
             if olds.get("required", False) != news.get("required", False):
                 may_miss = not news.get("required")
                 said = "may be missing" if may_miss else "is always there"
-                yield Change(f"{place} {name}", said, breaking=may_miss)
-            yield from self._schemas.changes(
-                olds["schema"], news["schema"], f"{place} {name}", Direction.RESPONSE
-            )
+                yield Change(at, said, breaking=may_miss)
+            yield from self._schemas.changes(olds["schema"], news["schema"], at, Direction.RESPONSE)
 
     def _both(self, old: Node, new: Node) -> Iterator[tuple[Node, Node]]:
         return iter(((old, self._before), (new, self._after)))
