@@ -19,6 +19,7 @@ _REQUEST_HEADERS = (
     "X-Request-ID",
 )
 _ANSWER_HEADERS = (
+    "Deprecation",
     "ETag",
     "Idempotent-Replayed",
     "Link",
@@ -26,6 +27,7 @@ _ANSWER_HEADERS = (
     "RateLimit",
     "RateLimit-Policy",
     "Retry-After",
+    "Sunset",
     "WWW-Authenticate",
     "X-Request-ID",
 )

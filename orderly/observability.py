@@ -92,7 +92,8 @@ class RequestLog:
     """Gives each request an id and tells of each, once, when it has been answered.
 
     Inner layers find the request's facts as `scope["orderly"]`, and put theirs there:
-    `operation_id`, `user_id`. Whatever is logged meanwhile carries them too.
+    `operation_id`, `user_id`. Whatever is logged meanwhile carries them too. The `headers` that
+    they put there go out with the answer, whoever gives it.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -113,7 +114,11 @@ class RequestLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+                headers = [
+                    *message.get("headers", ()),
+                    *facts.get("headers", ()),
+                    (b"x-request-id", request_id.encode()),
+                ]
                 message = {**message, "headers": headers}
             await send(message)
 

@@ -51,7 +51,8 @@ def load(
     if not _ISO_4217.fullmatch(currency):
         raise ValueError(f"not the code of a currency: {currency!r}")
     document = _Bundle(directory.resolve()).document()
-    document["components"]["schemas"]["Currency"]["enum"] = [currency]
+    schema = document["components"]["schemas"]["Currency"]
+    schema.update({"enum": [currency]}, **({"example": currency} if "example" in schema else {}))
     _replace_currency(document, currency)
     if cookie_names:
         document = _renamed(document, cookie_names)

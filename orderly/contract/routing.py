@@ -10,6 +10,7 @@ from connexion.middleware.routing import RoutingMiddleware
 from connexion.operations import AbstractOperation
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from orderly.contract.deprecation import Headers, headers_of
 from orderly.problems import Problem
 
 
@@ -35,6 +36,7 @@ class RouteTree:
 
     def __init__(self) -> None:
         self._root = _Node()
+        self.headers: dict[str, Headers] = {}
 
     def add(self, method: str, path: str, operation_id: str) -> None:
         """Add an operation under its path template."""
@@ -91,6 +93,9 @@ class _RouteTreeAPI(AbstractRoutingAPI):
 
     def make_operation(self, operation: AbstractOperation) -> str:
         operation_id: str = operation.operation_id
+        # Extensions have no public accessor.
+        if headers := headers_of(operation._operation):
+            self._tree.headers[operation_id] = headers
         return operation_id
 
     @staticmethod
@@ -134,6 +139,7 @@ class CompiledRoutingMiddleware(RoutingMiddleware):
                     scope["path_params"] = values
                     routing = {"api_base_path": base_path, "operation_id": operation_id}
                     scope["orderly"]["operation_id"] = operation_id.rpartition(".")[2]
+                    scope["orderly"]["headers"] = tree.headers.get(operation_id, ())
                     break
             scope.setdefault("extensions", {})[ROUTING_CONTEXT] = routing
         await self.app(scope, receive, send)

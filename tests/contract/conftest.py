@@ -1,8 +1,16 @@
-"""How the two minutes of generated requests are asked for."""
+"""How the contract is exercised, and who does so."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+
+from tests.api.conftest import UNLIMITED_VARIABLES
+from tests.contract.coverage import Coverage
+from tests.contract.proxy import agree, proxying
+from tests.contract.visitor import Watch
+from tests.faults.processes import serving
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -15,5 +23,57 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--every-link",
         action="store_true",
-        help="fail where a link was not followed: the rare ones take longer than two minutes",
+        help="fail where generated requests did not follow a link: the rare ones take long",
     )
+    parser.addoption(
+        "--random-seed",
+        action="store_true",
+        help="have Schemathesis use a seed that is chosen, and printed, for this run",
+    )
+    parser.addoption(
+        "--through-proxy",
+        action="store_true",
+        help="have Prism, which reads the contract too, judge what the examples' server answers",
+    )
+
+
+@pytest.fixture(scope="session")
+def coverage() -> Coverage:
+    """Return the record of all that this run exercises of the contract."""
+    return Coverage()
+
+
+@pytest.fixture(scope="session")
+def entrances(
+    request: pytest.FixtureRequest, database_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, str]]:
+    """Serve a shop at two entrances; at the second, hardly anything may be tried twice."""
+    common = {
+        "ORDERLY_DATABASE_URL": database_url,
+        "ORDERLY_SIGNING_KEY": "a signing key for tests, 32 bytes long",
+        "ORDERLY_COOKIE_SECURE": "false",
+        "ORDERLY_VALIDATE_RESPONSES": "true",
+        "ORDERLY_WORKER": "false",
+    }
+    throttled = dict.fromkeys(UNLIMITED_VARIABLES, "1")
+    directory = tmp_path_factory.mktemp
+    with (
+        serving(directory("contract") / "data", **common, **UNLIMITED_VARIABLES) as usual,
+        serving(directory("throttled") / "data", **common, **throttled) as strict,
+    ):
+        if not request.config.getoption("--through-proxy"):
+            yield f"{usual.url}/api/v1", f"{strict.url}/api/v1"
+            return
+        with (
+            proxying(usual.url, directory("proxy")) as first,
+            proxying(strict.url, directory("proxy")) as second,
+        ):
+            yield first, second
+
+
+@pytest.fixture
+def watch(request: pytest.FixtureRequest) -> Watch:
+    """Look at each answer as the proxy does, where there is one."""
+    if request.config.getoption("--through-proxy"):
+        return agree
+    return lambda _request, _answer: None

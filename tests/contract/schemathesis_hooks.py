@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import random
 import re
 from collections.abc import Callable, Iterator
@@ -19,7 +20,9 @@ from uuid import uuid4
 import httpx2
 import schemathesis
 
-_CREDENTIALS = json.loads(Path(__file__).with_name("credentials.json").read_text())
+# The users of a deployment are others than those of a test; Schemathesis is told by --auth-wfc.
+_FILE = os.environ.get("ORDERLY_CONTRACT_CREDENTIALS", Path(__file__).with_name("credentials.json"))
+_CREDENTIALS = json.loads(Path(_FILE).read_text())
 _OURS = {one["loginEndpointAuth"]["payloadUserPwd"]["username"] for one in _CREDENTIALS["auth"]}
 _PASSWORDS = {
     one["name"]: one["loginEndpointAuth"]["payloadUserPwd"]["password"]
@@ -67,7 +70,8 @@ def before_call(
         if value is None or value == "None":
             # A link from a member that was null leads nowhere: to an id that nothing has.
             case.path_parameters[name] = str(uuid4())
-    token = str(case.cookies.get("orderly_access", ""))
+    # Over HTTPS its name begins with __Host-.
+    token = str(next((v for n, v in case.cookies.items() if n.endswith("orderly_access")), ""))
     if not _ISSUED_TOKEN.fullmatch(token):
         token = ""
     if token and case.auth_identity == "admin":
@@ -91,6 +95,17 @@ def _be_somebody_new(case: schemathesis.Case, _token: str) -> None:
 def _be_alice(case: schemathesis.Case, _token: str) -> None:
     alice = _CREDENTIALS["auth"][0]["loginEndpointAuth"]["payloadUserPwd"]
     case.body = {"email": alice["username"], "password": alice["password"]}
+
+
+def _have_signed_in_elsewhere(case: schemathesis.Case, _token: str) -> None:
+    for account in _CREDENTIALS["auth"]:
+        if account["name"] == case.auth_identity:
+            theirs = account["loginEndpointAuth"]["payloadUserPwd"]
+            body = {"email": theirs["username"], "password": theirs["password"]}
+            # By no client that keeps cookies.
+            answer = httpx2.post(f"{case.operation.base_url}/auth/login", json=body)
+            if answer.status_code == httpx2.codes.OK:
+                case.path_parameters["session_id"] = answer.json()["session"]["id"]
 
 
 def _keep_the_password(case: schemathesis.Case, _token: str) -> None:
@@ -159,6 +174,7 @@ _HELP: dict[str, Callable[[schemathesis.Case, str], None]] = {
     "login": _be_alice,
     "issue_token": _be_alice,
     "change_password": _keep_the_password,
+    "revoke_session": _have_signed_in_elsewhere,
     "create_product": _give_fresh_sku,
     "import_products": _import_a_product,
     "create_order": _ask_for_what_is_in_stock,

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from orderly.contract.deprecation import headers_of
 from orderly.contract.schemas import CompiledSchema
 from orderly.problems import PROBLEM_TYPES
 from tests.contract.reading import (
@@ -74,6 +75,14 @@ def test_responses_carry_the_headers_that_their_status_asks_for(node: Node) -> N
         assert wanted <= response["headers"].keys()
 
 
+@each(operations())
+def test_a_deprecated_operation_says_until_when_it_is_answered(node: Node) -> None:
+    announced = {"Deprecation", "Sunset"} if headers_of(node) else set()
+    for status, response in node["responses"].items():
+        if status < "300":
+            assert announced == response["headers"].keys() & {"Deprecation", "Sunset"}
+
+
 # What is no object but a file.
 FILES = dict.fromkeys(("export_orders", "export_products"), "text/csv; charset=utf-8")
 
@@ -92,6 +101,17 @@ def test_errors_are_problem_documents_and_successes_json(node: Node) -> None:
                 schema["properties"].keys()
                 == DOCUMENT["components"]["schemas"]["Problem"]["properties"].keys()
             )
+
+
+@each(
+    (f"{method} {path}", operation["responses"])
+    for path, item in DOCUMENT["paths"].items()
+    for method, operation in item.items()
+    if method != "parameters"
+)
+def test_refusals_are_shared_responses(node: Node) -> None:
+    for status, response in node.items():
+        assert list(response) == ["$ref"] or status < "300"
 
 
 @each(media_types())

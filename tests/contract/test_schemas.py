@@ -69,6 +69,17 @@ def test_every_object_is_closed() -> None:
     assert open_objects == OPEN_OBJECTS
 
 
+def test_every_object_has_a_name() -> None:
+    # So that generated clients have one for it, and none is written down twice.
+    nameless = {
+        place
+        for place, schema in schemas()
+        if schema.get("type") == "object" and not re.fullmatch(r"#/components/schemas/\w+", place)
+    }
+
+    assert nameless == set()
+
+
 @each(SCHEMAS.items())
 def test_a_schema_and_its_members_are_described(node: Node) -> None:
     assert node["description"].endswith((".", "`"))

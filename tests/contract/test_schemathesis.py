@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import json
+import re
+import secrets
 import shlex
+import shutil
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
+import click
 import pytest
 
 from services import demo
 from services.audit import audit
 from tests.api.conftest import UNLIMITED_VARIABLES
+from tests.contract.coverage import Coverage, links
 from tests.contract.reading import Node, operations
+from tests.contract.visitor import OPERATIONS
 from tests.faults.processes import Server, serving
 
 CREDENTIALS = Path(__file__).with_name("credentials.json")
 
 
-class Outcomes(NamedTuple):
-    """How often something was answered, and how often one answer led on to another request."""
-
-    statuses: Counter[tuple[str, str]]
-    links: Counter[str]
+GENERATED = "generated"
+REPORTS = Path("test-output/contract")
+SUCCESS = re.compile(r"answered with 2\d\d$")
 
 
 @pytest.fixture
@@ -52,28 +54,47 @@ def server(shop: str, tmp_path: Path) -> Iterator[Server]:
 
 
 def test_whatever_the_contract_allows_is_answered_as_it_says(
-    request: pytest.FixtureRequest, tmp_path: Path, repository: Path
+    request: pytest.FixtureRequest, repository: Path, coverage: Coverage
 ):
     arguments = request.config.getoption("--schemathesis", None)
     if arguments is None:
         pytest.skip("takes minutes: tox -e contract")
+    if request.config.getoption("--random-seed"):
+        # Before the others: a seed that is asked for holds.
+        arguments = f"--seed {secrets.randbelow(1 << 32)} {arguments}"
+    reports = repository / REPORTS
+    shutil.rmtree(reports, ignore_errors=True)
     server: Server = request.getfixturevalue("server")
 
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/openapi.json"),
-        *("--report", "ndjson,junit", "--report-dir", str(tmp_path)),
-        *("--report-ndjson-path", str(tmp_path / "events.ndjson")),
+        *("--report", "ndjson,junit", "--report-dir", str(reports)),
+        *("--report-ndjson-path", str(reports / "events.ndjson")),
+        *("--report-junit-path", str(reports / "junit.xml")),
         *shlex.split(arguments),
     ]
+    click.echo(f"\n{shlex.join(command[2:])}")
     # Its configuration has warnings fail the run as well.
     assert 0 == subprocess.run(command, cwd=repository, check=False).returncode
 
     assert "" == server.logged
     assert [] == audit()
-    outcomes = _outcomes(tmp_path / "events.ndjson")
-    assert set() == _successes() - outcomes.statuses.keys()
+    _record(reports / "events.ndjson", coverage)
+    missing = coverage.missing(by=[GENERATED])
+    assert [] == [one for one in missing if SUCCESS.search(one)]
     if request.config.getoption("--every-link"):
-        assert set() == _links() - outcomes.links.keys()
+        assert [] == [one for one in missing if one.startswith("the link")]
+
+
+def test_all_of_the_contract_was_exercised(
+    request: pytest.FixtureRequest, repository: Path, coverage: Coverage
+) -> None:
+    if request.config.getoption("--schemathesis", None) is None:
+        pytest.skip("is told of the whole contract run: tox -e contract")
+
+    click.echo(f"\n{coverage.write(repository / REPORTS)}; see {REPORTS}/coverage.md")
+
+    assert [] == coverage.missing()
 
 
 def _accounts() -> Iterator[tuple[str, str, str]]:
@@ -82,40 +103,25 @@ def _accounts() -> Iterator[tuple[str, str, str]]:
         yield account["name"], credentials["username"], credentials["password"]
 
 
-def _outcomes(events: Path) -> Outcomes:
-    outcomes = Outcomes(Counter(), Counter())
+def _record(events: Path, coverage: Coverage) -> None:
+    """Record what Schemathesis met, and which links it followed."""
+    operation_ids = {_label(operation): name for name, operation in operations()}
+    labels = {
+        f"{_label(OPERATIONS[link.operation_id])} -> [{link.status}] {link.name} -> "
+        f"{_label(OPERATIONS[definition['operationId']])}": link
+        for link, definition in links()
+    }
     with events.open() as lines:
         for line in lines:
             recorded = json.loads(line).get("ScenarioFinished", {}).get("recorder", {})
             for number, case in recorded.get("cases", {}).items():
                 response = recorded["interactions"][number].get("response")
-                if response is None:
-                    continue
                 label = f"{case['value']['method']} {case['value']['path']}"
-                outcomes.statuses[label, str(response["status_code"])] += 1
+                if response is None or label not in operation_ids:
+                    continue
+                coverage.met(GENERATED, operation_ids[label], str(response["status_code"]))
                 if "transition" in case:
-                    outcomes.links[case["transition"]["id"]] += 1
-    return outcomes
-
-
-def _successes() -> set[tuple[str, str]]:
-    return {
-        (_label(operation), status)
-        for _, operation in operations()
-        for status in operation["responses"]
-        if status.startswith("2")
-    }
-
-
-def _links() -> set[str]:
-    """Return the links of the contract as Schemathesis calls them."""
-    labels = {name: _label(operation) for name, operation in operations()}
-    return {
-        f"{labels[source]} -> [{status}] {name} -> {labels[link['operationId']]}"
-        for source, operation in operations()
-        for status, response in operation["responses"].items()
-        for name, link in response.get("links", {}).items()
-    }
+                    coverage.followed(GENERATED, labels[case["transition"]["id"]])
 
 
 def _label(operation: Node) -> str:
