@@ -15,6 +15,7 @@ _HERE = Path(__file__).resolve().parent
 _PLACES: Final = (_HERE / "CHANGELOG.md", _HERE.parents[1] / "CHANGELOG.md")
 
 _HEADING = re.compile(r"(#{1,3}) (.+)")
+_ITEMS = re.compile(r"(?:^<li>.*</li>$\n?)+", re.MULTILINE)
 _INLINE = re.compile(r"`([^`]+)`|\*\*([^*]+)\*\*|\[([^\]]+)\]\(([^)]+)\)|\[([^\]]+)\]")
 
 
@@ -22,7 +23,7 @@ def changelog() -> bytes:
     """Return the page at `/changelog`."""
     text = next(place for place in _PLACES if place.exists()).read_text(encoding="utf-8")
     return page(
-        "Orderly: changelog", f"<main>{as_html(text)}</main><footer><a href='./'>Home</a></footer>"
+        "Orderly: changelog", f'<main class="text">{as_html(text)}</main><footer><a href="./">Home</a></footer>'
     )
 
 
@@ -32,7 +33,8 @@ def as_html(text: str) -> str:
     Headings, paragraphs, lists of one level, code, bold text and links; those into the repository
     become plain text, since that is not served.
     """
-    return "\n".join(_html_of(block) for block in _blocks(text))
+    html = "\n".join(_html_of(block) for block in _blocks(text))
+    return _ITEMS.sub(r"<ul>\g<0></ul>", html)
 
 
 def _blocks(text: str) -> Iterator[list[str]]:
