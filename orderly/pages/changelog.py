@@ -23,7 +23,8 @@ def changelog() -> bytes:
     """Return the page at `/changelog`."""
     text = next(place for place in _PLACES if place.exists()).read_text(encoding="utf-8")
     return page(
-        "Orderly: changelog", f'<main class="text">{as_html(text)}</main><footer><a href="./">Home</a></footer>'
+        "Orderly: changelog",
+        f'<main class="text">{as_html(text)}</main><footer><a href="./">Home</a></footer>',
     )
 
 

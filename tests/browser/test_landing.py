@@ -48,7 +48,9 @@ def test_an_operation_of_the_front_door_is_open_in_the_docs(page: Page) -> None:
 
     page.get_by_role("link", name="Place an order").click()
 
-    expect(page.locator(".opblock[id$='-create_order']")).to_have_class("opblock opblock-post is-open")
+    expect(page.locator(".opblock[id$='-create_order']")).to_have_class(
+        "opblock opblock-post is-open"
+    )
 
 
 def test_the_document_can_be_taken_home(page: Page) -> None:

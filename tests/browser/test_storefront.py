@@ -95,7 +95,7 @@ def test_signing_up_ordering_and_cancelling(page: Page, admin: Client) -> None:
     expect(page.locator("#message")).to_contain_text("Thank you!")
     card = page.locator("#history .card")
     expect(card).to_contain_text("PENDING")
-    expect(card).to_contain_text("2 × The MUG-BLUE")
+    expect(card).to_contain_text("2 \N{MULTIPLICATION SIGN} The MUG-BLUE")
     expect(page.locator("#cart-count")).to_have_text("0")
     assert 3 == stock_of(admin, mug)
 

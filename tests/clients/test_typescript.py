@@ -76,3 +76,22 @@ def test_what_the_document_does_not_have_does_not_compile(project: Path) -> None
         with pytest.raises(AssertionError, match=r"error TS\d+"):
             run([NODE, "node_modules/typescript/bin/tsc", "--noEmit"], project)
     (project / "shop.ts").write_text(shop)
+
+
+def test_the_storefront_makes_the_calls_of_the_client(project: Path) -> None:
+    storefront = project.parent / "storefront"
+
+    run([NODE, "../typescript-client/node_modules/typescript/bin/tsc"], storefront)
+    said = run([NODE, "../typescript-client/no-any.mjs"], storefront)
+    assert said.endswith(" files, 0 times any\n")
+
+
+def test_the_storefront_brings_the_library_as_npm_has_it(project: Path) -> None:
+    brought = (project.parent / "storefront" / "openapi-fetch.js").read_text()
+    package = project / "node_modules" / "openapi-fetch"
+    version = json.loads((package / "package.json").read_text())["version"]
+    library = (package / "dist" / "index.mjs").read_text().partition("//# sourceMapping")[0]
+
+    assert brought.startswith(f"/*\nopenapi-fetch {version} ")
+    assert (package / "LICENSE").read_text().strip() in brought
+    assert brought.endswith(library.rstrip() + "\n")
