@@ -38,6 +38,12 @@ def _told_plainly(command: Callable[P, None]) -> Callable[P, None]:
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            told(*args, **kwargs)
+        except KeyboardInterrupt:
+            sys.exit(_INTERRUPTED)
+
+    def told(*args: P.args, **kwargs: P.kwargs) -> None:
         from orderly.failures import EXPECTED, in_words  # noqa: PLC0415
         from orderly.settings import SettingsError  # noqa: PLC0415
 
@@ -47,8 +53,6 @@ def _told_plainly(command: Callable[P, None]) -> Callable[P, None]:
             _fail(*(f"{name}: {fault}" for name, fault in error.faults), status=_MISUSED)
         except EXPECTED as error:
             _fail(in_words(error))
-        except KeyboardInterrupt:
-            sys.exit(_INTERRUPTED)
 
     return run
 

@@ -59,6 +59,16 @@ def test_a_product_on_two_lines_is_summed_before_stock_is_checked(
     assert 0 == stock_of(alice, mug)
 
 
+def test_a_sum_may_be_more_than_one_line_may_ask_for(admin: Client, alice: Client) -> None:
+    mug = add_product(admin, price=1, stock=30_000)
+
+    order = place(alice, (mug, 10_000), (mug, 10_000), (mug, 5)).json()
+
+    assert [20_005] == [item["quantity"] for item in order["items"]]
+    assert 20_005 == order["total"]["amount"]
+    assert order == alice.get(f"{ORDERS}/{order['id']}").json()
+
+
 def test_every_short_line_is_named_and_nothing_is_taken(admin: Client, alice: Client) -> None:
     mug, lamp, cup = (add_product(admin, sku, stock=2) for sku in ("MUG", "LAMP", "CUP"))
 

@@ -42,6 +42,13 @@ def test_an_access_token_does_not_refresh(alice: Client, anyone: Client) -> None
     problem(anyone.post(REFRESH), 401, "unauthenticated")
 
 
+def test_a_bearer_token_is_no_refresh_token(alice: Client, anyone: Client) -> None:
+    headers = {"Authorization": f"Bearer {alice.cookies['orderly_refresh']}"}
+
+    problem(anyone.post(REFRESH, headers=headers), 401, "unauthenticated")
+    assert 200 == alice.post(REFRESH).status_code
+
+
 def test_a_second_tab_that_comes_late_is_told_and_stays_signed_in(
     alice: Client, anyone: Client
 ) -> None:

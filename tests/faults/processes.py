@@ -30,7 +30,12 @@ def environment(**variables: str) -> dict[str, str]:
         version("orderly-api")
     except PackageNotFoundError:
         kept["PYTHONPATH"] = str(ROOT)
-    return {**kept, "ORDERLY_PASSWORD_HASH": "cheapest", **variables}
+    return {
+        **kept,
+        "ORDERLY_PASSWORD_HASH": "cheapest",
+        "PYTHONFAULTHANDLER": "1",  # for Server.wait
+        **variables,
+    }
 
 
 def orderly(
@@ -125,13 +130,33 @@ class Server:
         """Return the number of the embedded PostgreSQL's process."""
         return int((data_dir / "postgresql" / "postmaster.pid").read_text().split()[0])
 
+    def kill_database_server(self, data_dir: Path) -> None:
+        """Kill the embedded PostgreSQL, and wait until another serves in its place."""
+        killed = self.database_server(data_dir)
+        os.kill(killed, signal.SIGKILL)
+
+        def is_another() -> bool:
+            try:
+                return self.database_server(data_dir) != killed
+            except (OSError, ValueError, IndexError):  # it is just being written
+                return False
+
+        # Ready alone would not do: connections of the killed one may answer for a moment.
+        until(is_another)
+        until(lambda: self.get("/health/ready").status_code == 200)
+
     def send(self, number: signal.Signals) -> None:
         """Send a signal."""
         self.process.send_signal(number)
 
     def wait(self) -> int:
-        """Return the exit status, once there is one."""
-        return self.process.wait(PATIENCE_SECONDS)
+        """Return the exit status, once there is one; one that hangs is killed and says where."""
+        try:
+            return self.process.wait(PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.send(signal.SIGABRT)
+            self.process.wait()
+            raise AssertionError(f"It did not stop:\n{self.logged}") from None
 
     def stop(self) -> int:
         """Stop it the usual way; return the exit status."""
@@ -150,16 +175,13 @@ def serving(
         yield server
     finally:
         if server.process.poll() is None:
-            server.send(signal.SIGTERM)
-            try:
-                server.wait()
-            except subprocess.TimeoutExpired:
-                server.send(signal.SIGKILL)
-                server.wait()
+            server.stop()
 
 
 def _take_terminal() -> None:
-    # Its standard input becomes the terminal that it is told of when that is closed.
+    # Its standard input becomes the terminal that it is told of when that is closed; even where
+    # these tests themselves are run by nohup, which lets all that they start ignore it.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 

@@ -17,7 +17,7 @@ import yaml
 
 from orderly import __version__
 from orderly.embedded import running_url
-from tests.faults.processes import environment, orderly, serving
+from tests.faults.processes import environment, orderly, serving, until
 
 PASSWORD = "a long enough passphrase"
 CREDENTIALS = {"email": "ada@example.com", "password": PASSWORD}
@@ -168,14 +168,18 @@ def test_the_contract_is_printed_as_it_is_served(data_dir: Path) -> None:
         assert server.get("/openapi.json").json() == json.loads(as_json)
 
 
-def test_a_command_that_is_interrupted_leaves_the_database_usable(data_dir: Path) -> None:
+@pytest.mark.parametrize("seconds", [0, 0.2, 0.5])
+def test_a_command_that_is_interrupted_leaves_the_database_usable(
+    data_dir: Path, seconds: float
+) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "orderly", "migrate", "--data-dir", str(data_dir)],
         cwd=data_dir.parent,
         env=environment(),
         stderr=subprocess.PIPE,
     )
-    time.sleep(0.4)
+    until((data_dir / "lock").exists)  # before, it is still Python that starts
+    time.sleep(seconds)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 import time
 from collections import Counter
@@ -78,8 +76,7 @@ def test_no_acknowledged_order_is_lost_and_none_is_doubled(tmp_path: Path, worke
         for _ in range(KILLS):
             enough = placed() + ORDERS_BETWEEN_KILLS
             until(lambda enough=enough: placed() >= enough)
-            os.kill(server.database_server(data_dir), signal.SIGKILL)
-            until(lambda: server.get("/health/ready").status_code == 200)
+            server.kill_database_server(data_dir)
         enough = placed() + ORDERS_BETWEEN_KILLS
         until(lambda: placed() >= enough)
         stopped.set()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -99,8 +98,7 @@ def test_serve_does_the_background_work_too(data_dir: Path, workers: str) -> Non
 
 def test_serve_goes_on_with_it_after_its_database_was_killed(data_dir: Path) -> None:
     with serving(data_dir, "--demo") as server, signed_in(server) as client:
-        os.kill(server.database_server(data_dir), signal.SIGKILL)
-        until(lambda: client.get("/health/ready").status_code == 200)
+        server.kill_database_server(data_dir)
         placed = order(client, "k")
         run(data_dir, AGE)
 
