@@ -105,6 +105,9 @@ def _credentials(columns: Sequence[Any]) -> Credentials:
     return Credentials(User._make(columns[:-2]), *columns[-2:])
 
 
+# Whether anybody has ever registered.
+FIND_ANY = Statement(UserTable.select(UserTable.id).limit(1), lambda columns: columns[0])
+
 FIND_CREDENTIALS = Statement(
     _CREDENTIALS.where(UserTable.email == Parameter("email")), _credentials
 )

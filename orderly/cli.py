@@ -74,8 +74,9 @@ def main() -> None:
 @click.option("--workers", type=click.IntRange(min=1), help="Server processes.")
 @click.option("--worker/--no-worker", default=None, help="Do the background work, too.")
 @click.option("--demo", is_flag=True, help="Fill an empty shop with products and two people.")
+@click.option("--reset", is_flag=True, help="With --demo: throw the demo's data away first.")
 @_told_plainly
-def serve(demo: bool, **overrides: Any) -> None:
+def serve(demo: bool, reset: bool, **overrides: Any) -> None:
     """Serve the API until stopped by Ctrl-C or SIGTERM.
 
     Requests that have begun are finished first; a second Ctrl-C does not wait for them.
@@ -83,7 +84,22 @@ def serve(demo: bool, **overrides: Any) -> None:
     from orderly import serving  # noqa: PLC0415
 
     settings = _settings(**overrides)
-    sys.exit(serving.serve(settings, demo=demo, say=click.echo))
+    sys.exit(serving.serve(settings, demo=demo, reset=reset, say=click.echo))
+
+
+@main.command()
+@click.option("--host", help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes any.")
+@_told_plainly
+def mock(**overrides: Any) -> None:
+    """Answer the contract's examples, without a database, until stopped.
+
+    Requests are checked as the shop checks them. `Prefer: example=NAME` or `Prefer: code=404` in a
+    request chooses the answer.
+    """
+    from orderly import mock as examples  # noqa: PLC0415
+
+    sys.exit(examples.serve(_settings(**overrides), say=click.echo))
 
 
 @main.command()

@@ -45,3 +45,16 @@ def cross_origin(origins: Sequence[str]) -> Callable[[ASGIApp], ASGIApp]:
         expose_headers=_ANSWER_HEADERS,
         max_age=_PREFLIGHT_KEPT_SECONDS,
     )
+
+
+def any_origin() -> Callable[[ASGIApp], ASGIApp]:
+    """Return the middleware that lets pages of any site call: for the mock, which keeps nothing."""
+    return partial(
+        CORSMiddleware,
+        allow_origin_regex=".*",
+        allow_methods=_METHODS,
+        allow_headers=(*_REQUEST_HEADERS, "Prefer"),
+        allow_credentials=True,
+        expose_headers=(*_ANSWER_HEADERS, "Preference-Applied"),
+        max_age=_PREFLIGHT_KEPT_SECONDS,
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
@@ -62,14 +62,12 @@ def create_app(settings: Settings) -> ASGIApp:
         database.close()
 
     contract = document.load(settings.currency, cookie_names=cookies.policy.names())
-    published = document.published(contract)
+    origins = settings.allowed_origins
     return compiled_app(
         contract,
-        beside=pages.routes(
-            openapi_json=document.as_json(published), openapi_yaml=document.as_yaml(published)
-        ),
+        beside=pages.routes(document.published(contract), storefront=settings.storefront),
         lifespan=lifespan,
-        allowed_origins=settings.allowed_origins,
+        front=[cross_origin(origins)] if origins else [],
         executor=executor,
         max_body_bytes=settings.max_body_bytes,
         validate_responses=settings.validate_responses,
@@ -81,34 +79,36 @@ def compiled_app(
     *,
     beside: ASGIApp,
     lifespan: Any = None,
-    allowed_origins: Sequence[str] = (),
+    front: Sequence[Callable[[ASGIApp], ASGIApp]] = (),
+    app: Callable[[ASGIApp], CompiledApp] = CompiledApp,
+    security_map: Mapping[str, Any] = SECURITY_MAP,
     **options: Any,
 ) -> ASGIApp:
     """Return Connexion's middleware chain around a contract's compiled operations.
 
-    `beside` takes the requests outside the contract's base path; pages of `allowed_origins` may
-    read the answers (CORS), of no other site otherwise; `options` are those of `CompiledAPI`.
+    `beside` takes the requests outside the contract's base path; `front` sees each request and
+    answer, errors included, before all but the log; `options` are those of `CompiledAPI`.
     """
-    app = ConnexionMiddleware(
-        CompiledApp(beside),
+    chain = ConnexionMiddleware(
+        app(beside),
         lifespan=lifespan,
         middlewares=[
             ServerErrorMiddleware,
             RequestLog,
-            *([cross_origin(allowed_origins)] if allowed_origins else []),
+            *front,
             ExceptionMiddleware,
             CompiledRoutingMiddleware,
             SecurityMiddleware,
             LifespanMiddleware,
         ],
-        security_map=SECURITY_MAP,
+        security_map=dict(security_map),
     )
-    app.add_error_handler(DomainError, problems.on_domain_error)
+    chain.add_error_handler(DomainError, problems.on_domain_error)
     for kind in (HTTPException, ProblemException):  # Connexion has handlers of its own for both
-        app.add_error_handler(kind, problems.on_http_error)
-    app.add_error_handler(Exception, problems.on_unexpected_error)
-    app.add_api(contract, **options)
-    return app  # type: ignore[no-any-return]
+        chain.add_error_handler(kind, problems.on_http_error)
+    chain.add_error_handler(Exception, problems.on_unexpected_error)
+    chain.add_api(contract, **options)
+    return chain  # type: ignore[no-any-return]
 
 
 def app_from_environment() -> ASGIApp:

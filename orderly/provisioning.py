@@ -30,6 +30,8 @@ class Provided:
     url: str
     # Starts an embedded server again that has died; False where that does not help.
     keep_alive: Callable[[], bool] = _nothing_to_keep_alive
+    # Empties an embedded database; None for any other, which is not ours to empty.
+    begin_anew: Callable[[], None] | None = None
 
 
 @contextmanager
@@ -76,7 +78,7 @@ def database_of(settings: Settings, *, shared: bool = False) -> Iterator[Provide
             return False
 
     try:
-        yield Provided(url, keep_alive)
+        yield Provided(url, keep_alive, server.begin_anew)
     finally:
         server.stop()
 

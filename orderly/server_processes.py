@@ -44,8 +44,17 @@ class Occasions:
     waiting: Callable[[], bool]
 
 
-def run(settings: Settings, bound: socket.socket, occasions: Occasions, stopping: Stopping) -> int:
+def run(
+    settings: Settings,
+    bound: socket.socket,
+    occasions: Occasions,
+    stopping: Stopping,
+    *,
+    create: Callable[[Settings], ASGIApp] | None = None,
+) -> int:
     """Serve on a socket until told to stop; return the exit status.
+
+    Where this process is the only one, `create` may make another application than the shop's.
 
     The status is 0 when all requests that had begun were answered, 130 when a second Ctrl-C did
     not let them be, and 1 when serving is not possible or not any more. `settings` name the
@@ -73,7 +82,8 @@ def run(settings: Settings, bound: socket.socket, occasions: Occasions, stopping
     if settings.workers == 1:
         from orderly.factory import create_app  # noqa: PLC0415  # what takes longest to import
 
-        server = _Server(uvicorn.Config(create_app(settings), **options), occasions)
+        app = (create or create_app)(settings)
+        server = _Server(uvicorn.Config(app, **options), occasions)
         return server.serve_until(stopping, bound)
     os.environ.update(settings.as_environment())
     config = uvicorn.Config("orderly.server_processes:worker_app", factory=True, **options)

@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from ipaddress import ip_address
 
-from orderly import __version__, observability, provisioning, server_processes
+from orderly import __version__, observability, provisioning, sandbox, server_processes
 from orderly.listening import open_socket, url_of
 from orderly.settings import Settings, SettingsError
 from orderly.stopping import Stopping
@@ -22,7 +22,7 @@ from orderly.stopping import Stopping
 Say = Callable[[str], None]
 
 
-def serve(settings: Settings, *, demo: bool, say: Say) -> int:
+def serve(settings: Settings, *, demo: bool, reset: bool = False, say: Say) -> int:
     """Serve the shop until told to stop; return the exit status.
 
     `say` is given the few lines that a person who starts it wants to read.
@@ -36,12 +36,16 @@ def serve(settings: Settings, *, demo: bool, say: Say) -> int:
     """
     if demo:
         _refuse_public_demo(settings)
+        settings = replace(settings, storefront=True)
+    elif reset:
+        raise SettingsError([("--reset", "is for --demo alone")])
     observability.configure(settings.log_level, settings.log_format)
     stopping = Stopping()
     with stopping.heeded(), closing(open_socket(settings.host, settings.port)) as bound:
         with provisioning.database_of(settings) as database:
             try:
-                status = _serve_on(bound, database, settings, demo, say, stopping)
+                sign_ins = _prepare(settings, database, demo=demo, reset=reset)
+                status = _serve_on(bound, database, settings, sign_ins, say, stopping)
             except KeyboardInterrupt:
                 status = server_processes.STOPPED  # nothing was being served yet
         if status == server_processes.FORCED:
@@ -55,14 +59,13 @@ def _serve_on(
     bound: socket.socket,
     database: provisioning.Provided,
     settings: Settings,
-    demo: bool,
+    sign_ins: list[str],
     say: Say,
     stopping: Stopping,
 ) -> int:
     embedded = settings.database_url is None
     home = settings.data_dir if embedded else "the database of ORDERLY_DATABASE_URL"
     settings = replace(settings, database_url=database.url)
-    sign_ins = _prepare(settings, demo=demo)
 
     def announce() -> None:
         url = url_of(bound, settings.host)
@@ -71,6 +74,7 @@ def _serve_on(
             f"  Documentation  {url}/docs",
             f"  API            {url}/api/v1",
             *sign_ins,
+            *([f"  Storefront     {url}/examples/storefront/"] if settings.storefront else []),
             "Ctrl-C stops it.",
         ]
         with suppress(OSError):  # nobody may be reading
@@ -108,18 +112,22 @@ def _worker(settings: Settings) -> Iterator[Callable[[], None]]:
         database.close()
 
 
-def _prepare(settings: Settings, *, demo: bool) -> list[str]:
+def _prepare(
+    settings: Settings, provided: provisioning.Provided, *, demo: bool, reset: bool
+) -> list[str]:
     """Bring the database up to date, and fill it for a demo; return whom one can sign in as."""
     from models import database, migration  # noqa: PLC0415  # not before the address is taken
     from services.configuration import configure  # noqa: PLC0415
 
-    assert settings.database_url is not None  # noqa: S101
     configure(settings.configuration())
-    database.bind(settings.database_url, max_connections=1)
+    database.bind(provided.url, max_connections=1)
     try:
-        migration.apply()
         if not demo:
+            migration.apply()
+            if settings.database_url is None:
+                sandbox.is_served_in_earnest(settings)
             return []
+        sandbox.prepare(settings, provided, reset=reset)
         from services.demo import fill  # noqa: PLC0415
 
         return [

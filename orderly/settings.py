@@ -89,6 +89,8 @@ class Settings:
     password_hash: str
     max_body_bytes: int
     validate_responses: bool
+    # Whether the example storefront is served beside the API.
+    storefront: bool
     log_level: str
     log_format: str
 
@@ -235,6 +237,7 @@ def _read(env: _Reader) -> dict[str, Any]:
             "MAX_BODY_BYTES", 1 << 20, validate=validate.Range(1 << 10, 1 << 26)
         ),
         "validate_responses": env.bool("VALIDATE_RESPONSES", False),
+        "storefront": env.bool("STOREFRONT", False),
         "log_level": env.str("LOG_LEVEL", "info", validate=validate.OneOf(LOG_LEVELS)),
         "log_format": env.str("LOG_FORMAT", "auto", validate=validate.OneOf(LOG_FORMATS)),
     }

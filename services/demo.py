@@ -7,7 +7,8 @@ from typing import NamedTuple
 from domain.actor import ADMIN, CLIENT, Actor
 from domain.errors import EmailTaken, SkuTaken
 from models import product as products
-from models.database import transaction
+from models import user as users
+from models.database import reading, transaction
 from services.products import create_product
 from services.users import create_admin, register
 
@@ -47,6 +48,12 @@ def fill() -> Demo:
     except SkuTaken:  # another process is filling the same shop
         added = 0
     return Demo(added, ACCOUNTS)
+
+
+@reading
+def is_untouched() -> bool:
+    """Tell whether a shop has nobody and nothing in it, so that it may become the demo's own."""
+    return products.FIND_ANY.one() is None and users.FIND_ANY.one() is None
 
 
 def _add(account: Account) -> None:

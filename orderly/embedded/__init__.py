@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -126,6 +127,20 @@ class EmbeddedPostgreSQL:
             self._cluster.remove_socket_directory()
             self._lock.close()
             self._lock = None
+
+    def begin_anew(self) -> None:
+        """Throw the database away, whoever uses it, and make an empty one in its place.
+
+        Should this process end in between, the next start makes it.
+        """
+        url = self._cluster.url("postgres")
+        assert url is not None  # noqa: S101  # it is running
+        with closing(psycopg2.connect(url)) as connection:
+            connection.autocommit = True
+            name = sql.Identifier(DATABASE)
+            with connection.cursor() as cursor:
+                cursor.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+                cursor.execute(sql.SQL("CREATE DATABASE {}").format(name))
 
     def is_alive(self) -> bool:
         """Tell whether the server runs."""

@@ -1,22 +1,33 @@
-"""What is served beside the API: its document, Swagger UI, the problem catalogue, health."""
+"""What is served beside the API: the front door, the document, Swagger UI, problems, health."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route, Router
 from starlette.staticfiles import StaticFiles
 
+from orderly.contract import document
+from orderly.pages.changelog import changelog
+from orderly.pages.landing import front_door
 from orderly.problems import PROBLEM_TYPES
 from services import health
 
-_HERE = Path(__file__).parent
+_HERE = Path(__file__).resolve().parent
+_STOREFRONT: Final = "/examples/storefront/"
+# An installed wheel has it beside this module, a checkout with the other examples.
+_STOREFRONT_PLACES: Final = (
+    _HERE / "storefront",
+    _HERE.parents[1] / "docs" / "examples" / "storefront",
+)
+_MEDIA_TYPES: Final = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 
 # Swagger UI styles its elements inline; scripts come from this server alone.
 _CONTENT_SECURITY_POLICY = (
@@ -30,27 +41,55 @@ _PAGE_HEADERS = {
 }
 
 
-def routes(*, openapi_json: bytes, openapi_yaml: bytes) -> Router:
-    """Return the router of every address outside the contract's base path."""
+def routes(
+    contract: Mapping[str, Any],
+    *,
+    ready: Callable[[], None] = health.ready,
+    storefront: bool = False,
+) -> Router:
+    """Return the router of every address outside the contract's base path.
+
+    `contract` is the published document; `ready` raises while requests cannot be served.
+    """
     swagger_ui = find_spec("flask_swagger_ui")
     assert swagger_ui is not None  # noqa: S101  # a dependency of this package
     assert swagger_ui.origin is not None  # noqa: S101
     assets = Path(swagger_ui.origin).parent / "dist"
+    fixed = {
+        "/": (front_door(contract, storefront=storefront), "text/html"),
+        "/style.css": ((_HERE / "style.css").read_bytes(), "text/css"),
+        "/changelog": (changelog(), "text/html"),
+        "/docs": ((_HERE / "docs.html").read_bytes(), "text/html"),
+        "/docs/start.js": ((_HERE / "start.js").read_bytes(), "text/javascript"),
+        "/openapi.json": (document.as_json(contract), "application/json"),
+        "/openapi.yaml": (document.as_yaml(contract), "application/yaml"),
+        "/problems": (_problem_catalogue(), "text/html"),
+        **(_storefront() if storefront else {}),
+    }
     return Router(
         [
-            Route("/", _redirect_to_docs),
-            Route("/docs", _fixed((_HERE / "docs.html").read_bytes(), "text/html")),
-            Route("/docs/", _redirect_to_docs),
-            Route("/docs/start.js", _fixed((_HERE / "start.js").read_bytes(), "text/javascript")),
+            *(Route(path, _fixed(*content)) for path, content in fixed.items()),
+            Route("/docs/", _redirect_to("/docs")),
             Mount("/docs", StaticFiles(directory=assets)),
-            Route("/openapi.json", _fixed(openapi_json, "application/json")),
-            Route("/openapi.yaml", _fixed(openapi_yaml, "application/yaml")),
-            Route("/problems", _fixed(_problem_catalogue(), "text/html")),
+            *([Route(_STOREFRONT.rstrip("/"), _redirect_to(_STOREFRONT))] if storefront else []),
             Route("/health/live", _live),
-            Route("/health/ready", _ready),
+            Route("/health/ready", _readiness(ready)),
         ],
         redirect_slashes=False,
     )
+
+
+def _storefront() -> dict[str, tuple[bytes, str]]:
+    """Return the files of the example storefront by their addresses."""
+    directory = next(place for place in _STOREFRONT_PLACES if place.is_dir())
+    return {
+        _STOREFRONT + ("" if file.name == "index.html" else file.name): (
+            file.read_bytes(),
+            _MEDIA_TYPES[file.suffix],
+        )
+        for file in sorted(directory.iterdir())
+        if file.suffix in _MEDIA_TYPES
+    }
 
 
 def _fixed(content: bytes, media_type: str) -> Callable[[Request], Response]:
@@ -66,8 +105,11 @@ def _fixed(content: bytes, media_type: str) -> Callable[[Request], Response]:
     return serve  # type: ignore[return-value]  # Starlette takes coroutine functions too
 
 
-async def _redirect_to_docs(_request: Request) -> Response:
-    return RedirectResponse("/docs")
+def _redirect_to(address: str) -> Callable[[Request], Response]:
+    async def redirect(_request: Request) -> Response:
+        return RedirectResponse(address)
+
+    return redirect  # type: ignore[return-value]  # as above
 
 
 async def _live(_request: Request) -> Response:
@@ -75,10 +117,14 @@ async def _live(_request: Request) -> Response:
     return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
 
 
-def _ready(_request: Request) -> Response:
+def _readiness(ready: Callable[[], None]) -> Callable[[Request], Response]:
     """Tell that requests can be served: the database answers and is migrated."""
-    health.ready()
-    return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
+
+    def answer(_request: Request) -> Response:
+        ready()
+        return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
+
+    return answer
 
 
 def _problem_catalogue() -> bytes:

@@ -26,6 +26,7 @@ def base_url(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
         ORDERLY_SIGNING_KEY=SIGNING_KEY,
         ORDERLY_COOKIE_SECURE="false",
         ORDERLY_VALIDATE_RESPONSES="true",
+        ORDERLY_STOREFRONT="true",
         ORDERLY_WORKER="false",  # tests say themselves when time has passed
         **UNLIMITED_VARIABLES,
     ) as server:

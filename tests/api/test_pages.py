@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import ClassVar
 
 import yaml
 
+from orderly import pages
 from orderly.problems import PROBLEM_TYPES
 from tests.api.conftest import Client
 
@@ -51,9 +53,40 @@ def test_the_docs_need_nothing_from_elsewhere(anyone: Client) -> None:
         assert 200 == anyone.get(f"/{address}").status_code
 
 
-def test_the_front_door_leads_to_the_docs(anyone: Client) -> None:
-    for path in ("/", "/docs/"):
-        assert anyone.get(path).headers["location"].endswith("/docs")
+def test_the_front_door_leads_to_everything(anyone: Client) -> None:
+    page = anyone.get("/").text
+    document = anyone.get("/openapi.json").json()
+
+    for path in ("docs", "openapi.json", "openapi.yaml", "changelog", "problems", "health/ready"):
+        assert f'href="{path}"' in page
+    for address in set(re.findall(r'(?:src|href)="([^"#]+)', page)):
+        assert "//" not in address
+        assert 200 == anyone.get(f"/{address}").status_code
+    for path, item in document["paths"].items():
+        for operation in item.values() if path else ():
+            if isinstance(operation, dict):
+                (tag,) = operation["tags"]
+                assert f'href="docs#/{tag}/{operation["operationId"]}"' in page
+    assert "<script" not in page
+    assert anyone.get("/docs/").headers["location"].endswith("/docs")
+
+
+def test_the_changelog_is_the_file_that_developers_write(anyone: Client, repository: Path) -> None:
+    page = anyone.get("/changelog").text
+
+    text = (repository / "CHANGELOG.md").read_text()
+    for heading in re.findall(r"^## \[([^]]+)\]", text, re.MULTILINE):
+        assert f"<h2>{heading}" in page
+    assert "<code>issue_token</code>" in page
+    assert "](" not in page
+    assert "**" not in page
+
+
+def test_the_storefront_is_served_only_where_it_is_asked_for(anyone: Client) -> None:
+    assert 200 == anyone.get("/examples/storefront/").status_code
+    assert anyone.get("/examples/storefront").headers["location"].endswith("/storefront/")
+    without = pages.routes(anyone.get("/openapi.json").json()).routes
+    assert not [route for route in without if getattr(route, "path", "").startswith("/examples")]
 
 
 def test_every_problem_type_has_its_entry(anyone: Client) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, expect
 
 from tests.api.conftest import PASSWORD, Client
 from tests.api.shop import add_product, stock_of
@@ -60,3 +61,62 @@ def test_without_signing_in_the_page_shows_the_problem(page: Page) -> None:
 
     assert "401" == status
     assert "unauthenticated" in shown
+
+
+def test_operations_are_grouped_by_the_tags_of_the_document(page: Page, anyone: Client) -> None:
+    document = anyone.get("/openapi.json").json()
+    page.goto("/docs")
+    page.locator(".opblock").first.wait_for()
+
+    tags = page.locator(".opblock-tag").evaluate_all("tags => tags.map((tag) => tag.dataset.tag)")
+    assert [tag["name"] for tag in document["tags"]] == tags
+    for tag in tags:
+        shown = page.locator(f"[id^='operations-{tag}-'].opblock").count()
+        assert shown == sum(
+            operation.get("tags") == [tag]
+            for item in document["paths"].values()
+            for operation in item.values()
+            if isinstance(operation, dict)
+        )
+
+
+def test_an_address_leads_to_an_operation_and_opening_one_gives_its_address(page: Page) -> None:
+    page.goto("/docs#/orders/cancel_order")
+    page.locator(".opblock.is-open[id$='-cancel_order']").wait_for()
+
+    operation(page, "get_me")
+
+    assert page.url.endswith("/docs#/users/get_me")
+
+
+def test_a_request_is_chosen_among_examples(page: Page) -> None:
+    page.goto("/docs")
+    block = operation(page, "issue_token")
+    body = block.locator("textarea.body-param__text")
+    assert "password" in body.input_value()
+
+    choices = block.locator(".opblock-section-request-body .examples-select select")
+    assert ["by_password", "by_refresh_token"] == choices.locator("option").evaluate_all(
+        "options => options.map((option) => option.value)"
+    )
+    choices.select_option("by_refresh_token")
+
+    expect(body).to_have_value(re.compile("refresh_token"))
+
+
+def test_a_bearer_token_stays_when_the_page_is_opened_again(page: Page, alice: Client) -> None:
+    credentials = {"email": "alice@example.com", "password": PASSWORD}
+    token = alice.post("/api/v1/auth/token", json=credentials).json()["access_token"]
+    page.goto("/docs")
+    page.get_by_role("button", name="Authorize", exact=True).first.click()
+    form = page.locator(".auth-container", has_text="bearerAuth")
+    form.locator("input").fill(token)
+    form.get_by_role("button", name="Apply credentials").click()
+    page.locator(".close-modal").click()
+    assert "200" == execute(operation(page, "get_me"))[0]
+
+    page.reload()
+
+    status, shown = execute(operation(page, "get_me"))
+    assert "200" == status
+    assert "alice@example.com" in shown

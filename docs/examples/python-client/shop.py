@@ -1,0 +1,109 @@
+"""Buys something by the generated client: sign in, browse, order, have it paid, meet an error.
+
+Run it against `orderly serve --demo`:
+
+    python shop.py http://127.0.0.1:8000
+"""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from typing import TypeVar
+
+from orderly_client import AuthenticatedClient, Client
+from orderly_client.api.auth import issue_token, logout
+from orderly_client.api.orders import create_order, list_order_events, update_order_status
+from orderly_client.api.products import list_products
+from orderly_client.api.users import get_me
+from orderly_client.models.credentials import Credentials
+from orderly_client.models.order import Order
+from orderly_client.models.order_event_page import OrderEventPage
+from orderly_client.models.order_request import OrderRequest
+from orderly_client.models.order_request_item import OrderRequestItem
+from orderly_client.models.order_status_change import OrderStatusChange
+from orderly_client.models.problem import Problem
+from orderly_client.models.product import Product
+from orderly_client.models.product_page import ProductPage
+from orderly_client.models.tokens import Tokens
+from orderly_client.models.user import User
+
+Data = TypeVar("Data")
+
+
+class RefusedError(Exception):
+    """What the shop answered instead of what was asked for: decide by `problem.code`."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(f"{problem.code}: {problem.detail}")
+        self.problem = problem
+
+
+def taken(answer: object, kind: type[Data]) -> Data:
+    """Return the data of an answer. Each operation's error is a Problem, whatever its status."""
+    if isinstance(answer, kind):
+        return answer
+    if isinstance(answer, Problem):
+        raise RefusedError(answer)
+    raise TypeError(f"neither {kind.__name__} nor a problem: {answer!r}")
+
+
+def signed_in(url: str, email: str, password: str) -> AuthenticatedClient:
+    """Return a client with a bearer token, which goes with each request."""
+    base_url = f"{url}/api/v1"
+    credentials = Credentials(email=email, password=password)
+    tokens = taken(issue_token.sync(client=Client(base_url=base_url), body=credentials), Tokens)
+    return AuthenticatedClient(base_url=base_url, token=tokens.access_token)
+
+
+def find(shop: AuthenticatedClient, words: str) -> Product:
+    """Return the cheapest product of these words that can be bought."""
+    answer = list_products.sync(client=shop, q=words, in_stock=True, sort="price", limit=5)
+    return taken(answer, ProductPage).items[0]
+
+
+def buy(shop: AuthenticatedClient, product: Product, quantity: int, key: str) -> Order:
+    """Place an order. The same key again answers the same order: safe to repeat."""
+    order = OrderRequest(items=[OrderRequestItem(product_id=product.id, quantity=quantity)])
+    return taken(create_order.sync(client=shop, body=order, idempotency_key=key), Order)
+
+
+def main(url: str) -> None:
+    """Tell the story on standard output."""
+    customer = signed_in(url, "client@orderly.example", "marmalade lantern 64")
+    me = taken(get_me.sync(client=customer), User)
+    print(f"signed in: {me.email} {me.role}")
+
+    product = find(customer, "hand grinder")
+    print(f"found: {product.sku} {product.price.amount} {product.price.currency}")
+
+    key = str(uuid.uuid4())
+    order = buy(customer, product, 2, key)
+    again = buy(customer, product, 2, key)
+    print(f"ordered: {order.status} {order.total.amount}, once: {order.id == again.id}")
+
+    administrator = signed_in(url, "admin@orderly.example", "turquoise kettle 27")
+    change = OrderStatusChange(status="PAID")
+    paid = taken(update_order_status.sync(order.id, client=administrator, body=change), Order)
+    print(f"paid: {paid.status}, next {' or '.join(paid.allowed_transitions)}")
+
+    timeline = taken(list_order_events.sync(order.id, client=customer), OrderEventPage)
+    print(f"timeline: {', '.join(event.to_status for event in timeline.items)}")
+
+    try:
+        buy(customer, product, 900, str(uuid.uuid4()))
+    except RefusedError as error:
+        if error.problem.code != "insufficient_stock":
+            raise
+        for line in error.problem.lines or []:
+            print(
+                f"refused: {error.problem.status}, "
+                f"wanted {line.requested}, there are {line.available}"
+            )
+
+    logout.sync_detailed(client=customer)
+    print(f"signed out: {get_me.sync_detailed(client=customer).status_code.value}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8000")

@@ -1,0 +1,3 @@
+// The types of the library beside this file, from its package.
+export { default } from "openapi-fetch";
+export type * from "openapi-fetch";

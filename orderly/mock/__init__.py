@@ -1,0 +1,79 @@
+"""The contract without a shop: each operation answers an example of its own, for front-end teams.
+
+Requests are judged as the shop judges them, by the same compiled contract; nothing is kept, so
+which example it is to be is the client's to say, by the header `Prefer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing, suppress
+from dataclasses import replace
+from functools import partial
+
+from connexion.resolver import Resolver
+from starlette.types import ASGIApp
+
+from handlers import cookies
+from orderly import __version__, observability, pages, server_processes
+from orderly.contract import document
+from orderly.cross_origin import any_origin
+from orderly.factory import compiled_app
+from orderly.listening import open_socket, url_of
+from orderly.mock.credentials import SECURITY_MAP
+from orderly.mock.operations import MockApp
+from orderly.settings import Settings
+from orderly.stopping import Stopping
+
+
+def create_mock(settings: Settings) -> ASGIApp:
+    """Return an application that answers the examples of the contract, from pages of any site."""
+    cookies.policy.secure = settings.cookie_secure
+    contract = document.published(
+        document.load(settings.currency, cookie_names=cookies.policy.names())
+    )
+    return compiled_app(
+        contract,
+        beside=pages.routes(contract, ready=_nothing_to_wait_for, storefront=settings.storefront),
+        front=[any_origin()],
+        app=partial(MockApp, contract=contract),
+        security_map=SECURITY_MAP,
+        max_body_bytes=settings.max_body_bytes,
+        resolver=Resolver(_no_handler),
+    )
+
+
+def serve(settings: Settings, *, say: Callable[[str], None]) -> int:
+    """Serve the examples until told to stop; return the exit status.
+
+    Raises:
+        AddressError: the address cannot be listened on.
+        KeyboardInterrupt: told to stop again while it was stopping.
+    """
+    settings = replace(settings, workers=1)
+    observability.configure(settings.log_level, settings.log_format)
+    stopping = Stopping()
+
+    def announce() -> None:
+        url = url_of(bound, settings.host)
+        lines = [
+            f"Orderly {__version__} answers the examples of its contract; there is no shop",
+            f"  Documentation  {url}/docs",
+            f"  API            {url}/api/v1",
+            "  To choose      Prefer: example=insufficient_stock, or Prefer: code=404",
+            "Ctrl-C stops it.",
+        ]
+        with suppress(OSError):  # nobody may be reading
+            say("\n".join(lines))
+
+    with stopping.heeded(), closing(open_socket(settings.host, settings.port)) as bound:
+        occasions = server_processes.Occasions(serving=announce, waiting=lambda: True)
+        return server_processes.run(settings, bound, occasions, stopping, create=create_mock)
+
+
+def _nothing_to_wait_for() -> None:
+    """There is no database that could be away."""
+
+
+def _no_handler(_operation_id: str) -> Callable[[], None]:
+    return _nothing_to_wait_for

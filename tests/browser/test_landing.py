@@ -1,0 +1,63 @@
+"""The front door, with scripts and without, in light and in dark."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_it_leads_on_without_any_script(
+    browser: Browser, base_url: str, scheme: str, width: int
+) -> None:
+    context = browser.new_context(
+        base_url=base_url,
+        java_script_enabled=False,
+        color_scheme="dark" if scheme == "dark" else "light",
+        viewport={"width": width, "height": 900},
+    )
+    page = context.new_page()
+    page.goto("/")
+    if folder := os.environ.get("PYTEST_SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / f"landing-{scheme}-{width}.png", full_page=True)
+        page.goto("/changelog")
+        page.screenshot(path=Path(folder) / f"changelog-{scheme}-{width}.png")
+        page.goto("/")
+    expect(page.get_by_role("heading", name="Orderly")).to_be_visible()
+    wide = page.locator("html").evaluate("page => page.scrollWidth > page.clientWidth")
+    assert not wide
+
+    for name, heading in (
+        ("Changelog", "Changelog"),
+        ("Problem types", "Problem types"),
+    ):
+        page.get_by_role("link", name=name).click()
+        expect(page.get_by_role("heading", level=1, name=heading)).to_be_visible()
+        page.go_back()
+    page.get_by_role("link", name="Health").click()
+    expect(page.locator("body")).to_contain_text('"ok"')
+    context.close()
+
+
+def test_an_operation_of_the_front_door_is_open_in_the_docs(page: Page) -> None:
+    page.goto("/")
+
+    page.get_by_role("link", name="Place an order").click()
+
+    expect(page.locator(".opblock[id$='-create_order']")).to_have_class(
+        "opblock opblock-post is-open"
+    )
+
+
+def test_the_document_can_be_taken_home(page: Page) -> None:
+    page.goto("/")
+
+    with page.expect_download() as download:
+        page.get_by_role("link", name="openapi.yaml").click()
+
+    assert "openapi.yaml" == download.value.suggested_filename
+    assert download.value.path().read_text().startswith("openapi: 3.0.3")

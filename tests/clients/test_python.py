@@ -1,0 +1,78 @@
+"""The Python client: generated from the served document, strictly checked, and used."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.clients.programs import assert_story, run
+from tests.faults.processes import Server
+
+pytest.importorskip("openapi_python_client", reason="tox -e clients brings the generator along")
+
+
+@pytest.fixture(scope="module")
+def project(document: Path, examples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the generated package and the program that uses it."""
+    project = tmp_path_factory.mktemp("python")
+    example = examples / "python-client"
+    shutil.copy(example / "shop.py", project)
+    run(
+        [
+            *(sys.executable, "-m", "openapi_python_client", "generate"),
+            *("--path", document, "--config", example / "openapi-python-client.yaml"),
+            *("--meta", "none", "--fail-on-warning", "--output-path", "orderly_client"),
+        ],
+        project,
+    )
+    return project
+
+
+def test_it_signs_in_browses_orders_pays_and_meets_an_error(project: Path, demo: Server) -> None:
+    assert_story(run([sys.executable, "shop.py", demo.url], project))
+
+
+def test_its_types_are_strict(project: Path) -> None:
+    command = [sys.executable, "-m", "mypy", "--strict"]
+
+    assert "Success" in run([*command, "shop.py", "orderly_client"], project)
+    assert "Any" not in (project / "shop.py").read_text()
+
+
+def test_the_schemas_and_operations_keep_their_names(project: Path, document: Path) -> None:
+    """All that are objects, or lists of words; text and numbers are Python's own."""
+    contract = json.loads(document.read_text())
+    package = project / "orderly_client"
+    exported = set(re.findall(r'"(\w+)"', (package / "models" / "__init__.py").read_text()))
+    operations = {file.stem for file in package.glob("api/*/*.py")} - {"__init__"}
+
+    assert {
+        name
+        for name, schema in contract["components"]["schemas"].items()
+        if schema.get("type") == "object" or "enum" in schema
+    } <= exported
+    assert {
+        operation["operationId"]
+        for item in contract["paths"].values()
+        for name, operation in item.items()
+        if name != "parameters"
+    } == operations
+
+
+def test_what_the_document_does_not_have_is_an_error(project: Path) -> None:
+    """Else the checks above would prove nothing."""
+    shop = (project / "shop.py").read_text()
+    for right, wrong in (
+        ("product_id=product.id", "product=product.id"),
+        ('status="PAID"', 'status="PAYED"'),
+        ("product.price.amount", "product.cost"),
+    ):
+        assert right in shop
+        (project / "wrong.py").write_text(shop.replace(right, wrong, 1))
+        with pytest.raises(AssertionError, match=r"wrong\.py:\d+: error"):
+            run([sys.executable, "-m", "mypy", "--strict", "wrong.py"], project)

