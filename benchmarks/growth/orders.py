@@ -102,7 +102,7 @@ def compare(large: int, data: Path | None, rounds: int, calls: int) -> list[Comp
 
 
 def worst(lines: Iterable[Comparison]) -> list[Comparison]:
-    """Return the worst of each kind: of the lists of one kind, and each that is no list."""
+    """Return, of each kind of list, the line with the largest ratio, and all that are no list."""
     kinds: dict[str, Comparison] = {}
     for line in lines:
         kind = "own list" if line.what.startswith("own list") else line.what.partition(":")[0]
