@@ -101,7 +101,8 @@ class Visitor:
                 headers.setdefault("Authorization", f"Bearer {request.person.access_token}")
         content = request.content
         if content is None and request.body is not None:
-            content = json.dumps(request.body).encode()
+            is_file = isinstance(request.body, str)
+            content = (request.body if is_file else json.dumps(request.body)).encode()
         if content is not None and request.media_type:
             headers["Content-Type"] = request.media_type
         answer = self._client.request(
