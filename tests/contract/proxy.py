@@ -38,8 +38,8 @@ def proxying(server: str, directory: Path) -> Iterator[str]:
         assert process.poll() is None, (directory / "log").read_text()
         yield f"http://127.0.0.1:{port}"
     finally:
-        # Node from PyPI is a program that starts another.
-        os.killpg(process.pid, signal.SIGTERM)
+        # Node from PyPI is a program that starts another, which may wait for its connections.
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
