@@ -215,7 +215,9 @@ class EmbeddedPostgreSQL:
         try:
             connection.autocommit = True
             with connection.cursor() as cursor:
-                cursor.execute("SELECT datconnlimit FROM pg_database WHERE datname = %s", [DATABASE])
+                cursor.execute(
+                    "SELECT datconnlimit FROM pg_database WHERE datname = %s", [DATABASE]
+                )
                 found = cursor.fetchone()
                 name = sql.Identifier(DATABASE)
                 if found == (_INVALID,):  # nobody can use it any more, only drop it for good
