@@ -46,6 +46,8 @@ _LARGEST_LOG_BYTES = 10 << 20
 _START_PATIENCE_SECONDS = 600.0
 _STOP_PATIENCE_SECONDS = (("SIGINT", 60.0), ("SIGQUIT", 15.0), ("SIGKILL", 15.0))
 _STATUS_LINE = 7
+# The connection limit by which PostgreSQL marks a database whose dropping was cut short.
+_INVALID = -2
 
 _SETTINGS = {
     "listen_addresses": "",
@@ -213,9 +215,15 @@ class EmbeddedPostgreSQL:
         try:
             connection.autocommit = True
             with connection.cursor() as cursor:
-                cursor.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE])
-                if cursor.fetchone() is None:
-                    cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
+                cursor.execute(
+                    "SELECT datconnlimit FROM pg_database WHERE datname = %s", [DATABASE]
+                )
+                found = cursor.fetchone()
+                name = sql.Identifier(DATABASE)
+                if found == (_INVALID,):  # nobody can use it any more, only drop it for good
+                    cursor.execute(sql.SQL("DROP DATABASE {}").format(name))
+                if found in {None, (_INVALID,)}:
+                    cursor.execute(sql.SQL("CREATE DATABASE {}").format(name))
         finally:
             connection.close()
         return url

@@ -72,6 +72,7 @@ def test_all_bad_values_are_named_at_once() -> None:
         SESSION_DAYS="0",
         SIGNING_KEY="short",
         SIGN_IN_LIMIT="0",
+        STOREFRONT="perhaps",
         THREADS="many",
         TRUSTED_PROXIES="10.0.0.0/8,proxy",
         VALIDATE_RESPONSES="2",
