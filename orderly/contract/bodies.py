@@ -46,9 +46,10 @@ class BodyPlan:
             raise self._too_large()
         if isinstance(schema, CsvPlan):
             file = SpooledTemporaryFile(max_size=_KEPT_IN_MEMORY)  # noqa: SIM115  # its rows are read
+            rows = schema.rows(cast(BinaryIO, file))  # which close it in any case
             async for chunk in self._chunks(receive):
                 file.write(chunk)
-            return schema.rows(cast(BinaryIO, file))
+            return rows
         body = b"".join([chunk async for chunk in self._chunks(receive)])
         if not body:
             if self._required:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import weakref
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
@@ -16,11 +17,15 @@ _MOST_FAULTS_OF_A_LINE = 10
 
 
 class CsvRows:
-    """The rows of a file; each pass over them reads the file from its beginning."""
+    """The rows of a file; each pass over them reads the file from its beginning.
+
+    The file is closed with the last reference to them, whether they were read or not.
+    """
 
     def __init__(self, plan: CsvPlan, file: BinaryIO) -> None:
         self._plan = plan
         self._file = file
+        weakref.finalize(self, file.close)
 
     def __iter__(self) -> Iterator[Line]:
         self._file.seek(0)

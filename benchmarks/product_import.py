@@ -1,0 +1,55 @@
+"""How long importing products takes, and what memory: `python -m benchmarks.product_import`.
+
+The goal is 5 s for 10,000 lines, and as much memory for 10,000 as for 1,000 of them.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import time
+import tracemalloc
+from pathlib import Path
+
+from models import database, migration
+from orderly import product_import
+from orderly.embedded import EmbeddedPostgreSQL
+from services.audit import audit
+from services.configuration import Configuration, configure
+
+SIZES = (1_000, 10_000)
+
+
+def main() -> None:
+    """Import files of new products, each a second time, then again with the memory looked at."""
+    configure(Configuration(signing_key=b"a signing key for measuring, 32 b"))
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        EmbeddedPostgreSQL(Path(directory) / "data") as url,
+    ):
+        database.bind(url, max_connections=1)
+        migration.apply()
+        for size in SIZES:
+            for _ in range(2):
+                began = time.perf_counter()
+                summary = imported(size)
+                print(f"{size:6} lines in {time.perf_counter() - began:.2f} s: {summary}")
+            tracemalloc.start()
+            imported(size)
+            print(f"{size:6} lines, at most {tracemalloc.get_traced_memory()[1] >> 10} KiB")
+            tracemalloc.stop()
+        print(f"audit: {audit()}")
+        database.close()
+
+
+def imported(size: int) -> str | None:
+    """Import a file of so many lines."""
+    lines = (f"S{size}-{n},Thing {n},{'Much to say. ' * 5},{n}.50,{n}\r\n" for n in range(size))
+    file = io.BytesIO(("sku,name,description,price,stock\r\n" + "".join(lines)).encode())
+    return product_import.run(
+        file, "EUR", dry_run=False, skip_faulty=False, say=lambda _: None
+    ).summary
+
+
+if __name__ == "__main__":
+    main()
