@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,8 @@ from tests.contract.coverage import Coverage
 from tests.contract.proxy import agree, proxying
 from tests.contract.visitor import Watch
 from tests.faults.processes import serving
+
+LINTER = Path(__file__).with_name("tools") / "node_modules" / ".bin" / "redocly"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,6 +38,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="have Prism, which reads the contract too, judge what the examples' server answers",
     )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave to their own environments of tox the tests that need what those bring, or its time."""
+    named = any(collection_path.name in one for one in config.args)
+    elsewhere = {
+        "test_schemathesis.py": config.getoption("--schemathesis", None) is None,
+        "test_lint.py": not LINTER.exists(),
+    }
+    return True if elsewhere.get(collection_path.name) and not named else None
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,9 @@ import json
 import subprocess
 from pathlib import Path
 
-import pytest
 import yaml
 
-LINTER = Path(__file__).with_name("tools") / "node_modules/.bin/redocly"
+from tests.contract.conftest import LINTER
 
 BROKEN = """\
 openapi: 3.0.3
@@ -39,7 +38,6 @@ components:
 """
 
 
-@pytest.mark.skipif(not LINTER.exists(), reason="is installed by tox -e document")
 def test_each_rule_of_our_own_finds_what_it_is_for(repository: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.yaml").write_text(BROKEN)
     configuration = repository / "redocly.yaml"
