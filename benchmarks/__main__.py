@@ -1,7 +1,7 @@
 """The whole suite: `python -m benchmarks [PART...]`, one table of ratios.
 
 Parts: pipeline (CPU of a request in process), http (reads), orders (placing them, and one hot
-product), start (start-up and memory), growth (orders, and the catalogue where there is one). Each
+product), start (start-up and memory), growth (of orders and of the catalogue). Each
 can be run alone by its module, such as `python -m benchmarks.http`. `--rounds 1 --seconds 1` gives
 a first idea; `--orders 10000000 --data DIRECTORY` is growth in full. `--markdown FILE` also writes
 the table as it stands in `docs/performance.md`; charts go to `benchmarks/charts/`.
@@ -16,26 +16,28 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks import charts, servers, start
+from benchmarks.growth import catalogue as growth_of_catalogue
 from benchmarks.growth import orders as growth_of_orders
+from benchmarks.growth.sides import worst
 from benchmarks.http import __main__ as http
 from benchmarks.measuring import Comparison, markdown, options, surroundings, table
 from benchmarks.orders import __main__ as orders
 from benchmarks.pipeline import __main__ as pipeline
 
-CATALOGUE = "benchmarks.growth.catalogue"
 Part = Callable[[argparse.Namespace, servers.Ground], list[Comparison]]
 PARTS: Mapping[str, Part] = {
     "pipeline": lambda given, _: pipeline.compare(max(given.rounds, 5)),
     "http": lambda given, ground: http.compare(ground, given.rounds, given.seconds),
     "orders": lambda given, ground: orders.compare(ground, given.rounds, given.seconds),
     "start": lambda given, ground: start.compare(ground, given.rounds, given.requests),
-    "growth": lambda given, _: growth_of_orders.worst(
-        growth_of_orders.compare(given.orders, given.data, given.rounds, given.calls)
+    "growth": lambda given, _: worst(
+        [
+            *growth_of_orders.compare(given.orders, given.data, given.rounds, given.calls),
+            *growth_of_catalogue.compare(growth_of_catalogue.LARGE, given.rounds, given.calls),
+        ]
     ),
 }
 
@@ -56,10 +58,6 @@ def main() -> None:
     print(f"{about}\n\n{table(lines)}")
     if given.markdown:
         given.markdown.write_text(f"```\n{about}\n```\n\n{markdown(lines)}\n")
-    if "growth" in found and find_spec(CATALOGUE):
-        # Of its own making: it prints its own table.
-        sys.argv = [CATALOGUE]
-        import_module(CATALOGUE).main()
     sys.exit(any(not line.reached for line in lines))
 
 

@@ -37,9 +37,11 @@ class Sort(Generic[Row]):
     id_field: Field | None = None
 
 
-# A page is looked for along the index of its order if of so many rows so many pass the filters.
-_LOOKED_AT = 300
+# Enough of the next rows pass the filters for a page to be near.
+_LOOKED_AT = 50
 _ENOUGH = 2
+# Fewer than these are found and sorted sooner than a page of them is met along the list.
+_FEW = 700
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +72,7 @@ class Listing(Generic[Row]):
     A filter that leaves one row of a thousand has the whole list read along the index of its order
     before a page is full; one that leaves every second is best served so. PostgreSQL cannot tell
     them apart where words are searched by their beginnings. So the list is tried: where next to
-    none of its next rows pass, the first of the `seeks` that has one of the filters finds them.
+    none of its next rows pass, the first of the `seeks` that gives but few finds them.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class Listing(Generic[Row]):
         self._seeks = seeks
         self._statements: dict[tuple[str, frozenset[str], bool, Seek | None], Statement[Row]] = {}
         self._trials: dict[_Shape, Statement[int]] = {}
+        self._probes: dict[tuple[Seek, frozenset[str]], Statement[int]] = {}
 
     def page(self, *, sort: str, limit: int, cursor: str | None, **filters: object) -> Page[Row]:
         """Return a page of at most `limit` rows; filters that are None do not filter.
@@ -146,21 +149,30 @@ class Listing(Generic[Row]):
             self._trials[shape] = known
         return known
 
+    def probe(self, seek: Seek, filters: frozenset[str]) -> Statement[int]:
+        """Return the statement that counts what a seek gives, up to what is not few any more."""
+        known = self._probes.get((seek, filters))
+        if known is None:
+            ids = sql_of(self._sought_ids(seek, filters).limit(_FEW))
+            known = Statement(
+                f"SELECT count(*) FROM ({ids}) AS few",  # noqa: S608  # from names in code
+                lambda columns: columns[0],
+                prepared=False,
+            )
+            self._probes[seek, filters] = known
+        return known
+
     def _better(self, shape: _Shape, parameters: Mapping[str, object]) -> Seek | None:
         """Return the seek that finds the rows sooner than the index of the order; None for none."""
-        sort, filters, goes_on = shape
-        bounds = self._bounds(sort)
-        seeks = [seek for seek in self._seeks if seek.filters & (filters - bounds)]
-
-        def are_rare(some: frozenset[str]) -> bool:
-            count = self.trial(sort, some, goes_on).one(**parameters)
-            return count is not None and count < _ENOUGH
-
+        sort, filters, _ = shape
+        left = filters - self._bounds(sort)
+        seeks = [seek for seek in self._seeks if seek.filters & left]
+        if not seeks or self.trial(*shape).one(**parameters) == _ENOUGH:
+            return None
         for seek in seeks:
-            if are_rare(filters & (seek.filters | seek.more | bounds)):
+            if self.probe(seek, filters).one(**parameters) != _FEW:
                 return seek
-        # None is rare by itself; two together may be.
-        return seeks[0] if len(seeks) > 1 and are_rare(filters) else None
+        return None
 
     def _bounds(self, sort: str) -> frozenset[str]:
         return self._sorts[sort.removeprefix("-")].bounds
@@ -199,11 +211,10 @@ class Listing(Generic[Row]):
         )
 
     def _sought(self, seek: Seek, sort: str, filters: frozenset[str], goes_on: bool) -> Select:
-        of_table = filters & (seek.filters | seek.more)
-        ids = seek.ids.where(*(self._filters[name] for name in sorted(of_table)))
+        ids = self._sought_ids(seek, filters)
         if not seek.serves(sort, filters):
             found = self._query.where(self._among(sql_of(ids)))
-            return self._limited(found, sort, filters - of_table, goes_on)
+            return self._limited(found, sort, filters - seek.filters - seek.more, goes_on)
         key = self._sorts[sort.removeprefix("-")].expression
         ids = self._after(ids, sort) if goes_on else ids
         # OFFSET 0, or the index of the order would be taken after all.
@@ -214,6 +225,10 @@ class Listing(Generic[Row]):
             f" ORDER BY found.key {way}, found.id {way} LIMIT %(limit)s"
         )
         return self._limited(self._query.where(self._among(page)), sort, frozenset(), goes_on=False)
+
+    def _sought_ids(self, seek: Seek, filters: frozenset[str]) -> Select:
+        of_table = sorted(filters & (seek.filters | seek.more))
+        return seek.ids.where(*(self._filters[name] for name in of_table))
 
     def _among(self, ids: str) -> Expression:
         # As an array: PostgreSQL then expects few of them, whatever it thinks of the filters.

@@ -252,13 +252,14 @@ def _catalogue(archived: Expression) -> Listing[Product]:
             "max_stock": StockTable.quantity <= Parameter("max_stock"),
         },
         seeks=(
+            # The first is tried first: to count words up to so many, all that are there are read.
+            Seek(StockTable.select(StockTable.product), _STOCKS),
             Seek(
                 ProductTable.select(ProductTable.id).where(archived),
                 _WORDS | _PRICES,
                 more=frozenset({"not_called", "other_sku"}),
                 sorts=frozenset({"name", "price", "created_at"}),
             ),
-            Seek(StockTable.select(StockTable.product), _STOCKS),
         ),
     )
 

@@ -10,10 +10,8 @@ again: this is about how much there is to do, not about how fast a disk is.
 from __future__ import annotations
 
 import argparse
-import statistics
 import tempfile
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -23,6 +21,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from benchmarks.growth import history
+from benchmarks.growth.sides import Call, beside, on_one_core
 from benchmarks.measuring import Comparison, at_most, milliseconds, surroundings, table
 from domain.actor import ADMIN, CLIENT, Actor
 from models import database, migration
@@ -64,8 +63,6 @@ _FILTERS: dict[str, dict[str, Any]] = {
     },
 }
 
-Call = Callable[[], object]
-
 
 class Shop(NamedTuple):
     """A shop that is measured: its connections, and some of what is in it."""
@@ -89,11 +86,13 @@ def compare(large: int, data: Path | None, rounds: int, calls: int) -> list[Comp
     configure(Configuration(signing_key=b"a key for measurements of 32 bytes"))
     with ExitStack() as stack:
         directory = data or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        small, other = (stack.enter_context(shop(directory, size)) for size in (SMALL, large))
+        sizes = [filled(directory, size) for size in (SMALL, large)]
+        stack.enter_context(on_one_core())
+        small, other = (stack.enter_context(shop(data)) for data in sizes)
         return [
             at_most(
                 f"{name}, {large:,} orders beside {SMALL:,}",
-                *_beside(other, of_large, small, of_small, rounds, calls),
+                *beside(other.pool, of_large, small.pool, of_small, rounds, calls),
                 GOAL,
                 milliseconds,
             )
@@ -101,31 +100,22 @@ def compare(large: int, data: Path | None, rounds: int, calls: int) -> list[Comp
         ]
 
 
-def worst(lines: Iterable[Comparison]) -> list[Comparison]:
-    """Return, of each kind of list, the line with the largest ratio, and all that are no list."""
-    kinds: dict[str, Comparison] = {}
-    for line in lines:
-        kind = "own list" if line.what.startswith("own list") else line.what.partition(":")[0]
-        kinds[kind] = max(line, kinds.get(kind, line), key=lambda one: one.ratio)
-    return [
-        line._replace(what=f"the worst of: {line.what}")
-        if "list" in line.what or ":" in line.what
-        else line
-        for line in kinds.values()
-    ]
-
-
-@contextmanager
-def shop(directory: Path, size: int) -> Iterator[Shop]:
-    """Run a shop of so many orders, filled now or by an earlier run."""
+def filled(directory: Path, size: int) -> Path:
+    """Return the data of a shop of so many orders, filled now or by an earlier run."""
     data = directory / str(size)
-    filled = data / "filled"
-    if not filled.exists():
+    mark = data / "filled"
+    if not mark.exists():
         with EmbeddedPostgreSQL(data, options=history.FILLING) as url:
             _migrate(url)
             print(f"filling a shop with {size:,} orders", flush=True)
             history.fill(url, size)
-        filled.touch()
+        mark.touch()
+    return data
+
+
+@contextmanager
+def shop(data: Path) -> Iterator[Shop]:
+    """Run a shop."""
     with EmbeddedPostgreSQL(data) as url:
         _migrate(url)
         database.bind(url, max_connections=2)
@@ -238,30 +228,6 @@ def _cases(one: Shop) -> Iterator[tuple[str, Call]]:
 
 def _of_next(asked: Iterator[tuple[UUID, str, Actor]], call: Callable[..., object]) -> Call:
     return lambda: call(*next(asked))
-
-
-def _beside(
-    large: Shop, of_large: Call, small: Shop, of_small: Call, rounds: int, calls: int
-) -> tuple[float, float]:
-    """Return the median milliseconds of a call in either shop."""
-    shops = ((large, of_large), (small, of_small))
-    found: list[list[float]] = [[], []]
-    for number in range(rounds + 1):
-        taken: list[list[float]] = [[], []]
-        for _ in range(calls):
-            for place, (where, call) in enumerate(shops):
-                database.database.pool = where.pool
-                taken[place].append(_milliseconds(call))
-        if number:  # the first round warms up
-            for place, times in enumerate(taken):
-                found[place].append(statistics.median(times))
-    return statistics.median(found[0]), statistics.median(found[1])
-
-
-def _milliseconds(call: Call) -> float:
-    began = time.perf_counter()
-    call()
-    return (time.perf_counter() - began) * 1000
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

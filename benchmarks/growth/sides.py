@@ -1,15 +1,36 @@
-"""Asks the same of a large shop and of a small one, in turns."""
+"""Asks the same of a large shop and of a small one, in turns, and tells the worst of it."""
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
+from benchmarks.measuring import Comparison
 from models import database
 from models.pool import ConnectionPool
 
 Call = Callable[[], object]
+
+
+@contextmanager
+def on_one_core() -> Iterator[None]:
+    """Keep this process, and all that is started meanwhile, on one core, where that can be said.
+
+    Otherwise a call takes twice as long whenever the scheduler has put the two shops' processes
+    on different sides of it.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(cores)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def beside(
@@ -33,6 +54,20 @@ def beside(
             for place, times in enumerate(taken):
                 found[place].append(statistics.median(times))
     return statistics.median(found[0]), statistics.median(found[1])
+
+
+def worst(lines: Iterable[Comparison]) -> list[Comparison]:
+    """Return, of each kind of list, the line with the largest ratio, and all that are no list."""
+    kinds: dict[str, Comparison] = {}
+    for line in lines:
+        kind = "own list" if line.what.startswith("own list") else line.what.partition(":")[0]
+        kinds[kind] = max(line, kinds.get(kind, line), key=lambda one: one.ratio)
+    return [
+        line._replace(what=f"the worst of: {line.what}")
+        if "list" in line.what or ":" in line.what
+        else line
+        for line in kinds.values()
+    ]
 
 
 def _milliseconds(call: Call) -> float:
