@@ -189,6 +189,7 @@ def audit(**overrides: Any) -> None:
     with _shop(_settings(**overrides)):
         from services.audit import audit as look  # noqa: PLC0415
 
+        _expect_tables()
         findings = look()
     for finding in findings:
         click.echo(f"{finding.invariant}: {finding.subject}: {finding.detail}")
@@ -213,6 +214,9 @@ def import_products(file: BinaryIO, dry_run: bool, skip_faulty: bool, **override
 
     settings = _settings(**overrides)
     with _shop(settings):
+        from models import migration  # noqa: PLC0415
+
+        migration.apply()
         told = product_import.run(
             file, settings.currency, dry_run=dry_run, skip_faulty=skip_faulty, say=_say_on_terminal
         )
@@ -234,6 +238,7 @@ def export_products(output: BinaryIO, **overrides: Any) -> None:
     with _shop(_settings(**overrides)):
         from orderly import product_import  # noqa: PLC0415
 
+        _expect_tables()
         output.writelines(product_import.export())
 
 
@@ -295,6 +300,13 @@ def _shop(settings: Settings) -> Iterator[None]:
             yield
         finally:
             database.close()
+
+
+def _expect_tables() -> None:
+    from models import migration  # noqa: PLC0415
+
+    if migration.pending():
+        _fail("The database is not up to date: `orderly migrate` sees to that.")
 
 
 def _password() -> str:

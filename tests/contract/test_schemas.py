@@ -9,6 +9,7 @@ from hypothesis import given, settings, strategies
 
 from domain import order_status
 from orderly.contract.schemas import CompiledSchema
+from services import product_files, stock
 from tests.contract.reading import (
     DOCUMENT,
     RESOLVED,
@@ -202,3 +203,9 @@ def test_the_largest_order_can_be_written_down_exactly() -> None:
     price = SCHEMAS["Price"]["properties"]["amount"]["maximum"]
 
     assert lines * quantity * price <= SCHEMAS["Money"]["properties"]["amount"]["maximum"]
+
+
+def test_code_and_contract_have_the_same_bounds() -> None:
+    """Where a rule of the shop is also a bound of the document."""
+    assert stock.MOST_IN_STOCK == SCHEMAS["Stock"]["maximum"]
+    assert product_files.MOST_PRICE == SCHEMAS["Price"]["properties"]["amount"]["maximum"]

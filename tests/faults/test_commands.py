@@ -168,6 +168,43 @@ def test_the_contract_is_printed_as_it_is_served(data_dir: Path) -> None:
         assert server.get("/openapi.json").json() == json.loads(as_json)
 
 
+PRODUCTS = """\
+sku,name,description,price,stock
+MUG,Mug,"=not, a formula",19.90,7
+LAMP,Lamp,,49.00,
+"""
+
+
+def test_products_come_from_a_file_and_go_into_one(data_dir: Path, tmp_path: Path) -> None:
+    where = f"--data-dir={data_dir}"
+
+    def told(*arguments: str, typed: str = "") -> tuple[int, list[str]]:
+        done = orderly(*arguments, where, directory=tmp_path, typed=typed)
+        return done.returncode, [*done.stdout.splitlines(), *done.stderr.splitlines()]
+
+    behind = "orderly: The database is not up to date: `orderly migrate` sees to that."
+    assert (1, [behind]) == told("export-products") == told("audit")
+    assert (0, ["Dry run, nothing is changed: 2 created, 0 updated, 0 unchanged."]) == told(
+        "import-products", "-", "--dry-run", typed=PRODUCTS
+    )
+    assert (0, ["2 created, 0 updated, 0 unchanged."]) == told(
+        "import-products", "-", typed=PRODUCTS
+    )
+    assert (0, []) == told("export-products", "--output=shop.csv")
+    assert '"MUG","Mug","\'=not, a formula","19.90","EUR","7"' in (
+        (tmp_path / "shop.csv").read_text().splitlines()
+    )
+    assert (0, ["0 created, 0 updated, 2 unchanged."]) == told("import-products", "shop.csv")
+    faulty = PRODUCTS.replace("7\n", "9\n").replace("49.00", "dear")
+    status, lines = told("import-products", "-", typed=faulty)
+    assert (1, "orderly: line 3: price") == (status, lines[0][:22])
+    assert (0, ["0 created, 1 updated, 0 unchanged, 1 faulty."]) == (
+        (told("import-products", "-", "--skip-faulty", typed=faulty)[0]),
+        told("import-products", "-", "--skip-faulty", typed=faulty.replace("9\n", "8\n"))[1][:1],
+    )
+    assert (0, ["Everything that must hold does."]) == told("audit")
+
+
 @pytest.mark.parametrize("seconds", [0, 0.2, 0.5])
 def test_a_command_that_is_interrupted_leaves_the_database_usable(
     data_dir: Path, seconds: float

@@ -1,6 +1,6 @@
 """Adjustments and orders on the same products at once: the stock always adds up.
 
-ORDERLY_RACE_SECONDS says for how long; a short while unless it does.
+PYTEST_RACE_SECONDS says for how long; a short while unless it does.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.services.conftest import AddProduct, at_once
 pytestmark = pytest.mark.usefixtures("sound")
 
 Sql = Callable[..., list[tuple[Any, ...]]]
-SECONDS = float(os.environ.get("ORDERLY_RACE_SECONDS", "2"))
+SECONDS = float(os.environ.get("PYTEST_RACE_SECONDS", "2"))
 
 
 def test_adjustments_and_orders_at_once_add_up(
