@@ -203,8 +203,8 @@ CHANGE = Command(
 
 ARCHIVE = Command(
     ProductTable.update(
-        archived_at=fn.clock_timestamp(),
-        updated_at=fn.clock_timestamp(),
+        archived_at=fn.statement_timestamp(),
+        updated_at=fn.statement_timestamp(),
         version=ProductTable.version + 1,
     ).where(ProductTable.id == Parameter("product_id"))
 )
