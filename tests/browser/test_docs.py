@@ -104,6 +104,28 @@ def test_a_request_is_chosen_among_examples(page: Page) -> None:
     expect(body).to_have_value(re.compile("refresh_token"))
 
 
+def test_what_is_optional_is_left_out_until_an_example_is_chosen(page: Page, admin: Client) -> None:
+    add_product(admin, "MUG", price=400)
+    add_product(admin, "JUG", price=900)
+    page.goto("/docs")
+    block = operation(page, "list_products")
+
+    status, shown = execute(block)
+    assert "200" == status
+    assert '"MUG"' in shown
+    assert '"JUG"' in shown
+    expect(block.locator(".request-url")).to_have_text(re.compile(r"/products\?limit=20$"))
+
+    block.locator("tr[data-param-name='min_price'] .examples-select select").select_option(
+        "from_five"
+    )
+    block.locator("button.execute").click()
+
+    answer = block.locator(".live-responses-table .response .response-col_description")
+    expect(answer).not_to_contain_text('"MUG"')
+    expect(answer).to_contain_text('"JUG"')
+
+
 def test_a_bearer_token_stays_when_the_page_is_opened_again(page: Page, alice: Client) -> None:
     credentials = {"email": "alice@example.com", "password": PASSWORD}
     token = alice.post("/api/v1/auth/token", json=credentials).json()["access_token"]
