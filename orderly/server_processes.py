@@ -66,7 +66,7 @@ def run(
     listen(bound, _BACKLOG)
     options: dict[str, Any] = {
         "workers": settings.workers,
-        "http": "httptools",
+        "http": "orderly.connection:Connection",
         "ws": "none",
         "lifespan": "on",
         "log_config": None,

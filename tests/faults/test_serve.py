@@ -67,6 +67,24 @@ def test_a_request_in_flight_is_answered_before_it_stops(
 
 
 @pytest.mark.parametrize("workers", [1, 2])
+def test_a_request_just_about_to_be_sent_is_answered_before_it_stops(
+    data_dir: Path, workers: int
+) -> None:
+    with serving(data_dir, "--workers", str(workers)) as server:
+        with closing(socket.create_connection(("127.0.0.1", server.port))) as connection:
+            for _ in range(20):  # some of them by the process that has the connection
+                assert 200 == server.get("/health/ready").status_code
+            server.send(signal.SIGTERM)
+            until(lambda: refuses_connections(server.port))
+
+            connection.sendall(b"GET /health/ready HTTP/1.1\r\nHost: shop\r\n\r\n")
+            connection.settimeout(10)
+            assert b"HTTP/1.1 200 OK\r\n" in connection.recv(4096)
+            assert b"" == connection.recv(4096)
+        assert 0 == server.wait()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
 def test_a_second_ctrl_c_waits_for_nobody(data_dir: Path, workers: int) -> None:
     with serving(data_dir, "--workers", str(workers)) as server, half_sent(server):
         server.send(signal.SIGINT)
