@@ -36,7 +36,9 @@ def normalised(text: str) -> str | None:
     Case, hyphens, blanks and the letters that Crockford's alphabet leaves out as look-alikes
     make no difference.
     """
-    symbols = text.upper().removeprefix(_PREFIX).translate(_MISREAD)
+    symbols = text.upper().translate(_MISREAD)
+    if len(symbols) > _SYMBOLS:
+        symbols = symbols.removeprefix(_PREFIX.translate(_MISREAD))
     if len(symbols) != _SYMBOLS or not set(symbols) <= set(ALPHABET):
         return None
     return f"{_PREFIX}-{symbols[:4]}-{symbols[4:]}"

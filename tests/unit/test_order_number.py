@@ -31,6 +31,7 @@ def test_a_number_is_found_however_it_is_typed(bits):
     assert number == order_number.normalised(number)
     assert number == order_number.normalised(number.lower())
     assert number == order_number.normalised(number.removeprefix("ORD-").replace("-", ""))
+    assert number == order_number.normalised(f" 0rd {number.removeprefix('ORD-')} ")
 
 
 def test_look_alikes_are_read_as_the_digits_they_look_like():
