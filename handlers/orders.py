@@ -137,7 +137,9 @@ def list_order_events(
 
 def _bare(idempotency_key: str | None) -> str | None:
     """Return the key without the quotes of a structured field string (RFC 9651, section 3.3.3)."""
-    return idempotency_key.strip('"') if idempotency_key else None
+    if idempotency_key and idempotency_key.startswith('"') and idempotency_key.endswith('"'):
+        return idempotency_key[1:-1]
+    return idempotency_key
 
 
 def _entity_tag(row: Order) -> str:
