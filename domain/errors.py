@@ -43,6 +43,7 @@ class UnavailableLine:
     """A line of an order whose product is unknown or archived."""
 
     product_id: UUID
+    requested: int
 
 
 @dataclass(eq=False)
@@ -163,7 +164,7 @@ class ProductsUnavailable(DomainError):
     """The order names products that are not for sale."""
 
     code: ClassVar[str] = "products_unavailable"
-    lines: Sequence[UnavailableLine]
+    lines: Sequence[UnavailableLine | ShortLine]
 
 
 class AmountOverflow(DomainError):
@@ -210,6 +211,10 @@ class Unavailable(DomainError):
     """The shop's database is busy or cannot be reached."""
 
     code = "service_unavailable"
+
+
+class Locked(Unavailable):
+    """Others are working on the same for longer than one waits."""
 
 
 def _as_json(value: object) -> object:

@@ -16,7 +16,7 @@ import psycopg2
 from peewee import PeeweeException, PostgresqlDatabase
 from psycopg2 import errors
 
-from domain.errors import DomainError, Unavailable
+from domain.errors import DomainError, Locked, Unavailable
 from models.connection import open_connection
 from models.constraints import ERROR_BY_CONSTRAINT, ERROR_BY_LOCKED_TABLE, TRY_AGAIN
 from models.pool import Connection, ConnectionPool
@@ -218,4 +218,4 @@ def _locked_too_long(error: psycopg2.Error) -> DomainError:
     for table, meaning in ERROR_BY_LOCKED_TABLE.items():
         if f'"{table}"' in context or f'"pk_{table}"' in context:
             return meaning()
-    return Unavailable()
+    return Locked()

@@ -34,6 +34,8 @@ class PlacedLine(NamedTuple):
 #          held against the row as it was before.
 # bill     One row if all lines are there, in stock and not beyond counting; if not, none, and
 #          with it everything after comes to nothing.
+#          Its moment is that of the order: one that waited for a lock was placed when it had it,
+#          not when it began to wait, or it would turn up in a window in time that was read before.
 # claim    Claims the idempotency key. If another request with it is under way, this waits until
 #          that is done, and then finds the key taken. (No key: nothing to claim.)
 # taken    Takes the units; before any insert, so that the rows that others wait for are held as
@@ -54,7 +56,8 @@ PLACE: Statement[PlacedLine] = Statement(
         WHERE product.archived_at IS NULL
         ORDER BY stock.product_id FOR NO KEY UPDATE OF stock
     ), bill AS MATERIALIZED (
-        SELECT sum(price::numeric * quantity)::bigint AS total FROM line
+        SELECT sum(price::numeric * quantity)::bigint AS total, clock_timestamp() AS moment
+        FROM line
         HAVING count(*) = %(line_count)s AND bool_and(available >= quantity)
             AND sum(price::numeric * quantity) <= {MAX_AMOUNT}
     ), claim AS (
@@ -64,7 +67,7 @@ PLACE: Statement[PlacedLine] = Statement(
         ON CONFLICT (user_id, key) DO NOTHING
         RETURNING order_id
     ), allowed AS MATERIALIZED (
-        SELECT total FROM bill WHERE %(key)s::text IS NULL OR EXISTS (SELECT FROM claim)
+        SELECT total, moment FROM bill WHERE %(key)s::text IS NULL OR EXISTS (SELECT FROM claim)
     ), taken AS (
         UPDATE stock SET quantity = stock.quantity - line.quantity
         FROM allowed, line WHERE stock.product_id = line.product_id
@@ -75,7 +78,7 @@ PLACE: Statement[PlacedLine] = Statement(
             shipping_address, note)
         SELECT %(order_id)s, %(number)s, %(user_id)s, 'PENDING', %(currency)s,
             CASE WHEN (SELECT count(*) FROM taken) = %(line_count)s THEN total END,
-            1, now(), now(), %(shipping_address)s::jsonb, %(note)s::text
+            1, moment, moment, %(shipping_address)s::jsonb, %(note)s::text
         FROM allowed
         RETURNING id, total, created_at
     ), item AS (

@@ -81,7 +81,9 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
         409, "File refused", "Mend the lines that `faults` names, or import with `skip_faulty`."
     ),
     "products_unavailable": ProblemType(
-        409, "Products unavailable", "Take the products that `lines` names off the order."
+        409,
+        "Products unavailable",
+        "Leave out what `lines` names without `available`; order less of the rest.",
     ),
     "amount_too_large": ProblemType(409, "Amount too large", "Order less at once."),
     "transition_not_allowed": ProblemType(

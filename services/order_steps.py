@@ -9,7 +9,7 @@ from uuid_utils.compat import uuid7
 
 from domain import order_status
 from domain.actor import Actor
-from domain.errors import NotFound, PreconditionFailed, TransitionNotAllowed, Unavailable
+from domain.errors import Locked, NotFound, PreconditionFailed, TransitionNotAllowed, Unavailable
 from domain.order_status import CANCELLED, Party
 from models import order as orders
 from models import order_event, placement
@@ -75,7 +75,8 @@ def expire_orders(*, actor: Actor) -> int:
     """Cancel the oldest orders that were not paid for in time; return how many there were.
 
     At most `EXPIRED_AT_ONCE`, each in a transaction of its own, so that none waits for another's
-    stock. Orders that somebody else is moving on, another worker too, are passed over. An order
+    stock. Orders that somebody else is moving on, another worker too, are passed over, and so are
+    those whose stock is locked for longer than one waits. An order
     that cannot be cancelled by a fault of ours keeps none of the others waiting.
 
     Raises:
@@ -89,6 +90,8 @@ def expire_orders(*, actor: Actor) -> int:
     for order_id in _unpaid(minutes):
         try:
             expired += _expire(actor=actor, order_id=order_id, minutes=minutes)
+        except Locked:
+            continue  # its stock is being worked on; there is another round soon
         except Unavailable:
             raise
         except Exception as error:  # whatever it is, there are others

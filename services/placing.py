@@ -17,6 +17,7 @@ from domain.address import ShippingAddress
 from domain.errors import (
     IdempotencyKeyReused,
     InsufficientStock,
+    Locked,
     ProductsUnavailable,
     SessionExpired,
     ShortLine,
@@ -61,8 +62,6 @@ class Request:
         return orjson.dumps(self.shipping_address.given()).decode()
 
 
-# One statement is a transaction by itself: `reading` saves the round trips of BEGIN and COMMIT.
-@reading
 def place(*, actor: Actor, request: Request, idempotency_key: str | None) -> tuple[Order, bool]:
     """Place an order and return it as placed, and whether an earlier request has placed it.
 
@@ -71,7 +70,14 @@ def place(*, actor: Actor, request: Request, idempotency_key: str | None) -> tup
     if actor.user_id is None:
         raise SessionExpired
     for _ in range(_MOST_TRIES):
-        order = _placed(actor, actor.user_id, request, idempotency_key)
+        try:
+            order = _placed(actor, actor.user_id, request, idempotency_key)
+        except Locked:
+            # The stock is locked before the key is looked at; a replay needs no stock.
+            earlier = _earlier(actor.user_id, idempotency_key, request.fingerprint)
+            if earlier is None:
+                raise
+            return earlier, True
         if order is not None:
             return order, False
         earlier = _earlier(actor.user_id, idempotency_key, request.fingerprint)
@@ -89,6 +95,8 @@ def summed(items: Sequence[tuple[UUID, int]]) -> dict[UUID, int]:
     return wanted
 
 
+# One statement is a transaction by itself: `reading` saves the round trips of BEGIN and COMMIT.
+@reading
 def _placed(
     actor: Actor, user_id: UUID, request: Request, idempotency_key: str | None
 ) -> Order | None:
@@ -129,6 +137,7 @@ def _placed(
     )
 
 
+@reading
 def _earlier(user_id: UUID, idempotency_key: str | None, fingerprint: bytes) -> Order | None:
     """Return the order that this key has placed, as it was answered then.
 
@@ -148,18 +157,23 @@ def _earlier(user_id: UUID, idempotency_key: str | None, fingerprint: bytes) -> 
     )
 
 
+@reading
 def _refuse(wanted: Mapping[UUID, int]) -> None:
     """Raise what keeps an order from being placed; return where nothing does any more."""
     found = products.FIND_OFFERS.all(product_ids=placement.uuid_array(wanted))
     offers = {offer.product_id: offer for offer in found}
-    missing = [UnavailableLine(product_id) for product_id in wanted if product_id not in offers]
-    if missing:
-        raise ProductsUnavailable(missing)
+    missing = [
+        UnavailableLine(product_id, requested)
+        for product_id, requested in wanted.items()
+        if product_id not in offers
+    ]
     short = [
         ShortLine(product_id, requested, offers[product_id].available)
         for product_id, requested in wanted.items()
-        if offers[product_id].available < requested
+        if product_id in offers and offers[product_id].available < requested
     ]
+    if missing:
+        raise ProductsUnavailable([*missing, *short])
     if short:
         raise InsufficientStock(short)
     money.total(

@@ -29,7 +29,7 @@ def test_past_orders_keep_their_snapshot_and_new_ones_are_refused(
 
     assert order == alice.get(f"{ORDERS}/{order['id']}").json()
     refused = problem(place(alice, (product, 1)), 409, "products_unavailable")
-    assert [{"product_id": product["id"]}] == refused["lines"]
+    assert [{"product_id": product["id"], "requested": 1}] == refused["lines"]
 
 
 def test_only_the_version_that_was_read_is_archived(admin: Client, anyone: Client) -> None:

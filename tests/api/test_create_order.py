@@ -86,7 +86,19 @@ def test_an_unknown_product_is_named(admin: Client, alice: Client) -> None:
 
     refused = problem(place(alice, (mug, 1), ({"id": NOWHERE}, 1)), 409, "products_unavailable")
 
-    assert [{"product_id": NOWHERE}] == refused["lines"]
+    assert [{"product_id": NOWHERE, "requested": 1}] == refused["lines"]
+    assert 10 == stock_of(alice, mug)
+
+
+def test_what_is_short_is_named_beside_what_is_unknown(admin: Client, alice: Client) -> None:
+    mug = add_product(admin)
+
+    refused = problem(place(alice, (mug, 11), ({"id": NOWHERE}, 1)), 409, "products_unavailable")
+
+    assert [
+        {"product_id": NOWHERE, "requested": 1},
+        {"product_id": mug["id"], "requested": 11, "available": 10},
+    ] == refused["lines"]
     assert 10 == stock_of(alice, mug)
 
 
@@ -108,6 +120,17 @@ def test_sixty_four_buyers_of_twenty_get_twenty(
     assert 0 == stock_of(alice, mug)
     assert 20 == len({one.json()["number"] for one in sold})
     assert [] == audit()
+
+
+def test_quotes_are_part_of_a_key_unless_they_are_around_it(admin: Client, alice: Client) -> None:
+    mug = add_product(admin)
+
+    numbers = {
+        place(alice, (mug, 1), **{"Idempotency-Key": key}).json()["number"]
+        for key in ("k", '"k"', 'k"', 'k""')
+    }
+
+    assert 3 == len(numbers)
 
 
 def test_repeating_a_request_gives_the_first_answer(admin: Client, alice: Client) -> None:

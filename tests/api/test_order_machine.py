@@ -350,7 +350,9 @@ class OrderMachine(RuleBasedStateMachine):
         short = {one: n for one, n in summed.items() if self.stocked[one].stock < n}
         if archived:
             lines = problem(answer, 409, "products_unavailable")["lines"]
-            assert archived == {line["product_id"] for line in lines}
+            assert {(one, summed[one], None) for one in archived} | {
+                (one, n, self.stocked[one].stock) for one, n in short.items() if one not in archived
+            } == {(line["product_id"], line["requested"], line.get("available")) for line in lines}
             return name
         if short:
             lines = problem(answer, 409, "insufficient_stock")["lines"]

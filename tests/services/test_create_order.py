@@ -6,6 +6,8 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
@@ -117,7 +119,7 @@ def test_every_product_that_is_not_for_sale_is_named(
     with pytest.raises(ProductsUnavailable) as refused:
         place(client, (unknown, 1), (mug.id, 1), (archived.id, 99))
 
-    assert refused.value.lines == [UnavailableLine(unknown), UnavailableLine(archived.id)]
+    assert refused.value.lines == [UnavailableLine(unknown, 1), UnavailableLine(archived.id, 99)]
     assert stock_of(mug.id) == [10]
 
 
@@ -224,6 +226,47 @@ def test_different_requests_with_one_key_at_once_place_one_order(
 
     assert Counter(map(type, outcomes)) == {orders.PlacedOrder: 1, IdempotencyKeyReused: 7}
     assert sum(stock_of(*bought)) == 79
+
+
+def test_a_repeated_request_needs_no_stock(
+    client: Actor, add_product: AddProduct, database_url: str
+):
+    mug = add_product()
+    first = place(client, (mug.id, 1), key="k")
+    with closing(psycopg2.connect(database_url)) as other:
+        other.cursor().execute("SELECT FROM stock FOR UPDATE")
+
+        second = place(client, (mug.id, 1), key="k")
+        with pytest.raises(Unavailable):
+            place(client, (mug.id, 1), key="another")
+
+    assert second.replayed
+    assert second.order == first.order
+
+
+def test_an_order_that_waits_for_stock_is_of_the_moment_when_it_has_it(
+    client: Actor, add_product: AddProduct, database_url: str
+):
+    """So it is in the window in time that begins when the one before it was read."""
+    mug = add_product()
+    with (
+        closing(psycopg2.connect(database_url)) as other,
+        closing(psycopg2.connect(database_url)) as watch,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        watch.autocommit = True
+        looking = watch.cursor()
+        other.cursor().execute("SELECT FROM stock FOR UPDATE")
+        waiting = pool.submit(place, client, (mug.id, 1))
+        blocked = False
+        while not blocked:
+            looking.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+            (blocked,) = looking.fetchone()
+        looking.execute("SELECT clock_timestamp()")
+        (read_until,) = looking.fetchone()
+        other.rollback()
+
+        assert waiting.result().order.created_at > read_until
 
 
 def test_a_request_does_not_wait_for_ever_for_the_first_with_its_key(

@@ -159,6 +159,28 @@ def test_an_order_that_somebody_is_just_moving_on_is_passed_over(
     assert orders.expire_orders(actor=nobody) == 1
 
 
+def test_an_order_whose_stock_is_being_worked_on_keeps_no_other_waiting(
+    client: Actor,
+    nobody: Actor,
+    add_product: AddProduct,
+    age: Callable[[int], None],
+    database_url: str,
+):
+    counted, mug = add_product(), add_product()
+    held, free = place(client, counted.id), place(client, mug.id)
+    age(61)
+    other = psycopg2.connect(database_url)
+    other.cursor().execute("SELECT FROM stock WHERE product_id = %s FOR UPDATE", (str(counted.id),))
+
+    assert orders.expire_orders(actor=nobody) == 1
+
+    other.rollback()
+    other.close()
+    assert orders.get_order(actor=client, order_id=free.id).status == "CANCELLED"
+    assert orders.get_order(actor=client, order_id=held.id).status == "PENDING"
+    assert orders.expire_orders(actor=nobody) == 1
+
+
 def test_an_order_that_cannot_be_cancelled_keeps_no_other_waiting(
     client: Actor, nobody: Actor, add_product: AddProduct, age: Callable[[int], None], sql: Sql
 ):
