@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 
 from domain.csv_text import harmless
 from domain.money import in_major_units
+from handlers import csv_file
 from handlers.representations import instant
 from services.orders import Order
 
@@ -42,22 +41,10 @@ COLUMNS = (
 
 _ADDRESS = ("recipient", "street", "addition", "postal_code", "city", "region", "country")
 
-# A chunk is sent once it has this many characters: fewer trips to the network, little memory.
-_CHUNK_CHARACTERS = 1 << 16
-
 
 def as_csv(rows: Iterator[Order]) -> Iterator[bytes]:
     """Return the orders' lines as chunks of a CSV file, header first."""
-    text = io.StringIO()
-    writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
-    writer.writerow(COLUMNS)
-    for row in rows:
-        writer.writerows(_lines(row))
-        if text.tell() >= _CHUNK_CHARACTERS:
-            yield text.getvalue().encode()
-            text.seek(0)
-            text.truncate()
-    yield text.getvalue().encode()
+    return csv_file.chunks(COLUMNS, (line for row in rows for line in _lines(row)))
 
 
 def _lines(row: Order) -> Iterator[list[str]]:
