@@ -251,6 +251,12 @@ UNPAID: Statement[UUID] = Statement(
     lambda columns: columns[0],
 )
 
+# Ids are made in order of time.
+CURRENCY_OF_LATEST: Statement[str] = Statement(
+    OrderTable.select(OrderTable.currency).order_by(OrderTable.id.desc()).limit(1),
+    lambda columns: columns[0],
+)
+
 FIND_OWNER = Statement(
     OrderTable.select(OrderTable.user).where(OrderTable.id == Parameter("order_id")),
     lambda columns: columns[0],

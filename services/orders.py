@@ -181,6 +181,12 @@ def get_order(*, actor: Actor, order_id: UUID) -> Order:
 
 
 @reading
+def currency_of_latest() -> str | None:
+    """Return the currency of the latest order; None before the first."""
+    return orders.CURRENCY_OF_LATEST.one()
+
+
+@reading
 def list_order_events(
     *, actor: Actor, order_id: UUID, limit: int, cursor: str | None = None
 ) -> Page[OrderEvent]:

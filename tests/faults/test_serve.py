@@ -205,6 +205,25 @@ def test_no_demo_where_others_could_sign_in_to_it(
     assert "--demo is for" in done.stderr
 
 
+def test_a_shop_keeps_the_currency_of_its_orders(data_dir: Path) -> None:
+    with serving(data_dir, "--demo") as server:
+        buyer = {"email": ACCOUNTS[1].email, "password": ACCOUNTS[1].password}
+        token = server.post("/api/v1/auth/token", buyer).json()["access_token"]
+        product = server.get("/api/v1/products?in_stock=true").json()["items"][0]
+        order = {"items": [{"product_id": product["id"], "quantity": 1}]}
+        url, headers = f"{server.url}/api/v1/orders", {"Authorization": f"Bearer {token}"}
+        assert 201 == httpx2.post(url, json=order, headers=headers).status_code
+        assert 0 == server.stop()
+
+    arguments = ("serve", "--demo", "--data-dir", str(data_dir), "--port", "0")
+    done = orderly(*arguments, directory=data_dir.parent, ORDERLY_CURRENCY="JPY")
+
+    assert 2 == done.returncode
+    assert "ORDERLY_CURRENCY: orders have been placed in EUR" in done.stderr
+    with serving(data_dir, "--demo") as server:
+        assert 200 == server.get("/api/v1/products").status_code
+
+
 def test_settings_that_are_wrong_are_all_told_before_anything_starts(tmp_path: Path) -> None:
     done = orderly(
         "serve",
