@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from domain.errors import Unavailable
 from models import migration
+from services import revocation
 
 
 def ready() -> None:
     """Return if the database answers and has every migration that this code needs.
 
+    And if what it tells of sessions that have ended is known here: until then whoever is signed in
+    is sent away.
+
     Raises:
-        Unavailable: it does not.
+        Unavailable: one of these is not so.
     """
+    revocation.ready()
     if migration.pending():
         raise Unavailable

@@ -70,10 +70,19 @@ def is_over(session_id: UUID) -> bool:
     Raises:
         Unavailable: it cannot be told, since the last look is too long ago.
     """
+    ready()
+    return session_id in _known.ended
+
+
+def ready() -> None:
+    """Return if it can be told of a session whether it has ended.
+
+    Raises:
+        Unavailable: the last look is too long ago.
+    """
     looked_at = _known.looked_at
     if looked_at is None or time.monotonic() - looked_at > FRESH_SECONDS:
         raise Unavailable
-    return session_id in _known.ended
 
 
 def forget() -> None:

@@ -6,6 +6,7 @@ import os
 import pty
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -17,7 +18,10 @@ import pytest
 
 from orderly.embedded import running_url
 from services.demo import ACCOUNTS
+from services.revocation import FRESH_SECONDS
 from tests.faults.processes import Server, orderly, serving, until
+from tests.faults.test_killed_database import opened
+from tests.faults.test_killed_server import signed_in
 
 ADA = {"email": "ada@example.com", "name": "Ada", "password": "brew-42-slow-mornings"}
 LOGIN = {"email": ADA["email"], "password": ADA["password"]}
@@ -253,6 +257,24 @@ def test_an_embedded_database_that_dies_is_started_again(data_dir: Path) -> None
         assert 200 == server.post("/api/v1/auth/login", LOGIN).status_code
         assert "embedded_database_died" in [one["event"] for one in server.events]
         assert 0 == server.stop()
+
+
+def test_ready_again_it_serves_those_who_are_signed_in(data_dir: Path) -> None:
+    """Which sessions have ended must be learned anew when the database was away for long."""
+    with (
+        serving(data_dir, "--demo") as server,
+        signed_in(server) as client,
+        closing(opened(data_dir)) as connection,
+    ):
+        session = connection.info.backend_pid
+        os.kill(session, signal.SIGSTOP)  # no server starts before the sessions of the last end
+        release = threading.Timer(FRESH_SECONDS + 0.5, os.kill, [session, signal.SIGCONT])
+        release.start()
+
+        server.kill_database_server(data_dir)
+
+        release.join()
+        assert 200 == client.get("/api/v1/users/me").status_code
 
 
 def test_a_worker_that_dies_is_replaced(data_dir: Path) -> None:

@@ -1,4 +1,4 @@
-"""A process is ready when its database answers and has the schema that the code expects."""
+"""A process is ready when its database answers, is migrated, and tells which sessions ended."""
 
 from __future__ import annotations
 
@@ -6,24 +6,32 @@ import pytest
 
 from domain.errors import Unavailable
 from models import database, migration
-from services import health
+from services import health, revocation
 
 
-def test_a_migrated_database_is_ready():
+def test_a_migrated_database_is_ready_once_it_has_told_which_sessions_have_ended(shop: str):
+    with pytest.raises(Unavailable):
+        health.ready()
+
+    revocation.look()
+
     health.ready()
 
 
-def test_a_database_that_lacks_migrations_is_not(empty_database_url: str):
+def test_a_database_that_lacks_migrations_is_not(shop: str, empty_database_url: str):
+    revocation.look()
     database.bind(empty_database_url)
     with pytest.raises(Unavailable):
         health.ready()
 
     migration.apply()
+    revocation.look()
 
     health.ready()
 
 
-def test_a_database_that_cannot_be_reached_is_not():
+def test_a_database_that_cannot_be_reached_is_not(shop: str):
+    revocation.look()
     database.bind("postgresql://orderly@127.0.0.1:1/orderly")
 
     with pytest.raises(Unavailable):
