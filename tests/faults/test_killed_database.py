@@ -69,6 +69,7 @@ def test_no_acknowledged_order_is_lost_and_none_is_doubled(tmp_path: Path, worke
         buyers = [Buyer(server, stopped) for _ in range(BUYERS)]
         for buyer in buyers:
             buyer.start()
+        until(lambda: all(buyer.acknowledged for buyer in buyers))
 
         def placed() -> int:
             return sum(len(buyer.acknowledged) for buyer in buyers)
