@@ -1,3 +1,3 @@
 """Orderly: a contract-first order-management API on PostgreSQL."""
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"

@@ -8,9 +8,10 @@ from uuid import uuid4
 import pytest
 
 from services.audit import audit
+from services.stock import MOST_IN_STOCK
 from tests.api.conftest import Client
 from tests.api.problems import problem
-from tests.api.shop import PRODUCTS, add_product, stock_of
+from tests.api.shop import PRODUCTS, add_product, cancel, place, stock_of
 
 
 def adjust(client: Client, product: dict[str, Any], **body: Any) -> Any:
@@ -73,6 +74,22 @@ def test_there_are_never_fewer_than_none(admin: Client) -> None:
 
     assert (2, -3) == (refused["available"], refused["delta"])
     assert 2 == stock_of(admin, product)
+
+
+def test_what_an_order_gives_back_may_come_on_top_of_all_that_can_be_counted(admin: Client) -> None:
+    product = add_product(admin, stock=MOST_IN_STOCK)
+    order = place(admin, (product, 5)).json()
+    adjust(admin, product, delta=5, reason="RECEIVED")
+
+    assert 200 == cancel(admin, order).status_code
+
+    there_are = MOST_IN_STOCK + 5
+    assert there_are == stock_of(admin, product)
+    refused = problem(adjust(admin, product, delta=1, reason="FOUND"), 409, "stock_too_large")
+    assert there_are == refused["available"]
+    answer = adjust(admin, product, set_to=0, expected=there_are, reason="COUNTED")
+    assert (-there_are, 0) == (answer.json()["delta"], answer.json()["stock_after"])
+    assert [] == audit()
 
 
 def test_there_are_never_more_than_can_be_counted(admin: Client) -> None:

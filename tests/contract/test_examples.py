@@ -352,7 +352,7 @@ def take_more_than_there_is(_visitor: Visitor, request: Request) -> None:
 
 @provoked("stock_too_large")
 def bring_more_than_can_be_counted(visitor: Visitor, request: Request) -> None:
-    most = DOCUMENT["components"]["schemas"]["Stock"]["maximum"]
+    most = DOCUMENT["components"]["schemas"]["NewProduct"]["properties"]["stock"]["maximum"]
     request.path["product_id"] = visitor.product(stock=most)["id"]
     request.body = {"delta": 1, "reason": "FOUND"}
 
