@@ -6,7 +6,7 @@ page costs what the first does, and rows that come and go never shift the ones t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import and_
@@ -72,7 +72,9 @@ class Listing(Generic[Row]):
     A filter that leaves one row of a thousand has the whole list read along the index of its order
     before a page is full; one that leaves every second is best served so. PostgreSQL cannot tell
     them apart where words are searched by their beginnings. So the list is tried: where next to
-    none of its next rows pass, the first of the `seeks` that gives but few finds them.
+    none of its next rows pass, the first of the `seeks` that gives but few finds them. Of filters
+    that are `misjudged` nothing but a seek uses an index: PostgreSQL would take it for one that
+    leaves few, and read every row that it leaves.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Listing(Generic[Row]):
         filters: Mapping[str, Expression],
         any_of: Mapping[str, tuple[ColumnBase, str]] | None = None,
         seeks: Sequence[Seek] = (),
+        misjudged: Collection[str] = (),
     ) -> None:
         self._query = query
         self._row = row
@@ -93,6 +96,7 @@ class Listing(Generic[Row]):
         self._filters = filters
         self._any_of = any_of or {}
         self._seeks = seeks
+        self._misjudged = misjudged
         self._statements: dict[tuple[str, frozenset[str], bool, Seek | None], Statement[Row]] = {}
         self._trials: dict[_Shape, Statement[int]] = {}
         self._probes: dict[tuple[Seek, frozenset[str]], Statement[int]] = {}
@@ -214,9 +218,10 @@ class Listing(Generic[Row]):
         ids = self._sought_ids(seek, filters)
         if not seek.serves(sort, filters):
             found = self._query.where(self._among(sql_of(ids)))
-            return self._limited(found, sort, filters - seek.filters - seek.more, goes_on)
+            left = filters - seek.filters - seek.more
+            return self._limited(found, sort, left, goes_on, are_found=True)
         key = self._sorts[sort.removeprefix("-")].expression
-        ids = self._after(ids, sort) if goes_on else ids
+        ids = ids.where(self._after(sort)) if goes_on else ids
         # OFFSET 0, or the index of the order would be taken after all.
         every = sql_of(ids.columns(self._id.alias("id"), key.alias("key")).offset(0))
         way = "DESC" if sort.startswith("-") else "ASC"
@@ -234,22 +239,39 @@ class Listing(Generic[Row]):
         # As an array: PostgreSQL then expects few of them, whatever it thinks of the filters.
         return Expression(self._id, "=", SQL(f"ANY (ARRAY({ids}))"))
 
-    def _limited(self, query: Select, sort: str, filters: frozenset[str], goes_on: bool) -> Select:
+    def _limited(
+        self,
+        query: Select,
+        sort: str,
+        filters: frozenset[str],
+        goes_on: bool,
+        *,
+        are_found: bool = False,
+    ) -> Select:
+        """Return the page of a query's rows; where these few are found already, only of those."""
         descending = sort.startswith("-")
         query = query.order_by(
             *(key.desc() if descending else key.asc() for key in self._keys(sort))
         )
         for name in sorted(filters):
-            query = query.where(self._filters[name])
+            passes = self._filters[name]
+            by_row = are_found or name in self._misjudged
+            query = query.where(_judged_by_row(passes) if by_row else passes)
         if goes_on:
-            query = self._after(query, sort)
+            after = self._after(sort)
+            query = query.where(_judged_by_row(after) if are_found else after)
         return query.limit(Parameter("limit"))
 
-    def _after(self, query: Select, sort: str) -> Select:
-        after = Tuple(Parameter("after_value"), Parameter("after_id"))
+    def _after(self, sort: str) -> Expression:
+        position = Tuple(Parameter("after_value"), Parameter("after_id"))
         way = "<" if sort.startswith("-") else ">"
-        return query.where(Expression(Tuple(*self._keys(sort)), way, after))
+        return Expression(Tuple(*self._keys(sort)), way, position)
 
     def _keys(self, sort: str) -> tuple[ColumnBase, Field]:
         order = self._sorts[sort.removeprefix("-")]
         return order.expression, order.id_field or self._id
+
+
+def _judged_by_row(condition: Expression) -> Expression:
+    """Return a condition that PostgreSQL can look up in no index, but must ask of each row."""
+    return Expression(condition, "IS", SQL("TRUE"))
