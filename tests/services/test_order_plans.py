@@ -89,7 +89,7 @@ WINDOWS = {
 def many_orders(sql: Sql) -> None:
     sql(FILL)
     for table in ("users", "product", "orders", "order_item"):
-        sql(f"ANALYZE {table}")
+        sql(f"VACUUM ANALYZE {table}")
 
 
 @pytest.fixture
