@@ -144,7 +144,7 @@ class StockNotAsExpected(DomainError):
 
 @dataclass(eq=False)
 class ImportRefused(DomainError):
-    """{faulty} lines of the file are faulty: nothing was imported."""
+    """Nothing was imported; faulty lines: {faulty}."""
 
     code: ClassVar[str] = "import_refused"
     faulty: int

@@ -21,12 +21,14 @@ class LineFault(NamedTuple):
 class Line(NamedTuple):
     """A line that is a product by its cells' shape, or the faults for which it is none.
 
-    `number` is where it begins in the file, counted as a text editor does, from 1.
+    `number` is where it begins in the file, counted as a text editor does, from 1. After one that
+    `is_last_readable` there may be more, which nobody can make out.
     """
 
     number: int
     cells: Mapping[str, str]
     faults: tuple[LineFault, ...] = ()
+    is_last_readable: bool = False
 
 
 @dataclass

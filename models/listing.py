@@ -12,7 +12,7 @@ from functools import reduce
 from operator import and_
 from typing import Any, Generic, TypeVar
 
-from peewee import SQL, ColumnBase, Expression, Field, Select, Tuple
+from peewee import SQL, ColumnBase, Expression, Field, Function, Select, Tuple, fn
 
 from domain import paging
 from domain.paging import Page, Position, SortValue
@@ -272,6 +272,9 @@ class Listing(Generic[Row]):
         return order.expression, order.id_field or self._id
 
 
-def _judged_by_row(condition: Expression) -> Expression:
-    """Return a condition that PostgreSQL can look up in no index, but must ask of each row."""
-    return Expression(condition, "IS", SQL("TRUE"))
+def _judged_by_row(condition: Expression) -> Function:
+    """Return a condition that PostgreSQL can look up in no index, but must ask of each row.
+
+    Nor does it see through it how many rows that leaves, of which it thinks too little of words.
+    """
+    return fn.coalesce(condition, SQL("false"))

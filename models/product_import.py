@@ -20,11 +20,18 @@ class KnownProduct(NamedTuple):
     archived: bool
 
 
+# One import at a time: the second of two finds what the first has made, and they never wait for
+# each other crosswise. Held until the transaction ends.
+TAKE_TURNS = Command("SELECT pg_advisory_xact_lock(hashtext('orderly import_products'))")
+
+# Nobody changes or archives them until the import is done, or it would write over that what it has
+# read; in the order of their ids.
 FIND_BY_SKU: Statement[KnownProduct] = Statement(
     """
     SELECT id, sku, name, description, price, quantity, archived_at IS NOT NULL
     FROM product JOIN stock ON stock.product_id = product.id
     WHERE sku = ANY (%(skus)s::text[])
+    ORDER BY product.id FOR NO KEY UPDATE OF product
     """,
     KnownProduct._make,
     prepared=False,

@@ -210,13 +210,14 @@ def import_products(file: BinaryIO, dry_run: bool, skip_faulty: bool, **override
     Its columns are sku, name and price, and if you like description, currency and stock. A line
     that is faulty has nothing imported. Importing a file twice changes nothing the second time.
     """
-    from orderly import product_import  # noqa: PLC0415
+    from orderly import product_import, provisioning  # noqa: PLC0415
 
     settings = _settings(**overrides)
     with _shop(settings):
         from models import migration  # noqa: PLC0415
 
         migration.apply()
+        provisioning.keep_currency(settings)
         told = product_import.run(
             file, settings.currency, dry_run=dry_run, skip_faulty=skip_faulty, say=_say_on_terminal
         )
@@ -235,10 +236,12 @@ def import_products(file: BinaryIO, dry_run: bool, skip_faulty: bool, **override
 @_told_plainly
 def export_products(output: BinaryIO, **overrides: Any) -> None:
     """Write all products on sale as CSV, as `import-products` reads it."""
-    with _shop(_settings(**overrides)):
-        from orderly import product_import  # noqa: PLC0415
+    settings = _settings(**overrides)
+    with _shop(settings):
+        from orderly import product_import, provisioning  # noqa: PLC0415
 
         _expect_tables()
+        provisioning.keep_currency(settings)
         output.writelines(product_import.export())
 
 

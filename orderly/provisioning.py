@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg2
 import structlog
 
-from orderly.settings import Settings
+from orderly.settings import Settings, SettingsError
 
 _START_PATIENCE_SECONDS = 30.0
 _POLL_SECONDS = 0.1
@@ -99,3 +99,17 @@ def _running_elsewhere(data_dir: Path) -> str | None:
                 return url
         time.sleep(_POLL_SECONDS)
     return None
+
+
+def keep_currency(settings: Settings) -> None:
+    """Refuse to call amounts of one currency by the name of another.
+
+    Raises:
+        SettingsError: the shop whose database is bound has taken orders in another one.
+    """
+    from services import orders  # noqa: PLC0415  # not before an address is taken
+
+    kept = orders.currency_of_latest()
+    if kept not in {None, settings.currency}:
+        fault = f"orders have been placed in {kept}, and a shop keeps its currency"
+        raise SettingsError([("ORDERLY_CURRENCY", fault)])

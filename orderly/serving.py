@@ -124,12 +124,12 @@ def _prepare(
     try:
         if not demo:
             migration.apply()
-            _keep_currency(settings)
+            provisioning.keep_currency(settings)
             if settings.database_url is None:
                 sandbox.is_served_in_earnest(settings)
             return []
         sandbox.prepare(settings, provided, reset=reset)
-        _keep_currency(settings)
+        provisioning.keep_currency(settings)
         from services.demo import fill  # noqa: PLC0415
 
         return [
@@ -138,16 +138,6 @@ def _prepare(
         ]
     finally:
         database.close()
-
-
-def _keep_currency(settings: Settings) -> None:
-    """Refuse to call amounts of one currency by the name of another."""
-    from services import orders  # noqa: PLC0415  # see _prepare()
-
-    kept = orders.currency_of_latest()
-    if kept not in {None, settings.currency}:
-        fault = f"orders have been placed in {kept}, and a shop keeps its currency"
-        raise SettingsError([("ORDERLY_CURRENCY", fault)])
 
 
 def _refuse_public_demo(settings: Settings) -> None:

@@ -53,7 +53,8 @@ def import_products(
     `lines` are gone over anew if the transaction has to be; `progress` is told how many were.
 
     Raises:
-        ImportRefused: lines are faulty, and none shall be skipped: nothing has changed.
+        ImportRefused: lines are faulty, and none shall be skipped, or the file cannot be read to
+            its end: nothing has changed.
         SkuTaken: another product with one of the skus was made in the meantime.
     """
     report = ImportReport(dry_run)
@@ -74,10 +75,12 @@ def _import(
     skip_faulty: bool,
     progress: Callable[[int], None],
 ) -> ImportReport:
+    product_import.TAKE_TURNS.execute()
     report.clear()
     stocks: list[tuple[UUID, int]] = []
     for wanted in _batches(lines, report, progress):
         _apply(actor, wanted, report, stocks)
+    report.faults.sort(key=lambda fault: fault.line)
     if report.faulty and not (report.dry_run or skip_faulty):
         raise ImportRefused(faulty=report.faulty, faults=report.faults)
     # Last, so that orders wait for these as briefly as can be; in the order that they lock them in.
@@ -121,6 +124,8 @@ def _batches(
                 one, faults = _wanted(line, first_of)
             if faults:
                 report.tell(*faults)
+                if line.is_last_readable and not report.dry_run:  # how many are lost, nobody knows
+                    raise ImportRefused(faulty=report.faulty, faults=report.faults)
             else:
                 wanted.append(one)
         yield wanted
@@ -141,8 +146,6 @@ def _wanted(line: Line, first_of: dict[str, int]) -> tuple[Any, tuple[LineFault,
     except ValueError as error:
         faults.append(LineFault(line.number, "price", str(error)))
     stock = int(cells["stock"]) if "stock" in cells else None
-    if stock is not None and stock > MOST_IN_STOCK:
-        faults.append(LineFault(line.number, "stock", f"must be at most {MOST_IN_STOCK}"))
     one = _Wanted(line.number, cells["sku"], cells["name"], cells.get("description"), price, stock)
     return one, tuple(faults)
 
@@ -155,6 +158,11 @@ def _apply(
     new, changed = [], []
     for one in wanted:
         product = known.get(one.sku)
+        other_stock = one.stock is not None and (product is None or one.stock != product.stock)
+        # What there is already may be more: an export is read back as it is.
+        if other_stock and (one.stock or 0) > MOST_IN_STOCK:
+            report.tell(LineFault(one.line, "stock", f"must be at most {MOST_IN_STOCK}"))
+            continue
         if product is None:
             new.append(one)
             report.created += 1
@@ -162,7 +170,6 @@ def _apply(
         if product.archived:
             report.tell(LineFault(one.line, "sku", "is archived: restore it first"))
             continue
-        other_stock = one.stock is not None and one.stock != product.stock
         other_product = _as_changed(product, one) != product
         if other_product:
             changed.append(_as_changed(product, one))

@@ -46,7 +46,7 @@ def adjust_stock(
         delta = set_to - available
     if available + delta < 0:
         raise StockBelowZero(available=available, delta=delta)
-    if available + delta > MOST_IN_STOCK:
+    if delta > 0 and available + delta > MOST_IN_STOCK:
         raise StockTooLarge(available=available, delta=delta)
     return record_adjustment(actor, product_id, delta, available + delta, reason)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import weakref
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
@@ -13,6 +14,9 @@ from domain.product_file import Line, LineFault
 from orderly.contract.schemas import CompiledSchema
 
 _LONGEST_CELL = 1 << 16
+_TOO_LONG = f"has a cell of more than {_LONGEST_CELL} characters"
+_NO_TEXT = "is not UTF-8"
+_SURROGATES = re.compile("[\udc80-\udcff]")
 _MOST_FAULTS_OF_A_LINE = 10
 
 
@@ -29,7 +33,10 @@ class CsvRows:
 
     def __iter__(self) -> Iterator[Line]:
         self._file.seek(0)
-        text = io.TextIOWrapper(self._file, encoding="utf-8-sig", newline="")
+        # Bytes that are no text are told of with the line that has them, so none fails to be read.
+        text = io.TextIOWrapper(
+            self._file, encoding="utf-8-sig", errors="surrogateescape", newline=""
+        )
         try:
             yield from self._plan.lines(text)
         finally:
@@ -58,22 +65,27 @@ class CsvPlan:
             header = next(reader, [])
             faults = self._faults_of_header(header)
             if faults:
-                yield Line(number, {}, faults)
+                yield Line(number, {}, faults, is_last_readable=True)
                 return
             number = reader.line_num + 1
             for row in reader:
                 if row:
                     yield self._judged(number, header, row)
                 number = reader.line_num + 1
-        except UnicodeDecodeError:
-            yield Line(number, {}, (LineFault(number, None, "is not UTF-8 here or soon after"),))
-        except csv.Error:
-            yield Line(number, {}, (LineFault(number, None, "is not CSV: mind the quotes"),))
+        except csv.Error as error:
+            is_long = str(error).startswith("field larger than field limit")
+            fault = _TOO_LONG if is_long else "is not CSV: mind the quotes"
+            faults = (LineFault(number, None, f"{fault}; nothing after it was read"),)
+            yield Line(number, {}, faults, is_last_readable=True)
 
     def _faults_of_header(self, header: list[str]) -> tuple[LineFault, ...]:
+        if not all(map(_is_text, header)):
+            return (LineFault(1, None, f"header: {_NO_TEXT}"),)
         faults = [f"{name} is missing" for name in sorted(self._required - set(header))]
-        if set(header) - self._columns:
-            faults.append(f"the columns are {', '.join(sorted(self._columns))}")
+        unknown = [name for name in header if name not in self._columns]
+        if unknown:
+            known = ", ".join(sorted(self._columns))
+            faults.append(f"column {header.index(unknown[0]) + 1} is none of {known}")
         if len(set(header)) != len(header):
             faults.append("a column is there twice")
         return tuple(LineFault(1, None, f"header: {fault}") for fault in faults)
@@ -82,6 +94,9 @@ class CsvPlan:
         if len(row) != len(header):
             fault = f"must have {len(header)} cells, as the header"
             return Line(number, {}, (LineFault(number, None, fault),))
+        garbled = [name for name, cell in zip(header, row, strict=True) if not _is_text(cell)]
+        if garbled:
+            return Line(number, {}, tuple(LineFault(number, name, _NO_TEXT) for name in garbled))
         cells = {
             name: as_it_was(cell).replace("\r\n", "\n")
             for name, cell in zip(header, row, strict=True)
@@ -97,6 +112,11 @@ class CsvPlan:
                 for one in self._schema.violations(cells)[:_MOST_FAULTS_OF_A_LINE]
             ),
         )
+
+
+def _is_text(cell: str) -> bool:
+    """Tell whether a cell was UTF-8: bytes that were not have become halves of surrogate pairs."""
+    return cell.isascii() or not _SURROGATES.search(cell)
 
 
 csv.field_size_limit(_LONGEST_CELL)

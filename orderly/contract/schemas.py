@@ -112,7 +112,7 @@ def _described(error: ValidationError) -> list[Violation]:
             for name in facts["unexpected"]
         ]
     if keyword in {"anyOf", "oneOf"}:
-        return _described_choice(error)
+        return _described_choice(keyword, facts["context"])
     template = _MESSAGES.get(keyword)
     message = template.format(**facts) if template else "does not fit the contract"
     if keyword == "type":
@@ -122,13 +122,21 @@ def _described(error: ValidationError) -> list[Violation]:
     return [Violation(path, keyword, message)]
 
 
-def _described_choice(error: ValidationError) -> list[Violation]:
-    """Word a failed choice by its last branch: the real one where the other is only `null`."""
-    branches = error.kind.as_dict()["context"]
-    return [violation for inner in branches[-1] for violation in _described(inner)]
+def _described_choice(keyword: str, branches: list[list[ValidationError]]) -> list[Violation]:
+    """Word a failed choice by the branch that was meant.
+
+    Of `oneOf` that whose names are given: with the fewest that lack or are not known. `anyOf` is
+    ours for `nullable`, and there it is the last.
+    """
+    described = [[one for error in branch for one in _described(error)] for branch in branches]
+    if keyword == "anyOf":
+        return described[-1]
+    return min(described, key=lambda found: sum(one.code in _ABOUT_NAMES for one in found))
 
 
+_ABOUT_NAMES = {"required", "unknown"}
 _MESSAGES = {
+    "not": "is what it must not be",
     "format": "must be a valid {format}",
     "maximum": "must be at most {limit}",
     "minimum": "must be at least {limit}",

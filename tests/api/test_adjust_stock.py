@@ -87,6 +87,13 @@ def test_what_an_order_gives_back_may_come_on_top_of_all_that_can_be_counted(adm
     assert there_are == stock_of(admin, product)
     refused = problem(adjust(admin, product, delta=1, reason="FOUND"), 409, "stock_too_large")
     assert there_are == refused["available"]
+    exported = admin.get(f"{PRODUCTS}/export").content
+    imported = admin.post(
+        f"{PRODUCTS}/import", content=exported, headers={"Content-Type": "text/csv"}
+    )
+    assert 1 == imported.json()["unchanged"], imported.text
+    assert 1 == -adjust(admin, product, delta=-1, reason="LOST").json()["delta"]
+    there_are -= 1
     answer = adjust(admin, product, set_to=0, expected=there_are, reason="COUNTED")
     assert (-there_are, 0) == (answer.json()["delta"], answer.json()["stock_after"])
     assert [] == audit()
@@ -108,22 +115,25 @@ def test_a_product_that_is_archived_has_a_stock_as_well(admin: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("body", "named"),
     [
-        {},
-        {"delta": 1},
-        {"delta": 0, "reason": "FOUND"},
-        {"delta": 1.5, "reason": "FOUND"},
-        {"delta": 1, "reason": "STOLEN"},
-        {"delta": 1, "reason": "IMPORTED"},
-        {"delta": 1, "set_to": 1, "expected": 1, "reason": "FOUND"},
-        {"set_to": 1, "reason": "COUNTED"},
-        {"set_to": -1, "expected": 1, "reason": "COUNTED"},
-        {"delta": 1, "reason": "FOUND", "note": "behind the shelf"},
+        ({}, ["/delta", "/reason"]),
+        ({"delta": 1}, ["/reason"]),
+        ({"delta": 0, "reason": "FOUND"}, ["/delta"]),
+        ({"delta": 1.5, "reason": "FOUND"}, ["/delta"]),
+        ({"delta": 1, "reason": "STOLEN"}, ["/reason"]),
+        ({"delta": 1, "reason": "IMPORTED"}, ["/reason"]),
+        ({"delta": 1, "set_to": 1, "expected": 1, "reason": "FOUND"}, ["/delta"]),
+        ({"set_to": 1, "reason": "COUNTED"}, ["/expected"]),
+        ({"set_to": -1, "expected": 1, "reason": "COUNTED"}, ["/set_to"]),
+        ({"set_to": 1_000_000_001, "expected": 1, "reason": "COUNTED"}, ["/set_to"]),
+        ({"delta": 1, "reason": "FOUND", "note": "behind the shelf"}, ["/note"]),
     ],
 )
-def test_what_does_not_fit_is_refused(admin: Client, body: dict[str, Any]) -> None:
-    problem(adjust(admin, add_product(admin), **body), 400, "malformed_request")
+def test_what_does_not_fit_is_named(admin: Client, body: dict[str, Any], named: list[str]) -> None:
+    refused = problem(adjust(admin, add_product(admin), **body), 400, "malformed_request")
+
+    assert named == sorted(one["pointer"] for one in refused["errors"])
 
 
 def test_it_is_for_administrators_and_for_products_there_are(

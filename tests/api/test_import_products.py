@@ -91,6 +91,25 @@ def test_the_good_lines_can_be_taken_alone(admin: Client) -> None:
     assert {"A", "C"} == catalogue(admin).keys()
 
 
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        ('B,"B" is open,,1,1', "mind the quotes"),
+        ('B,"B,,1,1', "mind the quotes"),
+        (f"B,{'B' * 65_537},,1,1", "more than 65536 characters"),
+    ],
+)
+def test_a_file_that_cannot_be_read_to_its_end_is_not_taken_in_part(
+    admin: Client, bad: str, says: str
+) -> None:
+    answer = send(admin, HEADER, "A,A,,1,1", bad, "C,C,,1,1", skip_faulty="true")
+
+    (fault,) = problem(answer, 409, "import_refused")["faults"]
+    assert (3, None) == (fault["line"], fault["column"])
+    assert says in fault["message"]
+    assert {} == catalogue(admin)
+
+
 def test_a_dry_run_tells_and_changes_nothing(admin: Client) -> None:
     add_product(admin, "MUG", 1990, stock=10)
     before = catalogue(admin)
@@ -142,7 +161,14 @@ def test_a_file_is_utf_8_with_or_without_a_byte_order_mark(admin: Client) -> Non
         return admin.post(IMPORT, content=content, headers={"Content-Type": "text/csv"})
 
     assert 200 == sent(b"\xef\xbb\xbfsku,name,price\nA,K\xc3\xa4se,1").status_code
-    problem(sent(b"sku,name,price\nA,K\xe4se,1"), 409, "import_refused")
+    lines = [b"sku,name,price", *(b"SKU-%d,Thing,1" % number for number in range(2, 1001))]
+    lines[500 - 1], lines[800 - 1] = b"SKU-500,K\xe4se,1", b"SKU-800,Thing,x"
+    refused = problem(sent(b"\n".join(lines)), 409, "import_refused")
+    assert [(500, "name", "is not UTF-8"), (800, "price")] == [
+        tuple(refused["faults"][0].values()),
+        tuple(refused["faults"][1].values())[:2],
+    ]
+    problem(sent("sku,name,price\nA,A,1".encode("utf-16")), 409, "import_refused")
     problem(sent(b"sku,name,price\nA,\0,1"), 409, "import_refused")
     problem(sent(b""), 409, "import_refused")
 

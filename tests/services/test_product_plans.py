@@ -43,6 +43,8 @@ FILTERS: dict[str, dict[str, Any]] = {
     "a rare word": {"q": "unobtainable"},
     "the beginning of a rare word": {"q": "unob"},
     "two words, one of them rare": {"q": "ceramic unob"},
+    "two common words": {"q": "ceramic lamp"},
+    "three common words": {"q": "ceramic use home"},
     "a word that is nowhere": {"q": "zeppelin"},
     "a sku": {"q": "sku-12345"},
     "in stock, of few": {"in_stock": True},
