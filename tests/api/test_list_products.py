@@ -81,6 +81,41 @@ def test_search_finds_words_and_prefixes(
     assert count == sum(map(len, pages(anyone, q=q, limit=3)))
 
 
+@pytest.mark.parametrize(
+    ("name", "q"),
+    [
+        ("Cup “Barista”", "barista"),
+        ("Cup „Barista“, big", "“barista”"),
+        ("Café—Bar", "bar"),
+        ("Café—Bar", "CAFÉ–BAR"),
+        ("O’Neill’s", "neill"),
+        ("O'Neill's", "o’neill’s"),
+        ("Tea\u00a0pot", "pot"),
+        ("☕Mug", "mug"),
+        ("😀Mug (new)", "☕ mug"),
+        ("¿Qué? ¡Taza!", "taza que\u0301"),
+        ("Cafe\u0301", "café"),
+        ("お茶・急須", "急須"),
+        ("お茶「急須」", "急須"),
+        ("Tisch 80×60", "60"),
+        ("x\ufeffy [z]^{w}~v`u", "y z w v u"),
+    ],
+)
+def test_words_stand_between_any_punctuation(
+    anyone: Client, admin: Client, name: str, q: str
+) -> None:
+    add_product(admin, sku="FOUND", name=name)
+    add_product(admin, sku="OTHER", name="Else")
+
+    assert [["FOUND"]] == pages(anyone, q=q)
+
+
+def test_what_is_no_word_is_found_nowhere(anyone: Client, admin: Client) -> None:
+    add_product(admin, sku="OTHER", name="“☕”")
+
+    assert [[]] == pages(anyone, q="“☕” —\u00a0")
+
+
 def test_a_search_is_sorted_by_relevance(anyone: Client, admin: Client) -> None:
     add_product(admin, sku="TOLD", name="A shade", description="For any lamp")
     add_product(admin, sku="CALLED", name="Lamp")

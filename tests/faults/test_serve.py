@@ -219,11 +219,17 @@ def test_a_shop_keeps_the_currency_of_its_orders(data_dir: Path) -> None:
         assert 201 == httpx2.post(url, json=order, headers=headers).status_code
         assert 0 == server.stop()
 
-    arguments = ("serve", "--demo", "--data-dir", str(data_dir), "--port", "0")
-    done = orderly(*arguments, directory=data_dir.parent, ORDERLY_CURRENCY="JPY")
+    (data_dir / "products.csv").write_text("sku,name,price\nMUG,Mug,1990\n")
+    for command in (
+        ("serve", "--demo", "--port", "0"),
+        ("import-products", "products.csv"),
+        ("export-products",),
+    ):
+        arguments = (*command, "--data-dir", str(data_dir))
+        done = orderly(*arguments, directory=data_dir, ORDERLY_CURRENCY="JPY")
 
-    assert 2 == done.returncode
-    assert "ORDERLY_CURRENCY: orders have been placed in EUR" in done.stderr
+        assert (2, "") == (done.returncode, done.stdout)
+        assert "ORDERLY_CURRENCY: orders have been placed in EUR" in done.stderr
     with serving(data_dir, "--demo") as server:
         assert 200 == server.get("/api/v1/products").status_code
 
