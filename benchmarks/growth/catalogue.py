@@ -60,6 +60,8 @@ _FILTERS: dict[str, dict[str, Any]] = {
     "the dearest": {"min_price": 1_900_000},
     "a common word": {"q": "stoneware"},
     "a word of a fourth": {"q": "lamp"},
+    "two common words": {"q": "stoneware good"},
+    "a common word, in stock": {"q": "stoneware", "in_stock": True},
     "a rare word": {"q": "unobtainable"},
     "the beginning of a rare word": {"q": "unobt"},
     "a rare word, in stock": {"q": "unobtainable", "in_stock": True},
