@@ -9,9 +9,9 @@ from peewee import SQL, Expression, Field, fn
 
 from models.statement import Parameter
 
-# What stands between words: migrations split the text of a row by the same rule, and one text serves
-# both kinds of regular expression. PostgreSQL's own parser takes what is not ASCII as its server's
-# locale does, and where that is C, “mug” in such quotes is no mug.
+# What stands between words: migrations split the text of a row by the same rule, and one text
+# serves both kinds of regular expression. Left to itself PostgreSQL takes what is not ASCII as its
+# server's locale does, and where that is C, “mug” in such quotes is no mug.
 _PUNCTUATION = (
     r"!-/:-@[-`{-~\u0080-\u00A9\u00AB-\u00B1\u00B4\u00B6-\u00B8\u00BB\u00BF\u00D7\u00F7"
     r"\u055A-\u055F\u0589\u05BE\u05F3\u05F4\u060C\u061B\u061F\u066A-\u066D\u06D4\u0964\u0965"
