@@ -37,11 +37,15 @@ class Sort(Generic[Row]):
     id_field: Field | None = None
 
 
-# Enough of the next rows pass the filters for a page to be near.
-_LOOKED_AT = 50
-_ENOUGH = 2
+# Where so many of the next rows pass the filters, a page may well be near.
+_GLANCED_AT = 50
+_PROMISING = 2
+# A page that is not among the next so many rows is far, whatever share of all rows pass.
+_NEAR = 2000
 # Fewer than these are found and sorted sooner than a page of them is met along the list.
 _FEW = 700
+# And fewer than these sooner than one that is far.
+_MANY = 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,11 +74,12 @@ class Listing(Generic[Row]):
     the column, or what else an index begins with, stands the type of the values' array.
 
     A filter that leaves one row of a thousand has the whole list read along the index of its order
-    before a page is full; one that leaves every second is best served so. PostgreSQL cannot tell
-    them apart where words are searched by their beginnings. So the list is tried: where next to
-    none of its next rows pass, the first of the `seeks` that gives but few finds them. Of filters
-    that are `misjudged` nothing but a seek uses an index: PostgreSQL would take it for one that
-    leaves few, and read every row that it leaves.
+    before a page is full; one that leaves every second is best served so, unless all of these come
+    late in the list. PostgreSQL cannot tell them apart. So the list is tried: where next to none of
+    its next rows pass, the first of the `seeks` that gives but few finds them, and where no page is
+    near, the first that gives not too many. Of filters that are `misjudged` nothing but a seek, or
+    an order that they bound, uses an index: PostgreSQL would take it for one that leaves few, and
+    read every row that it leaves, or look for each row among them.
     """
 
     def __init__(
@@ -96,7 +101,7 @@ class Listing(Generic[Row]):
         self._filters = filters
         self._any_of = any_of or {}
         self._seeks = seeks
-        self._misjudged = misjudged
+        self._misjudged = frozenset(misjudged)
         self._statements: dict[tuple[str, frozenset[str], bool, Seek | None], Statement[Row]] = {}
         self._trials: dict[_Shape, Statement[int]] = {}
         self._probes: dict[tuple[Seek, frozenset[str]], Statement[int]] = {}
@@ -112,7 +117,7 @@ class Listing(Generic[Row]):
         if cursor is not None:
             position = paging.decode(cursor, order.kind)
             parameters.update(after_value=position.value, after_id=position.id)
-        seek = self._better(shape, parameters) if self._seeks else None
+        seek = self._better(shape, parameters, limit) if self._seeks else None
         # One row more than asked for tells whether there is another page.
         rows = self.statement(*shape, seek=seek).all(limit=limit + 1, **parameters)
         if len(rows) <= limit:
@@ -134,7 +139,7 @@ class Listing(Generic[Row]):
         return known
 
     def trial(self, sort: str, filters: frozenset[str], goes_on: bool) -> Statement[int]:
-        """Return the statement that counts which of the next few rows pass, up to enough."""
+        """Return the statement that counts which of the next rows pass, up to enough."""
         shape = (sort, filters, goes_on)
         known = self._trials.get(shape)
         if known is None:
@@ -143,10 +148,10 @@ class Listing(Generic[Row]):
             of_one_table = (one.ids for one in self._seeks if one.serves(sort, filters))
             rows = next(of_one_table, self._query)
             tried = self._limited(rows, sort, filters & bounds, goes_on)
-            tried = tried.columns(passes.alias("passes")).limit(_LOOKED_AT)
+            tried = tried.columns(passes.alias("passes"))
             known = Statement(
                 f"SELECT count(*) FROM (SELECT FROM ({sql_of(tried)}) AS tried"  # noqa: S608
-                f" WHERE passes LIMIT {_ENOUGH}) AS enough",
+                " WHERE passes LIMIT %(enough)s) AS enough",
                 lambda columns: columns[0],
                 prepared=False,
             )
@@ -154,10 +159,10 @@ class Listing(Generic[Row]):
         return known
 
     def probe(self, seek: Seek, filters: frozenset[str]) -> Statement[int]:
-        """Return the statement that counts what a seek gives, up to what is not few any more."""
+        """Return the statement that counts what a seek gives, up to so many."""
         known = self._probes.get((seek, filters))
         if known is None:
-            ids = sql_of(self._sought_ids(seek, filters).limit(_FEW))
+            ids = sql_of(self._sought_ids(seek, filters).limit(Parameter("limit")))
             known = Statement(
                 f"SELECT count(*) FROM ({ids}) AS few",  # noqa: S608  # from names in code
                 lambda columns: columns[0],
@@ -166,17 +171,31 @@ class Listing(Generic[Row]):
             self._probes[seek, filters] = known
         return known
 
-    def _better(self, shape: _Shape, parameters: Mapping[str, object]) -> Seek | None:
+    def _better(self, shape: _Shape, parameters: Mapping[str, object], limit: int) -> Seek | None:
         """Return the seek that finds the rows sooner than the index of the order; None for none."""
         sort, filters, _ = shape
         left = filters - self._bounds(sort)
         seeks = [seek for seek in self._seeks if seek.filters & left]
-        if not seeks or self.trial(*shape).one(**parameters) == _ENOUGH:
+        if not seeks:
             return None
-        for seek in seeks:
-            if self.probe(seek, filters).one(**parameters) != _FEW:
-                return seek
-        return None
+
+        def passing(rows: int) -> int:
+            count = self.trial(*shape).one(**{**parameters, "limit": rows, "enough": limit + 1})
+            return count or 0
+
+        def of_fewer_than(count: int) -> Seek | None:
+            for seek in seeks:
+                if self.probe(seek, filters).one(**{**parameters, "limit": count}) != count:
+                    return seek
+            return None
+
+        seen = passing(_GLANCED_AT)
+        if seen > limit:
+            return None
+        few = None if seen >= _PROMISING else of_fewer_than(_FEW)
+        if few is not None or passing(_NEAR) > limit:
+            return few
+        return of_fewer_than(_MANY)
 
     def _bounds(self, sort: str) -> frozenset[str]:
         return self._sorts[sort.removeprefix("-")].bounds
@@ -255,7 +274,7 @@ class Listing(Generic[Row]):
         )
         for name in sorted(filters):
             passes = self._filters[name]
-            by_row = are_found or name in self._misjudged
+            by_row = are_found or name in self._misjudged - self._bounds(sort)
             query = query.where(_judged_by_row(passes) if by_row else passes)
         if goes_on:
             after = self._after(sort)

@@ -261,7 +261,7 @@ def _catalogue(archived: Expression) -> Listing[Product]:
                 sorts=frozenset({"name", "price", "created_at"}),
             ),
         ),
-        misjudged=_WORDS,
+        misjudged=_WORDS | _STOCKS,
     )
 
 
