@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, ParamSpec
@@ -242,7 +242,15 @@ def export_products(output: BinaryIO, **overrides: Any) -> None:
 
         _expect_tables()
         provisioning.keep_currency(settings)
-        output.writelines(product_import.export())
+        try:
+            output.writelines(product_import.export())
+            output.flush()
+        except BrokenPipeError:
+            raise  # whoever reads has had enough, as Click knows
+        except OSError as error:
+            with suppress(OSError):  # or what could not be written would be tried once more
+                output.close()
+            _fail(f"The file is not whole: {error.strerror}")
 
 
 def _say_on_terminal(text: str) -> None:

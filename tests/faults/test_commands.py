@@ -203,6 +203,9 @@ def test_products_come_from_a_file_and_go_into_one(data_dir: Path, tmp_path: Pat
         told("import-products", "-", "--skip-faulty", typed=faulty.replace("9\n", "8\n"))[1][:1],
     )
     assert (0, ["Everything that must hold does."]) == told("audit")
+    # A disk that is full, however little is written.
+    full = "orderly: The file is not whole: No space left on device"
+    assert (1, [full]) == told("export-products", "--output=/dev/full")
 
 
 @pytest.mark.parametrize("seconds", [0, 0.2, 0.5])
