@@ -11,11 +11,14 @@ from typing import Any, BinaryIO
 
 from domain.csv_text import as_it_was
 from domain.product_file import Line, LineFault
-from orderly.contract.schemas import CompiledSchema
+from orderly.contract.schemas import CompiledSchema, Violation
 
 _LONGEST_CELL = 1 << 16
 _TOO_LONG = f"has a cell of more than {_LONGEST_CELL} characters"
 _NO_TEXT = "is not UTF-8"
+# What spreadsheets put between cells where a comma is that of decimals.
+_OTHER_SEPARATORS = frozenset(";\t")
+_NO_COMMAS = "header: cells must be separated by commas"
 _SURROGATES = re.compile("[\udc80-\udcff]")
 _MOST_FAULTS_OF_A_LINE = 10
 
@@ -52,6 +55,10 @@ class CsvPlan:
         self._required = set(schema["required"])
         # An empty cell is an empty text where that will do, and says nothing where it will not.
         self._optional = {name for name in self._columns - self._required if name != "description"}
+        self._forms = {
+            name: _form(column, schema.get("components", {}).get("schemas", {}))
+            for name, column in schema["properties"].items()
+        }
 
     def rows(self, file: BinaryIO) -> CsvRows:
         """Return the rows of a file that can be read again."""
@@ -81,6 +88,8 @@ class CsvPlan:
     def _faults_of_header(self, header: list[str]) -> tuple[LineFault, ...]:
         if not all(map(_is_text, header)):
             return (LineFault(1, None, f"header: {_NO_TEXT}"),)
+        if len(header) == 1 and _OTHER_SEPARATORS & set(header[0]):
+            return (LineFault(1, None, _NO_COMMAS),)
         faults = [f"{name} is missing" for name in sorted(self._required - set(header))]
         unknown = [name for name in header if name not in self._columns]
         if unknown:
@@ -104,14 +113,23 @@ class CsvPlan:
         }
         if self._schema.accepts(cells):
             return Line(number, cells)
-        return Line(
-            number,
-            {},
-            tuple(
-                LineFault(number, str(one.path[0]) if one.path else None, one.message)
-                for one in self._schema.violations(cells)[:_MOST_FAULTS_OF_A_LINE]
-            ),
-        )
+        violations = self._schema.violations(cells)[:_MOST_FAULTS_OF_A_LINE]
+        return Line(number, {}, tuple(self._fault(number, one) for one in violations))
+
+    def _fault(self, number: int, violation: Violation) -> LineFault:
+        column = str(violation.path[0]) if violation.path else None
+        # Whoever keeps a spreadsheet is not told a pattern, but what it stands for.
+        form = self._forms.get(column or "") if violation.code == "pattern" else None
+        return LineFault(number, column, f"must be this: {form}" if form else violation.message)
+
+
+def _form(column: Mapping[str, Any], schemas: Mapping[str, Any]) -> str | None:
+    """Return how the document describes, in words, what the pattern of a column stands for."""
+    if "$ref" in column:
+        return _form(schemas[column["$ref"].rpartition("/")[2]], schemas)
+    if "pattern" in column:
+        return column.get("description")
+    return next(filter(None, (_form(one, schemas) for one in column.get("allOf", ()))), None)
 
 
 def _is_text(cell: str) -> bool:

@@ -148,6 +148,35 @@ def test_a_faulty_line_is_told_by_its_number_and_column(
     assert (line, column) == (fault["line"], fault["column"])
 
 
+@pytest.mark.parametrize(
+    ("line", "column", "says"),
+    [
+        ("mug,Mug,,1,1", "sku", "capital letters, digits"),
+        ("MUG, Mug,,1,1", "name", "without blanks at either end"),
+        ("MUG,Mug,\a,1,1", "description", "the only control characters"),
+        ("MUG,Mug,,1.990 €,1", "price", "with a decimal point, such as `19.90`"),
+        ("MUG,Mug,,1,7.0", "stock", "a whole number"),
+    ],
+)
+def test_the_reason_is_in_the_words_of_the_contract_not_a_pattern(
+    admin: Client, line: str, column: str, says: str
+) -> None:
+    (fault,) = problem(send(admin, HEADER, line), 409, "import_refused")["faults"]
+
+    assert column == fault["column"]
+    assert says in fault["message"]
+    assert "^" not in fault["message"]
+
+
+@pytest.mark.parametrize("between", [";", "\t"])
+def test_cells_that_no_commas_separate_are_told_as_such(admin: Client, between: str) -> None:
+    lines = (between.join(line.split(",")) for line in (HEADER, "MUG,Mug,,1,1"))
+
+    (fault,) = problem(send(admin, *lines), 409, "import_refused")["faults"]
+
+    assert (1, None, "header: cells must be separated by commas") == tuple(fault.values())
+
+
 def test_a_line_of_an_archived_product_is_faulty(admin: Client) -> None:
     admin.delete(f"{PRODUCTS}/{add_product(admin, 'MUG')['id']}")
 
