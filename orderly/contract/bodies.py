@@ -67,10 +67,11 @@ class BodyPlan:
         schema = self._schemas.get(media_type.strip().lower())
         if schema is None:
             raise self._unsupported("This operation does not take the body's media type.")
-        name, _, value = parameters.strip().partition("=")
         # RFC 8259, section 8.1: JSON between systems is UTF-8; application/json has no charset.
-        if name.lower() == "charset" and value.strip('" ').lower() not in {"utf-8", "utf8"}:
-            raise self._unsupported("The body's charset must be utf-8.")
+        for parameter in parameters.split(";"):
+            name, _, value = parameter.strip().partition("=")
+            if name.lower() == "charset" and value.strip('" ').lower() not in {"utf-8", "utf8"}:
+                raise self._unsupported("The body's charset must be utf-8.")
         return schema
 
     async def _chunks(self, receive: Receive) -> AsyncIterator[bytes]:

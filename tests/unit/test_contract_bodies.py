@@ -69,7 +69,14 @@ def test_a_content_type_is_read_as_http_spells_it(content_type: bytes) -> None:
 
 @pytest.mark.parametrize(
     "content_type",
-    [b"text/plain", b"application/json; charset=utf-16", b"application/xml", b"nonsense", b""],
+    [
+        b"text/plain",
+        b"application/json; charset=utf-16",
+        b"application/json; profile=x; Charset=utf-16",
+        b"application/xml",
+        b"nonsense",
+        b"",
+    ],
 )
 def test_another_media_type_is_415_and_names_what_is_taken(content_type: bytes) -> None:
     problem = refusal(b'{"name":"x"}', headers=((b"content-type", content_type),))
