@@ -6,11 +6,17 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 from tests.api.conftest import admin, alice, anyone, base_url, new_client, sign_in
 
 __all__ = ["admin", "alice", "anyone", "base_url", "new_client", "sign_in"]
+
+
+_PATIENCE_MILLISECONDS = 20_000
+
+# A page that comes late is no fault, nor are the five seconds that Playwright expects things in.
+expect.set_options(timeout=_PATIENCE_MILLISECONDS)
 
 
 # Closed after the last test of this folder: Playwright keeps an event loop running meanwhile.
@@ -38,7 +44,7 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser, base_url: str) -> Iterator[Page]:
     context = browser.new_context(base_url=base_url, viewport={"width": 1280, "height": 1000})
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(_PATIENCE_MILLISECONDS)
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("requestfailed", lambda request: faults.extend(_faults(request)))

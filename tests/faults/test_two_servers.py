@@ -170,12 +170,16 @@ def test_no_crowd_of_strangers_locks_somebody_out_of_where_they_have_been(
     signed_in(servers[0]).close()
     assert 200 == attempt(servers[0], PASSWORD, "198.51.100.1").status_code
 
+    began = time.monotonic()
     answers = [
         attempt(servers[number % 2], "not the password", f"203.0.113.{number // 4}")
         for number in range(60)
     ]
+    came_back = int((time.monotonic() - began) / (600 / 50))  # on a slow machine
 
-    assert {401: 50, 429: 10} == Counter(answer.status_code for answer in answers)
+    counts = Counter(answer.status_code for answer in answers)
+    assert {401, 429} == counts.keys()
+    assert 50 <= counts[401] <= 50 + came_back
     assert "sign_in_account" == answers[-1].json()["policy"]
     assert 200 == attempt(servers[1], PASSWORD, "198.51.100.1").status_code
     assert 429 == attempt(servers[1], PASSWORD, "198.51.100.2").status_code
