@@ -262,12 +262,17 @@ FIND_OWNER = Statement(
     lambda columns: columns[0],
 )
 
+# By the clock as it is while the row is locked: now() is when the transaction began, and it may
+# have waited since for another step. Later than the step before even if the clock was set back, as
+# in a failover to a server whose clock is behind: the timeline is read in the order of time.
 MOVE_ON = Command(
     OrderTable.update(
         status=Parameter("status"),
         tracking_number=fn.coalesce(Parameter("tracking_number"), OrderTable.tracking_number),
         version=OrderTable.version + 1,
-        updated_at=fn.clock_timestamp(),
+        updated_at=fn.greatest(
+            fn.clock_timestamp(), OrderTable.updated_at + SQL("interval '1 microsecond'")
+        ),
     ).where(OrderTable.id == Parameter("order_id"))
 )
 
