@@ -16,6 +16,7 @@ from peewee import (
     Select,
     SmallIntegerField,
     TextField,
+    Tuple,
     UUIDField,
     fn,
 )
@@ -239,16 +240,30 @@ FIND_TO_EXPIRE = Statement(
     _order,
 )
 
-# By the database's own clock, like the moment when they were placed.
-UNPAID: Statement[UUID] = Statement(
-    OrderTable.select(OrderTable.id)
+
+class Unpaid(NamedTuple):
+    """An order that waits for its payment, and since when."""
+
+    created_at: datetime
+    id: UUID
+
+
+# The oldest after a place in their order; by the database's own clock, like the moment when they
+# were placed.
+UNPAID = Statement(
+    OrderTable.select(OrderTable.created_at, OrderTable.id)
     .where(
         OrderTable.status == order_status.PENDING,
         OrderTable.created_at <= fn.now() - Parameter("minutes") * SQL("interval '1 minute'"),
+        Expression(
+            Tuple(OrderTable.created_at, OrderTable.id),
+            ">",
+            Tuple(Parameter("after_moment"), Parameter("after_id")),
+        ),
     )
     .order_by(OrderTable.created_at, OrderTable.id)
     .limit(Parameter("limit")),
-    lambda columns: columns[0],
+    Unpaid._make,
 )
 
 # Ids are made in order of time.
