@@ -266,6 +266,8 @@ UNPAID = Statement(
     Unpaid._make,
 )
 
+NOW: Statement[datetime] = Statement("SELECT clock_timestamp()", lambda columns: columns[0])
+
 # Ids are made in order of time.
 CURRENCY_OF_LATEST: Statement[str] = Statement(
     OrderTable.select(OrderTable.currency).order_by(OrderTable.id.desc()).limit(1),
