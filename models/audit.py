@@ -68,13 +68,14 @@ _VIOLATIONS = {
     """,
     "a status is reached by allowed steps only": """
         SELECT 'order ' || order_id, 'went from ' || coalesce(before, 'nothing') || ' to ' || after
+            || ' by ' || actor_kind
         FROM (
-            SELECT order_id, to_status AS after, from_status AS said,
+            SELECT order_id, actor_kind, to_status AS after, from_status AS said,
                 lag(to_status) OVER (PARTITION BY order_id ORDER BY created_at, id) AS before
             FROM order_event
         ) AS step
         WHERE said IS DISTINCT FROM before
-            OR coalesce(before, '') || '>' || after <> ALL (%(steps)s)
+            OR actor_kind || ' ' || coalesce(before, '') || '>' || after <> ALL (%(steps)s)
     """,
     "an order has the status of its last event, and a version for each": """
         SELECT 'order ' || id, 'is ' || status || ' at version ' || version || ', last event says '

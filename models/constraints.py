@@ -19,7 +19,7 @@ ERROR_BY_CONSTRAINT: Mapping[str, Callable[[], DomainError]] = MappingProxyType(
     {
         "uq_users_email": EmailTaken,
         "uq_product_sku": SkuTaken,
-        # The backstop: services name the short lines before it comes to this.
+        # The backstop: which lines are short, if any still is, services find out.
         "stock_not_negative": lambda: InsufficientStock(()),
         "ck_orders_total": AmountOverflow,
         # Somebody whose token outlived their account.

@@ -16,6 +16,7 @@ from peewee import (
     Select,
     SmallIntegerField,
     TextField,
+    Tuple,
     UUIDField,
     fn,
 )
@@ -239,17 +240,33 @@ FIND_TO_EXPIRE = Statement(
     _order,
 )
 
-# By the database's own clock, like the moment when they were placed.
-UNPAID: Statement[UUID] = Statement(
-    OrderTable.select(OrderTable.id)
+
+class Unpaid(NamedTuple):
+    """An order that waits for its payment, and since when."""
+
+    created_at: datetime
+    id: UUID
+
+
+# The oldest after a place in their order; by the database's own clock, like the moment when they
+# were placed.
+UNPAID = Statement(
+    OrderTable.select(OrderTable.created_at, OrderTable.id)
     .where(
         OrderTable.status == order_status.PENDING,
         OrderTable.created_at <= fn.now() - Parameter("minutes") * SQL("interval '1 minute'"),
+        Expression(
+            Tuple(OrderTable.created_at, OrderTable.id),
+            ">",
+            Tuple(Parameter("after_moment"), Parameter("after_id")),
+        ),
     )
     .order_by(OrderTable.created_at, OrderTable.id)
     .limit(Parameter("limit")),
-    lambda columns: columns[0],
+    Unpaid._make,
 )
+
+NOW: Statement[datetime] = Statement("SELECT clock_timestamp()", lambda columns: columns[0])
 
 # Ids are made in order of time.
 CURRENCY_OF_LATEST: Statement[str] = Statement(
@@ -262,12 +279,17 @@ FIND_OWNER = Statement(
     lambda columns: columns[0],
 )
 
+# By the clock as it is while the row is locked: now() is when the transaction began, and it may
+# have waited since for another step. Later than the step before even if the clock was set back, as
+# in a failover to a server whose clock is behind: the timeline is read in the order of time.
 MOVE_ON = Command(
     OrderTable.update(
         status=Parameter("status"),
         tracking_number=fn.coalesce(Parameter("tracking_number"), OrderTable.tracking_number),
         version=OrderTable.version + 1,
-        updated_at=fn.clock_timestamp(),
+        updated_at=fn.greatest(
+            fn.clock_timestamp(), OrderTable.updated_at + SQL("interval '1 microsecond'")
+        ),
     ).where(OrderTable.id == Parameter("order_id"))
 )
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from peewee import TextField, UUIDField, fn
+from peewee import TextField, UUIDField
 
 from models.listing import Listing, Sort
 from models.order import OrderTable
@@ -82,6 +82,7 @@ TIMELINE: Listing[OrderEvent] = Listing(
     filters={"order_id": OrderEventTable.order == Parameter("order_id")},
 )
 
+# Of the moment at which the order was moved on.
 RECORD = Command(
     OrderEventTable.insert(
         {
@@ -94,9 +95,9 @@ RECORD = Command(
             OrderEventTable.actor_user: Parameter("actor_user_id"),
             OrderEventTable.request_id: Parameter("request_id"),
             OrderEventTable.reason: Parameter("reason"),
-            # Read while the order's row is locked. now() is when the transaction began: it may have
-            # waited since for another event of this order.
-            OrderEventTable.created_at: fn.clock_timestamp(),
+            OrderEventTable.created_at: OrderTable.select(OrderTable.updated_at).where(
+                OrderTable.id == Parameter("order_id")
+            ),
         }
     )
 )

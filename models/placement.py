@@ -39,7 +39,9 @@ class PlacedLine(NamedTuple):
 # claim    Claims the idempotency key. If another request with it is under way, this waits until
 #          that is done, and then finds the key taken. (No key: nothing to claim.)
 # taken    Takes the units; before any insert, so that the rows that others wait for are held as
-#          briefly as can be.
+#          briefly as can be. It is tried on the row as it was when the statement began, and breaks
+#          the check stock_not_negative there if the units have come in while this waited: all is
+#          to be done anew then, since the price, too, is that of when the statement began.
 # placed   The order. Should a lock ever mean less than it does (on another engine), the check
 #          stock_not_negative is there, and a total of null, which is refused, if units are missing.
 # movement The ledger, by the clock as it is now: now() is when the statement began, before it

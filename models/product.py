@@ -13,6 +13,7 @@ from models.listing import Listing, Seek, Sort
 from models.statement import Command, Parameter, Statement
 from models.table import (
     NO_KEY_UPDATE,
+    NO_KEY_UPDATE_IF_FREE,
     InstantField,
     Table,
     check,
@@ -148,6 +149,14 @@ FIND_STOCK_TO_CHANGE: Statement[int] = Statement(
 
 FIND_STOCK: Statement[int] = Statement(
     StockTable.select(StockTable.quantity).where(StockTable.product == Parameter("product_id")),
+    lambda columns: columns[0],
+)
+
+# Which of several products have a stock that nobody has locked at this moment.
+FIND_FREE: Statement[UUID] = Statement(
+    StockTable.select(StockTable.product)
+    .where(StockTable.product == fn.any(Parameter("product_ids", "uuid[]")))
+    .for_update(NO_KEY_UPDATE_IF_FREE),
     lambda columns: columns[0],
 )
 

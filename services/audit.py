@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from domain import order_status
+from domain.order_status import Party
 from models import audit as invariants
 from models.audit import Finding
 from models.database import unhurried
@@ -16,11 +17,16 @@ def audit() -> list[Finding]:
 
     Each invariant is looked at in one moment, so orders may go on being placed meanwhile.
     """
-    steps = [f"{current}>{following}" for current, following in order_status.TRANSITIONS]
+    steps = [f"PERSON >{order_status.PENDING}"]
+    for (current, following), parties in order_status.TRANSITIONS.items():
+        steps += [f"{kind} {current}>{following}" for kind in map(_kind, parties)]
     return [
         finding
         for violations in invariants.INVARIANTS.values()
-        for finding in violations.all(
-            live=sorted(order_status.LIVE), steps=[f">{order_status.PENDING}", *steps]
-        )
+        for finding in violations.all(live=sorted(order_status.LIVE), steps=steps)
     ]
+
+
+def _kind(party: Party) -> str:
+    # Whether a person was the owner or an administrator then, no event tells.
+    return "SYSTEM" if party is Party.SYSTEM else "PERSON"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Set
+from datetime import UTC, datetime
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -13,12 +14,14 @@ from domain.errors import Locked, NotFound, PreconditionFailed, TransitionNotAll
 from domain.order_status import CANCELLED, Party
 from models import order as orders
 from models import order_event, placement
+from models import product as products
 from models.database import reading, transaction
-from models.order import Order
+from models.order import Order, Unpaid
 from services.configuration import configuration
 
 # So few at once that a worker which is told to stop has soon done so.
 EXPIRED_AT_ONCE = 100
+_BEFORE_ALL = Unpaid(datetime.min.replace(tzinfo=UTC), UUID(int=0))
 
 
 @transaction
@@ -76,8 +79,8 @@ def expire_orders(*, actor: Actor) -> int:
 
     At most `EXPIRED_AT_ONCE`, each in a transaction of its own, so that none waits for another's
     stock. Orders that somebody else is moving on, another worker too, are passed over, and so are
-    those whose stock is locked for longer than one waits. An order
-    that cannot be cancelled by a fault of ours keeps none of the others waiting.
+    those whose stock is locked for longer than one waits, once for each product. An order that
+    cannot be cancelled by a fault of ours keeps none of the others waiting.
 
     Raises:
         Unavailable: the database is busy or away; what was cancelled before stays so.
@@ -87,34 +90,54 @@ def expire_orders(*, actor: Actor) -> int:
     if not minutes:
         return 0
     expired, faults = 0, []
+    locked: set[UUID] = set()
     for order_id in _unpaid(minutes):
         try:
-            expired += _expire(actor=actor, order_id=order_id, minutes=minutes)
+            expired += _expire(actor=actor, order_id=order_id, minutes=minutes, locked=locked)
         except Locked:
-            continue  # its stock is being worked on; there is another round soon
+            locked |= _locked_products(order_id)  # there is another round soon
         except Unavailable:
             raise
         except Exception as error:  # whatever it is, there are others
             faults.append(error)
+        if expired == EXPIRED_AT_ONCE:
+            break
     if faults:
         raise faults[0]
     return expired
 
 
+def _unpaid(minutes: int) -> Iterator[UUID]:
+    """Return all that are due, the oldest first; read part by part as they are taken."""
+    part = _unpaid_after(minutes, _BEFORE_ALL)
+    while part:
+        yield from (order.id for order in part)
+        part = _unpaid_after(minutes, part[-1])
+
+
 @reading
-def _unpaid(minutes: int) -> list[UUID]:
-    return orders.UNPAID.all(minutes=minutes, limit=EXPIRED_AT_ONCE)
+def _unpaid_after(minutes: int, last: Unpaid) -> list[Unpaid]:
+    return orders.UNPAID.all(
+        minutes=minutes, after_moment=last.created_at, after_id=last.id, limit=EXPIRED_AT_ONCE
+    )
 
 
 @transaction
-def _expire(*, actor: Actor, order_id: UUID, minutes: int) -> bool:
+def _expire(*, actor: Actor, order_id: UUID, minutes: int, locked: Set[UUID]) -> bool:
     order = orders.FIND_TO_EXPIRE.one(order_id=order_id)
-    if order is None:
+    if order is None or any(item.product_id in locked for item in order.items):
         return False
     if CANCELLED not in order_status.allowed(order.status, {Party.SYSTEM}):
         return False
     _move_on(actor, order, CANCELLED, reason=f"Not paid for within {minutes} minutes.")
     return True
+
+
+@reading
+def _locked_products(order_id: UUID) -> set[UUID]:
+    order = orders.FIND.one(order_id=order_id)
+    ordered = set() if order is None else {item.product_id for item in order.items}
+    return ordered.difference(products.FIND_FREE.all(product_ids=placement.uuid_array(ordered)))
 
 
 def read(actor: Actor, order_id: UUID) -> Order:

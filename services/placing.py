@@ -33,8 +33,9 @@ from models.database import reading
 from models.order import Order
 from services.configuration import configuration
 
-# Another try is worth it only if somebody gave back, between two looks, just what was missing.
-_MOST_TRIES = 3
+# Another try is worth it only if just what was missing came in, between two looks or while it was
+# waited for. On a product that many buy and cancel at once that may happen some times in a row.
+_MOST_TRIES = 6
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,9 @@ def place(*, actor: Actor, request: Request, idempotency_key: str | None) -> tup
     for _ in range(_MOST_TRIES):
         try:
             order = _placed(actor, actor.user_id, request, idempotency_key)
+        except InsufficientStock:
+            # The units came in while it waited for their lock. Another try is at the price of now.
+            order = None
         except Locked:
             # The stock is locked before the key is looked at; a replay needs no stock.
             earlier = _earlier(actor.user_id, idempotency_key, request.fingerprint)

@@ -219,9 +219,11 @@ _ROWS = {
         )
         SELECT {_id("at + later", "n::bigint * 8 + place")}, order_id,
             CASE WHEN place = 1 THEN 'PLACED' ELSE 'STATUS_CHANGED' END, from_status, to_status,
-            CASE WHEN place = 1 THEN 'PERSON' ELSE 'SYSTEM' END,
-            CASE WHEN place = 1 THEN user_id END, 'growth', least(at + later, now())
-        FROM sold JOIN step USING (status)
+            CASE WHEN to_status = 'CANCELLED' THEN 'SYSTEM' ELSE 'PERSON' END,
+            CASE to_status WHEN 'PENDING' THEN user_id WHEN 'CANCELLED' THEN NULL ELSE boss.id END,
+            'growth', least(at + later, now())
+        FROM sold JOIN step USING (status), users AS boss
+        WHERE boss.email = 'boss@example.com'
     """,
     "stock_movement": f"""
         INSERT INTO stock_movement (id, product_id, kind, delta, quantity_after, order_id,

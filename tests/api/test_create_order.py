@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from threading import Barrier
 from typing import Any
 
+import psycopg2
 import pytest
 
 from services.audit import audit
@@ -119,6 +121,42 @@ def test_sixty_four_buyers_of_twenty_get_twenty(
         assert [{"product_id": mug["id"], "requested": 1, "available": 0}] == lines
     assert 0 == stock_of(alice, mug)
     assert 20 == len({one.json()["number"] for one in sold})
+    assert [] == audit()
+
+
+def test_what_comes_in_while_an_order_waits_for_its_stock_can_be_had(
+    admin: Client, alice: Client, database_url: str
+) -> None:
+    """At the price that it comes in for."""
+    mug = add_product(admin, price=1000, stock=1)
+    with (
+        closing(psycopg2.connect(database_url)) as other,
+        closing(psycopg2.connect(database_url)) as watch,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        watch.autocommit = True
+        looking, delivering = watch.cursor(), other.cursor()
+        delivering.execute("SELECT FROM stock FOR UPDATE")
+        waiting = pool.submit(place, alice, (mug, 3))
+        blocked = False
+        while not blocked:
+            looking.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+            (blocked,) = looking.fetchone()
+        dearer = {"price": {"amount": 2000, "currency": "EUR"}}
+        assert 200 == admin.patch(f"/api/v1/products/{mug['id']}", json=dearer).status_code
+        delivering.execute("UPDATE stock SET quantity = quantity + 4")
+        delivering.execute(
+            "INSERT INTO stock_movement (id, product_id, kind, delta, quantity_after, request_id,"
+            " created_at) SELECT gen_random_uuid(), product_id, 'ADJUSTMENT', 4, quantity, 'test',"
+            " now() FROM stock"
+        )
+        other.commit()
+
+        answer = waiting.result()
+
+    assert 201 == answer.status_code, answer.text
+    assert 6000 == answer.json()["total"]["amount"]
+    assert 2 == stock_of(alice, mug)
     assert [] == audit()
 
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
+import psycopg2
+
+from services.audit import audit
 from tests.api.conftest import Client
 from tests.api.problems import problem
 from tests.api.shop import ORDERS, add_product, move, place
@@ -31,6 +36,28 @@ def test_a_long_story_comes_in_pages(admin: Client, alice: Client) -> None:
         seen += [one["to_status"] for one in answer.json()["items"]]
 
     assert ["PENDING", "PAID", "SHIPPED", "DELIVERED", "RETURNED"] == seen
+
+
+def test_a_clock_that_is_set_back_does_not_turn_a_story_around(
+    admin: Client, alice: Client, database_url: str
+) -> None:
+    """As after a failover to a database server whose clock is behind that of the first."""
+    order = place(alice, (add_product(admin), 1)).json()
+    with closing(psycopg2.connect(database_url)) as connection, connection:
+        connection.cursor().execute("""
+            UPDATE order_event SET created_at = created_at + interval '1 minute';
+            UPDATE orders SET created_at = created_at + interval '1 minute',
+                updated_at = updated_at + interval '1 minute';
+        """)
+
+    for status in ("PAID", "CANCELLED"):
+        move(admin, order, status)
+
+    events = alice.get(f"{ORDERS}/{order['id']}/events").json()["items"]
+    assert ["PENDING", "PAID", "CANCELLED"] == [one["to_status"] for one in events]
+    now = alice.get(f"{ORDERS}/{order['id']}").json()
+    assert now["created_at"] < now["updated_at"] == events[-1]["created_at"]
+    assert [] == audit()
 
 
 def test_somebody_elses_story_is_not_found(admin: Client, alice: Client, bob: Client) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count, permutations
@@ -127,15 +128,19 @@ class Shop:
 
         return list(self.threads.map(wait, calls))
 
-    def age(self, order_id: str) -> None:
-        """Let more than an hour go by for an order."""
-        connection = psycopg2.connect(self.database_url)
-        connection.autocommit = True
-        connection.cursor().execute(
-            "UPDATE orders SET created_at = created_at - interval '61 minutes' WHERE id = %s",
-            (order_id,),
-        )
-        connection.close()
+    @contextmanager
+    def an_hour_later(self, order_id: str) -> Iterator[None]:
+        """Have an order be more than an hour old while the block runs."""
+        with closing(psycopg2.connect(self.database_url)) as connection:
+            connection.autocommit = True
+            for way in ("-", "+"):
+                connection.cursor().execute(
+                    f"UPDATE orders SET created_at = created_at {way} interval '61 minutes'"
+                    " WHERE id = %s",
+                    (order_id,),
+                )
+                if way == "-":
+                    yield
 
 
 class OrderMachine(RuleBasedStateMachine):
@@ -159,9 +164,9 @@ class OrderMachine(RuleBasedStateMachine):
 
     # -- what happens
 
-    @initialize(target=products, stock=st.integers(1, 6))
-    def opens_with_something_to_sell(self, stock: int) -> Any:
-        return self.adds_a_product(stock, 1000)
+    @initialize(target=products)
+    def opens_with_something_to_sell(self) -> Any:
+        return multiple(*(self.adds_a_product(stock, 1000) for stock in (4, 12, 40)))
 
     @rule(target=products, stock=st.integers(0, 6), price=st.sampled_from([0, 1, 1990]))
     def gets_a_product(self, stock: int, price: int) -> Any:
@@ -173,6 +178,16 @@ class OrderMachine(RuleBasedStateMachine):
 
         assert answer.status_code == (404 if self.stocked[product_id].archived else 204)
         self.stocked[product_id].archived = True
+
+    @rule(product_id=products)
+    def sells_again(self, product_id: str) -> None:
+        answer = self.shop.people[ADMIN].post(f"{PRODUCTS}/{product_id}/restore")
+
+        assert (200, self.stocked[product_id].stock) == (
+            answer.status_code,
+            answer.json()["stock"],
+        )
+        self.stocked[product_id].archived = False
 
     @rule(
         targets=(placed, asked),
@@ -193,16 +208,15 @@ class OrderMachine(RuleBasedStateMachine):
             **{"Idempotency-Key": key},
         )
         name = self.settle(who, wanted, answer)
-        if name in self.orders:
-            body = {"wanted": wanted, "sent": sent, "note": note}
-            self.asked_for[name] = Asked(who, key, body, answer.content)
+        if name is None:
+            return multiple()
+        body = {"wanted": wanted, "sent": sent, "note": note}
+        self.asked_for[name] = Asked(who, key, body, answer.content)
         return name
 
     @rule(name=asked, times=st.integers(1, 3))
     def is_asked_for_again(self, name: str, times: int) -> None:
-        request = self.asked_for.get(name)
-        if request is None:
-            return
+        request = self.asked_for[name]
 
         answers = self.shop.at_once(*[lambda: self.repeat(request)] * times)
 
@@ -212,11 +226,9 @@ class OrderMachine(RuleBasedStateMachine):
 
     @rule(name=asked)
     def is_asked_for_something_else_by_the_same_key(self, name: str) -> None:
-        request = self.asked_for.get(name)
-        if request is not None:
-            answer = self.repeat(request, note="Something else.")
+        answer = self.repeat(self.asked_for[name], note="Something else.")
 
-            problem(answer, 422, "idempotency_key_reused")
+        problem(answer, 422, "idempotency_key_reused")
 
     @rule(target=placed, product_id=products, quantity=st.integers(1, 2), buyers=st.integers(2, 6))
     def is_crowded(self, product_id: str, quantity: int, buyers: int) -> Any:
@@ -235,7 +247,14 @@ class OrderMachine(RuleBasedStateMachine):
         # Who was refused came after all who were not.
         told = sorted(zip(people, answers, strict=True), key=lambda one: one[1].status_code)
         names = [self.settle(who, [(product_id, quantity)], answer) for who, answer in told]
-        return multiple(*names)
+        return multiple(*filter(None, names))
+
+    @rule(name=placed, steps=st.sampled_from([4, 3, 2, 1]), times=st.integers(1, 2))
+    def goes_its_way(self, name: str, steps: int, times: int) -> None:
+        for _ in range(steps):
+            following = STEPS_OF[ADMIN].get(self.orders[name].status)
+            if following:
+                self.race(name, [Step(ADMIN, following[0])] * times)
 
     @rule(name=placed, who=anyone, status=st.sampled_from(STATUSES))
     def is_moved_on(self, name: str, who: str, status: str) -> None:
@@ -259,20 +278,14 @@ class OrderMachine(RuleBasedStateMachine):
 
     @rule(name=placed)
     def is_not_paid_for(self, name: str) -> None:
-        order = self.orders.get(name)
-        if order is None:
-            return
-        self.shop.age(order.id)
-
-        expired = orders.expire_orders(actor=someone(None, None))
+        order = self.orders[name]
+        with self.shop.an_hour_later(order.id):
+            expired = orders.expire_orders(actor=someone(None, None))
 
         assert expired == (order.status == "PENDING")
         if expired:
             self.becomes(name, replace(order, status="CANCELLED", version=2))
-        self.looks_right(order if not expired else self.orders[name])
-        # It is of another day now, as a repeated request would show.
-        del self.orders[name]
-        self.asked_for.pop(name, None)
+        self.looks_right(self.orders[name])
 
     # -- what must hold
 
@@ -337,12 +350,10 @@ class OrderMachine(RuleBasedStateMachine):
         self.stocked[product.id] = product
         return product.id
 
-    def settle(self, who: str, wanted: Sequence[tuple[str, int]], answer: httpx2.Response) -> str:
-        """Hold the answer to an order against the model; return a name for it, placed or not.
-
-        Whether it was placed may depend on who came first, what is drawn next must not.
-        """
-        name = f"order-{next(self.names)}"
+    def settle(
+        self, who: str, wanted: Sequence[tuple[str, int]], answer: httpx2.Response
+    ) -> str | None:
+        """Hold the answer to an order against the model; return a name for one that was placed."""
         summed: dict[str, int] = {}
         for product_id, quantity in wanted:
             summed[product_id] = summed.get(product_id, 0) + quantity
@@ -353,13 +364,13 @@ class OrderMachine(RuleBasedStateMachine):
             assert {(one, summed[one], None) for one in archived} | {
                 (one, n, self.stocked[one].stock) for one, n in short.items() if one not in archived
             } == {(line["product_id"], line["requested"], line.get("available")) for line in lines}
-            return name
+            return None
         if short:
             lines = problem(answer, 409, "insufficient_stock")["lines"]
             assert {(one, n, self.stocked[one].stock) for one, n in short.items()} == {
                 (line["product_id"], line["requested"], line["available"]) for line in lines
             }
-            return name
+            return None
         assert 201 == answer.status_code, answer.text
         for product_id, quantity in summed.items():
             self.stocked[product_id].stock -= quantity
@@ -368,6 +379,7 @@ class OrderMachine(RuleBasedStateMachine):
             answer.json()["id"], who, tuple((one, n, prices[one]) for one, n in summed.items())
         )
         assert order.id not in {one.id for one in self.orders.values()}
+        name = f"order-{next(self.names)}"
         self.orders[name] = order
         return name
 
@@ -384,9 +396,7 @@ class OrderMachine(RuleBasedStateMachine):
 
     def race(self, name: str, steps: Sequence[Step]) -> None:
         """Take several steps at once: what came of it must be what some order of them gives."""
-        order = self.orders.get(name)
-        if order is None:
-            return
+        order = self.orders[name]
         answers = self.shop.at_once(*(lambda step=step: self.ask(order, step) for step in steps))
 
         now = self.shop.people[ADMIN].get(f"{ORDERS}/{order.id}").json()

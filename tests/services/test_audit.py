@@ -126,6 +126,16 @@ CORRUPTIONS: dict[str, tuple[str, set[str]]] = {
         " WHERE order_id = {order} AND to_status = 'PAID'",
         {"a status is reached by allowed steps only"},
     ),
+    "a step that the shop itself may not take": (
+        "UPDATE order_event SET actor_kind = 'SYSTEM', actor_user_id = NULL"
+        " WHERE order_id = {order} AND to_status = 'PAID'",
+        {"a status is reached by allowed steps only"},
+    ),
+    "an order that nobody has placed": (
+        "UPDATE order_event SET actor_kind = 'SYSTEM', actor_user_id = NULL"
+        " WHERE order_id = {order} AND type = 'PLACED'",
+        {"a status is reached by allowed steps only"},
+    ),
     "no first event": (
         "DELETE FROM order_event WHERE order_id = {order} AND type = 'PLACED'",
         {

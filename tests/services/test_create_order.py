@@ -397,13 +397,15 @@ def test_buying_and_cancelling_at_once_keeps_the_ledger_true(
 ):
     bought = [add_product(8).id for _ in range(3)]
     buyers = [new_client() for _ in range(12)]
+    refused: list[InsufficientStock] = []
 
     def shop(buyer: Actor, seed: int) -> None:
         chance = random.Random(seed)
         for _ in range(10):
             try:
                 order = place(buyer, *((one, 1) for one in chance.sample(bought, 2))).order
-            except InsufficientStock:
+            except InsufficientStock as short:
+                refused.append(short)
                 continue
             orders.update_order_status(
                 actor=admin,
@@ -414,6 +416,7 @@ def test_buying_and_cancelling_at_once_keeps_the_ledger_true(
             )
 
     assert at_once(*(lambda n=n: shop(buyers[n], n) for n in range(12))) == [None] * 12
+    assert all(one.lines for one in refused)
     assert stock_of(*bought) == [8, 8, 8]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -181,18 +182,48 @@ def test_an_order_whose_stock_is_being_worked_on_keeps_no_other_waiting(
     assert orders.expire_orders(actor=nobody) == 1
 
 
+def test_many_orders_for_locked_stock_keep_no_other_waiting(
+    client: Actor,
+    nobody: Actor,
+    add_product: AddProduct,
+    age: Callable[[int], None],
+    database_url: str,
+):
+    """More of them than are cancelled at once; and they are waited for once, not one by one."""
+    counted, mug = add_product(1000), add_product()
+    for _ in range(EXPIRED_AT_ONCE):
+        place(client, counted.id)
+    both = orders.create_order(
+        actor=client, items=[(mug.id, 1), (counted.id, 1)], idempotency_key=None
+    ).order
+    free = place(client, mug.id)
+    age(61)
+    with closing(psycopg2.connect(database_url)) as other:
+        other.cursor().execute(
+            "SELECT FROM stock WHERE product_id = %s FOR UPDATE", (str(counted.id),)
+        )
+
+        assert orders.expire_orders(actor=nobody) == 1
+
+    assert orders.get_order(actor=client, order_id=free.id).status == "CANCELLED"
+    assert orders.get_order(actor=client, order_id=both.id).status == "PENDING"
+    assert orders.expire_orders(actor=nobody) == EXPIRED_AT_ONCE
+    assert orders.expire_orders(actor=nobody) == 1
+
+
 def test_an_order_that_cannot_be_cancelled_keeps_no_other_waiting(
     client: Actor, nobody: Actor, add_product: AddProduct, age: Callable[[int], None], sql: Sql
 ):
-    full, mug = add_product(5), add_product(5)
-    stuck, other = place(client, full.id), place(client, mug.id)
+    full, mug = add_product(500), add_product(5)
+    stuck = [place(client, full.id) for _ in range(EXPIRED_AT_ONCE)]
+    other = place(client, mug.id)
     age(61)
     sql("UPDATE stock SET quantity = 2147483647 WHERE product_id = %s", str(full.id))
 
     with pytest.raises(PeeweeException):
         orders.expire_orders(actor=nobody)
 
-    assert orders.get_order(actor=client, order_id=stuck.id).status == "PENDING"
+    assert orders.get_order(actor=client, order_id=stuck[0].id).status == "PENDING"
     assert orders.get_order(actor=client, order_id=other.id).status == "CANCELLED"
-    sql("UPDATE stock SET quantity = 4 WHERE product_id = %s", str(full.id))
-    assert orders.expire_orders(actor=nobody) == 1
+    sql("UPDATE stock SET quantity = 400 WHERE product_id = %s", str(full.id))
+    assert orders.expire_orders(actor=nobody) == EXPIRED_AT_ONCE
