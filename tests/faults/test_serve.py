@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 
 import httpx2
@@ -309,6 +310,27 @@ def test_on_sighup_workers_are_replaced_and_no_request_fails(data_dir: Path) -> 
             answered += 1
         assert answered > 2
         assert 0 == server.stop()
+
+
+def test_who_keeps_a_connection_is_told_of_its_end_when_workers_are_replaced(
+    data_dir: Path,
+) -> None:
+    with (
+        serving(data_dir, "--workers", "2") as server,
+        closing(HTTPConnection("127.0.0.1", server.port, timeout=60)) as connection,
+    ):
+        before = server.workers()
+        server.send(signal.SIGHUP)
+
+        # Told so, it connects anew; were it not, its next request would fail.
+        ends = 0
+        while server.workers() & before or len(server.workers()) != 2:
+            connection.request("GET", "/health/live")
+            answer = connection.getresponse()
+            assert answer.read()
+            ends += answer.will_close
+            time.sleep(0.1)
+        assert ends > 0
 
 
 def test_a_process_that_has_no_workers_goes_on_after_sighup(data_dir: Path) -> None:
