@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -52,6 +52,35 @@ def test_it_says_where_it_serves_and_writes_nothing_else(data_dir: Path) -> None
 def test_it_does_not_name_the_software_it_runs_on(data_dir: Path) -> None:
     with serving(data_dir) as server:
         assert "server" not in server.get("/docs").headers
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"GET /health/live HTTP/1.1\r\nHost: shop\r\n",
+        b"POST /api/v1/auth/login HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n",
+    ],
+    ids=["head", "trailers"],
+)
+@pytest.mark.parametrize("field", [b"a" * 1024, b"a" * 1024 + b"\r\nX: "], ids=["one", "many"])
+def test_it_does_not_listen_for_ever_to_header_fields(
+    data_dir: Path, start: bytes, field: bytes
+) -> None:
+    answer = b""
+    with serving(data_dir) as server:
+        with (
+            suppress(ConnectionError),  # refused before all was sent
+            closing(socket.create_connection(("127.0.0.1", server.port), timeout=60)) as client,
+        ):
+            client.sendall(start + b"X: ")
+            for _ in range(4096):
+                client.sendall(field)
+            client.sendall(b"\r\nConnection: close\r\n\r\n")
+            answer = client.recv(4096)
+
+        assert b"x-request-id" not in answer.lower()
+        assert 200 == server.get("/health/live").status_code
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
