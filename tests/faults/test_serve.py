@@ -363,6 +363,22 @@ def test_who_keeps_a_connection_is_told_of_its_end_when_workers_are_replaced(
         assert ends > 0
 
 
+def test_it_can_be_stopped_while_workers_are_replaced(data_dir: Path) -> None:
+    with serving(data_dir, "--workers", "2") as server:
+        before = server.workers()
+        server.send(signal.SIGHUP)
+        until(lambda: server.workers() - before)
+        server.send(signal.SIGTERM)
+
+        started: set[int] = set()
+        while server.process.poll() is None:
+            with suppress(OSError):  # it has just ended
+                started |= server.workers() - before
+            time.sleep(0.02)
+        assert 0 == server.wait()
+    assert 1 == len(started)
+
+
 def test_a_process_that_has_no_workers_goes_on_after_sighup(data_dir: Path) -> None:
     with serving(data_dir) as server:
         server.send(signal.SIGHUP)
