@@ -8,10 +8,11 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx2
 import psycopg2
@@ -197,6 +198,29 @@ def test_it_serves_from_a_database_that_is_given(tmp_path: Path, database_url: s
     assert 2 == len(cookies)
     assert all("; secure" in cookie.lower() for cookie in cookies)
     assert not (tmp_path / "data" / "postgresql").exists()
+
+
+def test_why_a_request_finds_no_database_is_told_in_a_line(
+    tmp_path: Path, postgresql: str, new_database: Callable[[str | None], str]
+) -> None:
+    url = new_database(None)
+    name = urlsplit(url).path.strip("/")
+    with serving(tmp_path / "data", ORDERLY_DATABASE_URL=url) as server:
+        with closing(psycopg2.connect(postgresql)) as connection:
+            connection.autocommit = True
+            cursor = connection.cursor()
+            cursor.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
+            )
+
+        assert 503 == server.get("/api/v1/products").status_code
+
+    told = [event for event in server.events if event["event"] == "service_unavailable"]
+    assert ["list_products"] == [event["operation_id"] for event in told]
+    assert "is not currently accepting connections" in told[0]["reason"]
+    assert len(told[0]["reason"].splitlines()) == 1
+    assert "exception" not in told[0]
 
 
 def test_the_embedded_database_has_a_connection_for_every_thread(data_dir: Path) -> None:
