@@ -12,6 +12,7 @@ ADMIN = "ADMIN"
 # RFC 4291, section 2.5.4: what lies behind it is for one network to hand out as it likes.
 _SUBNET_BITS = 64
 _LONGEST_ADDRESS = 64
+_LONGEST_USER_AGENT = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,16 @@ class Actor:
         return self.role == ADMIN
 
     @property
+    def kept_address(self) -> str:
+        """As much of the address as is kept of it."""
+        return self.address[:_LONGEST_ADDRESS]
+
+    @property
+    def kept_user_agent(self) -> str:
+        """As much of the user agent as is kept of it, less NULs, which PostgreSQL cannot hold."""
+        return self.user_agent.replace("\0", "")[:_LONGEST_USER_AGENT]
+
+    @property
     def network(self) -> str:
         """What addresses one household or machine has: an IPv4 address, or the /64 of an IPv6 one.
 
@@ -42,7 +53,7 @@ class Actor:
         try:
             address = ip_address(self.address.partition("%")[0])
         except ValueError:
-            return self.address[:_LONGEST_ADDRESS]
+            return self.kept_address
         if isinstance(address, IPv6Address):
             if address.ipv4_mapped is None:
                 return str(ip_network((address, _SUBNET_BITS), strict=False))

@@ -51,6 +51,8 @@ def _told_plainly(command: Callable[P, None]) -> Callable[P, None]:
             command(*args, **kwargs)
         except SettingsError as error:
             _fail(*(f"{name}: {fault}" for name, fault in error.faults), status=_MISUSED)
+        except BrokenPipeError:
+            raise  # whoever read the output has seen enough of it: Click ends in silence
         except EXPECTED as error:
             _fail(in_words(error))
 

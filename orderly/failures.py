@@ -5,7 +5,7 @@ from __future__ import annotations
 from peewee import PeeweeException
 from playhouse.migrations import MigrationError
 
-from domain.errors import DomainError
+from domain.errors import DomainError, Unavailable
 from orderly.contract.document import DocumentError
 from orderly.listening import AddressError
 
@@ -14,6 +14,7 @@ _EXPECTED: list[type[Exception]] = [
     DocumentError,
     DomainError,
     MigrationError,
+    OSError,
     PeeweeException,
 ]
 try:
@@ -28,10 +29,12 @@ EXPECTED = tuple(_EXPECTED)
 
 def in_words(error: Exception) -> str:
     """Return what went wrong and, where the database is why, its first word on that."""
+    if isinstance(error, OSError):
+        return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}."
     told = str(error).strip()
     if isinstance(error, PeeweeException):
         told = told.partition("\n")[0]
     cause = error.__cause__
-    if isinstance(error, DomainError) and cause is not None:
+    if isinstance(error, Unavailable) and cause is not None:
         told = f"{told} ({str(cause).strip().partition(chr(10))[0]})"
     return told

@@ -18,6 +18,7 @@ from connexion.lifecycle import ConnexionRequest, ConnexionResponse
 from starlette.exceptions import HTTPException
 
 from domain.errors import DomainError
+from orderly.tracebacks import in_brief
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
@@ -144,7 +145,8 @@ class Problem(ProblemException):
 async def on_domain_error(request: ConnexionRequest, error: DomainError) -> ConnexionResponse:
     """Answer a broken business rule; tell the log why where the fault is on our side."""
     if PROBLEM_TYPES[error.code].status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        structlog.get_logger("orderly").warning(error.code, exc_info=error)
+        # In brief: while the database is away, every request has the same to tell.
+        structlog.get_logger("orderly").warning(error.code, reason=in_brief(error))
     return _response(request, error.code, str(error), facts=error.facts())
 
 

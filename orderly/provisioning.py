@@ -54,7 +54,8 @@ def database_of(settings: Settings, *, shared: bool = False) -> Iterator[Provide
         EmbeddedPostgreSQL,
     )
 
-    connections = settings.workers * settings.threads + _SPARE_CONNECTIONS
+    # Each worker has one beside those of its threads; while one is replaced, there is one more.
+    connections = (settings.workers + 1) * (settings.threads + 1) + _SPARE_CONNECTIONS
     server = EmbeddedPostgreSQL(settings.data_dir, options={"max_connections": str(connections)})
     try:
         url = server.start()

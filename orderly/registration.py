@@ -9,7 +9,7 @@ _UNREADABLE = {"pattern", "format"}
 
 
 def faults(**account: str) -> list[str]:
-    """Return what is wrong with an account's `email`, `name` and `password`; [] is well.
+    """Return what is wrong with an account's `email`, `name` and `password`, a line for each.
 
     No message repeats a value.
     """
@@ -20,8 +20,8 @@ def faults(**account: str) -> list[str]:
             "components": {"schemas": properties},
         }
     )
-    return [
-        f"{'.'.join(map(str, one.path))}: "
-        + ("is not one that can be used" if one.code in _UNREADABLE else one.message)
-        for one in schema.violations(account)
-    ]
+    told: dict[str, str] = {}
+    for one in sorted(schema.violations(account), key=lambda one: one.code in _UNREADABLE):
+        fault = "is not one that can be used" if one.code in _UNREADABLE else one.message
+        told.setdefault(str(one.path[0]), fault)
+    return [f"{name}: {fault}" for name, fault in told.items()]

@@ -32,6 +32,8 @@ _KEEP_ALIVE_SECONDS = 65
 _WORKER_PATIENCE_SECONDS = 15
 _BACKLOG = 2048
 
+_STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
+
 
 @dataclass(frozen=True, slots=True)
 class Occasions:
@@ -172,6 +174,21 @@ class _Supervisor(Multiprocess):
             self.should_exit.set()
         else:
             super().handle_hup()
+
+    def restart_all(self) -> None:
+        # It takes as long as all workers to start and to end, and uvicorn would hear of nothing
+        # else meanwhile: whoever tells it to stop then means at once.
+        if _STOP_SIGNALS.intersection(self.signal_queue):
+            return
+        before = {number: signal.signal(number, self._stop) for number in _STOP_SIGNALS}
+        try:
+            super().restart_all()
+        finally:
+            for number, one in before.items():
+                signal.signal(number, one)
+
+    def _stop(self, *_signal: object) -> None:
+        self.should_exit.set()
 
     def terminate_all(self) -> None:
         for bound in self.sockets:

@@ -14,14 +14,26 @@ _QUOTING = ("psycopg2", "peewee", "jsonschema_rs", "jsonschema")
 
 def described(error: BaseException) -> str:
     """Return the error and all that led to it, the first cause first."""
-    return "\n".join(reversed(list(_parts(error))))
+    parts = [
+        "".join(traceback.format_tb(one.__traceback__)) + _summary(one) for one in _causes(error)
+    ]
+    return "\n".join(reversed(parts))
 
 
-def _parts(error: BaseException | None) -> Iterator[str]:
+def in_brief(error: BaseException) -> str:
+    """Return what first led to the error, and the line of code that it came from, in one line."""
+    *_, first = _causes(error)
+    summary = _summary(first).partition("\n")[0]
+    places = traceback.extract_tb(first.__traceback__)
+    return f"{summary} ({places[-1].filename}:{places[-1].lineno})" if places else summary
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Return the error and what led to it, the first cause last."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
-        yield "".join(traceback.format_tb(error.__traceback__)) + _summary(error)
+        yield error
         if error.__cause__ is not None or error.__suppress_context__:
             error = error.__cause__
         else:

@@ -57,14 +57,21 @@ def is_untouched() -> bool:
 
 
 def _add(account: Account) -> None:
+    if _is_known(account.email):  # no attempt to register, of which there are only so many
+        return
     name = account.role.capitalize()
     try:
         if account.role == ADMIN:
             create_admin(email=account.email, name=name, password=account.password)
         else:
             register(actor=_SYSTEM, email=account.email, name=name, password=account.password)
-    except EmailTaken:
+    except EmailTaken:  # another process is filling the same shop
         pass
+
+
+@reading
+def _is_known(email: str) -> bool:
+    return users.FIND_CREDENTIALS.one(email=email) is not None
 
 
 @transaction

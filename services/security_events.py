@@ -42,9 +42,6 @@ TYPES = (
     USER_ENABLED,
 )
 
-_LONGEST_USER_AGENT = 200
-_LONGEST_ADDRESS = 64
-
 
 @reading
 def list_security_events(
@@ -91,7 +88,7 @@ def record(
         session_id=session_id,
         from_role=from_role,
         to_role=to_role,
-        address=actor.address[:_LONGEST_ADDRESS],
-        user_agent=actor.user_agent.replace("\0", "")[:_LONGEST_USER_AGENT],
+        address=actor.kept_address,
+        user_agent=actor.kept_user_agent,
         request_id=actor.request_id,
     )

@@ -42,8 +42,6 @@ __all__ = [
 
 # 256 bits: not to be guessed, so a fast hash is enough to keep it by.
 _TOKEN_BYTES = 32
-_LONGEST_USER_AGENT = 200
-_LONGEST_ADDRESS = 64
 
 
 class SignIn(NamedTuple):
@@ -172,8 +170,8 @@ def _start(*, actor: Actor, known: Credentials, refresh_token: str, passes: list
     session = sessions.START.one(
         session_id=uuid7(),
         user_id=user_id,
-        user_agent=_user_agent(actor),
-        address=actor.address[:_LONGEST_ADDRESS],
+        user_agent=actor.kept_user_agent,
+        address=actor.kept_address,
         network=actor.network,
         seconds=min(limits.refresh_token_seconds, limits.session_seconds),
     )
@@ -252,11 +250,7 @@ def _revoke(*, actor: Actor, session_id: UUID) -> None:
 
 def _is_same_client(spent: SpentToken, actor: Actor) -> bool:
     # Not by address: two tabs of one browser may come over IPv4 and IPv6.
-    return spent.user_agent == _user_agent(actor)
-
-
-def _user_agent(actor: Actor) -> str:
-    return actor.user_agent.replace("\0", "")[:_LONGEST_USER_AGENT]
+    return spent.user_agent == actor.kept_user_agent
 
 
 def _sign_in(user: User, session: Session, refresh_token: str) -> SignIn:

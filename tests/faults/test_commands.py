@@ -66,7 +66,8 @@ def test_an_administrator_can_be_made_while_the_shop_is_open(data_dir: Path) -> 
         assert 0 == create_admin(data_dir).returncode
 
         assert 200 == server.post("/api/v1/auth/login", CREDENTIALS).status_code
-        assert "Somebody has registered with this email already." in create_admin(data_dir).stderr
+        told = "orderly: Somebody has registered with this email already.\n"
+        assert told == create_admin(data_dir).stderr
 
 
 def test_the_password_may_come_from_a_variable(data_dir: Path) -> None:
@@ -119,6 +120,7 @@ def test_the_contract_holds_for_administrators_too(
     assert done.returncode in {1, 2}
     assert done.stderr.startswith(f"orderly: {told}")
     assert "Traceback" not in done.stderr
+    assert 1 == len(done.stderr.splitlines())
 
 
 def test_migrate_tells_what_it_applied_and_then_that_all_is_well(data_dir: Path) -> None:
@@ -206,6 +208,38 @@ def test_products_come_from_a_file_and_go_into_one(data_dir: Path, tmp_path: Pat
     # A disk that is full, however little is written.
     full = "orderly: The file is not whole: No space left on device"
     assert (1, [full]) == told("export-products", "--output=/dev/full")
+
+
+def test_a_full_disk_is_told_in_a_line(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "orderly", "openapi"],
+            cwd=tmp_path,
+            env=environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert (1, "orderly: No space left on device.\n") == (done.returncode, done.stderr)
+
+
+def test_output_that_nobody_reads_to_its_end_is_no_failure_to_tell_of(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "orderly", "openapi"],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+
+    assert b"" == process.stderr.read()
+    process.stderr.close()
+    assert 1 == process.wait()
 
 
 @pytest.mark.parametrize("seconds", [0, 0.2, 0.5])

@@ -8,9 +8,11 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx2
 import psycopg2
@@ -51,6 +53,35 @@ def test_it_says_where_it_serves_and_writes_nothing_else(data_dir: Path) -> None
 def test_it_does_not_name_the_software_it_runs_on(data_dir: Path) -> None:
     with serving(data_dir) as server:
         assert "server" not in server.get("/docs").headers
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"GET /health/live HTTP/1.1\r\nHost: shop\r\n",
+        b"POST /api/v1/auth/login HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n",
+    ],
+    ids=["head", "trailers"],
+)
+@pytest.mark.parametrize("field", [b"a" * 1024, b"a" * 1024 + b"\r\nX: "], ids=["one", "many"])
+def test_it_does_not_listen_for_ever_to_header_fields(
+    data_dir: Path, start: bytes, field: bytes
+) -> None:
+    answer = b""
+    with serving(data_dir) as server:
+        with (
+            suppress(ConnectionError),  # refused before all was sent
+            closing(socket.create_connection(("127.0.0.1", server.port), timeout=60)) as client,
+        ):
+            client.sendall(start + b"X: ")
+            for _ in range(4096):
+                client.sendall(field)
+            client.sendall(b"\r\nConnection: close\r\n\r\n")
+            answer = client.recv(4096)
+
+        assert b"x-request-id" not in answer.lower()
+        assert 200 == server.get("/health/live").status_code
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -169,14 +200,38 @@ def test_it_serves_from_a_database_that_is_given(tmp_path: Path, database_url: s
     assert not (tmp_path / "data" / "postgresql").exists()
 
 
+def test_why_a_request_finds_no_database_is_told_in_a_line(
+    tmp_path: Path, postgresql: str, new_database: Callable[[str | None], str]
+) -> None:
+    url = new_database(None)
+    name = urlsplit(url).path.strip("/")
+    with serving(tmp_path / "data", ORDERLY_DATABASE_URL=url) as server:
+        with closing(psycopg2.connect(postgresql)) as connection:
+            connection.autocommit = True
+            cursor = connection.cursor()
+            cursor.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
+            )
+
+        assert 503 == server.get("/api/v1/products").status_code
+
+    told = [event for event in server.events if event["event"] == "service_unavailable"]
+    assert ["list_products"] == [event["operation_id"] for event in told]
+    assert "is not currently accepting connections" in told[0]["reason"]
+    assert len(told[0]["reason"].splitlines()) == 1
+    assert "exception" not in told[0]
+
+
 def test_the_embedded_database_has_a_connection_for_every_thread(data_dir: Path) -> None:
-    with serving(data_dir, ORDERLY_THREADS="250"):
+    with serving(data_dir, "--workers", "2", ORDERLY_THREADS="250"):
         url = running_url(data_dir)
         assert url is not None
         with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
             cursor.execute("SHOW max_connections")
 
-            assert 250 < int(cursor.fetchone()[0])
+            # A worker that is replaced and the one in its place hold theirs at the same time.
+            assert 3 * 251 < int(cursor.fetchone()[0])
 
 
 def test_the_demo_can_be_signed_in_to_as_it_says(data_dir: Path) -> None:
@@ -309,6 +364,43 @@ def test_on_sighup_workers_are_replaced_and_no_request_fails(data_dir: Path) -> 
             answered += 1
         assert answered > 2
         assert 0 == server.stop()
+
+
+def test_who_keeps_a_connection_is_told_of_its_end_when_workers_are_replaced(
+    data_dir: Path,
+) -> None:
+    with (
+        serving(data_dir, "--workers", "2") as server,
+        closing(HTTPConnection("127.0.0.1", server.port, timeout=60)) as connection,
+    ):
+        before = server.workers()
+        server.send(signal.SIGHUP)
+
+        # Told so, it connects anew; were it not, its next request would fail.
+        ends = 0
+        while server.workers() & before or len(server.workers()) != 2:
+            connection.request("GET", "/health/live")
+            answer = connection.getresponse()
+            assert answer.read()
+            ends += answer.will_close
+            time.sleep(0.1)
+        assert ends > 0
+
+
+def test_it_can_be_stopped_while_workers_are_replaced(data_dir: Path) -> None:
+    with serving(data_dir, "--workers", "2") as server:
+        before = server.workers()
+        server.send(signal.SIGHUP)
+        until(lambda: server.workers() - before)
+        server.send(signal.SIGTERM)
+
+        started: set[int] = set()
+        while server.process.poll() is None:
+            with suppress(OSError):  # it has just ended
+                started |= server.workers() - before
+            time.sleep(0.02)
+        assert 0 == server.wait()
+    assert 1 == len(started)
 
 
 def test_a_process_that_has_no_workers_goes_on_after_sighup(data_dir: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from domain.actor import Actor
 from services import demo, products, sessions
 from services.audit import audit
+from services.configuration import configuration, configure
 from tests.services.conftest import AddProduct, at_once
 
 
@@ -22,6 +25,12 @@ def test_an_empty_shop_is_filled_once(nobody: Actor):
 def test_the_accounts_can_be_signed_in_as(nobody: Actor):
     for email, password, role in demo.fill().accounts:
         assert sessions.login(actor=nobody, email=email, password=password).user.role == role
+
+
+def test_it_may_be_started_as_often_as_one_likes(nobody: Actor):
+    configure(replace(configuration(), registration_limit=1))
+
+    assert [demo.fill().accounts for _ in range(3)] == [demo.ACCOUNTS] * 3
 
 
 def test_a_shop_with_products_gets_none(admin: Actor, add_product: AddProduct):
