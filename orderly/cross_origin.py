@@ -19,6 +19,8 @@ _REQUEST_HEADERS = (
     "X-Request-ID",
 )
 _ANSWER_HEADERS = (
+    "Allow",
+    "Content-Disposition",
     "Deprecation",
     "ETag",
     "Idempotent-Replayed",

@@ -12,6 +12,8 @@ Node = Mapping[str, Any]
 
 _METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _REFERENCE_PREFIX: Final = "#/"
+# How large a body may be of which the document says nothing by itself.
+_LARGEST_BODY: Final = 1 << 20
 
 
 def compare(before: Node, after: Node) -> list[Change]:
@@ -22,7 +24,14 @@ def compare(before: Node, after: Node) -> list[Change]:
     has other names.
     """
     comparison = _Comparison(before, after)
-    found = dict.fromkeys([*comparison.servers(), *comparison.schemes(), *comparison.operations()])
+    found = dict.fromkeys(
+        [
+            *comparison.servers(),
+            *comparison.schemes(),
+            *comparison.names(),
+            *comparison.operations(),
+        ]
+    )
     return sorted(found, key=lambda change: (not change.breaking, change.place, change.what))
 
 
@@ -75,6 +84,14 @@ class _Comparison:
                     said = f"{fact} is {now[name].get(fact)}, no longer {was[name].get(fact)}"
                     yield Change(f"sign-in by {name}", said, breaking=True)
 
+    def names(self) -> Iterator[Change]:
+        """Types of generated clients are called by the schemas."""
+        was, now = (
+            each.get("components", {}).get("schemas", {}) for each in (self._before, self._after)
+        )
+        for name in was.keys() - now.keys():
+            yield Change("schemas", f"{name} is gone, or is called otherwise", breaking=True)
+
     def operations(self) -> Iterator[Change]:
         was, now = _operations(self._before), _operations(self._after)
         for key in was.keys() - now.keys():
@@ -88,6 +105,10 @@ class _Comparison:
         if old.get("operationId") != new.get("operationId"):
             said = f"is called {new.get('operationId')}, no longer {old.get('operationId')}"
             yield Change(place, said, breaking=True)
+        # The modules of generated clients are called by it.
+        group, former = (one.get("tags", [])[:1] for one in (new, old))
+        if group != former:
+            yield Change(place, f"stands under {group}, no longer {former}", breaking=True)
         if old.get("deprecated", False) != new.get("deprecated", False):
             said = "is deprecated" if new.get("deprecated") else "is no longer deprecated"
             yield Change(place, said, breaking=False)
@@ -124,9 +145,10 @@ class _Comparison:
         for key in sorted(was.keys() & now.keys()):
             at = f"{place} {_named(key)}"
             yield from _obligation(was[key], now[key], at)
+            former, spelling = _spelling(was[key]), _spelling(now[key])
             for fact in ("style", "explode"):
-                if was[key].get(fact) != now[key].get(fact):
-                    yield Change(at, f"{fact} is {now[key].get(fact)}", breaking=True)
+                if former[fact] != spelling[fact]:
+                    yield Change(at, f"{fact} is {spelling[fact]}", breaking=True)
             yield from self._schemas.changes(
                 was[key]["schema"], now[key]["schema"], at, Direction.REQUEST
             )
@@ -141,6 +163,10 @@ class _Comparison:
             yield Change(at, "takes no body any more", breaking=True)
         elif was and now:
             yield from _obligation(was, now, at)
+            former, most = (one.get("x-max-bytes", _LARGEST_BODY) for one in (was, now))
+            if former != most:
+                said = f"may have {most} bytes, no longer {former}"
+                yield Change(at, said, breaking=most < former)
             yield from self._content(was, now, at, Direction.REQUEST)
 
     def _responses(self, old: Node, new: Node, place: str) -> Iterator[Change]:
@@ -149,35 +175,54 @@ class _Comparison:
             # A refusal that never comes again breaks nobody.
             yield Change(f"{place} {status}", "does not come any more", breaking=status < "400")
         for status in now.keys() - was.keys():
-            yield Change(f"{place} {status}", "may be answered, too", breaking=status < "300")
+            # Not modified: only for those who ask for it.
+            breaking = status < "400" and status != "304"
+            yield Change(f"{place} {status}", "may be answered, too", breaking=breaking)
         for status in sorted(was.keys() & now.keys()):
             at = f"{place} {status}"
             olds, news = (_resolved(one[status], d) for one, d in self._both(was, now))
             yield from self._content(olds, news, at, Direction.RESPONSE)
             yield from self._headers(olds, news, at)
+            yield from self._codes(olds, news, _shared("response", now[status]) or at)
 
     def _content(self, old: Node, new: Node, place: str, direction: Direction) -> Iterator[Change]:
         was, now = old.get("content", {}), new.get("content", {})
         for media_type in was.keys() - now.keys():
             yield Change(place, f"is no longer {media_type}", breaking=True)
         for media_type in now.keys() - was.keys():
-            # Another form than all of those that were told is only safe for those who send it.
-            breaking = direction is Direction.RESPONSE and not was
+            # Another form than those that were told is only safe for those who send it.
+            breaking = direction is Direction.RESPONSE
             yield Change(place, f"may be {media_type}", breaking=breaking)
         for media_type in sorted(was.keys() & now.keys()):
             pair = was[media_type].get("schema", {}), now[media_type].get("schema", {})
             yield from self._schemas.changes(*pair, f"{place} {media_type}", direction)
+            rows = was[media_type].get("x-csv-row"), now[media_type].get("x-csv-row")
+            if all(rows):
+                yield from self._schemas.changes(*rows, f"{place} {media_type} row", direction)
+
+    def _codes(self, old: Node, new: Node, place: str) -> Iterator[Change]:
+        """Programs decide by the codes that a refusal's examples show."""
+        was, now = (set(_shown_codes(one, d)) for one, d in self._both(old, new))
+        for code in sorted(was - now):
+            # By which name the same is refused from now on, nobody can tell.
+            others = bool(now - was)
+            said = f"the code {code} does not come any more{', others do' if others else ''}"
+            yield Change(place, said, breaking=others)
+        for code in sorted(now - was):
+            yield Change(place, f"the code {code} may come, too", breaking=False)
 
     def _headers(self, old: Node, new: Node, place: str) -> Iterator[Change]:
-        was, now = old.get("headers", {}), new.get("headers", {})
+        was, now = (
+            {name.lower(): header for name, header in one.get("headers", {}).items()}
+            for one in (old, new)
+        )
         for name in was.keys() - now.keys():
             yield Change(f"{place} {name}", "the header is gone", breaking=True)
         for name in now.keys() - was.keys():
             yield Change(f"{place} {name}", "a new header", breaking=False)
         for name in sorted(was.keys() & now.keys()):
             olds, news = (_resolved(one[name], d) for one, d in self._both(was, now))
-            # What many answers share is told once.
-            at = f"header {name}" if "$ref" in now[name] else f"{place} {name}"
+            at = _shared("header", now[name]) or f"{place} {name}"
             if olds.get("required", False) != news.get("required", False):
                 may_miss = not news.get("required")
                 said = "may be missing" if may_miss else "is always there"
@@ -214,6 +259,23 @@ def _label(key: tuple[str, str]) -> str:
 
 def _named(key: tuple[str, str]) -> str:
     return f"{key[0]} parameter {key[1]}"
+
+
+def _shared(kind: str, node: Node) -> str:
+    """Return the place of what many answers share, which is told once; nothing for their own."""
+    return f"{kind} {node['$ref'].rpartition('/')[2]}" if "$ref" in node else ""
+
+
+def _shown_codes(response: Node, document: Node) -> Iterator[str]:
+    problem = response.get("content", {}).get("application/problem+json", {})
+    for example in problem.get("examples", {}).values():
+        yield _resolved(example, document)["value"]["code"]
+
+
+def _spelling(parameter: Node) -> Node:
+    """Return how a parameter is written, with what goes without saying (OpenAPI 3.0, 4.7.12.2)."""
+    style = parameter.get("style", "form" if parameter["in"] in {"query", "cookie"} else "simple")
+    return {"style": style, "explode": parameter.get("explode", style == "form")}
 
 
 def _parameters(operation: Node, document: Node) -> dict[tuple[str, str], Node]:

@@ -56,8 +56,10 @@ class SchemaComparison:
         yield from self._default(old, new, place, direction)
         yield from self._properties(old, new, place, direction)
         yield from self._alternatives(old, new, place, direction)
-        if "items" in old and "items" in new:
-            yield from self.changes(old["items"], new["items"], f"{place}/items", direction)
+        for keyword in _WITHIN:
+            if isinstance(old.get(keyword), Mapping) and isinstance(new.get(keyword), Mapping):
+                at = f"{place}/{keyword}"
+                yield from self.changes(old[keyword], new[keyword], at, direction)
 
     def _default(
         self, old: Schema, new: Schema, place: str, direction: Direction
@@ -90,7 +92,8 @@ class SchemaComparison:
         self, old: Schema, new: Schema, place: str, direction: Direction
     ) -> Iterator[Change]:
         for keyword in ("oneOf", "anyOf"):
-            olds, news = _named(old.get(keyword, ())), _named(new.get(keyword, ()))
+            was, now = old.get(keyword, ()), new.get(keyword, ())
+            olds, news = _named(was, besides=now), _named(now, besides=was)
             if not olds and not news:
                 continue
             for name in olds.keys() - news.keys():
@@ -119,10 +122,12 @@ def _whole(schema: Schema, document: Mapping[str, Any]) -> dict[str, Any]:
     return whole
 
 
-def _named(alternatives: Any) -> dict[str, Schema]:
+def _named(alternatives: Any, *, besides: Any) -> dict[str, Schema]:
+    """Return alternatives by name; of those without one, what is not among the others as well."""
+    own = [one for one in alternatives if "$ref" in one or one not in besides]
     return {
         one.get("$ref", f"number {number}").rpartition("/")[2]: one
-        for number, one in enumerate(alternatives, 1)
+        for number, one in enumerate(own, 1)
     }
 
 
@@ -148,6 +153,19 @@ def _differences(old: Schema, new: Schema) -> Iterator[Difference]:
         was, now = bool(old.get(keyword)), bool(new.get(keyword))
         if was != now:
             yield f"{keyword} is {str(now).lower()}", now, was
+    yield from _of_what_is_within(old, new)
+    for keyword in sorted((old.keys() | new.keys()) - _KNOWN):
+        was, now = old.get(keyword), new.get(keyword)
+        if was != now and not keyword.startswith("x-"):
+            # What it lets through, nobody can tell.
+            yield f"{keyword} is {now}, no longer {was}", True, True
+
+
+def _of_what_is_within(old: Schema, new: Schema) -> Iterator[Difference]:
+    for keyword in _WITHIN:
+        was, now = (isinstance(one.get(keyword), Mapping) for one in (old, new))
+        if was != now and False not in (old.get(keyword), new.get(keyword)):
+            yield f"{keyword} is {'newly judged' if now else 'not judged any more'}", now, was
     closed = [one.get("additionalProperties") is False for one in (old, new)]
     if closed[0] != closed[1]:
         # Readers are told to pass over members that they do not know.
@@ -158,8 +176,8 @@ def _of_type(old: Schema, new: Schema) -> Iterator[Difference]:
     was, now = old.get("type"), new.get("type")
     if was != now:
         numbers = {was, now} == {"integer", "number"}
-        narrowed = not numbers or now == "integer"
-        widened = not numbers or now == "number"
+        narrowed = now == "integer" if numbers else now is not None
+        widened = now == "number" if numbers else was is not None
         yield f"the type is {now}, no longer {was}", narrowed, widened
     if bool(old.get("nullable")) != bool(new.get("nullable")):
         may_be = bool(new.get("nullable"))
@@ -183,8 +201,7 @@ def _of_enum(old: Schema, new: Schema) -> Iterator[Difference]:
 
 def _without_words(node: Any) -> Any:
     if isinstance(node, Mapping):
-        words = {"description", "example"}
-        return {key: _without_words(value) for key, value in node.items() if key not in words}
+        return {key: _without_words(value) for key, value in node.items() if key not in _WORDS}
     return node
 
 
@@ -206,6 +223,15 @@ _BOUNDS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "maxLength": _falls,
     "maxItems": _falls,
     "maxProperties": _falls,
+}
+_WORDS: Final = {"description", "example", "title", "externalDocs", "deprecated"}
+# Where one schema is that of all that is in a value.
+_WITHIN: Final = ("items", "additionalProperties")
+_KNOWN: Final = {
+    *(*_WORDS, *_WITHIN, *_BOUNDS),
+    *("$ref", "type", "nullable", "enum", "pattern", "format", "multipleOf", "not", "default"),
+    *("uniqueItems", "exclusiveMinimum", "exclusiveMaximum"),
+    *("properties", "required", "allOf", "oneOf", "anyOf"),
 }
 # What a bound is that is not written down.
 _LEAST: Final = {"minLength": 0, "minItems": 0, "minProperties": 0}

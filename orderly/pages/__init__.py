@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from html import escape
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +16,7 @@ from starlette.staticfiles import StaticFiles
 from orderly.contract import document
 from orderly.pages.changelog import changelog
 from orderly.pages.landing import front_door
-from orderly.problems import PROBLEM_TYPES
+from orderly.pages.problem_types import problem_types
 from services import health
 
 _HERE = Path(__file__).resolve().parent
@@ -63,7 +62,7 @@ def routes(
         "/docs/start.js": ((_HERE / "start.js").read_bytes(), "text/javascript"),
         "/openapi.json": (document.as_json(contract), "application/json"),
         "/openapi.yaml": (document.as_yaml(contract), "application/yaml"),
-        "/problems": (_problem_catalogue(), "text/html"),
+        "/problems": (problem_types(), "text/html"),
         **(_storefront() if storefront else {}),
     }
     return Router(
@@ -125,20 +124,3 @@ def _readiness(ready: Callable[[], None]) -> Callable[[Request], Response]:
         return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
 
     return answer
-
-
-def _problem_catalogue() -> bytes:
-    rows = "\n".join(
-        f'<section id="{code}"><h2>{escape(kind.title)}</h2>'
-        f"<p><code>{code}</code>, status {kind.status}</p><p>{escape(kind.remedy)}</p></section>"
-        for code, kind in sorted(PROBLEM_TYPES.items(), key=lambda entry: (entry[1].status, entry))
-    )
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        "<title>Orderly: problem types</title>"
-        "<style>body{font:1rem/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;"
-        "padding:0 1rem}section:target{background:#fff3c4}</style></head><body>"
-        "<h1>Problem types</h1><p>Each <code>type</code> of a problem document (RFC 9457) leads "
-        f"to its entry here.</p>{rows}</body></html>"
-    ).encode()

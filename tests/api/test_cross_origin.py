@@ -9,6 +9,7 @@ import pytest
 
 from tests.api.conftest import PASSWORD, SIGNING_KEY, UNLIMITED_VARIABLES, Client
 from tests.api.problems import problem
+from tests.contract.reading import operations
 from tests.faults.processes import serving
 
 OURS = "https://shop.example.com"
@@ -153,3 +154,19 @@ def test_the_published_document_names_the_cookies_as_they_are(
         client.get("/openapi.json").json()
     )
     assert {"orderly_access", "orderly_refresh", None} == names(anyone.get("/openapi.json").json())
+
+
+def test_a_page_of_ours_may_read_every_header_that_the_contract_describes(
+    client: httpx2.Client,
+) -> None:
+    answer = client.get(PRODUCTS, headers={"Origin": OURS})
+
+    exposed = answer.headers["Access-Control-Expose-Headers"].split(", ")
+    described = {
+        header
+        for _, operation in operations()
+        for response in operation["responses"].values()
+        for header in response.get("headers", {})
+    }
+    # No script may read the one; the other is told in words, of answers outside all operations.
+    assert (described - {"Set-Cookie"}) | {"Allow"} <= set(exposed)

@@ -93,3 +93,5 @@ def test_every_problem_type_has_its_entry(anyone: Client) -> None:
     page = anyone.get("/problems").text
 
     assert set(PROBLEM_TYPES) == set(re.findall(r'id="(\w+)"', page))
+    assert "`" not in page
+    assert "<code>available</code>" in page

@@ -142,3 +142,13 @@ def test_a_bearer_token_stays_when_the_page_is_opened_again(page: Page, alice: C
     status, shown = execute(operation(page, "get_me"))
     assert "200" == status
     assert "alice@example.com" in shown
+
+
+def test_an_operation_fits_on_a_telephone(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto("/docs")
+    for operation_id in ("create_order", "list_products", "issue_token", "import_products"):
+        operation(page, operation_id).locator(".responses-table .response").first.wait_for()
+
+    wide = page.locator("html").evaluate("page => page.scrollWidth > page.clientWidth")
+    assert not wide

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+GROUND = "body => getComputedStyle(body).backgroundColor"
+
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
@@ -30,6 +32,7 @@ def test_it_leads_on_without_any_script(
     expect(page.get_by_role("heading", name="Orderly")).to_be_visible()
     wide = page.locator("html").evaluate("page => page.scrollWidth > page.clientWidth")
     assert not wide
+    ground = page.locator("body").evaluate(GROUND)
 
     for name, heading in (
         ("Changelog", "Changelog"),
@@ -37,7 +40,8 @@ def test_it_leads_on_without_any_script(
     ):
         page.get_by_role("link", name=name).click()
         expect(page.get_by_role("heading", level=1, name=heading)).to_be_visible()
-        page.go_back()
+        assert ground == page.locator("body").evaluate(GROUND)
+        page.get_by_role("link", name="Home").click()
     page.get_by_role("link", name="Health").click()
     expect(page.locator("body")).to_contain_text('"ok"')
     context.close()
@@ -61,3 +65,15 @@ def test_the_document_can_be_taken_home(page: Page) -> None:
 
     assert "openapi.yaml" == download.value.suggested_filename
     assert download.value.path().read_text().startswith("openapi: 3.0.3")
+
+
+def test_the_type_of_a_problem_leads_to_its_entry(page: Page) -> None:
+    messages: list[str] = []
+    page.on("console", lambda message: messages.append(message.text))
+
+    page.goto("/problems#insufficient_stock")
+
+    expect(page.locator("section:target h2")).to_have_text("Not enough stock")
+    expect(page.locator("section:target h2")).to_be_in_viewport()
+    page.wait_for_load_state("networkidle")
+    assert [] == messages

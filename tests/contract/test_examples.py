@@ -43,6 +43,16 @@ def bodies() -> Iterator[tuple[str, str, str]]:
                 yield name, media_type, example
 
 
+def answers() -> Iterator[tuple[str, str]]:
+    """Every example of a success in JSON, by its operation."""
+    for name, operation in operations():
+        for status, response in operation["responses"].items():
+            content = response.get("content", {}).get("application/json", {})
+            for example in content.get("examples", {}):
+                if status < "300":
+                    yield name, example
+
+
 def parameters() -> Iterator[tuple[str, Node, str]]:
     for name, operation in operations():
         for parameter in operation["parameters"]:
@@ -77,6 +87,17 @@ def test_a_request_is_answered_as_it_is_shown(
     answer = visitor.send(visitor.ask(name, media_type=media_type, example=example))
 
     assert answer.status_code < 300, answer.text
+
+
+@pytest.mark.parametrize(("name", "example"), cases(answers()))
+def test_an_example_of_an_answer_shows_all_that_is_answered(
+    visitor: Visitor, name: str, example: str
+) -> None:
+    answer = visitor.succeed(visitor.ask(name))
+
+    content = OPERATIONS[name]["responses"][str(answer.status_code)]["content"]
+    shown = content["application/json"]["examples"][example]["value"]
+    assert set() == _members(answer.json(), beside=shown)
 
 
 @pytest.mark.parametrize("name", sorted(OPERATIONS))
@@ -140,6 +161,23 @@ def test_everything_that_is_documented_can_be_shown() -> None:
     codes = {code for _, status, code in refusals() if status not in FAULTS}
 
     assert codes <= {key.split()[-1] for key in PROVOKED}
+
+
+def _members(value: Any, *, beside: Any, place: str = "") -> set[str]:
+    """Return the members of a value that one beside it does not have, however deep."""
+    if isinstance(value, dict) and isinstance(beside, dict):
+        lacking = {f"{place}/{name}" for name in value.keys() - beside.keys()}
+        deeper = (
+            _members(value[name], beside=beside[name], place=f"{place}/{name}")
+            for name in value.keys() & beside.keys()
+        )
+        return lacking.union(*deeper)
+    if isinstance(value, list) and isinstance(beside, list):
+        # One of them shows what all of them are like; none shows nothing.
+        return set().union(
+            *(_members(one, beside=beside[0], place=place) for one in value if beside)
+        )
+    return set()
 
 
 def _spelled(value: Any) -> Any:

@@ -18,6 +18,7 @@ paths:
   /things:
     get:
       operationId: list_things
+      tags: [things]
       parameters:
         - {name: limit, in: query, schema: {type: integer, minimum: 1, maximum: 100, default: 20}}
         - {name: sort, in: query, schema: {type: string, enum: [name, size]}}
@@ -38,7 +39,11 @@ paths:
         '201':
           description: Made.
           content: {application/json: {schema: {$ref: '#/components/schemas/Thing'}}}
-        '409': {description: Taken.}
+        '409':
+          description: Taken.
+          content:
+            application/problem+json:
+              examples: {taken: {value: {code: taken}}, full: {value: {code: full}}}
   /things/{thing_id}:
     delete:
       operationId: delete_thing
@@ -47,6 +52,16 @@ paths:
       parameters:
         - {name: thing_id, in: path, required: true, schema: {type: string}}
       responses: {'204': {description: Gone.}}
+  /things/file:
+    post:
+      operationId: import_things
+      requestBody:
+        x-max-bytes: 16000000
+        content:
+          text/csv:
+            schema: {type: string, format: binary}
+            x-csv-row: {$ref: '#/components/schemas/Row'}
+      responses: {'204': {description: Made.}}
 components:
   securitySchemes:
     cookie: {type: apiKey, in: cookie, name: session}
@@ -64,6 +79,15 @@ components:
         weight: {type: integer, minimum: 0, maximum: 10}
         size: {allOf: [{$ref: '#/components/schemas/Size'}], description: How large.}
         owner: {oneOf: [{$ref: '#/components/schemas/Size'}, {type: string}]}
+        labels: {type: object, additionalProperties: {type: string, maxLength: 8}}
+        marks: {type: array, maxItems: 5}
+        facts: {type: object}
+        anything: {}
+    Row:
+      type: object
+      additionalProperties: false
+      required: [sku]
+      properties: {sku: {type: string, maxLength: 10}, price: {type: string, maxLength: 11}}
     Size: {type: integer, maximum: 7}
     Thing:
       type: object
@@ -75,13 +99,18 @@ components:
         state: {type: string, enum: [ON, OFF]}
         count: {type: integer, minimum: 0, maximum: 12}
         note: {type: string}
+        extra: {}
+        seals: {type: object, additionalProperties: {type: string, maxLength: 9}}
     Page:
       type: object
       required: [items]
       properties:
         items: {type: array, maxItems: 99, items: {$ref: '#/components/schemas/Thing'}}
 """
-WHOLE_DELETE = DOCUMENT[DOCUMENT.index("  /things/{thing_id}:") : DOCUMENT.index("components:")]
+WHOLE_DELETE = DOCUMENT[DOCUMENT.index("  /things/{thing_id}:") : DOCUMENT.index("  /things/file:")]
+WHOLE_CONFLICT = DOCUMENT[
+    DOCUMENT.index("        '409':") : DOCUMENT.index("  /things/{thing_id}:")
+]
 FURTHER = "  /more: {get: {operationId: more, responses: {'200': {description: More.}}}}\n"
 NEW_THING = "content: {application/json: {schema: {$ref: '#/components/schemas/NewThing'}}}"
 PAGE = NEW_THING.replace("NewThing", "Page")
@@ -172,6 +201,37 @@ BREAKING = [
     ),
     ("a cookie is called otherwise", "name: session", "name: token"),
     ("another role is needed", "x-required-role: ADMIN", "x-required-role: OWNER"),
+    ("an operation stands among others", "tags: [things]", "tags: [stuff]"),
+    (
+        "a redirection may be answered",
+        "'400': {description: Malformed.}",
+        "'400': {description: Malformed.}\n        '302': {description: Elsewhere.}",
+    ),
+    (
+        "an answer may have another media type, too",
+        PAGE,
+        PAGE.replace("}}}", "}}, text/csv: {schema: {type: string}}}"),
+    ),
+    ("a refusal has another code", "{code: taken}", "{code: in_use}"),
+    ("a column of a file is refused", ", price: {type: string, maxLength: 11}", ""),
+    ("a column of a file must be there", "required: [sku]", "required: [sku, price]"),
+    ("a cell of a file must be shorter", "maxLength: 11", "maxLength: 7"),
+    ("a file must be smaller", "x-max-bytes: 16000000", "x-max-bytes: 8000000"),
+    ("a file must be as small as any body", "        x-max-bytes: 16000000\n", ""),
+    ("a member of any name must be shorter", "maxLength: 8}", "maxLength: 7}"),
+    ("a member of any name in an answer may be longer", "maxLength: 9}", "maxLength: 10}"),
+    (
+        "a member of any name is judged that was not",
+        "facts: {type: object",
+        "facts: {type: object, additionalProperties: {type: string}",
+    ),
+    (
+        "what is in a list that is sent is newly judged",
+        "marks: {type: array,",
+        "marks: {type: array, items: {type: string},",
+    ),
+    ("a member that is sent newly has a type", "anything: {}", "anything: {type: string}"),
+    ("something that nobody knows is asked", "anything: {}", "anything: {writeOnly: true}"),
 ]
 COMPATIBLE = [
     ("a new path", "components:\n", FURTHER + "components:\n"),
@@ -204,10 +264,10 @@ COMPATIBLE = [
     ("a member of an answer is at most smaller", "maximum: 12", "maximum: 11"),
     (
         "a new refusal",
-        "'409': {description: Taken.}",
-        "'409': {description: Taken.}\n        '422': {description: Spent.}",
+        "        '409':",
+        "        '422': {description: Spent.}\n        '409':",
     ),
-    ("a refusal that comes no more", "        '409': {description: Taken.}\n", ""),
+    ("a refusal that comes no more", WHOLE_CONFLICT, ""),
     ("a new header", "headers: {", "headers: {Age: {schema: {type: string}}, "),
     ("a further way to sign in", BEARER_ALONE, BEARER_ALONE.replace("]}]", "]}, {cookie: []}]")),
     (
@@ -216,6 +276,26 @@ COMPATIBLE = [
         "operationId: list_things\n      security: []",
     ),
     ("any role will do", "      x-required-role: ADMIN\n", ""),
+    (
+        "who has it already need not get it again",
+        "'400': {description: Malformed.}",
+        "'400': {description: Malformed.}\n        '304': {description: As it was.}",
+    ),
+    (
+        "a refusal has one more code",
+        "{taken: {value: {code: taken}}",
+        "{shut: {value: {code: shut}}, taken: {value: {code: taken}}",
+    ),
+    ("a code comes no more", ", full: {value: {code: full}}", ""),
+    (
+        "a file may have one more column",
+        ", price: {type: string, maxLength: 11}",
+        ", price: {type: string, maxLength: 11}, more: {type: string}",
+    ),
+    ("a file may be larger", "x-max-bytes: 16000000", "x-max-bytes: 17000000"),
+    ("a member of any name may be longer", "maxLength: 8}", "maxLength: 9, x-is: new}"),
+    ("a member of any name in an answer is shorter", "maxLength: 9}", "maxLength: 6}"),
+    ("a member of an answer newly has a type", "extra: {}", "extra: {type: string}"),
 ]
 KINDS = [(*one, True) for one in BREAKING] + [(*one, False) for one in COMPATIBLE]
 
@@ -244,6 +324,13 @@ def test_a_change_is_known_for_what_it_is(old: str, new: str, breaks: bool) -> N
         ("A page.", "One page of things."),
         ("note: {type: string", "note: {type: string, minLength: 0"),
         ("note: {type: string", "note: {type: string, example: Fragile"),
+        ("name: q, in: query,", "name: q, in: query, style: form, explode: true,"),
+        (
+            "[{$ref: '#/components/schemas/Size'}, {type: string}]",
+            "[{type: string}, {$ref: '#/components/schemas/Size'}]",
+        ),
+        ("headers: {Link:", "headers: {link:"),
+        ("tags: [things]", "tags: [things, more]"),
     ],
 )
 def test_nothing_is_said_of_what_means_the_same(old: str, new: str) -> None:
@@ -256,6 +343,35 @@ def test_a_change_of_a_shared_schema_is_told_once_and_by_its_name() -> None:
     assert ["BREAKING  Thing in answers/name: maxLength is 61, no longer 60"] == [
         *map(str, changes)
     ]
+
+
+def test_a_schema_by_another_name_breaks_clients_that_were_generated() -> None:
+    renamed = yaml.safe_load(DOCUMENT.replace("NewThing", "FreshThing"))
+
+    assert ["BREAKING  schemas: NewThing is gone, or is called otherwise"] == [
+        *map(str, compare(document(), renamed))
+    ]
+
+
+def test_what_many_answers_share_is_told_once() -> None:
+    shared = "responses: {'409': {$ref: '#/components/responses/Taken'}, "
+    text = (
+        DOCUMENT.replace("responses: {", shared)
+        + """\
+  responses:
+    Taken:
+      description: Taken.
+      content: {application/problem+json: {examples: {first: {value: {code: all_gone}}}}}
+"""
+    )
+
+    changes = compare(yaml.safe_load(text), yaml.safe_load(text.replace("all_gone", "sold_out")))
+
+    assert 2 == text.count("responses/Taken")
+    assert [
+        "BREAKING  response Taken: the code all_gone does not come any more, others do",
+        "fine      response Taken: the code sold_out may come, too",
+    ] == [*map(str, changes)]
 
 
 def test_the_same_change_breaks_who_reads_and_not_who_sends() -> None:
