@@ -5,18 +5,20 @@ Only services use the decorators; a function of `models` expects to be called in
 
 from __future__ import annotations
 
+import itertools
 import random
-import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar
 
 import psycopg2
-from peewee import PeeweeException, PostgresqlDatabase
+from greenlet import getcurrent
+from peewee import PeeweeException, PostgresqlDatabase, _ConnectionState
 from psycopg2 import errors
 
 from domain.errors import DomainError, Locked, Unavailable
+from models import bridge
 from models.connection import open_connection
 from models.constraints import ERROR_BY_CONSTRAINT, ERROR_BY_LOCKED_TABLE, TRY_AGAIN
 from models.pool import Connection, ConnectionPool
@@ -32,18 +34,33 @@ _FIRST_PAUSE_SECONDS = 0.005
 _LONGEST_PAUSE_SECONDS = 0.1
 
 
+_numbers = itertools.count()
+
+
 class ShopDatabase(PostgresqlDatabase):
     """Peewee's PostgreSQL over the shop's own connection pool."""
 
     pool: ConnectionPool | None = None
-    # Peewee's own: the connection of each thread.
-    _state: Any
 
     def __init__(self) -> None:
+        self._place = f"database_{next(_numbers)}"
         super().__init__(None, autoconnect=False)
         # Peewee's lock is for connect() and close(), which the pool makes safe by itself; held
         # while one waits for a connection, it would keep the others from giving theirs back.
         self._lock = nullcontext()
+
+    @property
+    def _state(self) -> Any:
+        """Peewee's connection and transactions: of each piece of work, and each other thread."""
+        kept = vars(getcurrent())
+        state = kept.get(self._place)
+        if state is None:
+            state = kept[self._place] = _ConnectionState()
+        return state
+
+    @_state.setter
+    def _state(self, by_thread: Any) -> None:
+        """Take no notice: Peewee would keep them by thread."""
 
     def _connect(self) -> Connection:
         assert self.pool is not None  # noqa: S101  # Peewee refuses to connect before init()
@@ -53,7 +70,7 @@ class ShopDatabase(PostgresqlDatabase):
         conn.pool.give_back(conn)
 
     def session(self) -> Connection | None:
-        """Return this thread's connection if what one prepares on it stays, else None."""
+        """Return the caller's connection if what one prepares on it stays, else None."""
         connection: Connection | None = self._state.conn
         return connection if connection is not None and connection.keeps_session else None
 
@@ -116,7 +133,7 @@ def reading(function: Callable[P, R]) -> Callable[P, R]:
     """Run a function with a connection, each of its statements a transaction of its own.
 
     For reads, and for the commands that are one statement: those save the two round trips of
-    BEGIN and COMMIT. Joins the connection, and the transaction, that the thread already has.
+    BEGIN and COMMIT. Joins the connection, and the transaction, that the caller already has.
     """
     return _with_connection(function, lambda work: work())
 
@@ -124,7 +141,7 @@ def reading(function: Callable[P, R]) -> Callable[P, R]:
 def transaction(function: Callable[P, R]) -> Callable[P, R]:
     """Run a function in a transaction, all of it again after a deadlock or a lost race.
 
-    Joins the transaction that the thread is already in.
+    Joins the transaction that the caller is already in.
     """
 
     def begin(work: Callable[[], R]) -> R:
@@ -185,7 +202,7 @@ def _attempts(run: Callable[[], R]) -> R:
                 raise meaning from error
             failure = error
         pause = min(_FIRST_PAUSE_SECONDS * 2**attempt, _LONGEST_PAUSE_SECONDS)
-        time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  # spreads retries, no secret
+        bridge.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  # spreads retries, no secret
     raise Unavailable from failure
 
 

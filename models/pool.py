@@ -6,8 +6,6 @@ one slow connect does not hold up everybody else.
 
 from __future__ import annotations
 
-import select
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -17,6 +15,11 @@ from typing import Any
 
 import psycopg2
 from psycopg2 import extensions
+
+from models.bridge import aside, current_work, sleep
+from models.sockets import SocketWatch, is_ready
+
+_LOOKED_AGAIN_AFTER_SECONDS = 0.01
 
 
 class PoolExhausted(psycopg2.OperationalError):
@@ -30,6 +33,7 @@ class Connection(extensions.connection):
     # Whether what is prepared on it stays: a pooler in transaction mode gives no such promise.
     keeps_session = False
     retired = False
+    watch: SocketWatch | None = None
     # Seconds for one answer of the server; None waits for ever.
     time_limit: float | None = None
 
@@ -66,7 +70,7 @@ class ConnectionPool:
             psycopg2.Error: the server cannot be reached.
         """
         try:
-            self._permits.get(timeout=self._wait)
+            self._take_permit()
         except Empty:
             raise PoolExhausted(f"no connection came free within {self._wait} s") from None
         try:
@@ -99,6 +103,20 @@ class ConnectionPool:
             while self._idle:
                 self._idle.pop().close()
 
+    def _take_permit(self) -> None:
+        if current_work() is None:
+            self._permits.get(timeout=self._wait)
+            return None
+        # There is one for each piece of work on the event loop: it hardly ever has to wait.
+        deadline = time.monotonic() + self._wait
+        while True:
+            try:
+                return self._permits.get_nowait()
+            except Empty:
+                if time.monotonic() > deadline:
+                    raise
+                sleep(_LOOKED_AGAIN_AFTER_SECONDS)
+
     def _alive(self) -> Connection | None:
         while self._idle:
             try:
@@ -111,14 +129,15 @@ class ConnectionPool:
         return None
 
     def _new(self) -> Connection:
-        connection = self._connect()
+        # Aside, since the name of a host is looked up by a call that blocks.
+        connection = aside(self._connect)()
         connection.pool = self
         return connection
 
 
 def _has_been_told_something(connection: Connection) -> bool:
     """Tell whether the server has written to an idle connection: all but always a farewell."""
-    return bool(connection.closed) or _ready(connection.fileno(), writing=False, seconds=0)
+    return bool(connection.closed) or is_ready(connection, writing=False, seconds=0)
 
 
 def wait_for_answer(connection: Any) -> None:
@@ -131,22 +150,8 @@ def wait_for_answer(connection: Any) -> None:
     deadline = None if limit is None else time.monotonic() + limit
     while (state := connection.poll()) != extensions.POLL_OK:
         seconds = None if deadline is None else max(deadline - time.monotonic(), 0)
-        if not _ready(connection.fileno(), writing=state == extensions.POLL_WRITE, seconds=seconds):
+        if not is_ready(connection, writing=state == extensions.POLL_WRITE, seconds=seconds):
             raise psycopg2.OperationalError(f"the server gave no answer within {limit} s")
-
-
-if sys.platform == "win32":  # has no poll()
-
-    def _ready(descriptor: int, *, writing: bool, seconds: float | None) -> bool:
-        watched: tuple[list[int], list[int]] = ([], [descriptor]) if writing else ([descriptor], [])
-        return any(select.select(*watched, [], seconds))
-
-else:
-
-    def _ready(descriptor: int, *, writing: bool, seconds: float | None) -> bool:
-        poller = select.poll()
-        poller.register(descriptor, select.POLLOUT if writing else select.POLLIN)
-        return bool(poller.poll(None if seconds is None else seconds * 1000))
 
 
 extensions.set_wait_callback(wait_for_answer)

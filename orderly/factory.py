@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 from domain.errors import DomainError
 from handlers import cookies
 from models import database
+from models.bridge import Bridge
 from orderly import pages, problems, security
 from orderly.contract import document
 from orderly.contract.operations import CompiledApp
@@ -48,17 +49,19 @@ def create_app(settings: Settings) -> ASGIApp:
     security.trusted_origins.clear()
     security.trusted_origins.update(settings.allowed_origins)
     revocation.forget()
-    # One for each thread that answers requests, and one for the watch, which never waits for those.
+    # One for each request at a time, and one for the watch, which never waits for those.
     database.bind(settings.database_url, max_connections=settings.threads + 1)
-    executor = ThreadPoolExecutor(settings.threads, thread_name_prefix="handler")
+    threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="aside")
+    bridge = Bridge(settings.threads, threads)
 
     @asynccontextmanager
     async def lifespan(_app: Any) -> AsyncIterator[None]:
-        watch = Watch(settings, run_aside=executor.submit)
+        watch = Watch(settings, run_aside=threads.submit)
         await asyncio.to_thread(watch.start)
         yield
         await asyncio.to_thread(watch.stop)
-        executor.shutdown()
+        await bridge.close()
+        threads.shutdown()
         database.close()
 
     contract = document.load(settings.currency, cookie_names=cookies.policy.names())
@@ -68,7 +71,7 @@ def create_app(settings: Settings) -> ASGIApp:
         beside=pages.routes(document.published(contract), storefront=settings.storefront),
         lifespan=lifespan,
         front=[cross_origin(origins)] if origins else [],
-        executor=executor,
+        run=bridge.run,
         max_body_bytes=settings.max_body_bytes,
         validate_responses=settings.validate_responses,
     )

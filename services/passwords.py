@@ -20,6 +20,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.low_level import Type
 
 from domain.errors import PasswordRejected, Unavailable
+from models.bridge import aside
 from services.configuration import configuration
 
 _HASH_BYTES = 32
@@ -43,6 +44,7 @@ class Verdict:
     outdated: bool = False
 
 
+@aside
 def check(password: str, *, email: str, name: str) -> None:
     """Refuse a password that is easily guessed. How long it is, is for the contract to say.
 
@@ -61,6 +63,7 @@ def check(password: str, *, email: str, name: str) -> None:
         raise PasswordRejected("it is too easily guessed")
 
 
+@aside
 def hashed(password: str) -> str:
     """Return the Argon2id hash (RFC 9106) of a password, in its PHC text form.
 
@@ -71,6 +74,7 @@ def hashed(password: str) -> str:
         return _hasher().hash(_canonical(password))
 
 
+@aside
 def verified(password: str, password_hash: str | None) -> Verdict:
     """Tell whether a password is the one that was hashed. Without a hash it takes as long.
 

@@ -32,6 +32,11 @@ class BodyPlan:
             for media_type, content in definition["content"].items()
         }
 
+    @property
+    def is_file(self) -> bool:
+        """Tell whether a body is a file of rows, which are read and judged as they are taken."""
+        return any(isinstance(schema, CsvPlan) for schema in self._schemas.values())
+
     async def read(self, headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> Any:
         """Return the parsed body, or None where an optional one is absent.
 

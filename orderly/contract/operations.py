@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
 from contextvars import copy_context
 from functools import partial
 from http import HTTPStatus
@@ -21,10 +20,11 @@ from connexion.middleware.abstract import RoutedAPI
 from connexion.operations import AbstractOperation
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from models.bridge import aside
 from orderly.contract.bodies import BodyPlan, ClientGoneError
 from orderly.contract.parameters import ParameterPlan
 from orderly.contract.responses import ResponseCheck, is_json
-from orderly.contract.streams import send_pieces
+from orderly.contract.streams import Run, send_pieces
 from orderly.security import actor_of, authorize, credential_of
 
 Answer = tuple[Any, int, Mapping[str, str]]
@@ -37,14 +37,14 @@ class CompiledOperation:
         self,
         operation: AbstractOperation,
         *,
-        executor: Executor | None,
+        run: Run,
         max_body_bytes: int,
         validate_responses: bool,
     ) -> None:
         definition = operation._operation  # extensions have no public accessor
         self._handler: Callable[..., Any] = operation.function
         self._is_async = inspect.iscoroutinefunction(self._handler)
-        self._executor = executor
+        self._run = run
         self._is_secured = bool(operation.security)
         self._is_unsafe = operation.method.upper() not in {"GET", "HEAD", "OPTIONS"}
         self._required_role: str | None = definition.get("x-required-role")
@@ -58,6 +58,8 @@ class CompiledOperation:
             int(status): next(iter(response.get("content", {})), "").encode()
             for status, response in operation.responses.items()
         }
+        if self._body and self._body.is_file:
+            self._handler = aside(self._handler)  # thousands of lines keep a core busy
         self._check = ResponseCheck(operation.responses) if validate_responses else None
         taken = set(inspect.signature(self._handler).parameters)
         self._takes_actor = "actor" in taken
@@ -105,10 +107,7 @@ class CompiledOperation:
         if self._is_async:
             answer = await self._handler(**arguments)
         else:
-            # One hop to a worker thread, where the service may wait for PostgreSQL.
-            answer = await asyncio.get_running_loop().run_in_executor(
-                self._executor, copy_context().run, partial(self._handler, **arguments)
-            )
+            answer = await self._run(partial(self._handler, **arguments))
         return answer
 
     async def _send(
@@ -132,7 +131,7 @@ class CompiledOperation:
         if media_type and not is_json(media_type.decode()):
             headers.append((b"content-type", media_type))
             await send({"type": "http.response.start", "status": status, "headers": headers})
-            await send_pieces(answer, executor=self._executor, receive=receive, send=send)
+            await send_pieces(answer, run=self._run, receive=receive, send=send)
             return
         body = b""
         if media_type and status != HTTPStatus.NOT_MODIFIED:
@@ -156,6 +155,11 @@ def _header_fields(headers: Mapping[str, str]) -> list[tuple[str, str]]:
     return fields
 
 
+async def in_a_thread(function: Callable[[], Any]) -> Any:
+    """Run a handler in a thread, where it may wait as it likes."""
+    return await asyncio.get_running_loop().run_in_executor(None, copy_context().run, function)
+
+
 class CompiledAPI(RoutedAPI):
     """Compiles each operation of a document at start."""
 
@@ -163,7 +167,7 @@ class CompiledAPI(RoutedAPI):
         self,
         specification: Any,
         *,
-        executor: Executor | None = None,
+        run: Run = in_a_thread,
         max_body_bytes: int = 1 << 20,
         validate_responses: bool = False,
         **kwargs: Any,
@@ -172,7 +176,7 @@ class CompiledAPI(RoutedAPI):
         super().__init__(specification, **known)
         self._compile = partial(
             CompiledOperation,
-            executor=executor,
+            run=run,
             max_body_bytes=max_body_bytes,
             validate_responses=validate_responses,
         )

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Executor
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import suppress
-from contextvars import copy_context
-from typing import TypeVar
+from typing import Any
 
 from starlette.types import Receive, Send
 
-Result = TypeVar("Result")
+from models.bridge import aside
+
+Run = Callable[[Callable[[], Any]], Awaitable[Any]]
 
 
-async def send_pieces(
-    pieces: Iterator[bytes], *, executor: Executor | None, receive: Receive, send: Send
-) -> None:
-    """Send the pieces of a body, each made in a worker thread once the one before is on its way.
+async def send_pieces(pieces: Iterator[bytes], *, run: Run, receive: Receive, send: Send) -> None:
+    """Send the pieces of a body, each made by `run` once the one before is on its way.
 
     The next piece waits for the client to take the last, so that no more than a few are in memory;
     a client that hangs up ends it. An error is raised as it is: the server closes the connection
@@ -26,7 +24,7 @@ async def send_pieces(
     gone = asyncio.ensure_future(_hang_up(receive))
     try:
         while not gone.done():
-            piece = await _in_thread(executor, lambda: next(pieces, None))
+            piece = await run(aside(lambda: next(pieces, None)))
             if piece is None:
                 await send({"type": "http.response.body", "body": b""})
                 return
@@ -37,14 +35,9 @@ async def send_pieces(
         with suppress(asyncio.CancelledError):
             await gone
         if isinstance(pieces, Generator):
-            await _in_thread(executor, pieces.close)
+            await run(aside(pieces.close))
 
 
 async def _hang_up(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-async def _in_thread(executor: Executor | None, work: Callable[[], Result]) -> Result:
-    loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(executor, copy_context().run, work)

@@ -1,0 +1,345 @@
+"""Work on the event loop: it waits for PostgreSQL without keeping anybody else waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+
+from domain.errors import Unavailable
+from models import bridge
+from models import database as databases
+from models.bridge import Bridge, aside
+from models.database import database, reading, transaction
+from tests.services.test_database import answer, ask, backend, server_that_never_answers
+
+Sql = Callable[..., list[tuple[Any, ...]]]
+CALLER: ContextVar[str] = ContextVar("CALLER", default="nobody")
+
+
+@pytest.fixture(params=[uvloop.new_event_loop, asyncio.new_event_loop], ids=["uvloop", "asyncio"])
+def loop(request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
+    """Run a coroutine function that is given a bridge for so many at once; then close both."""
+
+    def run(main: Callable[[Bridge], Any], *, at_once: int = 10) -> Any:
+        async def bridged() -> Any:
+            with ThreadPoolExecutor(at_once) as threads:
+                crossing = Bridge(at_once, threads)
+                try:
+                    return await main(crossing)
+                finally:
+                    await crossing.close()
+
+        with asyncio.Runner(loop_factory=request.param) as runner:
+            return runner.run(bridged())
+
+    return run
+
+
+@pytest.fixture
+def small(database_url: str) -> Iterator[None]:
+    """Bind a pool whose limits are soon reached."""
+    databases.bind(
+        database_url,
+        max_connections=3,
+        checkout_timeout=0.3,
+        connect_timeout=1,
+        statement_timeout=1,
+        lock_timeout=0.5,
+    )
+    yield
+    databases.close()
+
+
+def test_what_work_returns_and_raises_comes_back(loop):
+    async def main(on: Bridge) -> tuple[Any, Any, Any]:
+        def fail() -> None:
+            answer("SELECT 1")
+            raise KeyError("why")
+
+        returned = await on.run(lambda: answer("SELECT 40") + answer("SELECT 2"))
+        raised = await asyncio.gather(on.run(fail), return_exceptions=True)
+        stopped = await asyncio.gather(on.run(lambda: next(iter(()))), return_exceptions=True)
+        return returned, raised[0], stopped[0]
+
+    returned, raised, stopped = loop(main)
+
+    assert 42 == returned
+    assert "KeyError('why')" == repr(raised)
+    assert isinstance(stopped, RuntimeError)
+
+
+def test_work_that_waits_keeps_nobody_waiting(loop):
+    async def main(on: Bridge) -> set[int]:
+        both = threading.current_thread()
+
+        def meet(number: int) -> int:
+            # Each goes on only when the other has begun: one after the other they never would.
+            assert threading.current_thread() is both
+            answer(f"SELECT pg_advisory_lock_shared({number}) IS NULL")
+            deadline = time.monotonic() + 10
+            while (
+                answer("SELECT count(DISTINCT objid) FROM pg_locks WHERE locktype = 'advisory'") < 2
+            ):
+                assert time.monotonic() < deadline
+            return number
+
+        async with asyncio.timeout(20):
+            return set(await asyncio.gather(*(on.run(partial(meet, n)) for n in (1, 2))))
+
+    assert {1, 2} == loop(main)
+
+
+def test_each_piece_of_work_has_its_own_connection_and_transaction(loop, sql: Sql):
+    sql("CREATE TABLE IF NOT EXISTS scratch (n integer)")
+
+    @transaction
+    def write(number: int, fails: bool) -> tuple[int, int, int]:
+        mine = ask("SELECT pg_backend_pid()")
+        ask("INSERT INTO scratch VALUES (%s) RETURNING n", number)
+        depth = database.transaction_depth()
+        bridge.sleep(0.001)
+        with database.atomic():
+            again = ask("SELECT pg_backend_pid() FROM pg_sleep(0.002)")
+        assert mine == again
+        seen = ask("SELECT count(*) FROM scratch WHERE n = %s", number)
+        if fails:
+            raise ValueError
+        return mine, depth, seen
+
+    async def main(on: Bridge) -> list[Any]:
+        work = [on.run(partial(write, n, n % 2 == 0)) for n in range(20)]
+        return await asyncio.gather(*work, return_exceptions=True)
+
+    try:
+        outcomes = loop(main)
+
+        assert [(1, 1)] * 10 == [one[1:] for one in outcomes[1::2]]
+        assert all(isinstance(one, ValueError) for one in outcomes[::2])
+        assert [(n,) for n in range(1, 20, 2)] == sorted(sql("SELECT n FROM scratch"))
+        assert database.is_closed()
+    finally:
+        sql("DROP TABLE scratch")
+
+
+def test_work_sees_the_context_it_was_begun_in_and_keeps_changes_to_itself(loop):
+    async def main(on: Bridge) -> list[str]:
+        def work() -> str:
+            before = CALLER.get()
+            CALLER.set("work")
+            answer()
+            return before + " " + CALLER.get() + " " + aside(CALLER.get)()
+
+        async def called_by(name: str) -> str:
+            CALLER.set(name)
+            told = await on.run(work)
+            return f"{told} {CALLER.get()}"
+
+        return list(await asyncio.gather(called_by("ada"), called_by("bob")))
+
+    assert ["ada work work ada", "bob work work bob"] == loop(main)
+
+
+def test_no_more_work_than_may_be_is_begun_at_once_and_the_rest_in_order(loop):
+    begun, most, now = [], [0], [0]
+
+    def work(number: int) -> None:
+        begun.append(number)
+        now[0] += 1
+        most[0] = max(most[0], now[0])
+        answer("SELECT pg_sleep(0.001) IS NULL")
+        now[0] -= 1
+
+    async def main(on: Bridge) -> None:
+        await asyncio.gather(*(on.run(partial(work, number)) for number in range(50)))
+
+    loop(main, at_once=3)
+
+    assert list(range(50)) == begun
+    assert 3 == most[0]
+
+
+def test_work_whose_caller_gave_up_goes_on_to_its_end_and_is_waited_for(loop, sql: Sql):
+    sql("CREATE TABLE IF NOT EXISTS scratch (n integer)")
+
+    @transaction
+    def write() -> None:
+        ask("SELECT pg_sleep(0.05) IS NULL")
+        ask("INSERT INTO scratch VALUES (1) RETURNING n")
+
+    async def main(on: Bridge) -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await on.run(write)
+
+    try:
+        loop(main)
+
+        assert [(1,)] == sql("SELECT n FROM scratch")
+    finally:
+        sql("DROP TABLE scratch")
+
+
+def test_what_keeps_a_core_busy_is_done_aside(loop):
+    on_the_loop = threading.Event()
+
+    @aside
+    def slow() -> str:
+        assert on_the_loop.wait(10)  # for ever, were the event loop waiting for this
+        return threading.current_thread().name
+
+    async def main(on: Bridge) -> tuple[Any, Any]:
+        going_on = asyncio.ensure_future(on.run(slow))
+        await asyncio.sleep(0)
+        on_the_loop.set()
+        failure = await asyncio.gather(on.run(aside(partial(int, "x"))), return_exceptions=True)
+        return await going_on, failure[0]
+
+    name, failure = loop(main)
+
+    assert name != threading.main_thread().name
+    assert isinstance(failure, ValueError)
+    assert threading.main_thread().name == slow()
+
+
+@pytest.mark.usefixtures("small")
+def test_a_server_that_does_not_answer_in_time_is_given_up_and_others_go_on(loop, sql: Sql):
+    def stuck() -> int:
+        return answer("SELECT pg_sleep(5)")
+
+    async def main(on: Bridge) -> tuple[Any, list[int]]:
+        waiting = asyncio.ensure_future(on.run(stuck))
+        others = [await on.run(partial(answer, f"SELECT {n}")) for n in range(20)]
+        return (await asyncio.gather(waiting, return_exceptions=True))[0], others
+
+    failure, others = loop(main)
+
+    assert list(range(20)) == others
+    assert isinstance(failure, Unavailable)
+
+
+def test_a_server_that_never_answers_keeps_nobody_else_waiting(loop, database_url: str):
+    with server_that_never_answers() as url:
+        databases.bind(url, max_connections=3, connect_timeout=0.3)
+
+        async def main(on: Bridge) -> tuple[list[bool], Any]:
+            connecting = [asyncio.ensure_future(on.run(answer)) for _ in range(3)]
+            await asyncio.sleep(0.01)
+            over = [one.done() for one in connecting]
+            return over, await asyncio.gather(*connecting, return_exceptions=True)
+
+        over_at_once, failures = loop(main)
+    databases.bind(database_url)
+
+    assert [False] * 3 == over_at_once
+    assert [Unavailable] * 3 == [type(one) for one in failures]
+
+
+@pytest.mark.usefixtures("small")
+def test_an_answer_that_never_comes_ends_the_connection(loop, sql: Sql):
+    """The client's own limit: the server does not get to say anything any more."""
+
+    @reading
+    def stopped() -> Any:
+        os.kill(ask("SELECT pg_backend_pid()"), 19)  # SIGSTOP
+        database.connection().time_limit = 0.2
+        return ask()
+
+    pid = []
+
+    @reading
+    def remember() -> None:
+        pid.append(ask("SELECT pg_backend_pid()"))
+
+    async def main(on: Bridge) -> tuple[Any, Any]:
+        await on.run(remember)
+        failure = (await asyncio.gather(on.run(stopped), return_exceptions=True))[0]
+        after = await on.run(backend)
+        return failure, after
+
+    try:
+        failure, after = loop(main)
+    finally:
+        os.kill(pid[0], 18)  # SIGCONT
+
+    assert isinstance(failure, Unavailable)
+    assert after != pid[0]
+
+
+def test_connections_that_are_lost_are_replaced(loop, sql: Sql):
+    async def main(on: Bridge) -> tuple[list[int], Any, int]:
+        idle = await on.run(backend)
+        sql("SELECT pg_terminate_backend(%s)", idle)
+        while sql("SELECT 1 FROM pg_stat_activity WHERE pid = %s", idle):
+            await asyncio.sleep(0.01)
+        next_one = await on.run(backend)
+        busy = asyncio.ensure_future(on.run(partial(answer, "SELECT pg_sleep(60)")))
+        while not sql(
+            "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND query ~ 'sleep'", next_one
+        ):
+            await asyncio.sleep(0.01)
+        sql("SELECT pg_terminate_backend(%s)", next_one)
+        failure = (await asyncio.gather(busy, return_exceptions=True))[0]
+        return [idle, next_one], failure, await on.run(backend)
+
+    pids, failure, last = loop(main)
+
+    assert 3 == len({*pids, last})
+    assert isinstance(failure, Unavailable)
+
+
+def test_lost_connections_are_watched_no_longer(loop, sql: Sql):
+    """A watch that went on would keep a core busy, and its descriptor open."""
+
+    async def main(on: Bridge) -> list[int]:
+        counts = []
+        for _ in range(5):
+            pids = await asyncio.gather(*(on.run(backend) for _ in range(5)))
+            assert on.watches
+            for pid in set(pids):
+                sql("SELECT pg_terminate_backend(%s, 5000)", pid)
+            while on.watches:
+                await asyncio.sleep(0.01)
+            counts.append(len(list(Path("/proc/self/fd").iterdir())))
+        return counts
+
+    counts = loop(main)
+
+    assert max(counts[1:]) <= counts[0]
+
+
+@pytest.mark.usefixtures("small")
+def test_work_waits_for_a_connection_but_not_for_ever(loop, database_url: str):
+    held = []
+
+    def hold(seconds: float) -> str:
+        @reading
+        def work() -> None:
+            held.append(1)
+            bridge.sleep(seconds)
+
+        try:
+            work()
+        except Unavailable:
+            return "none came free"
+        return "had one"
+
+    async def main(on: Bridge) -> tuple[list[str], list[str]]:
+        briefly = await asyncio.gather(*(on.run(partial(hold, 0.05)) for _ in range(6)))
+        for_long = await asyncio.gather(*(on.run(partial(hold, 0.6)) for _ in range(4)))
+        return list(briefly), list(for_long)
+
+    briefly, for_long = loop(main)
+
+    assert ["had one"] * 6 == briefly
+    assert ["had one", "had one", "had one", "none came free"] == for_long
