@@ -79,7 +79,8 @@ class Listing(Generic[Row]):
     its next rows pass, the first of the `seeks` that gives but few finds them, and where no page is
     near, the first that gives not too many. Of filters that are `misjudged` nothing but a seek, or
     an order that they bound, uses an index: PostgreSQL would take it for one that leaves few, and
-    read every row that it leaves, or look for each row among them.
+    read every row that it leaves, or look for each row among them. One that is `unique` leaves one
+    row at most, which PostgreSQL finds by itself.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Listing(Generic[Row]):
         any_of: Mapping[str, tuple[ColumnBase, str]] | None = None,
         seeks: Sequence[Seek] = (),
         misjudged: Collection[str] = (),
+        unique: Collection[str] = (),
     ) -> None:
         self._query = query
         self._row = row
@@ -102,8 +104,10 @@ class Listing(Generic[Row]):
         self._any_of = any_of or {}
         self._seeks = seeks
         self._misjudged = frozenset(misjudged)
+        self._unique = frozenset(unique)
         self._statements: dict[tuple[str, frozenset[str], bool, Seek | None], Statement[Row]] = {}
-        self._trials: dict[_Shape, Statement[int]] = {}
+        self._glances: dict[_Shape, Statement[int]] = {}
+        self._near: dict[_Shape, Statement[Row]] = {}
         self._probes: dict[tuple[Seek, frozenset[str]], Statement[int]] = {}
 
     def page(self, *, sort: str, limit: int, cursor: str | None, **filters: object) -> Page[Row]:
@@ -117,9 +121,8 @@ class Listing(Generic[Row]):
         if cursor is not None:
             position = paging.decode(cursor, order.kind)
             parameters.update(after_value=position.value, after_id=position.id)
-        seek = self._better(shape, parameters, limit) if self._seeks else None
         # One row more than asked for tells whether there is another page.
-        rows = self.statement(*shape, seek=seek).all(limit=limit + 1, **parameters)
+        rows = self._found(shape, {**parameters, "limit": limit + 1})
         if len(rows) <= limit:
             return Page(rows, None)
         del rows[limit:]
@@ -138,25 +141,41 @@ class Listing(Generic[Row]):
             self._statements[shape] = known
         return known
 
-    def trial(self, sort: str, filters: frozenset[str], goes_on: bool) -> Statement[int]:
-        """Return the statement that counts which of the next rows pass, up to enough."""
+    def glance(self, sort: str, filters: frozenset[str], goes_on: bool) -> Statement[int]:
+        """Return the statement that counts which of the next few rows pass, up to enough."""
         shape = (sort, filters, goes_on)
-        known = self._trials.get(shape)
+        known = self._glances.get(shape)
         if known is None:
-            bounds = self._bounds(sort)
-            passes = reduce(and_, (self._filters[name] for name in sorted(filters - bounds)))
-            of_one_table = (one.ids for one in self._seeks if one.serves(sort, filters))
-            rows = next(of_one_table, self._query)
-            tried = self._limited(rows, sort, filters & bounds, goes_on)
-            tried = tried.columns(passes.alias("passes"))
+            tried = sql_of(self._tried(shape).limit(_GLANCED_AT))
             known = Statement(
-                f"SELECT count(*) FROM (SELECT FROM ({sql_of(tried)}) AS tried"  # noqa: S608
-                " WHERE passes LIMIT %(enough)s) AS enough",
+                f"SELECT count(*) FROM (SELECT FROM ({tried}) AS tried"  # noqa: S608
+                f" WHERE passes LIMIT {_PROMISING}) AS enough",
                 lambda columns: columns[0],
                 prepared=False,
             )
-            self._trials[shape] = known
+            self._glances[shape] = known
         return known
+
+    def near(self, sort: str, filters: frozenset[str], goes_on: bool) -> Statement[Row]:
+        """Return the statement that gives those of the next rows that pass, if they are near."""
+        shape = (sort, filters, goes_on)
+        known = self._near.get(shape)
+        if known is None:
+            page = self._page_of(sql_of(self._tried(shape).limit(_NEAR)), sort, where="passes")
+            known = Statement(self._select_of(page, sort), self._row, prepared=False)
+            self._near[shape] = known
+        return known
+
+    def _tried(self, shape: _Shape) -> Select:
+        """Return the next rows of a list, and of each whether it passes the filters."""
+        sort, filters, goes_on = shape
+        bounds = self._bounds(sort)
+        passes = reduce(and_, (self._filters[name] for name in sorted(filters - bounds)))
+        of_one_table = (one.ids for one in self._seeks if one.serves(sort, filters))
+        rows = next(of_one_table, self._query)
+        id_, key = self._id.alias("id"), self._sorts[sort.removeprefix("-")].expression.alias("key")
+        rows = rows.columns(id_, key, passes.alias("passes"))
+        return self._limited(rows, sort, filters & bounds, goes_on)
 
     def probe(self, seek: Seek, filters: frozenset[str]) -> Statement[int]:
         """Return the statement that counts what a seek gives, up to so many."""
@@ -171,17 +190,13 @@ class Listing(Generic[Row]):
             self._probes[seek, filters] = known
         return known
 
-    def _better(self, shape: _Shape, parameters: Mapping[str, object], limit: int) -> Seek | None:
-        """Return the seek that finds the rows sooner than the index of the order; None for none."""
+    def _found(self, shape: _Shape, parameters: Mapping[str, Any]) -> list[Row]:
+        """Return the rows, found by the index of the order or by the seek that does so sooner."""
         sort, filters, _ = shape
         left = filters - self._bounds(sort)
         seeks = [seek for seek in self._seeks if seek.filters & left]
-        if not seeks:
-            return None
-
-        def passing(rows: int) -> int:
-            count = self.trial(*shape).one(**{**parameters, "limit": rows, "enough": limit + 1})
-            return count or 0
+        if not seeks or filters & self._unique:
+            return self.statement(*shape).all(**parameters)
 
         def of_fewer_than(count: int) -> Seek | None:
             for seek in seeks:
@@ -189,13 +204,14 @@ class Listing(Generic[Row]):
                     return seek
             return None
 
-        seen = passing(_GLANCED_AT)
-        if seen > limit:
-            return None
-        few = None if seen >= _PROMISING else of_fewer_than(_FEW)
-        if few is not None or passing(_NEAR) > limit:
-            return few
-        return of_fewer_than(_MANY)
+        promising = self.glance(*shape).one(**parameters) == _PROMISING
+        seek = None if promising else of_fewer_than(_FEW)
+        if seek is None:
+            rows = self.near(*shape).all(**parameters)
+            if len(rows) == parameters["limit"]:
+                return rows
+            seek = of_fewer_than(_MANY)
+        return self.statement(*shape, seek=seek).all(**parameters)
 
     def _bounds(self, sort: str) -> frozenset[str]:
         return self._sorts[sort.removeprefix("-")].bounds
@@ -243,12 +259,18 @@ class Listing(Generic[Row]):
         ids = ids.where(self._after(sort)) if goes_on else ids
         # OFFSET 0, or the index of the order would be taken after all.
         every = sql_of(ids.columns(self._id.alias("id"), key.alias("key")).offset(0))
+        return self._select_of(self._page_of(every, sort), sort)
+
+    def _page_of(self, rows: str, sort: str, where: str = "true") -> str:
+        """Return the SQL that gives the ids of a page of rows that are an id and a key."""
         way = "DESC" if sort.startswith("-") else "ASC"
-        page = (
-            f"SELECT found.id FROM ({every}) AS found"  # noqa: S608  # from names in code
+        return (
+            f"SELECT found.id FROM ({rows}) AS found WHERE {where}"  # noqa: S608  # from names in code
             f" ORDER BY found.key {way}, found.id {way} LIMIT %(limit)s"
         )
-        return self._limited(self._query.where(self._among(page)), sort, frozenset(), goes_on=False)
+
+    def _select_of(self, ids: str, sort: str) -> Select:
+        return self._limited(self._query.where(self._among(ids)), sort, frozenset(), goes_on=False)
 
     def _sought_ids(self, seek: Seek, filters: frozenset[str]) -> Select:
         of_table = sorted(filters & (seek.filters | seek.more))

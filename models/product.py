@@ -271,6 +271,7 @@ def _catalogue(archived: Expression) -> Listing[Product]:
             ),
         ),
         misjudged=_WORDS | _STOCKS,
+        unique={"sku"},
     )
 
 
