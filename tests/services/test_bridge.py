@@ -319,6 +319,28 @@ def test_lost_connections_are_watched_no_longer(loop, sql: Sql):
 
 
 @pytest.mark.usefixtures("small")
+def test_a_connection_that_is_reset_is_noticed_at_once(loop, sql: Sql):
+    """Its server has said farewell, and has not heard what it was asked: two faults at once."""
+
+    async def main(on: Bridge) -> Any:
+        pid = await on.run(backend)
+        os.kill(pid, 19)  # SIGSTOP
+        asked = asyncio.ensure_future(on.run(answer))
+        await asyncio.sleep(0)
+        sql("SELECT pg_terminate_backend(%s)", pid)
+        os.kill(pid, 18)  # SIGCONT
+        sql("SELECT pg_terminate_backend(%s, 5000)", pid)  # which waits, and the event loop too
+        failure = (await asyncio.gather(asked, return_exceptions=True))[0]
+        assert not on.watches
+        return failure
+
+    failure = loop(main)
+
+    assert isinstance(failure, Unavailable)
+    assert "no answer within" not in str(failure.__cause__)
+
+
+@pytest.mark.usefixtures("small")
 def test_work_waits_for_a_connection_but_not_for_ever(loop, database_url: str):
     held = []
 
