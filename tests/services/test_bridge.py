@@ -190,6 +190,23 @@ def test_work_whose_caller_gave_up_goes_on_to_its_end_and_is_waited_for(loop, sq
         sql("DROP TABLE scratch")
 
 
+def test_work_that_has_not_begun_is_not_when_its_caller_gives_up(loop):
+    """Or a stop would wait for all that is in line, though nobody is any more."""
+    begun = []
+
+    async def main(on: Bridge) -> Any:
+        first = asyncio.ensure_future(on.run(partial(answer, "SELECT 1 FROM pg_sleep(0.01)")))
+        others = [asyncio.ensure_future(on.run(partial(begun.append, n))) for n in range(3)]
+        await asyncio.sleep(0)
+        others[0].cancel()
+        others[2].cancel()
+        await asyncio.gather(first, *others, return_exceptions=True)
+        return await on.run(answer)
+
+    assert 1 == loop(main, at_once=1)
+    assert [1] == begun
+
+
 def test_what_keeps_a_core_busy_is_done_aside(loop):
     on_the_loop = threading.Event()
 
@@ -202,13 +219,18 @@ def test_what_keeps_a_core_busy_is_done_aside(loop):
         going_on = asyncio.ensure_future(on.run(slow))
         await asyncio.sleep(0)
         on_the_loop.set()
-        failure = await asyncio.gather(on.run(aside(partial(int, "x"))), return_exceptions=True)
-        return await going_on, failure[0]
+        failures = await asyncio.gather(
+            on.run(aside(partial(int, "x"))),
+            on.run(aside(partial(next, iter(())))),
+            return_exceptions=True,
+        )
+        return await going_on, failures
 
-    name, failure = loop(main)
+    name, (failure, stopped) = loop(main)
 
     assert name != threading.main_thread().name
     assert isinstance(failure, ValueError)
+    assert isinstance(stopped, RuntimeError)
     assert threading.main_thread().name == slow()
 
 
