@@ -13,14 +13,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 import uvloop
+from starlette.applications import Starlette
 
 from domain.errors import Unavailable
 from models import bridge
 from models import database as databases
 from models.bridge import Bridge, aside
 from models.database import database, reading, transaction
+from orderly.factory import compiled_app
 from tests.services.test_database import answer, ask, backend, server_that_never_answers
 
 Sql = Callable[..., list[tuple[Any, ...]]]
@@ -232,6 +235,34 @@ def test_what_keeps_a_core_busy_is_done_aside(loop):
     assert isinstance(failure, ValueError)
     assert isinstance(stopped, RuntimeError)
     assert threading.main_thread().name == slow()
+
+
+def file_of_threads() -> tuple[Iterator[bytes], int, dict[str, str]]:
+    """Answer which threads a file is written by: its handler's, and that of its one piece."""
+    of_handler = threading.current_thread().name.encode()
+    return (threading.current_thread().name.encode() + b" " + of_handler for _ in "x"), 200, {}
+
+
+def test_a_file_is_read_and_written_aside(loop):
+    """The first rows as well, which a handler asks for before it can answer."""
+    operation = {
+        "operationId": "file_of_threads",
+        "x-openapi-router-controller": __name__,
+        "responses": {"200": {"description": "x", "content": {"text/csv": {}}}},
+    }
+    contract = {
+        "openapi": "3.0.3",
+        "info": {"title": "x", "version": "1"},
+        "paths": {"/file": {"get": operation}},
+    }
+
+    async def main(on: Bridge) -> str:
+        app = compiled_app(contract, beside=Starlette(), run=on.run)
+        wire = httpx2.ASGITransport(app)
+        async with httpx2.AsyncClient(transport=wire, base_url="http://shop") as client:
+            return (await client.get("/file")).text
+
+    assert threading.main_thread().name not in loop(main)
 
 
 @pytest.mark.usefixtures("small")
