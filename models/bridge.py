@@ -63,7 +63,10 @@ class Bridge:
             work.go_on()
         else:
             self._queue.append(work)
-        return await done
+        try:
+            return await done
+        finally:
+            del done, work  # an error keeps this frame, which would keep the error
 
     async def close(self) -> None:
         """Wait until all work is over."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
@@ -80,6 +82,27 @@ def test_what_work_returns_and_raises_comes_back(loop):
     assert 42 == returned
     assert "KeyError('why')" == repr(raised)
     assert isinstance(stopped, RuntimeError)
+
+
+def test_failures_are_let_go_of_without_the_garbage_collector(loop):
+    class FailureError(Exception):
+        pass
+
+    def fail() -> None:
+        raise FailureError
+
+    async def main(on: Bridge) -> list[Any]:
+        for _ in range(5):
+            with suppress(FailureError):
+                await on.run(fail)
+        return [one for one in gc.get_objects() if isinstance(one, FailureError | bridge.Work)]
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert not loop(main)
+    finally:
+        gc.enable()
 
 
 def test_work_that_waits_keeps_nobody_waiting(loop):
