@@ -50,7 +50,8 @@ class Bridge:
     async def run(self, function: Callable[[], R]) -> R:
         """Carry out a function and return what it returns.
 
-        It goes on to its end even if the one who waits for it is cancelled, as in a thread.
+        Once begun it goes on to its end, even if the one who waits for it is cancelled, as in a
+        thread.
         """
         loop = asyncio.get_running_loop()
         if sys.platform == "win32":  # whose event loop watches no sockets
@@ -62,7 +63,10 @@ class Bridge:
             work.go_on()
         else:
             self._queue.append(work)
-        return await done
+        try:
+            return await done
+        finally:
+            del done, work  # an error keeps this frame, which would keep the error
 
     async def close(self) -> None:
         """Wait until all work is over."""
@@ -74,9 +78,11 @@ class Bridge:
 
     def over(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let the next piece of work begin, as one has ended."""
-        if self._queue:
-            loop.call_soon(self._queue.popleft().go_on)
-            return
+        while self._queue:
+            following = self._queue.popleft()
+            if following.is_awaited():
+                loop.call_soon(following.go_on)
+                return
         self._running -= 1
         if self._idle is not None and not self._running:
             self._idle.set_result(None)
@@ -97,6 +103,10 @@ class Work(greenlet):
         self.bridge = bridge
         self.loop = loop
         self._done: asyncio.Future[Any] | None = done
+
+    def is_awaited(self) -> bool:
+        """Tell whether somebody waits for its outcome."""
+        return self._done is not None and not self._done.cancelled()
 
     def go_on(self, *told: Any) -> None:
         """Go on, with what the work has waited for; to be called by the event loop alone."""
@@ -155,10 +165,17 @@ def aside(function: Callable[P, R]) -> Callable[P, R]:
         work = current_work()
         if work is None:
             return function(*args, **kwargs)
-        call = partial(copy_context().run, function, *args, **kwargs)
+
+        def call() -> R:
+            try:
+                return function(*args, **kwargs)
+            except StopIteration as error:
+                raise _raisable(error) from None
+
+        call_there = partial(copy_context().run, call)
 
         def begin(work: Work) -> None:
-            work.loop.run_in_executor(work.bridge.threads, call).add_done_callback(work.go_on)
+            work.loop.run_in_executor(work.bridge.threads, call_there).add_done_callback(work.go_on)
 
         future: asyncio.Future[R] = work.wait(begin)
         return future.result()

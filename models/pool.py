@@ -148,10 +148,13 @@ def wait_for_answer(connection: Any) -> None:
     """
     limit = getattr(connection, "time_limit", None)
     deadline = None if limit is None else time.monotonic() + limit
+    again = False
     while (state := connection.poll()) != extensions.POLL_OK:
         seconds = None if deadline is None else max(deadline - time.monotonic(), 0)
-        if not is_ready(connection, writing=state == extensions.POLL_WRITE, seconds=seconds):
+        writing = state == extensions.POLL_WRITE
+        if not is_ready(connection, writing=writing, seconds=seconds, again=again):
             raise psycopg2.OperationalError(f"the server gave no answer within {limit} s")
+        again = True
 
 
 extensions.set_wait_callback(wait_for_answer)

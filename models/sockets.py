@@ -17,16 +17,29 @@ class Watched(Protocol):
 
     watch: SocketWatch | None
 
+    @property
+    def closed(self) -> int:
+        """Tell whether it is over, by anything but 0."""
+        ...
+
     def fileno(self) -> int:
         """Return the socket's descriptor."""
         ...
 
 
-def is_ready(connection: Watched, *, writing: bool, seconds: float | None) -> bool:
-    """Wait until a connection can be read, or written to; tell whether it can within so long."""
+def is_ready(
+    connection: Watched, *, writing: bool, seconds: float | None, again: bool = False
+) -> bool:
+    """Wait until a connection can be read, or written to; tell whether it can within so long.
+
+    `again` says that it could, and that it was not enough.
+    """
     work = current_work()
     if work is None or seconds == 0:
         return _poll(connection.fileno(), writing=writing, seconds=seconds)
+    # libuv tells of a reset once and is silent then: the last words are read, and the end is to be.
+    if again and _poll(connection.fileno(), writing=writing, seconds=0):
+        return True
     can: bool = work.wait(partial(_watch, connection, writing, seconds))
     return can
 
@@ -34,7 +47,7 @@ def is_ready(connection: Watched, *, writing: bool, seconds: float | None) -> bo
 def _watch(connection: Watched, writing: bool, seconds: float | None, work: Work) -> None:
     watch = connection.watch
     if watch is None or watch.over or watch.loop is not work.loop:
-        watch = connection.watch = SocketWatch(work.loop, work.bridge, connection.fileno())
+        watch = connection.watch = SocketWatch(work.loop, work.bridge, connection)
     watch.wake(work, writing, seconds)
 
 
@@ -43,17 +56,20 @@ class SocketWatch:
 
     It has a descriptor of its own, for the loop must not watch one that is closed meanwhile, and a
     connection is closed by whoever finds it broken. It is over when the server speaks while nobody
-    waits, which all but always is its farewell.
+    waits, which all but always is its farewell, or when who waited finds the connection broken.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, bridge: Bridge, descriptor: int) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, bridge: Bridge, connection: Watched
+    ) -> None:
         self.loop = loop
         self.over = False
         self._bridge = bridge
+        self._connection = connection
         self._work: Work | None = None
         self._writing = False
         self._timer: asyncio.TimerHandle | None = None
-        self._descriptor = os.dup(descriptor)
+        self._descriptor = os.dup(connection.fileno())
         loop.add_reader(self._descriptor, self._on_input)
         bridge.watches.add(self)
 
@@ -88,6 +104,8 @@ class SocketWatch:
             self._timer = None
         if work is not None:
             work.go_on(can)
+            if self._connection.closed:
+                self.end()  # libuv may tell of nothing more, and the server never speak again
 
 
 if sys.platform == "win32":  # has no poll()

@@ -58,7 +58,8 @@ class CompiledOperation:
             int(status): next(iter(response.get("content", {})), "").encode()
             for status, response in operation.responses.items()
         }
-        if self._body and self._body.is_file:
+        answers_file = any(one and not is_json(one.decode()) for one in self._media_types.values())
+        if answers_file or (self._body and self._body.is_file):
             self._handler = aside(self._handler)  # thousands of lines keep a core busy
         self._check = ResponseCheck(operation.responses) if validate_responses else None
         taken = set(inspect.signature(self._handler).parameters)

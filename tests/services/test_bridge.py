@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 import uvloop
+from starlette.applications import Starlette
 
 from domain.errors import Unavailable
 from models import bridge
 from models import database as databases
 from models.bridge import Bridge, aside
 from models.database import database, reading, transaction
+from orderly.factory import compiled_app
 from tests.services.test_database import answer, ask, backend, server_that_never_answers
 
 Sql = Callable[..., list[tuple[Any, ...]]]
@@ -77,6 +82,27 @@ def test_what_work_returns_and_raises_comes_back(loop):
     assert 42 == returned
     assert "KeyError('why')" == repr(raised)
     assert isinstance(stopped, RuntimeError)
+
+
+def test_failures_are_let_go_of_without_the_garbage_collector(loop):
+    class FailureError(Exception):
+        pass
+
+    def fail() -> None:
+        raise FailureError
+
+    async def main(on: Bridge) -> list[Any]:
+        for _ in range(5):
+            with suppress(FailureError):
+                await on.run(fail)
+        return [one for one in gc.get_objects() if isinstance(one, FailureError | bridge.Work)]
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert not loop(main)
+    finally:
+        gc.enable()
 
 
 def test_work_that_waits_keeps_nobody_waiting(loop):
@@ -190,6 +216,23 @@ def test_work_whose_caller_gave_up_goes_on_to_its_end_and_is_waited_for(loop, sq
         sql("DROP TABLE scratch")
 
 
+def test_work_that_has_not_begun_is_not_when_its_caller_gives_up(loop):
+    """Or a stop would wait for all that is in line, though nobody is any more."""
+    begun = []
+
+    async def main(on: Bridge) -> Any:
+        first = asyncio.ensure_future(on.run(partial(answer, "SELECT 1 FROM pg_sleep(0.01)")))
+        others = [asyncio.ensure_future(on.run(partial(begun.append, n))) for n in range(3)]
+        await asyncio.sleep(0)
+        others[0].cancel()
+        others[2].cancel()
+        await asyncio.gather(first, *others, return_exceptions=True)
+        return await on.run(answer)
+
+    assert 1 == loop(main, at_once=1)
+    assert [1] == begun
+
+
 def test_what_keeps_a_core_busy_is_done_aside(loop):
     on_the_loop = threading.Event()
 
@@ -202,14 +245,47 @@ def test_what_keeps_a_core_busy_is_done_aside(loop):
         going_on = asyncio.ensure_future(on.run(slow))
         await asyncio.sleep(0)
         on_the_loop.set()
-        failure = await asyncio.gather(on.run(aside(partial(int, "x"))), return_exceptions=True)
-        return await going_on, failure[0]
+        failures = await asyncio.gather(
+            on.run(aside(partial(int, "x"))),
+            on.run(aside(partial(next, iter(())))),
+            return_exceptions=True,
+        )
+        return await going_on, failures
 
-    name, failure = loop(main)
+    name, (failure, stopped) = loop(main)
 
     assert name != threading.main_thread().name
     assert isinstance(failure, ValueError)
+    assert isinstance(stopped, RuntimeError)
     assert threading.main_thread().name == slow()
+
+
+def file_of_threads() -> tuple[Iterator[bytes], int, dict[str, str]]:
+    """Answer which threads a file is written by: its handler's, and that of its one piece."""
+    of_handler = threading.current_thread().name.encode()
+    return (threading.current_thread().name.encode() + b" " + of_handler for _ in "x"), 200, {}
+
+
+def test_a_file_is_read_and_written_aside(loop):
+    """The first rows as well, which a handler asks for before it can answer."""
+    operation = {
+        "operationId": "file_of_threads",
+        "x-openapi-router-controller": __name__,
+        "responses": {"200": {"description": "x", "content": {"text/csv": {}}}},
+    }
+    contract = {
+        "openapi": "3.0.3",
+        "info": {"title": "x", "version": "1"},
+        "paths": {"/file": {"get": operation}},
+    }
+
+    async def main(on: Bridge) -> str:
+        app = compiled_app(contract, beside=Starlette(), run=on.run)
+        wire = httpx2.ASGITransport(app)
+        async with httpx2.AsyncClient(transport=wire, base_url="http://shop") as client:
+            return (await client.get("/file")).text
+
+    assert threading.main_thread().name not in loop(main)
 
 
 @pytest.mark.usefixtures("small")
@@ -316,6 +392,28 @@ def test_lost_connections_are_watched_no_longer(loop, sql: Sql):
     counts = loop(main)
 
     assert max(counts[1:]) <= counts[0]
+
+
+@pytest.mark.usefixtures("small")
+def test_a_connection_that_is_reset_is_noticed_at_once(loop, sql: Sql):
+    """Its server has said farewell, and has not heard what it was asked: two faults at once."""
+
+    async def main(on: Bridge) -> Any:
+        pid = await on.run(backend)
+        os.kill(pid, 19)  # SIGSTOP
+        asked = asyncio.ensure_future(on.run(answer))
+        await asyncio.sleep(0)
+        sql("SELECT pg_terminate_backend(%s)", pid)
+        os.kill(pid, 18)  # SIGCONT
+        sql("SELECT pg_terminate_backend(%s, 5000)", pid)  # which waits, and the event loop too
+        failure = (await asyncio.gather(asked, return_exceptions=True))[0]
+        assert not on.watches
+        return failure
+
+    failure = loop(main)
+
+    assert isinstance(failure, Unavailable)
+    assert "no answer within" not in str(failure.__cause__)
 
 
 @pytest.mark.usefixtures("small")
