@@ -84,6 +84,8 @@ class SocketWatch:
 
     def end(self) -> None:
         """Watch no longer."""
+        if self.over:
+            return  # its descriptor may be somebody else's by now
         self.over = True
         self._bridge.watches.discard(self)
         self.loop.remove_reader(self._descriptor)
