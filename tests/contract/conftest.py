@@ -21,7 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--schemathesis",
         metavar="ARGUMENTS",
-        help="run Schemathesis with these arguments too; '--max-time 60' is for its chains",
+        help="run Schemathesis with these arguments too, such as '--max-time 150'",
     )
     parser.addoption(
         "--every-link",

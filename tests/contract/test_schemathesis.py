@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import secrets
@@ -30,10 +29,6 @@ CREDENTIALS = Path(__file__).with_name("credentials.json")
 GENERATED = "generated"
 REPORTS = Path("test-output/contract")
 SUCCESS = re.compile(r"answered with 2\d\d$")
-# These are done when all of it is done, however slow the machine is: cut short, they would have
-# tested less, or warn of it. Chains can be made of requests for as long as there is time.
-WITHOUT_HASTE = "examples,coverage,fuzzing"
-IN_TIME = "stateful"
 
 
 @pytest.fixture
@@ -71,26 +66,20 @@ def test_whatever_the_contract_allows_is_answered_as_it_says(
     shutil.rmtree(reports, ignore_errors=True)
     server: Server = request.getfixturevalue("server")
 
-    limit = argparse.ArgumentParser(add_help=False)
-    limit.add_argument("--max-time")
-    limited, others = limit.parse_known_args(shlex.split(arguments))
-    in_time = ["--max-time", limited.max_time] if limited.max_time else []
-    for phases, more in ((WITHOUT_HASTE, others), (IN_TIME, [*others, *in_time])):
-        name = phases.split(",")[-1]
-        command = [
-            *(sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/openapi.json"),
-            *("--report", "ndjson,junit", "--report-dir", str(reports)),
-            *("--report-ndjson-path", str(reports / f"events-{name}.ndjson")),
-            *("--report-junit-path", str(reports / f"junit-{name}.xml")),
-            *("--phases", phases, *more),
-        ]
-        click.echo(f"\n{shlex.join(command[2:])}")
-        # Its configuration has warnings fail the run as well.
-        assert 0 == subprocess.run(command, cwd=repository, check=False).returncode
-        _record(reports / f"events-{name}.ndjson", coverage)
+    command = [
+        *(sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/openapi.json"),
+        *("--report", "ndjson,junit", "--report-dir", str(reports)),
+        *("--report-ndjson-path", str(reports / "events.ndjson")),
+        *("--report-junit-path", str(reports / "junit.xml")),
+        *shlex.split(arguments),
+    ]
+    click.echo(f"\n{shlex.join(command[2:])}")
+    # Its configuration has warnings fail the run as well.
+    assert 0 == subprocess.run(command, cwd=repository, check=False).returncode
 
     assert "" == server.logged
     assert [] == audit()
+    _record(reports / "events.ndjson", coverage)
     missing = coverage.missing(by=[GENERATED])
     assert [] == [one for one in missing if SUCCESS.search(one)]
     if request.config.getoption("--every-link"):
