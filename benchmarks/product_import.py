@@ -11,8 +11,8 @@ import time
 import tracemalloc
 from pathlib import Path
 
-from models import database, migration
-from orderly import product_import
+from database import binding, migrations
+from orderly.cli import products
 from orderly.embedded import EmbeddedPostgreSQL
 from services.audit import audit
 from services.configuration import Configuration, configure
@@ -27,8 +27,8 @@ def main() -> None:
         tempfile.TemporaryDirectory() as directory,
         EmbeddedPostgreSQL(Path(directory) / "data") as url,
     ):
-        database.bind(url, max_connections=1)
-        migration.apply()
+        binding.bind(url, max_connections=1)
+        migrations.apply()
         for size in SIZES:
             for _ in range(2):
                 began = time.perf_counter()
@@ -39,16 +39,14 @@ def main() -> None:
             print(f"{size:6} lines, at most {tracemalloc.get_traced_memory()[1] >> 10} KiB")
             tracemalloc.stop()
         print(f"audit: {audit()}")
-        database.close()
+        binding.close()
 
 
 def imported(size: int) -> str | None:
     """Import a file of so many lines."""
     lines = (f"S{size}-{n},Thing {n},{'Much to say. ' * 5},{n}.50,{n}\r\n" for n in range(size))
     file = io.BytesIO(("sku,name,description,price,stock\r\n" + "".join(lines)).encode())
-    return product_import.run(
-        file, "EUR", dry_run=False, skip_faulty=False, say=lambda _: None
-    ).summary
+    return products.run(file, "EUR", dry_run=False, skip_faulty=False, say=lambda _: None).summary
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks import shop
-from models import database, migration
+from database import binding, migrations
 from orderly.embedded import EmbeddedPostgreSQL
 from orderly.settings import Settings
 from services.configuration import configure
@@ -69,12 +69,12 @@ def ground() -> Iterator[Ground]:
                 log_format="json",
             )
             configure(settings.configuration())
-            database.bind(url, max_connections=2)
-            migration.apply()
+            binding.bind(url, max_connections=2)
+            migrations.apply()
             try:
                 yield Ground(settings, directory, shop.fill(url, directory))
             finally:
-                database.close()
+                binding.close()
 
 
 @contextmanager

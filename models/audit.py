@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from models.statement import Statement
+from database.statement import Statement
 
 
 class Finding(NamedTuple):

@@ -7,9 +7,8 @@ from uuid import UUID
 
 from peewee import SQL, BlobField, TextField, Tuple, fn
 
-from models.order import OrderTable
-from models.statement import Command, Parameter, Statement
-from models.table import (
+from database.statement import Command, Parameter, Statement
+from database.table import (
     NO_KEY_UPDATE_IF_FREE,
     InstantField,
     Table,
@@ -18,6 +17,7 @@ from models.table import (
     primary_key,
     reference,
 )
+from models.order import OrderTable
 from models.user import UserTable
 
 

@@ -21,13 +21,10 @@ from peewee import (
     fn,
 )
 
-from domain import order_status
-from domain.address import ShippingAddress
-from models.connection import uuid_of
-from models.listing import Listing, Sort
-from models.product import ProductTable
-from models.statement import Command, Parameter, Statement
-from models.table import (
+from database.connection import uuid_of
+from database.listing import Listing, Sort
+from database.statement import Command, Parameter, Statement
+from database.table import (
     NO_KEY_UPDATE,
     NO_KEY_UPDATE_IF_FREE,
     InstantField,
@@ -38,6 +35,9 @@ from models.table import (
     reference,
     unique,
 )
+from domain import order_status
+from domain.address import ShippingAddress
+from models.product import ProductTable
 from models.user import UserTable
 
 

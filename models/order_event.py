@@ -8,10 +8,10 @@ from uuid import UUID
 
 from peewee import TextField, UUIDField
 
-from models.listing import Listing, Sort
+from database.listing import Listing, Sort
+from database.statement import Command, Parameter
+from database.table import InstantField, Table, check, index, primary_key, reference
 from models.order import OrderTable
-from models.statement import Command, Parameter
-from models.table import InstantField, Table, check, index, primary_key, reference
 from models.user import UserTable
 
 

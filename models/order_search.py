@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from database.statement import Statement
 from domain.order_status import STATUSES
-from models.statement import Statement
 
 # The moment of the first order of all; None where there is none.
 _FIRST: Statement[datetime | None] = Statement(

@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from database.statement import Command, Statement
 from domain.money import MAX_AMOUNT
 from models.order import OrderItem
-from models.statement import Command, Statement
 
 
 class PlacedLine(NamedTuple):

@@ -8,10 +8,9 @@ from uuid import UUID
 
 from peewee import BigIntegerField, Expression, IntegerField, TextField, UUIDField, fn
 
-from domain.paging import SORTED_CHARACTERS
-from models.listing import Listing, Seek, Sort
-from models.statement import Command, Parameter, Statement
-from models.table import (
+from database.listing import Listing, Seek, Sort
+from database.statement import Command, Parameter, Statement
+from database.table import (
     NO_KEY_UPDATE,
     NO_KEY_UPDATE_IF_FREE,
     InstantField,
@@ -22,7 +21,8 @@ from models.table import (
     reference,
     unique,
 )
-from models.text_search import has_words, words_of
+from database.text_search import has_words, words_of
+from domain.paging import SORTED_CHARACTERS
 
 
 class ProductTable(Table):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 from uuid import UUID
 
-from models.statement import Command, Statement
+from database.statement import Command, Statement
 
 
 class KnownProduct(NamedTuple):

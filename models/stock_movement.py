@@ -8,11 +8,11 @@ from uuid import UUID
 
 from peewee import IntegerField, TextField, UUIDField, fn
 
-from models.listing import Listing, Sort
+from database.listing import Listing, Sort
+from database.statement import Command, Parameter, Statement
+from database.table import InstantField, Table, check, index, primary_key, reference
 from models.order import OrderTable
 from models.product import ProductTable
-from models.statement import Command, Parameter, Statement
-from models.table import InstantField, Table, check, index, primary_key, reference
 from models.user import UserTable
 
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from peewee import TextField
 
-from models.statement import Command, Statement
-from models.table import InstantField, Table, index, primary_key
+from database.statement import Command, Statement
+from database.table import InstantField, Table, index, primary_key
 
 
 class ThrottleTable(Table):

@@ -9,10 +9,9 @@ from uuid import UUID
 
 from peewee import SQL, BooleanField, IntegerField, TextField, UUIDField, fn
 
-from domain.actor import ADMIN
-from models.listing import Listing, Seek, Sort
-from models.statement import Command, Parameter, Statement
-from models.table import (
+from database.listing import Listing, Seek, Sort
+from database.statement import Command, Parameter, Statement
+from database.table import (
     NO_KEY_UPDATE,
     SHARE,
     InstantField,
@@ -22,7 +21,8 @@ from models.table import (
     primary_key,
     unique,
 )
-from models.text_search import has_words, words_of
+from database.text_search import has_words, words_of
+from domain.actor import ADMIN
 
 
 class UserTable(Table):

@@ -1,6 +1,6 @@
 """Lets `python -m orderly` stand for the `orderly` command."""
 
-from orderly.cli import main
+from orderly.cli.main import main
 
 if __name__ == "__main__":  # a worker process imports this file too
     main()

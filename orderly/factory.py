@@ -17,19 +17,20 @@ from connexion.middleware.server_error import ServerErrorMiddleware
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
+from database import binding
+from database.greenlets import Bridge
 from domain.errors import DomainError
 from handlers import cookies
-from models import database
-from models.bridge import Bridge
-from orderly import pages, problems, security
+from orderly import pages
+from orderly.background.refresh import Watch
 from orderly.contract import document
 from orderly.contract.operations import CompiledApp
 from orderly.contract.routing import CompiledRoutingMiddleware
-from orderly.cross_origin import cross_origin
-from orderly.observability import RequestLog
-from orderly.security import SECURITY_MAP
+from orderly.http import authentication, problems
+from orderly.http.authentication import SECURITY_MAP
+from orderly.http.cors import cross_origin
+from orderly.http.logging import RequestLog
 from orderly.settings import Settings
-from orderly.watch import Watch
 from services import revocation
 from services.configuration import configure
 
@@ -46,11 +47,11 @@ def create_app(settings: Settings) -> ASGIApp:
         raise ValueError("an application needs the URL of a database that runs")
     configure(settings.configuration())
     cookies.policy.secure = settings.cookie_secure
-    security.trusted_origins.clear()
-    security.trusted_origins.update(settings.allowed_origins)
+    authentication.trusted_origins.clear()
+    authentication.trusted_origins.update(settings.allowed_origins)
     revocation.forget()
     # One for each request at a time, and one for the watch, which never waits for those.
-    database.bind(settings.database_url, max_connections=settings.threads + 1)
+    binding.bind(settings.database_url, max_connections=settings.threads + 1)
     threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="aside")
     bridge = Bridge(settings.threads, threads)
 
@@ -62,7 +63,7 @@ def create_app(settings: Settings) -> ASGIApp:
         await asyncio.to_thread(watch.stop)
         await bridge.close()
         threads.shutdown()
-        database.close()
+        binding.close()
 
     contract = document.load(settings.currency, cookie_names=cookies.policy.names())
     origins = settings.allowed_origins

@@ -19,7 +19,7 @@ import platformdirs
 from environs import Env, EnvValidationError, ValidationError, validate
 
 from domain import money
-from orderly import signing_key
+from orderly import signing_keys
 from services.configuration import Configuration
 
 PREFIX = "ORDERLY_"
@@ -153,8 +153,8 @@ class Settings:
         if self.signing_key is not None:
             return self.signing_key.encode(), others
         try:
-            ring = signing_key.kept_in(self.data_dir)
-        except signing_key.SigningKeyError as error:
+            ring = signing_keys.kept_in(self.data_dir)
+        except signing_keys.SigningKeyError as error:
             raise SettingsError([("ORDERLY_DATA_DIR", str(error))]) from error
         now = datetime.now(UTC)
         return ring.signing(now), (*ring.others(now), *others)
@@ -280,8 +280,8 @@ def _currency(code: str) -> None:
 
 
 def _long_enough(key: str) -> None:
-    if len(key.encode()) < signing_key.MINIMUM_BYTES:
-        raise ValidationError(f"Shorter than {signing_key.MINIMUM_BYTES} bytes.")
+    if len(key.encode()) < signing_keys.MINIMUM_BYTES:
+        raise ValidationError(f"Shorter than {signing_keys.MINIMUM_BYTES} bytes.")
 
 
 def _each_long_enough(keys: str) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from database.transactions import transaction_without_timeout
 from domain import order_status
 from domain.order_status import Party
 from models import audit as invariants
 from models.audit import Finding
-from models.database import unhurried
 
 __all__ = ["Finding", "audit"]
 
 
-@unhurried
+@transaction_without_timeout
 def audit() -> list[Finding]:
     """Return everything that cannot be, at most a hundred findings of each kind; [] is well.
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from database.transactions import autocommit, transaction
 from domain.actor import ADMIN, CLIENT, Actor
 from domain.errors import EmailTaken, SkuTaken
 from models import product as products
 from models import user as users
-from models.database import reading, transaction
 from services.products import create_product
 from services.users import create_admin, register
 
@@ -50,7 +50,7 @@ def fill() -> Demo:
     return Demo(added, ACCOUNTS)
 
 
-@reading
+@autocommit
 def is_untouched() -> bool:
     """Tell whether a shop has nobody and nothing in it, so that it may become the demo's own."""
     return products.FIND_ANY.one() is None and users.FIND_ANY.one() is None
@@ -69,7 +69,7 @@ def _add(account: Account) -> None:
         pass
 
 
-@reading
+@autocommit
 def _is_known(email: str) -> bool:
     return users.FIND_CREDENTIALS.one(email=email) is not None
 

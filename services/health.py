@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from database import migrations
 from domain.errors import Unavailable
-from models import migration
 from services import revocation
 
 
@@ -17,5 +17,5 @@ def ready() -> None:
         Unavailable: one of these is not so.
     """
     revocation.ready()
-    if migration.pending():
+    if migrations.pending():
         raise Unavailable

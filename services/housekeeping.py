@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from database.transactions import autocommit
 from models import session as sessions
 from models import throttle
-from models.database import reading
 
 # Rows of each kind in one go: few enough for nobody to notice.
 _AT_ONCE = 1000
@@ -13,7 +13,7 @@ _AT_ONCE = 1000
 _SESSION_KEPT_SECONDS = 30 * 24 * 3600
 
 
-@reading
+@autocommit
 def tidy() -> int:
     """Delete what is out of date and return how much that was; safe in many processes at once."""
     return (

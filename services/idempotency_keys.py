@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from database.transactions import transaction
 from models import idempotency_key as keys
-from models.database import transaction
 
 KEPT_HOURS = 24
 FORGOTTEN_AT_ONCE = 500

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from database.transactions import autocommit, transaction
 from domain import order_status
 from domain.actor import Actor
 from domain.errors import Locked, NotFound, PreconditionFailed, TransitionNotAllowed, Unavailable
@@ -15,7 +16,6 @@ from domain.order_status import CANCELLED, Party
 from models import order as orders
 from models import order_event, placement
 from models import product as products
-from models.database import reading, transaction
 from models.order import Order, Unpaid
 from services.configuration import configuration
 
@@ -115,7 +115,7 @@ def _unpaid(minutes: int) -> Iterator[UUID]:
         part = _unpaid_after(minutes, part[-1])
 
 
-@reading
+@autocommit
 def _unpaid_after(minutes: int, last: Unpaid) -> list[Unpaid]:
     return orders.UNPAID.all(
         minutes=minutes, after_moment=last.created_at, after_id=last.id, limit=EXPIRED_AT_ONCE
@@ -133,7 +133,7 @@ def _expire(*, actor: Actor, order_id: UUID, minutes: int, locked: Set[UUID]) ->
     return True
 
 
-@reading
+@autocommit
 def _locked_products(order_id: UUID) -> set[UUID]:
     order = orders.FIND.one(order_id=order_id)
     ordered = set() if order is None else {item.product_id for item in order.items}

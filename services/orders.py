@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from database.transactions import autocommit
 from domain import order_number, order_status
 from domain.actor import Actor
 from domain.address import ShippingAddress
@@ -14,7 +15,6 @@ from domain.errors import Forbidden, NotFound
 from domain.paging import Page
 from models import order as orders
 from models import order_event, order_search
-from models.database import reading
 from models.order import Customer, Order, OrderItem
 from models.order_event import OrderEvent
 from services.order_steps import (
@@ -79,7 +79,7 @@ def create_order(
     return PlacedOrder(seen_by(actor, order), replayed)
 
 
-@reading
+@autocommit
 def list_orders(
     *,
     actor: Actor,
@@ -163,7 +163,7 @@ def export_orders(
     return _and_the_rest(actor, query, first)
 
 
-@reading
+@autocommit
 def _now() -> datetime:
     """Return the moment by the clock that orders are placed by: ours may be behind it."""
     now = orders.NOW.one()
@@ -178,7 +178,7 @@ def _and_the_rest(actor: Actor, query: dict[str, Any], page: Page[Order]) -> Ite
         yield from page.items
 
 
-@reading
+@autocommit
 def get_order(*, actor: Actor, order_id: UUID) -> Order:
     """Return one order.
 
@@ -188,13 +188,13 @@ def get_order(*, actor: Actor, order_id: UUID) -> Order:
     return read(actor, order_id)
 
 
-@reading
+@autocommit
 def currency_of_latest() -> str | None:
     """Return the currency of the latest order; None before the first."""
     return orders.CURRENCY_OF_LATEST.one()
 
 
-@reading
+@autocommit
 def list_order_events(
     *, actor: Actor, order_id: UUID, limit: int, cursor: str | None = None
 ) -> Page[OrderEvent]:

@@ -19,8 +19,8 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.low_level import Type
 
+from database.greenlets import aside
 from domain.errors import PasswordRejected, Unavailable
-from models.bridge import aside
 from services.configuration import configuration
 
 _HASH_BYTES = 32

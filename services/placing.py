@@ -11,6 +11,7 @@ from uuid import UUID
 import orjson
 from uuid_utils.compat import uuid7
 
+from database.transactions import autocommit
 from domain import money, order_number
 from domain.actor import Actor
 from domain.address import ShippingAddress
@@ -29,7 +30,6 @@ from models import idempotency_key as keys
 from models import order as orders
 from models import placement
 from models import product as products
-from models.database import reading
 from models.order import Order
 from services.configuration import configuration
 
@@ -100,7 +100,7 @@ def summed(items: Sequence[tuple[UUID, int]]) -> dict[UUID, int]:
 
 
 # One statement is a transaction by itself: `reading` saves the round trips of BEGIN and COMMIT.
-@reading
+@autocommit
 def _placed(
     actor: Actor, user_id: UUID, request: Request, idempotency_key: str | None
 ) -> Order | None:
@@ -141,7 +141,7 @@ def _placed(
     )
 
 
-@reading
+@autocommit
 def _earlier(user_id: UUID, idempotency_key: str | None, fingerprint: bytes) -> Order | None:
     """Return the order that this key has placed, as it was answered then.
 
@@ -161,7 +161,7 @@ def _earlier(user_id: UUID, idempotency_key: str | None, fingerprint: bytes) -> 
     )
 
 
-@reading
+@autocommit
 def _refuse(wanted: Mapping[UUID, int]) -> None:
     """Raise what keeps an order from being placed; return where nothing does any more."""
     found = products.FIND_OFFERS.all(product_ids=placement.uuid_array(wanted))

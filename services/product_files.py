@@ -10,12 +10,12 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from database.transactions import transaction
 from domain import money
 from domain.actor import Actor
 from domain.errors import ImportRefused
 from domain.product_file import ImportReport, Line, LineFault
 from models import product_import
-from models.database import transaction
 from models.placement import uuid_array
 from models.product_import import KnownProduct
 from services.configuration import configuration

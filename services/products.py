@@ -9,14 +9,15 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from database import text_search
+from database.listing import Listing
+from database.transactions import autocommit, transaction
 from domain import paging
 from domain.actor import Actor
 from domain.errors import NotFound, PreconditionFailed
 from domain.paging import Page
 from models import product as products
-from models import stock_movement, text_search
-from models.database import reading, transaction
-from models.listing import Listing
+from models import stock_movement
 from models.product import Product
 
 __all__ = [
@@ -36,7 +37,7 @@ RELEVANCE = "relevance"
 _BEGINNING = paging.Position(datetime.max.replace(tzinfo=UTC), UUID(int=0))
 
 
-@reading
+@autocommit
 def list_products(
     *,
     limit: int,
@@ -67,7 +68,7 @@ def list_products(
     return _page(products.CATALOGUE, limit, cursor, sort, q, filters)
 
 
-@reading
+@autocommit
 def list_archived_products(
     *, limit: int, cursor: str | None = None, sort: str | None = None, q: str | None = None
 ) -> Page[Product]:
@@ -75,7 +76,7 @@ def list_archived_products(
     return _page(products.ARCHIVED, limit, cursor, sort, q, {})
 
 
-@reading
+@autocommit
 def get_product(*, product_id: UUID) -> Product:
     """Return one product.
 

@@ -11,9 +11,9 @@ import time
 from collections.abc import Iterable
 from uuid import UUID
 
+from database.transactions import autocommit
 from domain.errors import Unavailable
 from models import session as sessions
-from models.database import reading
 from models.session import Revoked
 from services.configuration import configuration
 
@@ -91,6 +91,6 @@ def forget() -> None:
     _known.looked_at = None
 
 
-@reading
+@autocommit
 def _revoked(*, seconds: float) -> list[Revoked]:
     return sessions.FIND_REVOKED.all(seconds=seconds)

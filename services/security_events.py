@@ -8,10 +8,10 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from database.transactions import autocommit
 from domain.actor import Actor
 from domain.paging import Page
 from models import security_event
-from models.database import reading
 from models.security_event import SecurityEvent
 
 __all__ = ["SecurityEvent", "list_security_events", "record"]
@@ -43,7 +43,7 @@ TYPES = (
 )
 
 
-@reading
+@autocommit
 def list_security_events(
     *,
     limit: int,
@@ -66,7 +66,7 @@ def list_security_events(
     )
 
 
-@reading
+@autocommit
 def record(
     kind: str,
     *,

@@ -15,12 +15,12 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from database.transactions import autocommit, transaction
 from domain.actor import Actor
 from domain.errors import InvalidCredentials, NotFound, RefreshRaced, SessionExpired
 from domain.paging import Page
 from models import session as sessions
 from models import user as users
-from models.database import reading, transaction
 from models.session import OpenSession, Session, SpentToken
 from models.user import Credentials, User
 from services import access_tokens, passwords, revocation, security_events, throttling
@@ -126,7 +126,7 @@ def logout(*, actor: Actor) -> None:
     revocation.note([actor.session_id])
 
 
-@reading
+@autocommit
 def list_sessions(*, actor: Actor, limit: int, cursor: str | None = None) -> Page[OpenSession]:
     """Return a page of where the one who asks is signed in, the latest sign-in first."""
     return sessions.OPEN_SESSIONS.page(
@@ -144,7 +144,7 @@ def revoke_session(*, actor: Actor, session_id: UUID) -> None:
     revocation.note([session_id])
 
 
-@reading
+@autocommit
 def _admitted(*, actor: Actor, email: str) -> tuple[list[Pass], Credentials | None]:
     passes = throttling.to_sign_in(actor, email)
     return passes, users.FIND_CREDENTIALS.one(email=email)
@@ -155,7 +155,7 @@ def _rehash(*, user_id: UUID, current: str, password: str) -> None:
     _replace_hash(user_id=user_id, current=current, following=following)
 
 
-@reading
+@autocommit
 def _replace_hash(*, user_id: UUID, current: str, following: str) -> None:
     users.REPLACE_PASSWORD_HASH.execute(user_id=user_id, current=current, following=following)
 

@@ -6,12 +6,12 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from database.transactions import autocommit, transaction
 from domain.actor import Actor
 from domain.errors import NotFound, StockBelowZero, StockNotAsExpected, StockTooLarge
 from domain.paging import Page
 from models import product as products
 from models import stock_movement
-from models.database import reading, transaction
 from models.stock_movement import StockMovement
 
 __all__ = ["StockMovement", "adjust_stock", "list_stock_movements", "record_adjustment"]
@@ -70,7 +70,7 @@ def record_adjustment(
     return movement
 
 
-@reading
+@autocommit
 def list_stock_movements(
     *, actor: Actor, product_id: UUID, limit: int, cursor: str | None = None
 ) -> Page[StockMovement]:

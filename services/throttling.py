@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import NamedTuple
 
+from database.transactions import autocommit
 from domain.actor import Actor
 from domain.errors import TooManyAttempts, Unavailable
 from models import session as sessions
 from models import throttle
-from models.database import reading
 from services.configuration import configuration
 
 # For a network, which may be an office's, and for an account, which may be guessed at from many.
@@ -116,7 +116,7 @@ def to_change_password(actor: Actor) -> list[Pass]:
     ]
 
 
-@reading
+@autocommit
 def give_back(passes: list[Pass]) -> None:
     """Let admitted attempts not count: they succeeded, or could not be judged."""
     for quota, bucket in passes:
@@ -133,7 +133,7 @@ def judging(passes: list[Pass]) -> Iterator[None]:
         raise
 
 
-@reading
+@autocommit
 def _take(quota: Quota, subject: str) -> Pass:
     # Hashed: the table holds no emails, and its keys are short.
     digest = blake2b(subject.encode(), digest_size=16).hexdigest()
@@ -150,7 +150,7 @@ def _take(quota: Quota, subject: str) -> Pass:
     return Pass(quota, bucket)
 
 
-@reading
+@autocommit
 def _is_known(*, email: str, network: str) -> bool:
     if not network:
         return False

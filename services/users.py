@@ -6,6 +6,8 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from database import text_search
+from database.transactions import autocommit, transaction
 from domain.actor import ADMIN, CLIENT, Actor
 from domain.errors import (
     CurrentPasswordWrong,
@@ -16,9 +18,7 @@ from domain.errors import (
 )
 from domain.paging import Page
 from models import session as sessions
-from models import text_search
 from models import user as users
-from models.database import reading, transaction
 from models.user import Credentials, User
 from services import passwords, revocation, security_events, throttling
 from services.throttling import Pass
@@ -62,7 +62,7 @@ def create_admin(*, email: str, name: str, password: str) -> User:
     return _add(actor=_SYSTEM, email=email, name=name, password=password, role=ADMIN)
 
 
-@reading
+@autocommit
 def get_me(*, actor: Actor) -> User:
     """Return the account of the one who asks.
 
@@ -75,7 +75,7 @@ def get_me(*, actor: Actor) -> User:
     return user
 
 
-@reading
+@autocommit
 def update_me(*, actor: Actor, name: str) -> User:
     """Change what the one who asks is called.
 
@@ -115,7 +115,7 @@ def change_password(*, actor: Actor, current_password: str, new_password: str) -
     throttling.give_back(passes)
 
 
-@reading
+@autocommit
 def list_users(
     *,
     limit: int,
@@ -137,7 +137,7 @@ def list_users(
     )
 
 
-@reading
+@autocommit
 def get_user(*, user_id: UUID) -> User:
     """Return one account.
 
@@ -169,12 +169,12 @@ def canonical_email(email: str) -> str:
     return email.lower()
 
 
-@reading
+@autocommit
 def _admitted_to_register(*, actor: Actor, email: str) -> list[Pass]:
     return throttling.to_register(actor, email)
 
 
-@reading
+@autocommit
 def _admitted_to_change_password(*, actor: Actor) -> tuple[list[Pass], Credentials]:
     passes = throttling.to_change_password(actor)
     known = users.FIND_CREDENTIALS_BY_ID.one(user_id=actor.user_id)

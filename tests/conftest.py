@@ -11,7 +11,7 @@ import psycopg2
 import pytest
 from psycopg2 import sql
 
-from models import database, migration
+from database import binding, migrations
 from orderly.embedded import EmbeddedPostgreSQL
 from services import revocation
 from services.configuration import Configuration, configure
@@ -57,9 +57,9 @@ def new_database(postgresql: str) -> Callable[[str | None], str]:
 def migrated_template(new_database: Callable[[str | None], str]) -> str:
     """Return the name of a database to which the migrations have been applied."""
     url = new_database(None)
-    database.bind(url, max_connections=1)
-    migration.apply()
-    database.close()
+    binding.bind(url, max_connections=1)
+    migrations.apply()
+    binding.close()
     return urlsplit(url).path.strip("/")
 
 
@@ -78,7 +78,7 @@ def empty_database_url(new_database: Callable[[str | None], str]) -> str:
 @pytest.fixture
 def shop(database_url: str) -> Iterator[str]:
     """Bind the models to the shared database and leave it empty; return its URL."""
-    database.bind(database_url, max_connections=70)
+    binding.bind(database_url, max_connections=70)
     configure(
         Configuration(
             signing_key=b"a signing key for tests, 32 bytes long",
@@ -89,7 +89,7 @@ def shop(database_url: str) -> Iterator[str]:
     )
     revocation.forget()
     yield database_url
-    database.close()
+    binding.close()
 
 
 @pytest.fixture(autouse=True)

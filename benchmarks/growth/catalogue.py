@@ -19,9 +19,9 @@ from uuid import UUID
 
 from benchmarks.growth.sides import beside, on_one_core
 from benchmarks.measuring import Comparison, at_most, milliseconds, surroundings, table
-from models import database, migration
-from models.database import reading
-from models.pool import ConnectionPool
+from database import binding, migrations
+from database.pool import ConnectionPool
+from database.transactions import autocommit
 from orderly.embedded import EmbeddedPostgreSQL
 from services import products
 
@@ -107,25 +107,25 @@ def compare(large: int, rounds: int, calls: int) -> list[Comparison]:
 @contextmanager
 def _shop(directory: Path, size: int) -> Iterator[Shop]:
     with EmbeddedPostgreSQL(directory / str(size), fsync=False) as url:
-        database.bind(url, max_connections=2, statement_timeout=0)
-        migration.apply()
-        pool = database.database.pool
+        binding.bind(url, max_connections=2, statement_timeout=0)
+        migrations.apply()
+        pool = binding.database.pool
         assert pool is not None
         _fill(size)
         deep = {sort: _deep(sort, size) for sort in _SORTS}
         some = [one.id for one in products.list_products(limit=20).items]
-        database.database.pool = None
+        binding.database.pool = None
         try:
             yield Shop(pool, some, deep)
         finally:
             pool.close()
 
 
-@reading
+@autocommit
 def _fill(size: int) -> None:
-    database.database.execute_sql(_FILL.format(products=size, rare=_RARE))
-    database.database.execute_sql("VACUUM ANALYZE product")
-    database.database.execute_sql("VACUUM ANALYZE stock")
+    binding.database.execute_sql(_FILL.format(products=size, rare=_RARE))
+    binding.database.execute_sql("VACUUM ANALYZE product")
+    binding.database.execute_sql("VACUUM ANALYZE stock")
 
 
 def _deep(sort: str, size: int) -> str:

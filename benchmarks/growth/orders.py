@@ -23,10 +23,10 @@ from uuid import UUID
 from benchmarks.growth import history
 from benchmarks.growth.sides import Call, beside, on_one_core
 from benchmarks.measuring import Comparison, at_most, milliseconds, surroundings, table
+from database import binding, migrations
+from database.pool import ConnectionPool
+from database.transactions import autocommit
 from domain.actor import ADMIN, CLIENT, Actor
-from models import database, migration
-from models.database import reading
-from models.pool import ConnectionPool
 from orderly.embedded import EmbeddedPostgreSQL
 from services import orders
 from services.configuration import Configuration, configure
@@ -118,28 +118,28 @@ def shop(data: Path) -> Iterator[Shop]:
     """Run a shop."""
     with EmbeddedPostgreSQL(data) as url:
         _migrate(url)
-        database.bind(url, max_connections=2)
-        pool = database.database.pool
+        binding.bind(url, max_connections=2)
+        pool = binding.database.pool
         assert pool is not None
         try:
             found = _samples(pool)
-            database.database.pool = None
+            binding.database.pool = None
             yield found
         finally:
             pool.close()
 
 
 def _migrate(url: str) -> None:
-    database.bind(url, max_connections=2, statement_timeout=0)
-    migration.apply()
-    database.close()
-    database.database.pool = None  # `bind` would close the one before
+    binding.bind(url, max_connections=2, statement_timeout=0)
+    migrations.apply()
+    binding.close()
+    binding.database.pool = None  # `bind` would close the one before
 
 
-@reading
+@autocommit
 def _samples(pool: ConnectionPool) -> Shop:
     def first(statement: str) -> Any:
-        return database.database.execute_sql(statement, [_SAMPLES]).fetchall()
+        return binding.database.execute_sql(statement, [_SAMPLES]).fetchall()
 
     found = first("SELECT id, number, user_id FROM orders ORDER BY number LIMIT %s")
     clients = [_actor(user_id, CLIENT) for _, _, user_id in found]

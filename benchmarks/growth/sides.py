@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from benchmarks.measuring import Comparison
-from models import database
-from models.pool import ConnectionPool
+from database import binding
+from database.pool import ConnectionPool
 
 Call = Callable[[], object]
 
@@ -48,7 +48,7 @@ def beside(
         taken: list[list[float]] = [[], []]
         for _ in range(calls):
             for place, (pool, call) in enumerate(shops):
-                database.database.pool = pool
+                binding.database.pool = pool
                 taken[place].append(_milliseconds(call))
         if number:  # the first round warms up
             for place, times in enumerate(taken):

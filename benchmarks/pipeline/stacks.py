@@ -19,8 +19,8 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
 from benchmarks.pipeline import handlers
-from orderly import observability
 from orderly.factory import compiled_app
+from orderly.http import logging
 from services import revocation
 from services.configuration import Configuration, configure
 
@@ -114,7 +114,7 @@ def orderly() -> ASGIApp:
     """Orderly's compiled contract, with its request log, problems and security."""
     configure(Configuration(signing_key=handlers.KEY))
     # As it ships: one JSON line a request, here into nothing.
-    observability.configure("info", "json", Path(os.devnull).open("wb"))  # noqa: SIM115  # for as long as the process lives
+    logging.configure("info", "json", Path(os.devnull).open("wb"))  # noqa: SIM115  # for as long as the process lives
     # As if a look into the database had just told that nobody was signed out: there is none here.
     revocation._known.looked_at = math.inf
     return compiled_app(yaml.safe_load(CONTRACT.read_text()), beside=Router())

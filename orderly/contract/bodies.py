@@ -13,7 +13,7 @@ from starlette.types import Receive
 
 from orderly.contract.csv_rows import CsvPlan
 from orderly.contract.schemas import CompiledSchema, Violation
-from orderly.problems import Problem
+from orderly.http.problems import Problem
 
 # A file up to here stays in memory; a longer one goes on disk.
 _KEPT_IN_MEMORY = 1 << 20

@@ -20,12 +20,12 @@ from connexion.middleware.abstract import RoutedAPI
 from connexion.operations import AbstractOperation
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from models.bridge import aside
+from database.greenlets import aside
 from orderly.contract.bodies import BodyPlan, ClientGoneError
 from orderly.contract.parameters import ParameterPlan
 from orderly.contract.responses import ResponseCheck, is_json
 from orderly.contract.streams import Run, send_pieces
-from orderly.security import actor_of, authorize, credential_of
+from orderly.http.authentication import actor_of, authorize, credential_of
 
 Answer = tuple[Any, int, Mapping[str, str]]
 

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from uuid import UUID
 
 from orderly.contract.schemas import CompiledSchema, Violation, parse_date_time
-from orderly.problems import Problem
+from orderly.http.problems import Problem
 
 MOST_QUERY_FIELDS = 100
 

@@ -11,7 +11,7 @@ from connexion.operations import AbstractOperation
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orderly.contract.deprecation import Headers, headers_of
-from orderly.problems import Problem
+from orderly.http.problems import Problem
 
 
 class _Node:

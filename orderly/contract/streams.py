@@ -9,7 +9,7 @@ from typing import Any
 
 from starlette.types import Receive, Send
 
-from models.bridge import aside
+from database.greenlets import aside
 
 Run = Callable[[Callable[[], Any]], Awaitable[Any]]
 

@@ -15,15 +15,17 @@ from connexion.resolver import Resolver
 from starlette.types import ASGIApp
 
 from handlers import cookies
-from orderly import __version__, observability, pages, server_processes
+from orderly import __version__, pages
 from orderly.contract import document
-from orderly.cross_origin import any_origin
 from orderly.factory import compiled_app
-from orderly.listening import open_socket, url_of
+from orderly.http import logging
+from orderly.http.cors import any_origin
 from orderly.mock.credentials import SECURITY_MAP
 from orderly.mock.operations import MockApp
+from orderly.server import processes
+from orderly.server.listen_socket import open_socket, url_of
+from orderly.server.signals import Stopping
 from orderly.settings import Settings
-from orderly.stopping import Stopping
 
 
 def create_mock(settings: Settings) -> ASGIApp:
@@ -51,7 +53,7 @@ def serve(settings: Settings, *, say: Callable[[str], None]) -> int:
         KeyboardInterrupt: told to stop again while it was stopping.
     """
     settings = replace(settings, workers=1)
-    observability.configure(settings.log_level, settings.log_format)
+    logging.configure(settings.log_level, settings.log_format)
     stopping = Stopping()
 
     def announce() -> None:
@@ -67,8 +69,8 @@ def serve(settings: Settings, *, say: Callable[[str], None]) -> int:
             say("\n".join(lines))
 
     with stopping.heeded(), closing(open_socket(settings.host, settings.port)) as bound:
-        occasions = server_processes.Occasions(serving=announce, waiting=lambda: True)
-        return server_processes.run(settings, bound, occasions, stopping, create=create_mock)
+        occasions = processes.Occasions(serving=announce, waiting=lambda: True)
+        return processes.run(settings, bound, occasions, stopping, create=create_mock)
 
 
 def _nothing_to_wait_for() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orderly.problems import Problem
+from orderly.http.problems import Problem
 
 _SUCCESS = range(200, 300)
 # RFC 7240, section 2, as far as our two preferences need it.

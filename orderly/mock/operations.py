@@ -18,8 +18,8 @@ from orderly.contract.bodies import BodyPlan, ClientGoneError
 from orderly.contract.operations import CompiledAPI, CompiledApp
 from orderly.contract.parameters import ParameterPlan
 from orderly.contract.responses import is_json
+from orderly.http.problems import MEDIA_TYPE
 from orderly.mock.examples import Example, documented, preferred
-from orderly.problems import MEDIA_TYPE
 
 _SESSION = timedelta(days=1)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from html import escape
 
+from orderly.http.problems import PROBLEM_TYPES, ProblemType
 from orderly.pages.changelog import as_html
 from orderly.pages.landing import page
-from orderly.problems import PROBLEM_TYPES, ProblemType
 
 
 def problem_types() -> bytes:

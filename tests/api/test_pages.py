@@ -9,7 +9,7 @@ from typing import ClassVar
 import yaml
 
 from orderly import pages
-from orderly.problems import PROBLEM_TYPES
+from orderly.http.problems import PROBLEM_TYPES
 from tests.api.conftest import Client
 
 

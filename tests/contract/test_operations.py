@@ -8,7 +8,7 @@ import pytest
 
 from orderly.contract.deprecation import headers_of
 from orderly.contract.schemas import CompiledSchema
-from orderly.problems import PROBLEM_TYPES
+from orderly.http.problems import PROBLEM_TYPES
 from tests.contract.reading import (
     DOCUMENT,
     RESOLVED,

@@ -13,11 +13,11 @@ import psycopg2
 import pytest
 from playhouse.migrations import MigrationError
 
+from database import binding, migrations
+from database.migrations import MigrationChanged
 from domain.errors import Unavailable
-from models import database, migration
-from models.migration import MigrationChanged
 
-NAMES = sorted(path.stem for path in migration.DIRECTORY.glob("[0-9]*.py"))
+NAMES = sorted(path.stem for path in migrations.DIRECTORY.glob("[0-9]*.py"))
 
 HELLO = """
 def up(migrator, db):
@@ -31,9 +31,9 @@ def down(migrator, db):
 
 @pytest.fixture
 def empty(empty_database_url: str) -> Iterator[str]:
-    database.bind(empty_database_url, max_connections=4)
+    binding.bind(empty_database_url, max_connections=4)
     yield empty_database_url
-    database.close()
+    binding.close()
 
 
 def run(url: str, sql: str, *values: Any) -> list[tuple[Any, ...]]:
@@ -49,45 +49,47 @@ def run(url: str, sql: str, *values: Any) -> list[tuple[Any, ...]]:
 def test_each_is_applied_once_and_in_order(empty: str):
     told: list[str] = []
 
-    assert migration.pending() == NAMES
-    assert migration.apply(told.append) == NAMES == told
-    assert migration.pending() == []
-    assert migration.apply(told.append) == []
+    assert migrations.pending() == NAMES
+    assert migrations.apply(told.append) == NAMES == told
+    assert migrations.pending() == []
+    assert migrations.apply(told.append) == []
     assert told == NAMES
 
 
 def test_all_can_be_taken_back_and_applied_again(empty: str):
-    migration.apply()
+    migrations.apply()
 
-    assert [migration.revert() for _ in NAMES] == [[name] for name in reversed(NAMES)]
+    assert [migrations.revert() for _ in NAMES] == [[name] for name in reversed(NAMES)]
     assert run(empty, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'") == [
         ("schema_migration",)
     ]
-    assert migration.apply() == NAMES
+    assert migrations.apply() == NAMES
 
 
 def test_a_database_that_holds_data_keeps_it(empty: str, tmp_path: Path):
     """A later migration meets the rows of the shop, as it will in production."""
-    migration.apply()
+    migrations.apply()
     run(
         empty,
         "INSERT INTO users VALUES (gen_random_uuid(), 'a@example.com', 'A', 'x', 'CLIENT', true,"
         " now(), now())",
     )
-    for path in migration.DIRECTORY.glob("[0-9]*.py"):
+    for path in migrations.DIRECTORY.glob("[0-9]*.py"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "9998_phone.py").write_text(
         "def up(migrator, db):\n"
         "    db.execute_sql(\"ALTER TABLE users ADD phone text NOT NULL DEFAULT ''\")\n"
     )
 
-    assert migration.apply(directory=tmp_path) == ["9998_phone"]
+    assert migrations.apply(directory=tmp_path) == ["9998_phone"]
     assert run(empty, "SELECT email, phone FROM users") == [("a@example.com", "")]
 
 
 def test_many_threads_that_start_at_once_apply_each_once(empty: str):
     applied: list[list[str]] = []
-    threads = [threading.Thread(target=lambda: applied.append(migration.apply())) for _ in range(6)]
+    threads = [
+        threading.Thread(target=lambda: applied.append(migrations.apply())) for _ in range(6)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -97,8 +99,8 @@ def test_many_threads_that_start_at_once_apply_each_once(empty: str):
 
 
 def _apply(url: str, results: Any) -> None:
-    database.bind(url)
-    results.put(migration.apply())
+    binding.bind(url)
+    results.put(migrations.apply())
 
 
 def test_many_processes_that_start_at_once_apply_each_once(empty_database_url: str):
@@ -119,22 +121,22 @@ def test_many_processes_that_start_at_once_apply_each_once(empty_database_url: s
 def test_a_changed_file_is_refused_by_name(empty: str, tmp_path: Path):
     path = tmp_path / "0001_hello.py"
     path.write_text(HELLO)
-    migration.apply(directory=tmp_path)
+    migrations.apply(directory=tmp_path)
     path.write_bytes(HELLO.encode().replace(b"\n", b"\r\n"))  # as git may check it out
-    assert migration.apply(directory=tmp_path) == []
+    assert migrations.apply(directory=tmp_path) == []
 
     path.write_text(HELLO.replace("integer", "bigint"))
 
     with pytest.raises(MigrationChanged, match="0001_hello was edited"):
-        migration.apply(directory=tmp_path)
+        migrations.apply(directory=tmp_path)
 
 
 def test_what_a_newer_version_has_applied_is_left_alone(empty: str, tmp_path: Path):
     (tmp_path / "0001_hello.py").write_text(HELLO)
-    migration.apply(directory=tmp_path)
+    migrations.apply(directory=tmp_path)
     (tmp_path / "0001_hello.py").unlink()
 
-    assert migration.apply(directory=tmp_path) == []
+    assert migrations.apply(directory=tmp_path) == []
 
 
 def test_a_migration_that_fails_leaves_nothing_and_stops_the_rest(empty: str, tmp_path: Path):
@@ -147,9 +149,9 @@ def test_a_migration_that_fails_leaves_nothing_and_stops_the_rest(empty: str, tm
     (tmp_path / "0003_last.py").write_text(HELLO.replace("hello", "last"))
 
     with pytest.raises(Exception, match="nonsense"):
-        migration.apply(directory=tmp_path)
+        migrations.apply(directory=tmp_path)
 
-    assert migration.pending(directory=tmp_path) == ["0002_fails", "0003_last"]
+    assert migrations.pending(directory=tmp_path) == ["0002_fails", "0003_last"]
     assert run(empty, "SELECT to_regclass('half'), to_regclass('hello')") == [(None, "hello")]
 
 
@@ -166,7 +168,7 @@ def test_an_index_can_be_built_concurrently_while_another_waits(empty: str, tmp_
     applied: list[Any] = []
 
     def apply() -> None:
-        applied.append(migration.apply(directory=tmp_path))
+        applied.append(migrations.apply(directory=tmp_path))
 
     threads = [threading.Thread(target=apply) for _ in range(3)]
     for thread in threads:
@@ -182,7 +184,7 @@ def test_an_index_can_be_built_concurrently_while_another_waits(empty: str, tmp_
 
 def test_a_locked_table_is_not_waited_for_for_ever(empty: str, tmp_path: Path):
     (tmp_path / "0001_hello.py").write_text(HELLO)
-    migration.apply(directory=tmp_path)
+    migrations.apply(directory=tmp_path)
     (tmp_path / "0002_change.py").write_text(
         "def up(migrator, db):\n    db.execute_sql('ALTER TABLE hello ADD n integer')\n"
     )
@@ -190,39 +192,39 @@ def test_a_locked_table_is_not_waited_for_for_ever(empty: str, tmp_path: Path):
     reading.cursor().execute("SELECT FROM hello")
 
     with pytest.raises(Unavailable):
-        migration.apply(directory=tmp_path, lock_timeout=0.2)
+        migrations.apply(directory=tmp_path, lock_timeout=0.2)
 
     reading.close()
-    assert migration.apply(directory=tmp_path, lock_timeout=2) == ["0002_change"]
+    assert migrations.apply(directory=tmp_path, lock_timeout=2) == ["0002_change"]
 
 
 def test_somebody_who_migrates_for_too_long_is_not_waited_for(empty: str, tmp_path: Path):
     (tmp_path / "0001_slow.py").write_text(
         "import time\ndef up(migrator, db):\n    time.sleep(1)\n"
     )
-    first = threading.Thread(target=lambda: migration.apply(directory=tmp_path))
+    first = threading.Thread(target=lambda: migrations.apply(directory=tmp_path))
     first.start()
     time.sleep(0.3)
 
     with pytest.raises(Unavailable):
-        migration.apply(directory=tmp_path, patience=0.2)
+        migrations.apply(directory=tmp_path, patience=0.2)
     first.join()
 
 
 def test_a_database_out_of_reach_is_unavailable():
-    database.bind("postgresql://orderly@127.0.0.1:1/orderly")
+    binding.bind("postgresql://orderly@127.0.0.1:1/orderly")
 
     with pytest.raises(Unavailable):
-        migration.apply()
+        migrations.apply()
     with pytest.raises(Unavailable):
-        migration.pending()
-    database.close()
+        migrations.pending()
+    binding.close()
 
 
 def test_every_migration_of_the_shop_says_why_and_can_be_taken_back():
     assert NAMES[0].startswith("0001_")
     assert len({name[:4] for name in NAMES}) == len(NAMES)
-    for path in migration.DIRECTORY.glob("[0-9]*.py"):
+    for path in migrations.DIRECTORY.glob("[0-9]*.py"):
         assert path.read_text().startswith('"""')
         assert "def down(" in path.read_text()
 
@@ -231,4 +233,4 @@ def test_a_file_without_an_up_is_refused(empty: str, tmp_path: Path):
     (tmp_path / "0001_nothing.py").write_text("")
 
     with pytest.raises(MigrationError, match="does not define up"):
-        migration.apply(directory=tmp_path)
+        migrations.apply(directory=tmp_path)

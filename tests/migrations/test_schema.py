@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from database import binding, migrations
+from database.table import Table
+from database.transactions import autocommit
 from domain import order_status
 from models import (
-    database,
     idempotency_key,
-    migration,
     order,
     order_event,
     product,
@@ -20,8 +21,6 @@ from models import (
     throttle,
     user,
 )
-from models.database import reading
-from models.table import Table
 from services import security_events
 
 TABLES = [
@@ -36,7 +35,7 @@ TABLES = [
         stock_movement,
         security_event,
         throttle,
-        migration,
+        migrations,
     )
     for table in vars(module).values()
     if isinstance(table, type) and issubclass(table, Table) and table.__module__ == module.__name__
@@ -69,12 +68,12 @@ CATALOGUE = {
 }
 
 
-@reading
+@autocommit
 def catalogue(schema: str) -> dict[str, set[tuple[Any, ...]]]:
     """Return what there is in a schema, without the schema's own name."""
 
     def rows(query: str) -> set[tuple[Any, ...]]:
-        found = database.database.execute_sql(query, {"schema": schema}).fetchall()
+        found = binding.database.execute_sql(query, {"schema": schema}).fetchall()
         return {tuple(str(value).replace(f"{schema}.", "") for value in row) for row in found}
 
     return {kind: rows(query) for kind, query in CATALOGUE.items()}
@@ -83,11 +82,11 @@ def catalogue(schema: str) -> dict[str, set[tuple[Any, ...]]]:
 @pytest.fixture
 def both_ways(empty_database_url: str) -> None:
     """Make the tables by the migrations, and beside them from the models."""
-    database.bind(empty_database_url)
-    migration.apply()
-    with database.database.connection_context(), database.database.atomic():
-        database.database.execute_sql("CREATE SCHEMA by_models; SET LOCAL search_path = by_models")
-        database.database.create_tables(TABLES, safe=False)
+    binding.bind(empty_database_url)
+    migrations.apply()
+    with binding.database.connection_context(), binding.database.atomic():
+        binding.database.execute_sql("CREATE SCHEMA by_models; SET LOCAL search_path = by_models")
+        binding.database.create_tables(TABLES, safe=False)
 
 
 def test_migrations_and_models_make_the_same_schema(both_ways: None):
@@ -149,11 +148,11 @@ def test_types_of_security_events_are_the_same_in_the_rules_and_in_the_table(bot
     assert set(security_events.TYPES) == set(check.split("'")[1::2])
 
 
-@reading
+@autocommit
 def facts_of(table: str) -> tuple[Any, ...]:
     """Return how a table is kept, and what its owner may do with it."""
     query = "SELECT relpersistence, relacl::text FROM pg_class WHERE oid = %(table)s::regclass"
-    row: tuple[Any, ...] = database.database.execute_sql(query, {"table": table}).fetchone()
+    row: tuple[Any, ...] = binding.database.execute_sql(query, {"table": table}).fetchone()
     return row
 
 
@@ -173,4 +172,4 @@ def test_buckets_are_not_logged(both_ways: None):
 @pytest.fixture(autouse=True)
 def _unbind() -> Any:
     yield
-    database.close()
+    binding.close()

@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 
+from database.binding import database
 from domain.actor import Actor
-from models.database import database
 from services import orders
 from services.audit import audit
 from services.orders import Order

@@ -20,11 +20,11 @@ import pytest
 import uvloop
 from starlette.applications import Starlette
 
+from database import binding, greenlets
+from database.binding import database
+from database.greenlets import Bridge, aside
+from database.transactions import autocommit, transaction
 from domain.errors import Unavailable
-from models import bridge
-from models import database as databases
-from models.bridge import Bridge, aside
-from models.database import database, reading, transaction
 from orderly.factory import compiled_app
 from tests.services.test_database import answer, ask, backend, server_that_never_answers
 
@@ -54,7 +54,7 @@ def loop(request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
 @pytest.fixture
 def small(database_url: str) -> Iterator[None]:
     """Bind a pool whose limits are soon reached."""
-    databases.bind(
+    binding.bind(
         database_url,
         max_connections=3,
         checkout_timeout=0.3,
@@ -63,7 +63,7 @@ def small(database_url: str) -> Iterator[None]:
         lock_timeout=0.5,
     )
     yield
-    databases.close()
+    binding.close()
 
 
 def test_what_work_returns_and_raises_comes_back(loop):
@@ -95,7 +95,7 @@ def test_failures_are_let_go_of_without_the_garbage_collector(loop):
         for _ in range(5):
             with suppress(FailureError):
                 await on.run(fail)
-        return [one for one in gc.get_objects() if isinstance(one, FailureError | bridge.Work)]
+        return [one for one in gc.get_objects() if isinstance(one, FailureError | greenlets.Work)]
 
     gc.collect()
     gc.disable()
@@ -134,7 +134,7 @@ def test_each_piece_of_work_has_its_own_connection_and_transaction(loop, sql: Sq
         mine = ask("SELECT pg_backend_pid()")
         ask("INSERT INTO scratch VALUES (%s) RETURNING n", number)
         depth = database.transaction_depth()
-        bridge.sleep(0.001)
+        greenlets.sleep(0.001)
         with database.atomic():
             again = ask("SELECT pg_backend_pid() FROM pg_sleep(0.002)")
         assert mine == again
@@ -306,7 +306,7 @@ def test_a_server_that_does_not_answer_in_time_is_given_up_and_others_go_on(loop
 
 def test_a_server_that_never_answers_keeps_nobody_else_waiting(loop, database_url: str):
     with server_that_never_answers() as url:
-        databases.bind(url, max_connections=3, connect_timeout=0.3)
+        binding.bind(url, max_connections=3, connect_timeout=0.3)
 
         async def main(on: Bridge) -> tuple[list[bool], Any]:
             connecting = [asyncio.ensure_future(on.run(answer)) for _ in range(3)]
@@ -315,7 +315,7 @@ def test_a_server_that_never_answers_keeps_nobody_else_waiting(loop, database_ur
             return over, await asyncio.gather(*connecting, return_exceptions=True)
 
         over_at_once, failures = loop(main)
-    databases.bind(database_url)
+    binding.bind(database_url)
 
     assert [False] * 3 == over_at_once
     assert [Unavailable] * 3 == [type(one) for one in failures]
@@ -325,7 +325,7 @@ def test_a_server_that_never_answers_keeps_nobody_else_waiting(loop, database_ur
 def test_an_answer_that_never_comes_ends_the_connection(loop, sql: Sql):
     """The client's own limit: the server does not get to say anything any more."""
 
-    @reading
+    @autocommit
     def stopped() -> Any:
         os.kill(ask("SELECT pg_backend_pid()"), 19)  # SIGSTOP
         database.connection().time_limit = 0.2
@@ -333,7 +333,7 @@ def test_an_answer_that_never_comes_ends_the_connection(loop, sql: Sql):
 
     pid = []
 
-    @reading
+    @autocommit
     def remember() -> None:
         pid.append(ask("SELECT pg_backend_pid()"))
 
@@ -421,10 +421,10 @@ def test_work_waits_for_a_connection_but_not_for_ever(loop, database_url: str):
     held = []
 
     def hold(seconds: float) -> str:
-        @reading
+        @autocommit
         def work() -> None:
             held.append(1)
-            bridge.sleep(seconds)
+            greenlets.sleep(seconds)
 
         try:
             work()

@@ -14,11 +14,12 @@ import psycopg2
 import pytest
 from psycopg2 import errors
 
+from database import binding
+from database.binding import database
+from database.connection import open_connection
+from database.pool import ConnectionPool, PoolExhausted
+from database.transactions import autocommit, transaction, transaction_without_timeout
 from domain.errors import EmailTaken, Unavailable
-from models import database as databases
-from models.connection import open_connection
-from models.database import database, reading, transaction, unhurried
-from models.pool import ConnectionPool, PoolExhausted
 from tests.services.conftest import at_once
 
 Sql = Callable[..., list[tuple[Any, ...]]]
@@ -28,12 +29,12 @@ def ask(sql: str = "SELECT 1", *values: Any) -> Any:
     return database.execute_sql(sql, values or None).fetchone()[0]
 
 
-@reading
+@autocommit
 def answer(sql: str = "SELECT 1") -> Any:
     return ask(sql)
 
 
-@reading
+@autocommit
 def backend() -> int:
     return ask("SELECT pg_backend_pid()")
 
@@ -41,7 +42,7 @@ def backend() -> int:
 @pytest.fixture
 def small(database_url: str) -> Iterator[None]:
     """Bind a pool of two connections whose limits are soon reached."""
-    databases.bind(
+    binding.bind(
         database_url,
         max_connections=2,
         checkout_timeout=0.2,
@@ -50,7 +51,7 @@ def small(database_url: str) -> Iterator[None]:
         lock_timeout=0.2,
     )
     yield
-    databases.close()
+    binding.close()
 
 
 @contextmanager
@@ -93,7 +94,7 @@ def test_a_transaction_that_raises_leaves_nothing(sql: Sql):
 
 
 def test_times_are_utc_whatever_the_server_prefers(database_url: str):
-    databases.bind(_with_options(database_url, "-c%20TimeZone%3DAsia%2FKolkata"))
+    binding.bind(_with_options(database_url, "-c%20TimeZone%3DAsia%2FKolkata"))
 
     assert answer("SELECT TIMESTAMPTZ '2026-01-01 12:00:00Z'").isoformat() == (
         "2026-01-01T12:00:00+00:00"
@@ -104,16 +105,16 @@ def test_limits_are_told_to_the_server_unless_the_url_says_otherwise(database_ur
     def limits() -> list[str]:
         return [answer(f"SHOW {name}") for name in ("statement_timeout", "lock_timeout")]
 
-    databases.bind(database_url, statement_timeout=7, lock_timeout=0.5)
+    binding.bind(database_url, statement_timeout=7, lock_timeout=0.5)
     assert limits() == ["7s", "500ms"]
-    databases.bind(_with_options(database_url, ""), statement_timeout=7, lock_timeout=0.5)
+    binding.bind(_with_options(database_url, ""), statement_timeout=7, lock_timeout=0.5)
     assert limits() == ["0", "0"]
 
 
 def test_no_more_connections_than_allowed_and_no_endless_wait(small: None, sql: Sql):
     arrived, leave = threading.Barrier(3), threading.Event()
 
-    @reading
+    @autocommit
     def stay() -> int:
         arrived.wait()
         leave.wait()
@@ -139,9 +140,9 @@ def test_no_more_connections_than_allowed_and_no_endless_wait(small: None, sql: 
 
 
 def test_one_who_waits_gets_the_connection_that_comes_free(database_url: str):
-    databases.bind(database_url, max_connections=2, checkout_timeout=30)
+    binding.bind(database_url, max_connections=2, checkout_timeout=30)
 
-    @reading
+    @autocommit
     def slowly() -> int:
         return ask("SELECT 1 FROM pg_sleep(0.03)")
 
@@ -156,7 +157,7 @@ def test_a_connection_killed_while_idle_is_replaced_unnoticed(sql: Sql):
 
 
 def test_a_connection_killed_in_the_middle_is_unavailable_and_the_next_call_fine(sql: Sql):
-    @reading
+    @autocommit
     def dies() -> None:
         sql("SELECT pg_terminate_backend(%s, 1000)", ask("SELECT pg_backend_pid()"))
         ask()
@@ -194,7 +195,7 @@ def test_a_statement_that_takes_too_long_is_unavailable_and_its_connection_usabl
 
 
 def test_unhurried_work_may_take_its_time(small: None):
-    @unhurried
+    @transaction_without_timeout
     def slowly() -> int:
         return ask("SELECT 1 FROM pg_sleep(0.8)")
 
@@ -216,7 +217,7 @@ def test_a_row_that_stays_locked_is_unavailable(small: None, admin_row: Any, dat
 
 def test_a_server_that_accepts_and_never_answers_is_given_up():
     with server_that_never_answers() as url:
-        databases.bind(url, connect_timeout=0.3)
+        binding.bind(url, connect_timeout=0.3)
         began = time.monotonic()
         with pytest.raises(Unavailable):
             answer()
@@ -319,7 +320,7 @@ def test_the_whole_of_a_transaction_is_retried_after_a_lost_race(sqlstate: str, 
 def test_a_race_that_is_always_lost_is_unavailable_in_the_end():
     attempts = []
 
-    @reading
+    @autocommit
     def race() -> None:
         attempts.append(1)
         database.execute_sql("DO $$ BEGIN RAISE EXCEPTION 'lost' USING ERRCODE = '40001'; END $$")

@@ -9,8 +9,8 @@ from uuid import UUID
 import pytest
 from psycopg2.extensions import make_dsn
 
+from database import binding
 from domain.actor import Actor
-from models import database
 from services import orders
 from tests.services.conftest import AddProduct
 
@@ -26,9 +26,9 @@ def database_ahead(shop: str, sql: Sql) -> Iterator[None]:
         " AS $$ SELECT pg_catalog.clock_timestamp() + interval '1 minute' $$"
     )
     # Looked up in pg_catalog first, unless that is named later.
-    database.bind(make_dsn(shop, options="-c search_path=ahead,pg_catalog,public"))
+    binding.bind(make_dsn(shop, options="-c search_path=ahead,pg_catalog,public"))
     yield
-    database.close()
+    binding.close()
     sql("DROP SCHEMA ahead CASCADE")
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from database import binding, migrations
 from domain.errors import Unavailable
-from models import database, migration
 from services import health, revocation
 
 
@@ -20,11 +20,11 @@ def test_a_migrated_database_is_ready_once_it_has_told_which_sessions_have_ended
 
 def test_a_database_that_lacks_migrations_is_not(shop: str, empty_database_url: str):
     revocation.look()
-    database.bind(empty_database_url)
+    binding.bind(empty_database_url)
     with pytest.raises(Unavailable):
         health.ready()
 
-    migration.apply()
+    migrations.apply()
     revocation.look()
 
     health.ready()
@@ -32,7 +32,7 @@ def test_a_database_that_lacks_migrations_is_not(shop: str, empty_database_url: 
 
 def test_a_database_that_cannot_be_reached_is_not(shop: str):
     revocation.look()
-    database.bind("postgresql://orderly@127.0.0.1:1/orderly")
+    binding.bind("postgresql://orderly@127.0.0.1:1/orderly")
 
     with pytest.raises(Unavailable):
         health.ready()

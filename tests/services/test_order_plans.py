@@ -8,9 +8,10 @@ from uuid import UUID
 
 import pytest
 
+from database.binding import database
+from database.transactions import autocommit
 from domain.actor import ADMIN, CLIENT, Actor
 from domain.order_status import STATUSES
-from models.database import database, reading
 from services import orders
 from tests.services.conftest import someone
 
@@ -171,7 +172,7 @@ def test_every_list_is_what_a_plain_query_gives(many_orders: None, sql: Sql):
             assert [str(one) for (one,) in wanted] == list(map(str, found)), f"{name} by {sort}"
 
 
-@reading
+@autocommit
 def look(actor: Actor, sort: str, given: dict[str, Any]) -> None:
     """Read the first page and the one after it."""
     page = orders.list_orders(actor=actor, limit=LIMIT, sort=sort, **given)

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from database.binding import database
+from database.transactions import autocommit
 from domain.paging import Page
-from models.database import database, reading
 from services import products
 from services.products import Product
 
@@ -140,7 +141,7 @@ def assert_cheap(plan: dict[str, Any], case: str) -> None:
     assert buffers <= MOST_BUFFERS, f"{case}: {buffers} buffers, {plan}"
 
 
-@reading
+@autocommit
 def look(sort: str, filters: dict[str, Any], deep: str) -> None:
     """Read the first page and the one after it, and one deep in the list."""
     page: Page[Product] = products.list_products(limit=LIMIT, sort=sort, **filters)

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from database.binding import database
 from domain.actor import Actor
 from domain.errors import InvalidCredentials, RefreshRaced, SessionExpired, Unavailable
-from models.database import database
 from services import access_tokens, passwords, sessions, users
 from services.configuration import configuration, configure
 from tests.services.conftest import PASSWORD, at_once, someone

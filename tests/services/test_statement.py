@@ -10,7 +10,10 @@ from uuid import UUID
 import pytest
 from peewee import SQL, Case, Tuple
 
-from models import database as databases
+from database import binding
+from database.binding import database
+from database.statement import Command, Parameter, Statement, sql_of
+from database.transactions import autocommit, transaction
 from models import (
     idempotency_key,
     order,
@@ -21,9 +24,7 @@ from models import (
     stock_movement,
     user,
 )
-from models.database import database, reading, transaction
 from models.product import ProductTable
-from models.statement import Command, Parameter, Statement, sql_of
 from models.user import UserTable
 from tests.services.conftest import at_once
 
@@ -100,7 +101,7 @@ def test_a_statement_gives_rows_and_a_command_counts_them():
     )
     touch = Command(UserTable.update(name=Parameter("name")))
 
-    @reading
+    @autocommit
     def run() -> tuple[Any, ...]:
         none = Statement("SELECT 1 WHERE false", NameAndPrice._make)
         return values.all(factor=2), values.one(factor=3), none.one(), touch.execute(name="x")
@@ -117,7 +118,7 @@ def test_a_statement_gives_rows_and_a_command_counts_them():
 def test_parameters_are_values_whatever_they_contain():
     echo = Statement("SELECT %(text)s, %(id)s::uuid", tuple)
 
-    @reading
+    @autocommit
     def run(text: str) -> Any:
         return echo.one(text=text, id=ONE)
 
@@ -166,7 +167,7 @@ def test_every_named_query_is_understood_by_the_database():
                     text = listing.statement(direction + sort, frozenset(filters), goes_on).sql
                     statements[f"{sort} {direction} {goes_on}"] = text
 
-    @reading
+    @autocommit
     def plan(text: str) -> None:
         for name in set(_names(text)):
             text = text.replace(f"%({name})s", "NULL")
@@ -189,11 +190,11 @@ def test_a_query_is_prepared_once_where_a_connection_keeps_its_session(
     """A pooler in transaction mode keeps back the options, and no session either."""
     if not session:
         separator = "&" if "?" in database_url else "?"
-        databases.bind(f"{database_url}{separator}options=")
+        binding.bind(f"{database_url}{separator}options=")
     twice = Statement("SELECT %(number)s::integer * 2", tuple)
     anew = Statement("SELECT %(number)s::integer * 3", tuple, prepared=False)
 
-    @reading
+    @autocommit
     def run() -> list[Any]:
         for number in range(3):
             assert twice.one(number=number) == (number * 2,)
@@ -209,11 +210,11 @@ def test_a_query_is_prepared_once_where_a_connection_keeps_its_session(
 def test_a_column_whose_type_changes_under_a_prepared_query_is_nothing_to_the_caller(sql: Any):
     sql("CREATE TABLE changing AS SELECT 1 AS n")
     read = Statement("SELECT n FROM changing", tuple)
-    once, again = reading(read.one), transaction(read.one)
+    once, again = autocommit(read.one), transaction(read.one)
 
     together = threading.Barrier(4)
 
-    @reading
+    @autocommit
     def hold() -> Any:
         together.wait()
         return read.one()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from orjson import dumps
 
 from orderly.contract.bodies import BodyPlan, parse
-from orderly.problems import Problem
+from orderly.http.problems import Problem
 
 PLAN = BodyPlan(
     {

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from orderly.contract.parameters import ParameterPlan
-from orderly.problems import Problem
+from orderly.http.problems import Problem
 
 ID = "0192f0c1-7e2a-7b31-8c55-5d0a1f4be111"
 

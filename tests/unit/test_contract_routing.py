@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orderly.contract.routing import RouteTree
-from orderly.problems import Problem
+from orderly.http.problems import Problem
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from domain.errors import DomainError
-from orderly.problems import PROBLEM_TYPES
+from orderly.http.problems import PROBLEM_TYPES
 
 
 def test_every_rule_that_can_be_broken_has_its_status() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orderly import signing_key
+from orderly import signing_keys
 from orderly.settings import ADMIN_PASSWORD_NAME, Settings, SettingsError
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
@@ -171,14 +171,14 @@ def test_the_signing_key_is_made_once_and_kept_for_its_owner_alone(tmp_path: Pat
 
     assert len(key) >= 32
     assert key == settings.configuration().signing_key
-    assert [signing_key.FILE_NAME] == [path.name for path in directory.iterdir()]
-    assert 0o600 == stat.S_IMODE((directory / signing_key.FILE_NAME).stat().st_mode)
+    assert [signing_keys.FILE_NAME] == [path.name for path in directory.iterdir()]
+    assert 0o600 == stat.S_IMODE((directory / signing_keys.FILE_NAME).stat().st_mode)
     assert 0o700 == stat.S_IMODE(directory.stat().st_mode)
 
 
 def test_starts_at_the_same_time_agree_on_the_signing_key(tmp_path: Path) -> None:
     with ThreadPoolExecutor(16) as threads:
-        rings = set(threads.map(lambda _: signing_key.kept_in(tmp_path), range(64)))
+        rings = set(threads.map(lambda _: signing_keys.kept_in(tmp_path), range(64)))
 
     assert 1 == len(rings)
     assert 1 == len(list(tmp_path.iterdir()))
@@ -195,10 +195,10 @@ def test_a_signing_key_that_cannot_be_kept_is_an_error_of_the_data_directory(
 
 
 def test_a_damaged_signing_key_is_not_taken(tmp_path: Path) -> None:
-    (tmp_path / signing_key.FILE_NAME).write_text("")
+    (tmp_path / signing_keys.FILE_NAME).write_text("")
 
-    with pytest.raises(signing_key.SigningKeyError, match="remove it"):
-        signing_key.kept_in(tmp_path)
+    with pytest.raises(signing_keys.SigningKeyError, match="remove it"):
+        signing_keys.kept_in(tmp_path)
 
 
 def test_keys_beside_the_one_that_signs_are_accepted() -> None:
@@ -218,20 +218,20 @@ def test_an_origin_is_spelled_as_browsers_send_it(origins: str) -> None:
 
 
 def test_a_new_key_is_accepted_before_it_signs_and_the_old_one_afterwards(tmp_path: Path) -> None:
-    first = signing_key.kept_in(tmp_path).keys[0].key
+    first = signing_keys.kept_in(tmp_path).keys[0].key
 
-    signing_key.rotate(tmp_path)
+    signing_keys.rotate(tmp_path)
 
-    ring = signing_key.kept_in(tmp_path)
+    ring = signing_keys.kept_in(tmp_path)
     second = ring.keys[0].key
     now = datetime.now(UTC)
     assert (first, (second,)) == (ring.signing(now), ring.others(now))
-    later = now + signing_key.LEAD
+    later = now + signing_keys.LEAD
     assert (second, (first,)) == (ring.signing(later), ring.others(later))
 
 
 def test_an_old_key_is_dropped_when_nothing_that_it_signed_can_be_alive(tmp_path: Path) -> None:
-    ring = signing_key.kept_in(tmp_path)
+    ring = signing_keys.kept_in(tmp_path)
     now = datetime.now(UTC)
 
     for hours in (0, 20, 50, 51):
@@ -241,20 +241,20 @@ def test_an_old_key_is_dropped_when_nothing_that_it_signed_can_be_alive(tmp_path
 
 
 def test_a_stolen_key_is_dropped_at_once(tmp_path: Path) -> None:
-    (stolen,) = signing_key.kept_in(tmp_path).keys
+    (stolen,) = signing_keys.kept_in(tmp_path).keys
 
-    signing_key.rotate(tmp_path, at_once=True)
+    signing_keys.rotate(tmp_path, at_once=True)
 
-    ring = signing_key.kept_in(tmp_path)
+    ring = signing_keys.kept_in(tmp_path)
     assert 1 == len(ring.keys)
     assert stolen.key != ring.signing(datetime.now(UTC))
-    assert 0o600 == stat.S_IMODE((tmp_path / signing_key.FILE_NAME).stat().st_mode)
+    assert 0o600 == stat.S_IMODE((tmp_path / signing_keys.FILE_NAME).stat().st_mode)
 
 
 def test_a_key_that_was_kept_before_there_were_rings_is_still_good(tmp_path: Path) -> None:
-    (tmp_path / signing_key.FILE_NAME).write_text(KEY.replace(" ", "-") + "\n")
+    (tmp_path / signing_keys.FILE_NAME).write_text(KEY.replace(" ", "-") + "\n")
 
-    ring = signing_key.kept_in(tmp_path)
+    ring = signing_keys.kept_in(tmp_path)
 
     assert KEY.replace(" ", "-").encode() == ring.signing(datetime.now(UTC))
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from domain.errors import Unavailable
-from orderly import worker
+from orderly.background import worker
 
 
 def finished(work: Callable[[], None]) -> threading.Thread:

@@ -10,7 +10,7 @@ import orjson
 import psycopg2
 from psycopg2 import extensions
 
-from models.pool import Connection
+from database.pool import Connection
 
 # How much longer than the server's own limit to wait for its answer.
 _PATIENCE_SECONDS = 2.0

@@ -6,7 +6,7 @@ from typing import Any
 
 from peewee import SQL, Check, DateTimeField, ForeignKeyField, Model, Node
 
-from models.database import database
+from database.binding import database
 
 
 class Table(Model):

@@ -14,9 +14,9 @@ from typing import Any, Generic, TypeVar
 
 from peewee import SQL, ColumnBase, Expression, Field, Function, Select, Tuple, fn
 
+from database.statement import Parameter, Statement, sql_of
 from domain import paging
 from domain.paging import Page, Position, SortValue
-from models.statement import Parameter, Statement, sql_of
 
 Row = TypeVar("Row")
 _Shape = tuple[str, frozenset[str], bool]  # a sort, filters, and whether it is not the first page

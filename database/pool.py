@@ -16,8 +16,8 @@ from typing import Any
 import psycopg2
 from psycopg2 import extensions
 
-from models.bridge import aside, current_work, sleep
-from models.sockets import SocketWatch, is_ready
+from database.greenlets import aside, current_work, sleep
+from database.socket_wait import SocketWatch, is_ready
 
 _LOOKED_AGAIN_AFTER_SECONDS = 0.01
 

@@ -14,10 +14,11 @@ import psycopg2
 from peewee import PeeweeException, TextField, fn
 from playhouse.migrations import Migration, MigrationError, Runner
 
+from database.binding import ShopDatabase, database, point
+from database.connection import open_connection
+from database.table import InstantField, Table, primary_key
+from database.transactions import autocommit, domain_error
 from domain.errors import Unavailable
-from models.connection import open_connection
-from models.database import ShopDatabase, database, domain_error, point, reading
-from models.table import InstantField, Table, primary_key
 
 DIRECTORY = Path(__file__).parent.parent / "migrations"
 
@@ -84,7 +85,7 @@ def revert(*, directory: Path = DIRECTORY, lock_timeout: float = 5.0) -> list[st
         return names
 
 
-@reading
+@autocommit
 def pending(*, directory: Path = DIRECTORY) -> list[str]:
     """Return the names of the migrations that the bound database lacks, in order.
 

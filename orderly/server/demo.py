@@ -6,8 +6,8 @@ demo is filled until somebody serves the shop without `--demo`.
 
 from __future__ import annotations
 
-from orderly import signing_key
-from orderly.provisioning import Provided
+from orderly import signing_keys
+from orderly.server.provisioning import Provided
 from orderly.settings import Settings, SettingsError
 
 _MARK = "demo"
@@ -20,7 +20,7 @@ def prepare(settings: Settings, provided: Provided, *, reset: bool) -> None:
     Raises:
         SettingsError: a reset is asked for of a shop that is not the demo's own.
     """
-    from models import migration  # noqa: PLC0415  # not before the address is taken
+    from database import migrations  # noqa: PLC0415  # not before the address is taken
     from services import demo  # noqa: PLC0415
 
     mark = settings.data_dir / _MARK
@@ -28,8 +28,8 @@ def prepare(settings: Settings, provided: Provided, *, reset: bool) -> None:
         assert provided.begin_anew is not None  # noqa: S101  # the demo is embedded
         provided.begin_anew()
         if settings.signing_key is None:  # tokens of people who are not there any more
-            signing_key.rotate(settings.data_dir, at_once=True)
-    migration.apply()
+            signing_keys.rotate(settings.data_dir, at_once=True)
+    migrations.apply()
     if demo.is_untouched():
         mark.write_text(_TEXT)
     elif reset and not mark.exists():

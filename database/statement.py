@@ -20,7 +20,7 @@ from typing import Any, Generic, TypeVar
 
 from peewee import ColumnBase, Context, Node, NotSupportedError, Query
 
-from models.database import database
+from database.binding import database
 
 Row = TypeVar("Row")
 

@@ -18,10 +18,10 @@ from starlette.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from orderly import observability
-from orderly.listening import listen
+from orderly.http import logging
+from orderly.server.listen_socket import listen
+from orderly.server.signals import Stopping
 from orderly.settings import Settings
-from orderly.stopping import Stopping
 
 STOPPED, FAILED, FORCED = 0, 1, 130
 
@@ -69,7 +69,7 @@ def run(
     listen(bound, _BACKLOG)
     options: dict[str, Any] = {
         "workers": settings.workers,
-        "http": "orderly.connection:Connection",
+        "http": "orderly.server.http_protocol:Connection",
         "ws": "none",
         "lifespan": "on",
         "log_config": None,
@@ -89,7 +89,7 @@ def run(
         server = _Server(uvicorn.Config(app, **options), occasions)
         return server.serve_until(stopping, bound)
     os.environ.update(settings.as_environment())
-    config = uvicorn.Config("orderly.server_processes:worker_app", factory=True, **options)
+    config = uvicorn.Config("orderly.server.processes:worker_app", factory=True, **options)
     return _Supervisor(config, bound, occasions, stopping).status()
 
 
@@ -213,7 +213,7 @@ def worker_app() -> ASGIApp:
         # Meant for the supervisor, but a terminal sends it to each process.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     settings = Settings.from_environment()
-    observability.configure(settings.log_level, settings.log_format)
+    logging.configure(settings.log_level, settings.log_format)
     threading.Thread(target=_end_with_supervisor, daemon=True).start()
     return _kept(app_from_environment())
 

@@ -16,7 +16,7 @@ from starlette.types import Scope
 
 from domain.actor import Actor
 from handlers.cookies import ACCESS_COOKIE
-from orderly.problems import Problem
+from orderly.http.problems import Problem
 from services import access_tokens, revocation
 
 MOST_REMEMBERED_TOKENS = 4096

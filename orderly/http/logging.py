@@ -21,7 +21,7 @@ import structlog
 import uuid_utils
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from orderly.tracebacks import described
+from orderly.http.tracebacks import described
 
 Event = MutableMapping[str, Any]
 

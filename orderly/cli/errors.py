@@ -7,7 +7,7 @@ from playhouse.migrations import MigrationError
 
 from domain.errors import DomainError, Unavailable
 from orderly.contract.document import DocumentError
-from orderly.listening import AddressError
+from orderly.server.listen_socket import AddressError
 
 _EXPECTED: list[type[Exception]] = [
     AddressError,

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import structlog
 
-from orderly import security
+from orderly.http import authentication
 from orderly.settings import Settings
 from services import housekeeping, revocation
 from services.configuration import configuration, configure
@@ -80,7 +80,7 @@ class Watch:
         if (signing, others) != (known.signing_key, known.other_signing_keys):
             configure(replace(known, signing_key=signing, other_signing_keys=others))
             if {known.signing_key, *known.other_signing_keys} - {signing, *others}:
-                security.forget_tokens()  # some were verified by keys that count no more
+                authentication.forget_tokens()  # some were verified by keys that count no more
 
 
 def _tidy() -> None:

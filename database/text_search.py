@@ -7,7 +7,7 @@ import unicodedata
 
 from peewee import SQL, Expression, Field, fn
 
-from models.statement import Parameter
+from database.statement import Parameter
 
 # What stands between words: migrations split the text of a row by the same rule, and one text
 # serves both kinds of regular expression. Left to itself PostgreSQL takes what is not ASCII as its

@@ -14,10 +14,13 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from ipaddress import ip_address
 
-from orderly import __version__, observability, provisioning, sandbox, server_processes
-from orderly.listening import open_socket, url_of
+from orderly import __version__
+from orderly.http import logging
+from orderly.server import demo as sandbox
+from orderly.server import processes, provisioning
+from orderly.server.listen_socket import open_socket, url_of
+from orderly.server.signals import Stopping
 from orderly.settings import Settings, SettingsError
-from orderly.stopping import Stopping
 
 Say = Callable[[str], None]
 
@@ -39,7 +42,7 @@ def serve(settings: Settings, *, demo: bool, reset: bool = False, say: Say) -> i
         settings = replace(settings, storefront=True)
     elif reset:
         raise SettingsError([("--reset", "is for --demo alone")])
-    observability.configure(settings.log_level, settings.log_format)
+    logging.configure(settings.log_level, settings.log_format)
     stopping = Stopping()
     with stopping.heeded(), closing(open_socket(settings.host, settings.port)) as bound:
         with provisioning.database_of(settings) as database:
@@ -47,8 +50,8 @@ def serve(settings: Settings, *, demo: bool, reset: bool = False, say: Say) -> i
                 sign_ins = _prepare(settings, database, demo=demo, reset=reset)
                 status = _serve_on(bound, database, settings, sign_ins, say, stopping)
             except KeyboardInterrupt:
-                status = server_processes.STOPPED  # nothing was being served yet
-        if status == server_processes.FORCED:
+                status = processes.STOPPED  # nothing was being served yet
+        if status == processes.FORCED:
             # Python would wait for threads that still work for requests nobody waits for.
             sys.stdout.flush()
             os._exit(status)
@@ -86,8 +89,8 @@ def _serve_on(
             start_worker()
             announce()
 
-        occasions = server_processes.Occasions(serving=begin, waiting=database.keep_alive)
-        return server_processes.run(settings, bound, occasions, stopping)
+        occasions = processes.Occasions(serving=begin, waiting=database.keep_alive)
+        return processes.run(settings, bound, occasions, stopping)
 
 
 @contextmanager
@@ -100,30 +103,30 @@ def _worker(settings: Settings) -> Iterator[Callable[[], None]]:
     if not settings.worker:
         yield lambda: None
         return
-    from models import database  # noqa: PLC0415  # not before the address is taken
-    from orderly import worker  # noqa: PLC0415
+    from database import binding  # noqa: PLC0415  # not before the address is taken
+    from orderly.background import worker  # noqa: PLC0415
 
     assert settings.database_url is not None  # noqa: S101
-    database.bind(settings.database_url, max_connections=1)
+    binding.bind(settings.database_url, max_connections=1)
     try:
         with worker.beside() as start:
             yield start
     finally:
-        database.close()
+        binding.close()
 
 
 def _prepare(
     settings: Settings, provided: provisioning.Provided, *, demo: bool, reset: bool
 ) -> list[str]:
     """Bring the database up to date, and fill it for a demo; return whom one can sign in as."""
-    from models import database, migration  # noqa: PLC0415  # not before the address is taken
+    from database import binding, migrations  # noqa: PLC0415  # after the address is taken
     from services.configuration import configure  # noqa: PLC0415
 
     configure(settings.configuration())
-    database.bind(provided.url, max_connections=1)
+    binding.bind(provided.url, max_connections=1)
     try:
         if not demo:
-            migration.apply()
+            migrations.apply()
             provisioning.keep_currency(settings)
             if settings.database_url is None:
                 sandbox.is_served_in_earnest(settings)
@@ -137,7 +140,7 @@ def _prepare(
             for first, account in zip((True, False), fill().accounts, strict=True)
         ]
     finally:
-        database.close()
+        binding.close()
 
 
 def _refuse_public_demo(settings: Settings) -> None:

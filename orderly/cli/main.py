@@ -44,7 +44,7 @@ def _told_plainly(command: Callable[P, None]) -> Callable[P, None]:
             sys.exit(_INTERRUPTED)
 
     def told(*args: P.args, **kwargs: P.kwargs) -> None:
-        from orderly.failures import EXPECTED, in_words  # noqa: PLC0415
+        from orderly.cli.errors import EXPECTED, in_words  # noqa: PLC0415
         from orderly.settings import SettingsError  # noqa: PLC0415
 
         try:
@@ -83,10 +83,10 @@ def serve(demo: bool, reset: bool, **overrides: Any) -> None:
 
     Requests that have begun are finished first; a second Ctrl-C does not wait for them.
     """
-    from orderly import serving  # noqa: PLC0415
+    from orderly.server import serve  # noqa: PLC0415
 
     settings = _settings(**overrides)
-    sys.exit(serving.serve(settings, demo=demo, reset=reset, say=click.echo))
+    sys.exit(serve.serve(settings, demo=demo, reset=reset, say=click.echo))
 
 
 @main.command()
@@ -99,9 +99,9 @@ def mock(**overrides: Any) -> None:
     Requests are checked as the shop checks them. `Prefer: example=NAME` or `Prefer: code=404` in a
     request chooses the answer.
     """
-    from orderly import mock as examples  # noqa: PLC0415
+    from orderly import mock  # noqa: PLC0415
 
-    sys.exit(examples.serve(_settings(**overrides), say=click.echo))
+    sys.exit(mock.serve(_settings(**overrides), say=click.echo))
 
 
 @main.command()
@@ -113,17 +113,18 @@ def worker(**overrides: Any) -> None:
     Orders that nobody pays for are cancelled, and old idempotency keys forgotten. `orderly serve`
     does this by itself; any number of both may be at it.
     """
-    from orderly import observability, stopping  # noqa: PLC0415
+    from orderly.http import logging  # noqa: PLC0415
+    from orderly.server import signals  # noqa: PLC0415
 
     settings = _settings(**overrides)
-    observability.configure(settings.log_level, settings.log_format)
-    with stopping.asked() as stopped, _shop(settings):
-        from models import migration  # noqa: PLC0415
-        from orderly import worker as background  # noqa: PLC0415
+    logging.configure(settings.log_level, settings.log_format)
+    with signals.asked() as stopped, _shop(settings):
+        from database import migrations  # noqa: PLC0415
+        from orderly.background import worker  # noqa: PLC0415
 
-        migration.apply()
+        migrations.apply()
         click.echo("Doing the background work. Ctrl-C stops it.")
-        background.work(stopped)
+        worker.work(stopped)
 
 
 @main.command()
@@ -132,9 +133,9 @@ def worker(**overrides: Any) -> None:
 def migrate(**overrides: Any) -> None:
     """Bring the database up to this version of Orderly."""
     with _shop(_settings(**overrides)):
-        from models import migration  # noqa: PLC0415
+        from database import migrations  # noqa: PLC0415
 
-        applied = migration.apply(progress=lambda name: click.echo(f"applied {name}"))
+        applied = migrations.apply(progress=lambda name: click.echo(f"applied {name}"))
         if not applied:
             click.echo("The database is up to date.")
 
@@ -149,18 +150,18 @@ def create_admin(email: str, name: str, **overrides: Any) -> None:
 
     The password is asked for, or read from ORDERLY_ADMIN_PASSWORD or standard input.
     """
-    from orderly import registration  # noqa: PLC0415
+    from orderly.cli import accounts  # noqa: PLC0415
 
     settings = _settings(**overrides)
     password = _password()
-    faults = registration.faults(email=email, name=name, password=password)
+    faults = accounts.faults(email=email, name=name, password=password)
     if faults:
         _fail(*faults, status=_MISUSED)
     with _shop(settings):
-        from models import migration  # noqa: PLC0415
+        from database import migrations  # noqa: PLC0415
         from services import users  # noqa: PLC0415
 
-        migration.apply()
+        migrations.apply()
         user = users.create_admin(email=email, name=name, password=password)
     click.echo(f"{user.email} is an administrator now.")
 
@@ -212,15 +213,16 @@ def import_products(file: BinaryIO, dry_run: bool, skip_faulty: bool, **override
     Its columns are sku, name and price, and if you like description, currency and stock. A line
     that is faulty has nothing imported. Importing a file twice changes nothing the second time.
     """
-    from orderly import product_import, provisioning  # noqa: PLC0415
+    from orderly.cli import products  # noqa: PLC0415
+    from orderly.server import provisioning  # noqa: PLC0415
 
     settings = _settings(**overrides)
     with _shop(settings):
-        from models import migration  # noqa: PLC0415
+        from database import migrations  # noqa: PLC0415
 
-        migration.apply()
+        migrations.apply()
         provisioning.keep_currency(settings)
-        told = product_import.run(
+        told = products.run(
             file, settings.currency, dry_run=dry_run, skip_faulty=skip_faulty, say=_say_on_terminal
         )
     for fault in told.faults:
@@ -240,12 +242,13 @@ def export_products(output: BinaryIO, **overrides: Any) -> None:
     """Write all products on sale as CSV, as `import-products` reads it."""
     settings = _settings(**overrides)
     with _shop(settings):
-        from orderly import product_import, provisioning  # noqa: PLC0415
+        from orderly.cli import products  # noqa: PLC0415
+        from orderly.server import provisioning  # noqa: PLC0415
 
         _expect_tables()
         provisioning.keep_currency(settings)
         try:
-            output.writelines(product_import.export())
+            output.writelines(products.export())
             output.flush()
         except BrokenPipeError:
             raise  # whoever reads has had enough, as Click knows
@@ -275,7 +278,7 @@ def rotate_signing_key(at_once: bool, **overrides: Any) -> None:
     Servers that run take it over within seconds, and nobody is signed out. Keys that come from
     ORDERLY_SIGNING_KEY are rotated there: docs/how-to/rotate-signing-keys.md.
     """
-    from orderly import signing_key  # noqa: PLC0415
+    from orderly import signing_keys  # noqa: PLC0415
     from orderly.settings import SettingsError  # noqa: PLC0415
 
     settings = _settings(**overrides)
@@ -284,8 +287,8 @@ def rotate_signing_key(at_once: bool, **overrides: Any) -> None:
             [("ORDERLY_SIGNING_KEY", "is used, not the keys in the data directory")]
         )
     try:
-        signing_key.rotate(settings.data_dir, at_once=at_once)
-    except signing_key.SigningKeyError as error:
+        signing_keys.rotate(settings.data_dir, at_once=at_once)
+    except signing_keys.SigningKeyError as error:
         raise SettingsError([("ORDERLY_DATA_DIR", str(error))]) from error
     click.echo("A new key signs access tokens from now on.")
 
@@ -302,23 +305,23 @@ def _settings(**overrides: object) -> Settings:
 @contextmanager
 def _shop(settings: Settings) -> Iterator[None]:
     """Let the block use the shop's services, on a database that answers."""
-    from models import database  # noqa: PLC0415
-    from orderly import provisioning  # noqa: PLC0415
+    from database import binding  # noqa: PLC0415
+    from orderly.server import provisioning  # noqa: PLC0415
     from services.configuration import configure  # noqa: PLC0415
 
     with provisioning.database_of(settings, shared=True) as provided:
         configure(settings.configuration())
-        database.bind(provided.url, max_connections=2)
+        binding.bind(provided.url, max_connections=2)
         try:
             yield
         finally:
-            database.close()
+            binding.close()
 
 
 def _expect_tables() -> None:
-    from models import migration  # noqa: PLC0415
+    from database import migrations  # noqa: PLC0415
 
-    if migration.pending():
+    if migrations.pending():
         _fail("The database is not up to date: `orderly migrate` sees to that.")
 
 

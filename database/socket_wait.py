@@ -9,7 +9,7 @@ import sys
 from functools import partial
 from typing import Protocol
 
-from models.bridge import Bridge, Work, current_work
+from database.greenlets import Bridge, Work, current_work
 
 
 class Watched(Protocol):

@@ -18,7 +18,7 @@ from connexion.lifecycle import ConnexionRequest, ConnexionResponse
 from starlette.exceptions import HTTPException
 
 from domain.errors import DomainError
-from orderly.tracebacks import in_brief
+from orderly.http.tracebacks import in_brief
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1

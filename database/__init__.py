@@ -1,0 +1,1 @@
+"""How SQL is run: connections, transactions, prepared statements, keyset listings, migrations."""
