@@ -14,15 +14,16 @@ from pathlib import Path
 from database import binding, migrations
 from orderly.cli import products
 from orderly.embedded import EmbeddedPostgreSQL
+from services import process
 from services.audit import audit
-from services.configuration import Configuration, configure
+from services.configuration import Configuration
 
 SIZES = (1_000, 10_000)
 
 
 def main() -> None:
     """Import files of new products, each a second time, then again with the memory looked at."""
-    configure(Configuration(signing_key=b"a signing key for measuring, 32 b"))
+    process.bind(Configuration(signing_key=b"a signing key for measuring, 32 b"))
     with (
         tempfile.TemporaryDirectory() as directory,
         EmbeddedPostgreSQL(Path(directory) / "data") as url,

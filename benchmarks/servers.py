@@ -20,7 +20,7 @@ from benchmarks import shop
 from database import binding, migrations
 from orderly.embedded import EmbeddedPostgreSQL
 from orderly.settings import Settings
-from services.configuration import configure
+from services import process
 
 ORDERLY = "Orderly"
 FASTAPI = "FastAPI + SQLAlchemy"
@@ -68,7 +68,7 @@ def ground() -> Iterator[Ground]:
                 access_token_minutes=24 * 60,
                 log_format="json",
             )
-            configure(settings.configuration())
+            process.bind(settings.configuration())
             binding.bind(url, max_connections=2)
             migrations.apply()
             try:

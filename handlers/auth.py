@@ -7,8 +7,10 @@ from typing import Any
 from uuid import UUID
 
 from domain.actor import Actor
-from handlers import cookies, representations
+from handlers import representations
+from handlers.cookies import SessionCookies
 from services import sessions, users
+from services.process import configuration
 
 Answer = tuple[Any, int, dict[str, Any]]
 
@@ -49,7 +51,7 @@ def refresh_session(actor: Actor, credential: str) -> Answer:
 def logout(actor: Actor) -> Answer:
     """End the session and clear its cookies."""
     sessions.logout(actor=actor)
-    return None, 204, {"Set-Cookie": cookies.cleared_cookies()}
+    return None, 204, {"Set-Cookie": _cookies().clear()}
 
 
 def change_password(actor: Actor, body: dict[str, Any]) -> Answer:
@@ -84,8 +86,12 @@ def _representation(sign_in: sessions.SignIn) -> dict[str, Any]:
     }
 
 
+def _cookies() -> SessionCookies:
+    return SessionCookies(configuration().cookie_secure)
+
+
 def _signed_in(sign_in: sessions.SignIn) -> Answer:
-    set_cookie = cookies.session_cookies(
+    set_cookie = _cookies().set(
         sign_in.access_token,
         sign_in.access_expires_at,
         sign_in.refresh_token,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from domain.csv_text import harmless
 from domain.money import in_major_units
 from handlers import csv_file
-from services.configuration import configuration
+from services.process import configuration
 from services.products import Product
 
 COLUMNS = ("sku", "name", "description", "price", "currency", "stock")

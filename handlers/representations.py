@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from domain.paging import Page
-from services.configuration import configuration
 from services.orders import Order, OrderEvent
+from services.process import configuration
 from services.product_files import ImportReport
 from services.products import Product
 from services.security_events import SecurityEvent

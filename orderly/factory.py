@@ -20,19 +20,18 @@ from starlette.types import ASGIApp
 from database import binding
 from database.greenlets import Bridge
 from domain.errors import DomainError
-from handlers import cookies
+from handlers.cookies import SessionCookies
 from orderly import pages
 from orderly.background.refresh import Watch
 from orderly.contract import document
 from orderly.contract.operations import CompiledApp
 from orderly.contract.routing import CompiledRoutingMiddleware
-from orderly.http import authentication, problems
+from orderly.http import problems
 from orderly.http.authentication import SECURITY_MAP
 from orderly.http.cors import cross_origin
 from orderly.http.logging import RequestLog
 from orderly.settings import Settings
-from services import revocation
-from services.configuration import configure
+from services import process
 
 
 def create_app(settings: Settings) -> ASGIApp:
@@ -45,11 +44,7 @@ def create_app(settings: Settings) -> ASGIApp:
     """
     if settings.database_url is None:
         raise ValueError("an application needs the URL of a database that runs")
-    configure(settings.configuration())
-    cookies.policy.secure = settings.cookie_secure
-    authentication.trusted_origins.clear()
-    authentication.trusted_origins.update(settings.allowed_origins)
-    revocation.forget()
+    process.bind(settings.configuration())
     # One for each request at a time, and one for the watch, which never waits for those.
     binding.bind(settings.database_url, max_connections=settings.threads + 1)
     threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="aside")
@@ -65,7 +60,8 @@ def create_app(settings: Settings) -> ASGIApp:
         threads.shutdown()
         binding.close()
 
-    contract = document.load(settings.currency, cookie_names=cookies.policy.names())
+    cookie_names = SessionCookies(settings.cookie_secure).names()
+    contract = document.load(settings.currency, cookie_names=cookie_names)
     origins = settings.allowed_origins
     return compiled_app(
         contract,

@@ -128,6 +128,8 @@ class Settings:
         return Configuration(
             signing_key=signing_key,
             other_signing_keys=other_signing_keys,
+            cookie_secure=self.cookie_secure,
+            allowed_origins=frozenset(self.allowed_origins),
             currency=self.currency,
             access_token_seconds=self.access_token_minutes * 60,
             refresh_token_seconds=self.refresh_token_days * 24 * 3600,

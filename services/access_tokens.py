@@ -17,7 +17,8 @@ from uuid import UUID
 
 import jwt
 
-from services.configuration import Configuration, configuration
+from services.configuration import Configuration
+from services.process import configuration
 
 # Pinned: a token's own header never chooses how it is verified (RFC 8725, section 3.1).
 _ALGORITHM = "HS256"

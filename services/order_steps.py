@@ -17,7 +17,7 @@ from models import order as orders
 from models import order_event, placement
 from models import product as products
 from models.order import Order, Unpaid
-from services.configuration import configuration
+from services.process import configuration
 
 # So few at once that a worker which is told to stop has soon done so.
 EXPIRED_AT_ONCE = 100

@@ -7,7 +7,6 @@ and only so much of it at once, so that a flood of sign-ins leaves the rest of t
 from __future__ import annotations
 
 import secrets
-import threading
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,13 +20,11 @@ from argon2.low_level import Type
 
 from database.greenlets import aside
 from domain.errors import PasswordRejected, Unavailable
-from services.configuration import configuration
+from services import process
+from services.process import configuration
 
 _HASH_BYTES = 32
 _SALT_BYTES = 16
-
-# Sign-ins that may queue for each that is being looked at; the next is told to come back later.
-_WAITING_PER_HASH = 8
 
 # zxcvbn raises for longer ones, and takes long for them; the first 72 characters tell enough.
 _RATED_CHARACTERS = 72
@@ -122,19 +119,11 @@ def _dummy(hasher: PasswordHasher) -> str:
 
 @contextmanager
 def _turn() -> Iterator[None]:
-    queue, hashing = _turnstiles(configuration().password_hashes_at_once)
-    if not queue.acquire(blocking=False):
+    slots = process.state().hashing_slots
+    if not slots.running_or_waiting.acquire(blocking=False):
         raise Unavailable
     try:
-        with hashing:
+        with slots.running:
             yield
     finally:
-        queue.release()
-
-
-@cache
-def _turnstiles(at_once: int) -> tuple[threading.Semaphore, threading.Semaphore]:
-    return (
-        threading.Semaphore(at_once * (1 + _WAITING_PER_HASH)),
-        threading.Semaphore(at_once),
-    )
+        slots.running_or_waiting.release()

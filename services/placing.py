@@ -31,7 +31,7 @@ from models import order as orders
 from models import placement
 from models import product as products
 from models.order import Order
-from services.configuration import configuration
+from services.process import configuration
 
 # Another try is worth it only if just what was missing came in, between two looks or while it was
 # waited for. On a product that many buy and cancel at once that may happen some times in a row.

@@ -18,7 +18,7 @@ from domain.product_file import ImportReport, Line, LineFault
 from models import product_import
 from models.placement import uuid_array
 from models.product_import import KnownProduct
-from services.configuration import configuration
+from services.process import configuration
 from services.products import Product, list_products
 from services.stock import MOST_IN_STOCK
 

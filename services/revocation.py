@@ -1,8 +1,8 @@
-"""Which sessions have ended, although their access tokens are not expired yet.
+"""Revoked sessions whose access tokens have not expired yet.
 
-A request must not wait for the database to be told, so each process keeps the sessions that ended
-of late in memory, and asks the database what is new twice a second. Knowledge that has grown old
-is worth nothing: then nobody is let in by an access token until it is new again.
+A request must not query the database to verify its access token. So each process keeps recently
+revoked sessions in memory and reads new ones from the database twice a second. If the last refresh
+is too long ago, every access token is refused until the next refresh succeeds.
 """
 
 from __future__ import annotations
@@ -15,80 +15,65 @@ from database.transactions import autocommit
 from domain.errors import Unavailable
 from models import session as sessions
 from models.session import Revoked
-from services.configuration import configuration
+from services import process
+from services.process import configuration
 
-# Together with the pause between two looks less than the 2 seconds that are promised: what was
-# committed before a look began is known when it is over.
-LOOK_EVERY_SECONDS = 0.5
+# A revocation takes effect within 2 seconds on every process: a refresh returns all revocations
+# committed before it began, and this pause plus the refresh takes less than FRESH_SECONDS.
+REFRESH_EVERY_SECONDS = 0.5
 FRESH_SECONDS = 2.0
 
-# A revocation is seen when its transaction commits, which is later than the moment it bears: each
-# look goes back over so much that it has seen. More than the longest transaction takes.
+# A revocation becomes visible when its transaction commits, which is later than its timestamp. So
+# each refresh reads again this much of what it has read before: more than any transaction takes.
 _OVERLAP_SECONDS = 60.0
 
 
-class _Known:
-    """What this process knows. Written by one thread and read by all, a name at a time."""
-
-    def __init__(self) -> None:
-        # When each may be forgotten, on this process's clock: its last access token has expired.
-        self.ended: dict[UUID, float] = {}
-        self.looked_at: float | None = None
-
-
-_known = _Known()
-
-
-def look() -> None:
-    """Learn which sessions have ended since the last look.
+def refresh() -> None:
+    """Read from the database which sessions were revoked since the last refresh.
 
     Raises:
         Unavailable: the database does not answer.
     """
+    known = process.state().revoked_sessions
     began = time.monotonic()
     longest = configuration().access_token_seconds + _OVERLAP_SECONDS
     seconds = longest
-    if _known.looked_at is not None:
-        seconds = min(longest, began - _known.looked_at + _OVERLAP_SECONDS)
+    if known.refreshed_at is not None:
+        seconds = min(longest, began - known.refreshed_at + _OVERLAP_SECONDS)
     for session_id, seconds_ago in _revoked(seconds=seconds):
-        _known.ended.setdefault(session_id, began - seconds_ago + longest)
-    for session_id in [one for one, until in list(_known.ended.items()) if until < began]:
-        del _known.ended[session_id]
-    _known.looked_at = began
+        known.delete_at.setdefault(session_id, began - seconds_ago + longest)
+    for session_id in [one for one, at in list(known.delete_at.items()) if at < began]:
+        del known.delete_at[session_id]
+    known.refreshed_at = began
 
 
-def note(session_ids: Iterable[UUID]) -> None:
-    """Learn at once what this process has ended itself."""
-    until = time.monotonic() + configuration().access_token_seconds + _OVERLAP_SECONDS
+def add(session_ids: Iterable[UUID]) -> None:
+    """Add sessions that this process has revoked itself, without waiting for the next refresh."""
+    known = process.state().revoked_sessions
+    delete_at = time.monotonic() + configuration().access_token_seconds + _OVERLAP_SECONDS
     for session_id in session_ids:
-        _known.ended[session_id] = until
+        known.delete_at[session_id] = delete_at
 
 
-def is_over(session_id: UUID) -> bool:
-    """Tell whether a session has ended: a look into memory, for the event loop.
+def is_revoked(session_id: UUID) -> bool:
+    """Return whether a session was revoked. Reads memory only, so the event loop may call it.
 
     Raises:
-        Unavailable: it cannot be told, since the last look is too long ago.
+        Unavailable: the last refresh is too long ago to know.
     """
     ready()
-    return session_id in _known.ended
+    return session_id in process.state().revoked_sessions.delete_at
 
 
 def ready() -> None:
-    """Return if it can be told of a session whether it has ended.
+    """Return if the last refresh is recent enough to accept access tokens.
 
     Raises:
-        Unavailable: the last look is too long ago.
+        Unavailable: it is too long ago.
     """
-    looked_at = _known.looked_at
-    if looked_at is None or time.monotonic() - looked_at > FRESH_SECONDS:
+    refreshed_at = process.state().revoked_sessions.refreshed_at
+    if refreshed_at is None or time.monotonic() - refreshed_at > FRESH_SECONDS:
         raise Unavailable
-
-
-def forget() -> None:
-    """Know nothing any more: for another database."""
-    _known.ended.clear()
-    _known.looked_at = None
 
 
 @autocommit

@@ -24,7 +24,7 @@ from models import user as users
 from models.session import OpenSession, Session, SpentToken
 from models.user import Credentials, User
 from services import access_tokens, passwords, revocation, security_events, throttling
-from services.configuration import configuration
+from services.process import configuration
 from services.throttling import Pass
 from services.users import canonical_email
 
@@ -115,7 +115,7 @@ def refresh_session(*, actor: Actor, refresh_token: str) -> SignIn:
     raced, ended = _raced(actor=actor, token_hash=_hash(refresh_token))
     if raced:
         raise RefreshRaced
-    revocation.note(ended)
+    revocation.add(ended)
     raise SessionExpired
 
 
@@ -123,7 +123,7 @@ def logout(*, actor: Actor) -> None:
     """End the session of the one who asks: here at once, elsewhere within two seconds."""
     assert actor.session_id is not None  # noqa: S101  # the operation asks for a session
     _end(actor=actor, session_id=actor.session_id)
-    revocation.note([actor.session_id])
+    revocation.add([actor.session_id])
 
 
 @autocommit
@@ -141,7 +141,7 @@ def revoke_session(*, actor: Actor, session_id: UUID) -> None:
         NotFound: there is none that goes on, or it is somebody else's.
     """
     _revoke(actor=actor, session_id=session_id)
-    revocation.note([session_id])
+    revocation.add([session_id])
 
 
 @autocommit

@@ -19,7 +19,7 @@ from domain.actor import Actor
 from domain.errors import TooManyAttempts, Unavailable
 from models import session as sessions
 from models import throttle
-from services.configuration import configuration
+from services.process import configuration
 
 # For a network, which may be an office's, and for an account, which may be guessed at from many.
 _WIDER = 10

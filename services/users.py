@@ -111,7 +111,7 @@ def change_password(*, actor: Actor, current_password: str, new_password: str) -
             session_id=actor.session_id,
         )
         raise CurrentPasswordWrong
-    revocation.note(_replace_password(actor=actor, known=known, following=following))
+    revocation.add(_replace_password(actor=actor, known=known, following=following))
     throttling.give_back(passes)
 
 
@@ -160,7 +160,7 @@ def update_user(
         LastAdministrator: the shop would be left without an active administrator.
     """
     user, ended = _update(actor=actor, user_id=user_id, role=role, active=active)
-    revocation.note(ended)
+    revocation.add(ended)
     return user
 
 

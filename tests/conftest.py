@@ -13,8 +13,8 @@ from psycopg2 import sql
 
 from database import binding, migrations
 from orderly.embedded import EmbeddedPostgreSQL
-from services import revocation
-from services.configuration import Configuration, configure
+from services import process
+from services.configuration import Configuration
 
 # What is not about limits shall not meet them.
 UNLIMITED = {
@@ -79,7 +79,7 @@ def empty_database_url(new_database: Callable[[str | None], str]) -> str:
 def shop(database_url: str) -> Iterator[str]:
     """Bind the models to the shared database and leave it empty; return its URL."""
     binding.bind(database_url, max_connections=70)
-    configure(
+    process.bind(
         Configuration(
             signing_key=b"a signing key for tests, 32 bytes long",
             argon2_time_cost=1,
@@ -87,7 +87,6 @@ def shop(database_url: str) -> Iterator[str]:
             **UNLIMITED,
         )
     )
-    revocation.forget()
     yield database_url
     binding.close()
 

@@ -28,8 +28,8 @@ from database.pool import ConnectionPool
 from database.transactions import autocommit
 from domain.actor import ADMIN, CLIENT, Actor
 from orderly.embedded import EmbeddedPostgreSQL
-from services import orders
-from services.configuration import Configuration, configure
+from services import orders, process
+from services.configuration import Configuration
 
 SMALL = 10_000
 LARGE = 10_000_000
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def compare(large: int, data: Path | None, rounds: int, calls: int) -> list[Comparison]:
     """Return how a shop of `large` orders does beside the small one."""
-    configure(Configuration(signing_key=b"a key for measurements of 32 bytes"))
+    process.bind(Configuration(signing_key=b"a key for measurements of 32 bytes"))
     with ExitStack() as stack:
         directory = data or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         sizes = [filled(directory, size) for size in (SMALL, large)]

@@ -21,8 +21,8 @@ from starlette.types import ASGIApp
 from benchmarks.pipeline import handlers
 from orderly.factory import compiled_app
 from orderly.http import logging
-from services import revocation
-from services.configuration import Configuration, configure
+from services import process
+from services.configuration import Configuration
 
 CONTRACT = Path(__file__).parent / "contract.yaml"
 
@@ -112,11 +112,11 @@ def stock_connexion() -> ASGIApp:
 
 def orderly() -> ASGIApp:
     """Orderly's compiled contract, with its request log, problems and security."""
-    configure(Configuration(signing_key=handlers.KEY))
+    process.bind(Configuration(signing_key=handlers.KEY))
     # As it ships: one JSON line a request, here into nothing.
     logging.configure("info", "json", Path(os.devnull).open("wb"))  # noqa: SIM115  # for as long as the process lives
     # As if a look into the database had just told that nobody was signed out: there is none here.
-    revocation._known.looked_at = math.inf
+    process.state().revoked_sessions.refreshed_at = math.inf
     return compiled_app(yaml.safe_load(CONTRACT.read_text()), beside=Router())
 
 

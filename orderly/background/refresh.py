@@ -10,14 +10,12 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import structlog
 
-from orderly.http import authentication
 from orderly.settings import Settings
-from services import housekeeping, revocation
-from services.configuration import configuration, configure
+from services import housekeeping, process, revocation
+from services.process import configuration
 
 _KEYS_EVERY_SECONDS = 1.0
 _TIDY_EVERY_SECONDS = 60.0
@@ -51,7 +49,7 @@ class Watch:
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            self._attempt(revocation.look)
+            self._attempt(revocation.refresh)
             self._looked.set()
             now = time.monotonic()
             if now >= self._keys_due:
@@ -60,7 +58,7 @@ class Watch:
             if now >= self._tidy_due:
                 self._tidy_due = now + _TIDY_EVERY_SECONDS
                 self._run_aside(lambda: self._attempt(_tidy))
-            self._stopped.wait(revocation.LOOK_EVERY_SECONDS)
+            self._stopped.wait(revocation.REFRESH_EVERY_SECONDS)
 
     def _attempt(self, work: Callable[[], object]) -> None:
         """Do something that may fail for a while; tell of the first failure only."""
@@ -78,9 +76,7 @@ class Watch:
         known = configuration()
         signing, others = self._settings.signing_keys()
         if (signing, others) != (known.signing_key, known.other_signing_keys):
-            configure(replace(known, signing_key=signing, other_signing_keys=others))
-            if {known.signing_key, *known.other_signing_keys} - {signing, *others}:
-                authentication.forget_tokens()  # some were verified by keys that count no more
+            process.replace_signing_keys(signing, others)
 
 
 def _tidy() -> None:

@@ -173,12 +173,14 @@ def create_admin(email: str, name: str, **overrides: Any) -> None:
 @_told_plainly
 def openapi(syntax: str) -> None:
     """Print the contract as one OpenAPI document."""
-    from handlers.cookies import CookiePolicy  # noqa: PLC0415
+    from handlers.cookies import SessionCookies  # noqa: PLC0415
     from orderly.contract import document  # noqa: PLC0415
 
     settings = _settings()
     published = document.published(
-        document.load(settings.currency, cookie_names=CookiePolicy(settings.cookie_secure).names())
+        document.load(
+            settings.currency, cookie_names=SessionCookies(settings.cookie_secure).names()
+        )
     )
     as_json = syntax == "json"
     click.echo(document.as_json(published) if as_json else document.as_yaml(published), nl=False)
@@ -307,10 +309,10 @@ def _shop(settings: Settings) -> Iterator[None]:
     """Let the block use the shop's services, on a database that answers."""
     from database import binding  # noqa: PLC0415
     from orderly.server import provisioning  # noqa: PLC0415
-    from services.configuration import configure  # noqa: PLC0415
+    from services import process  # noqa: PLC0415
 
     with provisioning.database_of(settings, shared=True) as provided:
-        configure(settings.configuration())
+        process.bind(settings.configuration())
         binding.bind(provided.url, max_connections=2)
         try:
             yield

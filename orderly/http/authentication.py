@@ -17,7 +17,7 @@ from starlette.types import Scope
 from domain.actor import Actor
 from handlers.cookies import ACCESS_COOKIE
 from orderly.http.problems import Problem
-from services import access_tokens, revocation
+from services import access_tokens, process, revocation
 
 MOST_REMEMBERED_TOKENS = 4096
 
@@ -128,40 +128,30 @@ def _unverified_principal(value: str, *, by_cookie: bool) -> Principal:
     return Principal(None, None, None, value, by_cookie)
 
 
-# Origins of other sites whose pages may send what changes something; set once at start.
-trusted_origins: set[str] = set()
-
-_remembered: dict[str, tuple[float, Principal, Principal]] = {}
-
-
 def _access_principal(token: str, *, by_cookie: bool) -> Principal:
     """Verify an access token; one seen before needs only be looked at for whether it has ended."""
-    known = _remembered.get(token)
+    verified_tokens = process.state().verified_tokens
+    known = verified_tokens.get(token)
     if known is None or known[0] <= time.time():
         claims = access_tokens.verify(token)
         if claims is None:
             raise Problem("invalid_token", "The access token is expired or was never issued here.")
         facts = (claims.user_id, claims.role, claims.session_id, token)
         known = (claims.expires_at, Principal(*facts, by_cookie=False), Principal(*facts, True))
-        if len(_remembered) >= MOST_REMEMBERED_TOKENS:
-            _remembered.clear()
-        _remembered[token] = known
+        if len(verified_tokens) >= MOST_REMEMBERED_TOKENS:
+            verified_tokens.clear()
+        verified_tokens[token] = known
     principal = known[2] if by_cookie else known[1]
     assert principal.session_id is not None  # noqa: S101  # every access token names one
-    if revocation.is_over(principal.session_id):
+    if revocation.is_revoked(principal.session_id):
         raise Problem("invalid_token", "The session of this access token has ended.")
     return principal
-
-
-def forget_tokens() -> None:
-    """Verify every token anew: some of the keys are not accepted any more."""
-    _remembered.clear()
 
 
 def _is_cross_site(scope: Scope) -> bool:
     """Tell by Fetch Metadata whether another site sent this; by Origin where a browser has none."""
     origin = _header(scope, b"origin")
-    if origin is not None and origin in trusted_origins:
+    if origin is not None and origin in process.configuration().allowed_origins:
         return False
     site = _header(scope, b"sec-fetch-site")
     if site is not None:

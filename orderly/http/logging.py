@@ -41,51 +41,74 @@ _LEVELS = {
 _request: ContextVar[dict[str, Any] | None] = ContextVar("request", default=None)
 
 
-class _Log:
-    """Where events go, and how they look there. Until `configure`, requests are not told of."""
+class EventLog:
+    """Writes events of at least one level to a stream, one line each."""
 
-    threshold: int = logging.CRITICAL + 1
-    render: Callable[[Event], bytes]
-    stream: BinaryIO
+    def __init__(
+        self, stream: BinaryIO, render: Callable[[Event], bytes], *, threshold: int
+    ) -> None:
+        self._stream = stream
+        self._render = render
+        self.threshold = threshold
 
     def write(self, level: str, event: Event) -> None:
         """Write an event that is not below the threshold."""
         if _LEVELS[level] >= self.threshold:
-            self.write_line(self.render({"timestamp": _now(), "level": level, **event}))
+            self.write_line(self._render({"timestamp": _now(), "level": level, **event}))
 
     def write_line(self, line: bytes) -> None:
         """Write a line in one piece. That nobody can read the log any more stops no request."""
         with suppress(OSError, ValueError):
-            self.stream.write(line + b"\n")
-            self.stream.flush()
+            self._stream.write(line + b"\n")
+            self._stream.flush()
 
     # The methods that structlog asks its innermost logger for
     debug = info = warning = error = critical = write_line
 
+    def render_structlog(self, _logger: object, level: str, event: Event) -> bytes:
+        """Render an event of structlog: the only processor that structlog is given."""
+        error = event.pop("exc_info", None)
+        if error is True:
+            error = sys.exc_info()[1]
+        if isinstance(error, BaseException):
+            event["exception"] = _told(error)
+        about = {"timestamp": _now(), "level": level, "event": ""}
+        return self._render({**about, **event, **_context()})
 
-_log = _Log()
+
+class _LoggerFactory:
+    """What structlog calls for its innermost logger; keeps the log where RequestLog finds it."""
+
+    def __init__(self, log: EventLog) -> None:
+        self.log = log
+
+    def __call__(self, *_names: str) -> EventLog:
+        return self.log
 
 
 def configure(level: str, log_format: str, stream: BinaryIO | None = None) -> None:
     """Send all events of this process that are at least of a level to a stream.
 
     The stream is standard error unless another is given. The format `auto` is `console` on a
-    terminal and `json` elsewhere.
+    terminal and `json` elsewhere. structlog and `logging` keep the log, for the whole process.
     """
-    _log.stream = stream or sys.stderr.buffer
-    _log.threshold = _LEVELS[level]
-    is_terminal = _log.stream.isatty()
-    if log_format == "json" or (log_format == "auto" and not is_terminal):
-        _log.render = _as_json
-    else:
-        _log.render = _for_people(colors=is_terminal)
+    stream = stream or sys.stderr.buffer
+    is_terminal = stream.isatty()
+    is_json = log_format == "json" or (log_format == "auto" and not is_terminal)
+    render = _as_json if is_json else _for_people(colors=is_terminal)
+    log = EventLog(stream, render, threshold=_LEVELS[level])
     structlog.configure(
-        processors=[_finished],
-        wrapper_class=structlog.make_filtering_bound_logger(_log.threshold),
-        logger_factory=lambda *_names: _log,
+        processors=[log.render_structlog],
+        wrapper_class=structlog.make_filtering_bound_logger(log.threshold),
+        logger_factory=_LoggerFactory(log),
     )
-    # What libraries say is of interest from a warning on; Peewee would tell each statement.
-    logging.basicConfig(handlers=[_FromLogging()], level=logging.WARNING, force=True)
+    # Libraries log from the level warning; below it, Peewee would log each statement.
+    logging.basicConfig(handlers=[_FromLogging(log)], level=logging.WARNING, force=True)
+
+
+def _configured_log() -> EventLog | None:
+    factory = structlog.get_config()["logger_factory"]
+    return factory.log if isinstance(factory, _LoggerFactory) else None
 
 
 class RequestLog:
@@ -98,6 +121,7 @@ class RequestLog:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._log = _configured_log()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on; its answer comes back with `X-Request-ID`."""
@@ -128,11 +152,13 @@ class RequestLog:
         except Exception as error:
             status = status or _SERVER_FAULT
             event = {"event": "unexpected_error", **_context(), "exception": _told(error)}
-            _log.write("error", event)
+            if self._log is not None:
+                self._log.write("error", event)
             raise
         finally:
             _request.reset(token)
-            _tell(scope, status, facts, perf_counter() - started)
+            if self._log is not None:
+                _log_request(self._log, scope, status, facts, perf_counter() - started)
 
 
 def _request_id(scope: Scope) -> str:
@@ -143,14 +169,16 @@ def _request_id(scope: Scope) -> str:
     return str(uuid_utils.uuid7())
 
 
-def _tell(scope: Scope, status: int | None, facts: dict[str, Any], seconds: float) -> None:
+def _log_request(
+    log: EventLog, scope: Scope, status: int | None, facts: dict[str, Any], seconds: float
+) -> None:
     """Log a request. Its query is left out: people's names and addresses are searched for there.
 
     The path is told as it was sent, still percent-encoded; the status is null where the client
     went away before there was one.
     """
     level = "error" if status is not None and status >= _SERVER_FAULT else "info"
-    if _LEVELS[level] < _log.threshold:
+    if _LEVELS[level] < log.threshold:
         return
     client = scope.get("client")
     event: Event = {
@@ -164,7 +192,7 @@ def _tell(scope: Scope, status: int | None, facts: dict[str, Any], seconds: floa
         "client": client[0] if client else None,
         "request_id": facts["request_id"],
     }
-    _log.write(level, event)
+    log.write(level, event)
 
 
 def _context() -> Event:
@@ -179,6 +207,10 @@ def _context() -> Event:
 class _FromLogging(logging.Handler):
     """Takes what libraries log; an error that was told of already is not told of again."""
 
+    def __init__(self, log: EventLog) -> None:
+        super().__init__()
+        self._log = log
+
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
         if error is not None and getattr(error, _TOLD, False):
@@ -187,7 +219,7 @@ class _FromLogging(logging.Handler):
         if error is not None:
             event["exception"] = _told(error)
         level = record.levelname.lower()
-        _log.write(level if level in _LEVELS else "error", {**event, **_context()})
+        self._log.write(level if level in _LEVELS else "error", {**event, **_context()})
 
 
 _TOLD = "__orderly_told__"
@@ -197,17 +229,6 @@ def _told(error: BaseException) -> str:
     with suppress(AttributeError, TypeError):
         setattr(error, _TOLD, True)
     return described(error)
-
-
-def _finished(_logger: object, level: str, event: Event) -> bytes:
-    """Do for an event of structlog what is the same for all: the one processor there is."""
-    error = event.pop("exc_info", None)
-    if error is True:
-        error = sys.exc_info()[1]
-    if isinstance(error, BaseException):
-        event["exception"] = _told(error)
-    about = {"timestamp": _now(), "level": level, "event": ""}
-    return _log.render({**about, **event, **_context()})
 
 
 def _now() -> str:

@@ -14,7 +14,7 @@ from functools import partial
 from connexion.resolver import Resolver
 from starlette.types import ASGIApp
 
-from handlers import cookies
+from handlers.cookies import SessionCookies
 from orderly import __version__, pages
 from orderly.contract import document
 from orderly.factory import compiled_app
@@ -30,15 +30,13 @@ from orderly.settings import Settings
 
 def create_mock(settings: Settings) -> ASGIApp:
     """Return an application that answers the examples of the contract, from pages of any site."""
-    cookies.policy.secure = settings.cookie_secure
-    contract = document.published(
-        document.load(settings.currency, cookie_names=cookies.policy.names())
-    )
+    cookies = SessionCookies(settings.cookie_secure)
+    contract = document.published(document.load(settings.currency, cookie_names=cookies.names()))
     return compiled_app(
         contract,
         beside=pages.routes(contract, ready=_nothing_to_wait_for, storefront=settings.storefront),
         front=[any_origin()],
-        app=partial(MockApp, contract=contract),
+        app=partial(MockApp, contract=contract, cookies=cookies),
         security_map=SECURITY_MAP,
         max_body_bytes=settings.max_body_bytes,
         resolver=Resolver(_no_handler),

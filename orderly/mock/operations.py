@@ -13,7 +13,7 @@ from connexion.operations import AbstractOperation
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from handlers import cookies
+from handlers.cookies import SessionCookies
 from orderly.contract.bodies import BodyPlan, ClientGoneError
 from orderly.contract.operations import CompiledAPI, CompiledApp
 from orderly.contract.parameters import ParameterPlan
@@ -28,8 +28,14 @@ class MockOperation:
     """One operation of the document, with all that it may answer."""
 
     def __init__(
-        self, operation: AbstractOperation, *, max_body_bytes: int, locations: Mapping[str, str]
+        self,
+        operation: AbstractOperation,
+        *,
+        max_body_bytes: int,
+        locations: Mapping[str, str],
+        cookies: SessionCookies,
     ) -> None:
+        self._cookies = cookies
         self._parameters = ParameterPlan(operation.parameters)
         self._body = (
             BodyPlan(operation.request_body, max_bytes=max_body_bytes)
@@ -60,7 +66,7 @@ class MockOperation:
         answer = Response(body, example.status, media_type=example.media_type)
         for name, value in example.headers.items():
             if name == "Set-Cookie":
-                _set_cookies(answer)
+                self._set_cookies(answer)
             elif name == "Location" and self._location is not None:
                 answer.headers[name] = self._location.format(example.value["id"])
             else:
@@ -71,6 +77,17 @@ class MockOperation:
         answer.headers["Preference-Applied"] = applied  # RFC 7240, section 3
         return answer
 
+    def _set_cookies(self, answer: Response) -> None:
+        """Sign a browser in or out with cookies valid now; those of the example have expired."""
+        expires = datetime.now(UTC) + _SESSION
+        fields = (
+            self._cookies.clear()
+            if answer.status_code == HTTPStatus.NO_CONTENT
+            else self._cookies.set("mock", expires, "mock", expires)
+        )
+        for field in fields:
+            answer.headers.append("Set-Cookie", field)
+
 
 class MockAPI(CompiledAPI):
     """Compiles each operation of a document into one that answers its examples."""
@@ -80,11 +97,15 @@ class MockAPI(CompiledAPI):
         specification: Any,
         *,
         contract: Mapping[str, Any],
+        cookies: SessionCookies,
         max_body_bytes: int,
         **kwargs: Any,
     ) -> None:
         self._mock = partial(
-            MockOperation, max_body_bytes=max_body_bytes, locations=_locations(contract)
+            MockOperation,
+            max_body_bytes=max_body_bytes,
+            locations=_locations(contract),
+            cookies=cookies,
         )
         super().__init__(specification, **kwargs)
 
@@ -96,9 +117,11 @@ class MockAPI(CompiledAPI):
 class MockApp(CompiledApp):
     """Connexion's own application, with operations that answer their examples."""
 
-    def __init__(self, beside: ASGIApp, *, contract: Mapping[str, Any]) -> None:
+    def __init__(
+        self, beside: ASGIApp, *, contract: Mapping[str, Any], cookies: SessionCookies
+    ) -> None:
         super().__init__(beside)
-        self.api_cls = partial(MockAPI, contract=contract)  # type: ignore[assignment]  # only called
+        self.api_cls = partial(MockAPI, contract=contract, cookies=cookies)  # type: ignore[assignment]  # only called
 
 
 def _encoded(example: Example, request_id: str) -> bytes | None:
@@ -109,18 +132,6 @@ def _encoded(example: Example, request_id: str) -> bytes | None:
     if is_json(example.media_type):
         return orjson.dumps(example.value)
     return str(example.value).encode()
-
-
-def _set_cookies(answer: Response) -> None:
-    """Sign a browser in, or out: the cookie of the example has expired long since."""
-    expires = datetime.now(UTC) + _SESSION
-    fields = (
-        cookies.cleared_cookies()
-        if answer.status_code == HTTPStatus.NO_CONTENT
-        else cookies.session_cookies("mock", expires, "mock", expires)
-    )
-    for field in fields:
-        answer.headers.append("Set-Cookie", field)
 
 
 def _locations(contract: Mapping[str, Any]) -> Mapping[str, str]:

@@ -120,9 +120,9 @@ def _prepare(
 ) -> list[str]:
     """Bring the database up to date, and fill it for a demo; return whom one can sign in as."""
     from database import binding, migrations  # noqa: PLC0415  # after the address is taken
-    from services.configuration import configure  # noqa: PLC0415
+    from services import process  # noqa: PLC0415
 
-    configure(settings.configuration())
+    process.bind(settings.configuration())
     binding.bind(provided.url, max_connections=1)
     try:
         if not demo:

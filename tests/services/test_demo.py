@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from domain.actor import Actor
-from services import demo, products, sessions
+from services import demo, process, products, sessions
 from services.audit import audit
-from services.configuration import configuration, configure
+from services.process import configuration
 from tests.services.conftest import AddProduct, at_once
 
 
@@ -28,7 +28,7 @@ def test_the_accounts_can_be_signed_in_as(nobody: Actor):
 
 
 def test_it_may_be_started_as_often_as_one_likes(nobody: Actor):
-    configure(replace(configuration(), registration_limit=1))
+    process.bind(replace(configuration(), registration_limit=1))
 
     assert [demo.fill().accounts for _ in range(3)] == [demo.ACCOUNTS] * 3
 

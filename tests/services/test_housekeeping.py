@@ -10,8 +10,8 @@ import pytest
 
 from domain.actor import Actor
 from domain.errors import TooManyAttempts
-from services import housekeeping, sessions, throttling
-from services.configuration import configuration, configure
+from services import housekeeping, process, sessions, throttling
+from services.process import configuration
 from tests.services.conftest import PASSWORD
 
 Sql = Callable[..., list[tuple[Any, ...]]]
@@ -70,7 +70,7 @@ def test_sessions_go_a_month_after_they_ended_and_the_log_stays(
 
 
 def test_a_bucket_fills_again_by_and_by(nobody: Actor, sql: Sql):
-    configure(replace(configuration(), sign_in_limit=2))
+    process.bind(replace(configuration(), sign_in_limit=2))
     for _ in range(2):
         throttling.to_sign_in(nobody, "ada@example.com")
     with pytest.raises(TooManyAttempts) as caught:

@@ -13,9 +13,9 @@ import pytest
 from peewee import PeeweeException
 
 from domain.actor import Actor
-from services import orders, products
-from services.configuration import configuration, configure
+from services import orders, process, products
 from services.order_steps import EXPIRED_AT_ONCE
+from services.process import configuration
 from tests.services.conftest import AddProduct, at_once
 
 pytestmark = pytest.mark.usefixtures("sound")
@@ -105,11 +105,11 @@ def test_a_shop_may_wait_for_ever_or_for_as_long_as_it_likes(
     place(client, add_product().id)
     age(1000)
 
-    configure(replace(configuration(), order_expiry_minutes=0))
+    process.bind(replace(configuration(), order_expiry_minutes=0))
     assert orders.expire_orders(actor=nobody) == 0
-    configure(replace(configuration(), order_expiry_minutes=1001))
+    process.bind(replace(configuration(), order_expiry_minutes=1001))
     assert orders.expire_orders(actor=nobody) == 0
-    configure(replace(configuration(), order_expiry_minutes=1000))
+    process.bind(replace(configuration(), order_expiry_minutes=1000))
     assert orders.expire_orders(actor=nobody) == 1
 
 

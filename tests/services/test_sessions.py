@@ -14,8 +14,8 @@ import pytest
 from database.binding import database
 from domain.actor import Actor
 from domain.errors import InvalidCredentials, RefreshRaced, SessionExpired, Unavailable
-from services import access_tokens, passwords, sessions, users
-from services.configuration import configuration, configure
+from services import access_tokens, passwords, process, sessions, users
+from services.process import configuration
 from tests.services.conftest import PASSWORD, at_once, someone
 
 Sql = Callable[..., list[tuple[Any, ...]]]
@@ -126,13 +126,13 @@ def test_a_hash_made_with_other_costs_is_made_anew_at_sign_in(
     ada: users.User, nobody: Actor, sql: Sql
 ):
     before = configuration()
-    configure(replace(before, argon2_time_cost=2))
+    process.bind(replace(before, argon2_time_cost=2))
 
     sessions.login(actor=nobody, email=EMAIL, password=PASSWORD)
 
     ((password_hash,),) = sql("SELECT password_hash FROM users")
     assert password_hash.startswith("$argon2id$v=19$m=8,t=2,p=1$")
-    configure(before)
+    process.bind(before)
     sessions.login(actor=nobody, email=EMAIL, password=PASSWORD)
 
 
@@ -300,9 +300,9 @@ def test_access_tokens_of_others_are_worth_nothing(signed_in: sessions.SignIn):
         replace(before, issuer="other"),
         replace(before, audience="other"),
     ):
-        configure(other)
+        process.bind(other)
         assert access_tokens.verify(token) is None
-    configure(before)
+    process.bind(before)
     assert access_tokens.verify(token) is not None
     for mangled in (
         "",
@@ -315,7 +315,7 @@ def test_access_tokens_of_others_are_worth_nothing(signed_in: sessions.SignIn):
 
 
 def test_an_access_token_expires(signed_in: sessions.SignIn):
-    configure(replace(configuration(), access_token_seconds=-1))
+    process.bind(replace(configuration(), access_token_seconds=-1))
     expired, expires_at = access_tokens.issue(
         user_id=signed_in.user.id, role="CLIENT", session_id=signed_in.session.id
     )
@@ -345,7 +345,7 @@ def test_a_flood_of_sign_ins_is_turned_away_rather_than_queued(
     ada: users.User, nobody: Actor, monkeypatch: pytest.MonkeyPatch
 ):
     """Of thirty at once one is looked at and eight wait, until the others have been refused."""
-    configure(replace(configuration(), password_hashes_at_once=1))
+    process.bind(replace(configuration(), password_hashes_at_once=1))
     original = passwords.PasswordHasher.verify
     refused: list[Unavailable] = []
     enough = threading.Event()

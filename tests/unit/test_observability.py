@@ -17,15 +17,13 @@ import pytest
 import structlog
 from starlette.types import Message, Receive, Scope, Send
 
-from orderly.http import logging as request_logging
 from orderly.http.logging import RequestLog, configure
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 @pytest.fixture(autouse=True)
-def _unconfigured_afterwards(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(request_logging, "_log", request_logging._Log())
+def _unconfigured_afterwards() -> Iterator[None]:
     root = logging.getLogger()
     before = root.handlers[:], root.level
     yield
