@@ -1,4 +1,4 @@
-"""What is written is true: the README's tour works as printed, and links lead somewhere."""
+"""The README's tour works as printed, and CI runs its test command."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def blocks(repository: Path, section: str) -> list[str]:
 
 
 def test_the_tour_works_as_printed(repository: Path, tmp_path: Path) -> None:
-    tour = "".join(blocks(repository, "Five minutes with it"))
+    tour = "".join(blocks(repository, "A five-minute tour"))
     assert all(not line.endswith("\\") for line in tour.splitlines()), "a line is a command"
     with serving(tmp_path / "data", "--demo") as server:
         product = httpx2.get(f"{server.url}/api/v1/products?q=hand+grinder").json()["items"][0]
@@ -47,21 +47,9 @@ def test_the_tour_works_as_printed(repository: Path, tmp_path: Path) -> None:
 
 
 def test_what_the_tour_shows_first_is_json(repository: Path) -> None:
-    for line in "".join(blocks(repository, "Five minutes with it")).splitlines():
+    for line in "".join(blocks(repository, "A five-minute tour")).splitlines():
         for body in re.findall(r"-d '(\{[^']*\})'(?=\s|$)", line):
             json.loads(body)
-
-
-def test_links_lead_somewhere_and_every_page_is_led_to(repository: Path) -> None:
-    pages = [*repository.glob("*.md"), *(repository / "docs").rglob("*.md")]
-    led_to = set()
-    for page in pages:
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page}: {target}"
-            led_to.add((page.parent / target).resolve())
-
-    start = repository / "README.md"
-    assert {start.resolve()} == {page.resolve() for page in pages} - led_to
 
 
 def test_ci_runs_the_test_command_of_the_readme(repository: Path) -> None:
