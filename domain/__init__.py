@@ -1,1 +1,1 @@
-"""Pure rules of the shop: no HTTP, no SQL, nothing imported from the other rooms."""
+"""Rules of the shop as pure functions: no HTTP, no SQL, no imports from other layers."""

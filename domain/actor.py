@@ -1,4 +1,4 @@
-"""Who asks: the one fact about a request that every use case may need."""
+"""The actor of a request: who makes it, and from where."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from uuid import UUID
 CLIENT = "CLIENT"
 ADMIN = "ADMIN"
 
-# RFC 4291, section 2.5.4: what lies behind it is for one network to hand out as it likes.
+# The usual size of an IPv6 subnet (RFC 4291, section 2.5.4): its owner can use all its addresses.
 _SUBNET_BITS = 64
-_LONGEST_ADDRESS = 64
-_LONGEST_USER_AGENT = 200
+_MAX_ADDRESS_CHARACTERS = 64
+_MAX_USER_AGENT_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """The one who makes a request, and where it came from.
+    """The user who makes a request, and the client that sends it.
 
-    `user_id`, `role` and `session_id` are None for somebody who is not signed in.
+    `user_id`, `role` and `session_id` are None if the client is anonymous.
     """
 
     user_id: UUID | None
@@ -31,29 +31,30 @@ class Actor:
 
     @property
     def is_admin(self) -> bool:
-        """Whether this one may do what administrators do."""
+        """Whether the actor has the role ADMIN."""
         return self.role == ADMIN
 
     @property
-    def kept_address(self) -> str:
-        """As much of the address as is kept of it."""
-        return self.address[:_LONGEST_ADDRESS]
+    def stored_address(self) -> str:
+        """The address, cut to the length that is stored."""
+        return self.address[:_MAX_ADDRESS_CHARACTERS]
 
     @property
-    def kept_user_agent(self) -> str:
-        """As much of the user agent as is kept of it, less NULs, which PostgreSQL cannot hold."""
-        return self.user_agent.replace("\0", "")[:_LONGEST_USER_AGENT]
+    def stored_user_agent(self) -> str:
+        """The user agent, cut to the length that is stored. PostgreSQL cannot store NUL."""
+        return self.user_agent.replace("\0", "")[:_MAX_USER_AGENT_CHARACTERS]
 
     @property
     def network(self) -> str:
-        """What addresses one household or machine has: an IPv4 address, or the /64 of an IPv6 one.
+        """The addresses that one household or machine can use.
 
-        Empty where the address is not known.
+        This is an IPv4 address, or the /64 network of an IPv6 address. Empty if the address is not
+        known.
         """
         try:
             address = ip_address(self.address.partition("%")[0])
         except ValueError:
-            return self.kept_address
+            return self.stored_address
         if isinstance(address, IPv6Address):
             if address.ipv4_mapped is None:
                 return str(ip_network((address, _SUBNET_BITS), strict=False))

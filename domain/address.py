@@ -1,4 +1,4 @@
-"""Where things are sent: the lines of a postal address, kept as they were given."""
+"""Postal addresses, stored as they were entered."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class ShippingAddress(NamedTuple):
-    """A postal address. The country is its ISO 3166-1 alpha-2 code; None is left out."""
+    """A postal address. `country` is an ISO 3166-1 alpha-2 code; optional lines may be None."""
 
     recipient: str
     street: str
@@ -16,6 +16,6 @@ class ShippingAddress(NamedTuple):
     postal_code: str | None = None
     region: str | None = None
 
-    def given(self) -> dict[str, str]:
-        """Return the parts that there are, by name."""
+    def without_none(self) -> dict[str, str]:
+        """Return the lines that are not None, by name."""
         return {name: part for name, part in self._asdict().items() if part is not None}

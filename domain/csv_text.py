@@ -1,22 +1,22 @@
-"""Text in the cells of a CSV file: harmless to spreadsheets, and read back as it was."""
+"""Escapes text for CSV cells, so that no spreadsheet program evaluates it as a formula."""
 
 from __future__ import annotations
 
 import re
 
-# What spreadsheets take for the beginning of a formula (OWASP, CSV Injection), wide forms too.
-_FORMULA = "[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
-# An apostrophe tells a spreadsheet that text follows. Text that has some before a formula of its
-# own is given one more, so that taking one away always gives what there was.
-_TO_BE_MARKED = re.compile(f"'*{_FORMULA}")
-_MARKED = re.compile(f"'+{_FORMULA}")
+# The characters that begin a formula (OWASP, CSV Injection), with their full-width forms.
+_FORMULA_START = "[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
+# A leading apostrophe marks a cell as text. Text that already has apostrophes before such a
+# character gets one more, so that removing one apostrophe always restores the original text.
+_NEEDS_ESCAPE = re.compile(f"'*{_FORMULA_START}")
+_ESCAPED = re.compile(f"'+{_FORMULA_START}")
 
 
-def harmless(text: str) -> str:
-    """Return people's own words as a cell that no spreadsheet computes."""
-    return f"'{text}" if _TO_BE_MARKED.match(text) else text
+def escape(text: str) -> str:
+    """Return text as the content of a cell that is not evaluated as a formula."""
+    return f"'{text}" if _NEEDS_ESCAPE.match(text) else text
 
 
-def as_it_was(cell: str) -> str:
-    """Return the text that `harmless` made a cell of."""
-    return cell[1:] if _MARKED.match(cell) else cell
+def unescape(cell: str) -> str:
+    """Return the text from which `escape` made this cell."""
+    return cell[1:] if _ESCAPED.match(cell) else cell

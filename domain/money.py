@@ -1,4 +1,4 @@
-"""Money as whole minor units: exact, bounded, and never a float."""
+"""Money as an integer number of minor units: exact and bounded, never a float."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterable
 
 from domain.errors import AmountOverflow
 
-# The largest integer that every JSON reader keeps exactly (RFC 8259, section 6).
+# The largest integer that every JSON parser represents exactly (RFC 8259, section 6).
 MAX_AMOUNT = 2**53 - 1
 
-# ISO 4217: currencies by the number of decimals of their minor unit. Funds, metals and test
-# codes, which nobody sells for, are left out.
+# ISO 4217 currencies by the number of decimals of their minor unit, without the codes for funds,
+# metals and tests.
 _CODES_BY_EXPONENT = {
     0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
     2: (
@@ -34,7 +34,7 @@ def exponent(currency: str) -> int:
     """Return how many decimals a currency's minor unit has: 2 for EUR, 0 for JPY, 3 for KWD.
 
     Raises:
-        ValueError: ISO 4217 knows no such currency.
+        ValueError: this is not a currency code of ISO 4217.
     """
     try:
         return _EXPONENTS[currency]
@@ -43,10 +43,10 @@ def exponent(currency: str) -> int:
 
 
 def subtotal(unit_price: int, quantity: int) -> int:
-    """Return what `quantity` units cost.
+    """Return the price of `quantity` units.
 
     Raises:
-        AmountOverflow: it is more than `MAX_AMOUNT`.
+        AmountOverflow: the result is more than `MAX_AMOUNT`.
     """
     return _bounded(unit_price * quantity)
 
@@ -55,18 +55,13 @@ def total(amounts: Iterable[int]) -> int:
     """Return the sum of amounts.
 
     Raises:
-        AmountOverflow: it is more than `MAX_AMOUNT`.
+        AmountOverflow: the result is more than `MAX_AMOUNT`.
     """
     return _bounded(sum(amounts))
 
 
-def in_words(amount: int, currency: str) -> str:
-    """Return an amount as people read it: 1990 and EUR give `19.90 EUR`."""
-    return f"{in_major_units(amount, currency)} {currency}"
-
-
 def in_major_units(amount: int, currency: str) -> str:
-    """Return an amount with its decimals, exactly: 1990 and EUR give `19.90`."""
+    """Return an amount in major units: `19.90` for 1990 in EUR."""
     decimals = exponent(currency)
     sign, digits = ("-" if amount < 0 else ""), str(abs(amount)).rjust(decimals + 1, "0")
     if decimals:
@@ -75,16 +70,16 @@ def in_major_units(amount: int, currency: str) -> str:
 
 
 def in_minor_units(text: str, currency: str) -> int:
-    """Return the minor units of an amount that is written with decimals: `19.9` EUR is 1990.
+    """Return the number of minor units of an amount in major units: 1990 for `19.9` in EUR.
 
     Raises:
-        ValueError: it is no amount, or has more decimals than the currency.
+        ValueError: the text is not an amount, or has more decimals than the currency.
     """
     decimals = exponent(currency)
-    found = _AMOUNT.fullmatch(text)
-    if found is None or len(found[2] or "") > decimals:
-        raise ValueError(f"must be an amount of at most {decimals} decimals")
-    return int(found[1] + (found[2] or "").ljust(decimals, "0"))
+    match = _AMOUNT.fullmatch(text)
+    if match is None or len(match[2] or "") > decimals:
+        raise ValueError(f"must be an amount with at most {decimals} decimals")
+    return int(match[1] + (match[2] or "").ljust(decimals, "0"))
 
 
 _AMOUNT = re.compile(r"([0-9]{1,16})(?:\.([0-9]{1,4}))?", re.ASCII)

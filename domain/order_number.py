@@ -1,28 +1,29 @@
-"""Order numbers: short enough to read out over a telephone, and no hint at how many there are."""
+"""Order numbers: short enough to read aloud, and random, so that they do not count the orders."""
 
 from __future__ import annotations
 
 import secrets
 
-# Crockford's base 32: neither I, L, O nor U.
+# Crockford's Base32 alphabet, which has no I, L, O and U.
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 _PREFIX = "ORD"
 _SYMBOLS = 8
 _BITS_PER_SYMBOL = 5
-_MISREAD = str.maketrans("ILO", "110", "- ")
+# Replaces look-alikes and removes hyphens and spaces.
+_NORMALISE = str.maketrans("ILO", "110", "- ")
 
 
 def new() -> str:
-    """Return a random number such as `ORD-7K3M-9Q2X`.
+    """Return a random number of 40 bits, such as `ORD-7K3M-9Q2X`.
 
-    One of 2**40: that it is new is for the database's constraint to say.
+    A constraint of the database refuses a number that exists already.
     """
-    return spelled(secrets.randbits(_SYMBOLS * _BITS_PER_SYMBOL))
+    return encode(secrets.randbits(_SYMBOLS * _BITS_PER_SYMBOL))
 
 
-def spelled(bits: int) -> str:
-    """Return the number that 40 bits stand for."""
+def encode(bits: int) -> str:
+    """Return an integer of 40 bits as an order number."""
     symbols = "".join(
         ALPHABET[bits >> shift & 31]
         for shift in range((_SYMBOLS - 1) * _BITS_PER_SYMBOL, -1, -_BITS_PER_SYMBOL)
@@ -31,14 +32,13 @@ def spelled(bits: int) -> str:
 
 
 def normalised(text: str) -> str | None:
-    """Return the number that somebody means who typed `text`; None where it cannot be one.
+    """Return a number that a person typed in its stored form; None if it is not an order number.
 
-    Case, hyphens, blanks and the letters that Crockford's alphabet leaves out as look-alikes
-    make no difference.
+    Case, hyphens and spaces are ignored. The letters I, L and O are read as 1, 1 and 0.
     """
-    symbols = text.upper().translate(_MISREAD)
+    symbols = text.upper().translate(_NORMALISE)
     if len(symbols) > _SYMBOLS:
-        symbols = symbols.removeprefix(_PREFIX.translate(_MISREAD))
+        symbols = symbols.removeprefix(_PREFIX.translate(_NORMALISE))
     if len(symbols) != _SYMBOLS or not set(symbols) <= set(ALPHABET):
         return None
     return f"{_PREFIX}-{symbols[:4]}-{symbols[4:]}"

@@ -1,9 +1,10 @@
-"""The life of an order as one table: which step leads where, and who may make it."""
+"""The state machine of orders: which status transitions exist, and who may make them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from itertools import combinations
 from types import MappingProxyType
 
 PENDING = "PENDING"
@@ -17,7 +18,7 @@ STATUSES = (PENDING, PAID, SHIPPED, DELIVERED, CANCELLED, RETURNED)
 
 
 class Party(StrEnum):
-    """What somebody is to an order."""
+    """The relation of an actor to an order."""
 
     OWNER = "OWNER"
     ADMIN = "ADMIN"
@@ -35,23 +36,23 @@ TRANSITIONS: Mapping[tuple[str, str], frozenset[Party]] = MappingProxyType(
     }
 )
 
-# Orders that still hold the units that they took; the others have given them back.
-LIVE = frozenset({PENDING, PAID, SHIPPED, DELIVERED})
+# In these statuses an order holds its units; in the others they are back in stock.
+HOLDING_UNITS = frozenset({PENDING, PAID, SHIPPED, DELIVERED})
 
 
 def parties(*, admin: bool, owner: bool) -> frozenset[Party]:
-    """Return what a person is to an order; one may be both."""
+    """Return the relations of a user to an order; a user may be both its owner and an admin."""
     return _PARTIES[admin, owner]
 
 
 def allowed(status: str, who: Iterable[Party]) -> tuple[str, ...]:
-    """Return the statuses that any of these parties may give an order that has this one now."""
+    """Return the statuses to which any of these parties may change an order in this status."""
     return _ALLOWED[status, frozenset(who)]
 
 
-def gives_stock_back(current: str, following: str) -> bool:
-    """Tell whether this step returns the order's units to the stock."""
-    return current in LIVE and following not in LIVE
+def returns_stock(current: str, following: str) -> bool:
+    """Return whether this transition returns the order's units to stock."""
+    return current in HOLDING_UNITS and following not in HOLDING_UNITS
 
 
 def _allowed(status: str, who: frozenset[Party]) -> tuple[str, ...]:
@@ -62,14 +63,11 @@ def _allowed(status: str, who: frozenset[Party]) -> tuple[str, ...]:
     )
 
 
-def _subsets(parties_left: tuple[Party, ...]) -> list[frozenset[Party]]:
-    if not parties_left:
-        return [frozenset()]
-    rest = _subsets(parties_left[1:])
-    return rest + [subset | {parties_left[0]} for subset in rest]
+def _subsets(of: tuple[Party, ...]) -> list[frozenset[Party]]:
+    return [frozenset(some) for size in range(len(of) + 1) for some in combinations(of, size)]
 
 
-# Every list of orders asks for these once per row, so all answers are written out once.
+# Precomputed for every combination: a list of orders needs these once per row.
 _PARTIES = {
     (admin, owner): frozenset(([Party.ADMIN] if admin else []) + ([Party.OWNER] if owner else []))
     for admin in (False, True)

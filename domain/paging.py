@@ -1,8 +1,9 @@
-"""Pages and cursors: where a list goes on, as an opaque text that always means some place.
+"""Pages of lists, and cursors: opaque texts that encode where the next page begins.
 
-A cursor is the base64url form (RFC 4648, section 5, no padding) of the last row's id, 16 bytes,
-and of the value that the list is sorted by. Clients are told that it is opaque, so whatever they
-send in its place has to be answered with some page, never with an error.
+A cursor encodes the last row of a page: its id (16 bytes) and the value by which the list is
+sorted, as base64url without padding (RFC 4648, section 5). Any text of base64url characters is a
+valid cursor, because a client cannot know what an opaque text must contain: it leads to a page,
+never to an error.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from uuid import UUID
 Row = TypeVar("Row")
 SortValue = int | str | datetime
 
-# Text is sorted by its first characters only, so that a cursor stays short: 64 characters of at
-# most four bytes and an id make 363 characters of base64.
+# Text is sorted by its first 64 characters, so that a cursor stays short: at most 64 characters of
+# 4 bytes and an id of 16 bytes, which are 363 characters of base64.
 SORTED_CHARACTERS = 64
 
 _ID_BYTES = 16
@@ -28,14 +29,14 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class Page(NamedTuple, Generic[Row]):
-    """One page of a list; `next_cursor` is None on the last."""
+    """One page of a list; `next_cursor` is None on the last page."""
 
     items: list[Row]
     next_cursor: str | None
 
 
 class Position(NamedTuple):
-    """A place in a sorted list: just after the row with this value and this id."""
+    """A position in a sorted list: after the row with this value and this id."""
 
     value: SortValue
     id: UUID
@@ -43,23 +44,25 @@ class Position(NamedTuple):
 
 def encode(position: Position) -> str:
     """Return the cursor for a position."""
-    return urlsafe_b64encode(position.id.bytes + _encoded(position.value)).rstrip(b"=").decode()
-
-
-def decode(cursor: str, kind: type[SortValue]) -> Position:
-    """Return the position of a cursor for a list that is sorted by values of this kind.
-
-    Total: any text of base64url characters gives a position, if only a senseless one.
-    """
-    # A length of 4n + 1 is not one that encoding makes; its last character says too little.
-    whole = cursor[:-1] if len(cursor) % 4 == 1 else cursor
-    data = urlsafe_b64decode(whole + "=" * (-len(whole) % 4))
-    return Position(
-        _decoded(data[_ID_BYTES:], kind), UUID(bytes=data[:_ID_BYTES].ljust(_ID_BYTES, b"\0"))
+    return (
+        urlsafe_b64encode(position.id.bytes + _encode_value(position.value)).rstrip(b"=").decode()
     )
 
 
-def _encoded(value: SortValue) -> bytes:
+def decode(cursor: str, kind: type[SortValue]) -> Position:
+    """Return the position that a cursor encodes, in a list sorted by values of type `kind`.
+
+    A text of base64url characters that `encode` did not return gives an arbitrary position.
+    """
+    # Base64 never has a length of 4n + 1. The last character holds less than one byte: drop it.
+    base64 = cursor[:-1] if len(cursor) % 4 == 1 else cursor
+    data = urlsafe_b64decode(base64 + "=" * (-len(base64) % 4))
+    return Position(
+        _decode_value(data[_ID_BYTES:], kind), UUID(bytes=data[:_ID_BYTES].ljust(_ID_BYTES, b"\0"))
+    )
+
+
+def _encode_value(value: SortValue) -> bytes:
     if isinstance(value, str):
         return value[:SORTED_CHARACTERS].encode()
     if isinstance(value, datetime):
@@ -67,9 +70,9 @@ def _encoded(value: SortValue) -> bytes:
     return value.to_bytes(_INT_BYTES, "big", signed=True)
 
 
-def _decoded(data: bytes, kind: type[SortValue]) -> SortValue:
+def _decode_value(data: bytes, kind: type[SortValue]) -> SortValue:
     if kind is str:
-        # PostgreSQL's text holds neither a NUL nor broken UTF-8.
+        # PostgreSQL refuses text with NUL or invalid UTF-8.
         return data.decode(errors="replace").replace("\0", "\ufffd")[:SORTED_CHARACTERS]
     number = int.from_bytes(data[:_INT_BYTES], "big", signed=True)
     if kind is int:

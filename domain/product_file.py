@@ -1,4 +1,4 @@
-"""A file of products, line by line: what it says, what is wrong with it, what came of it."""
+"""A file of products: its lines, their faults, and the report of an import."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-# Enough to mend a file by, and few enough for an answer.
-MOST_FAULTS_TOLD = 100
+# Enough to fix a file, and few enough for one response.
+MAX_REPORTED_FAULTS = 100
 
 
 class LineFault(NamedTuple):
-    """What is wrong with a line, in which column (None for the line as a whole)."""
+    """What is wrong with a line. `column` is None if the fault concerns the whole line."""
 
     line: int
     column: str | None
@@ -19,10 +19,10 @@ class LineFault(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A line that is a product by its cells' shape, or the faults for which it is none.
+    """A line whose cells match the contract's schema, or the faults because of which they do not.
 
-    `number` is where it begins in the file, counted as a text editor does, from 1. After one that
-    `is_last_readable` there may be more, which nobody can make out.
+    `number` is the line of the file at which it begins, from 1. If `is_last_readable` is true, the
+    rest of the file cannot be parsed.
     """
 
     number: int
@@ -33,7 +33,7 @@ class Line(NamedTuple):
 
 @dataclass
 class ImportReport:
-    """What an import did, or would do: how many products, and the lines that are faulty."""
+    """What an import did, or what a dry run would have done. All counts are lines of the file."""
 
     dry_run: bool
     created: int = 0
@@ -42,12 +42,12 @@ class ImportReport:
     faulty: int = 0
     faults: list[LineFault] = field(default_factory=list)
 
-    def clear(self) -> None:
-        """Forget all: it begins anew."""
+    def reset(self) -> None:
+        """Set all counts to zero and remove all faults."""
         self.created = self.updated = self.unchanged = self.faulty = 0
         self.faults.clear()
 
-    def tell(self, *faults: LineFault) -> None:
-        """Count one faulty line, and keep its faults as far as there is room."""
+    def add_faulty_line(self, *faults: LineFault) -> None:
+        """Count one faulty line, and keep its faults while there are few enough to report."""
         self.faulty += 1
-        self.faults.extend(faults[: MOST_FAULTS_TOLD - len(self.faults)])
+        self.faults.extend(faults[: MAX_REPORTED_FAULTS - len(self.faults)])

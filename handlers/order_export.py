@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from domain.csv_text import harmless
+from domain.csv_text import escape
 from domain.money import in_major_units
 from handlers import csv_file
 from handlers.representations import instant
@@ -48,7 +48,7 @@ def as_csv(rows: Iterator[Order]) -> Iterator[bytes]:
 
 
 def _lines(row: Order) -> Iterator[list[str]]:
-    address = row.shipping_address.given() if row.shipping_address else {}
+    address = row.shipping_address.without_none() if row.shipping_address else {}
     of_order = [
         row.number,
         str(row.id),
@@ -56,14 +56,10 @@ def _lines(row: Order) -> Iterator[list[str]]:
         instant(row.created_at),
         instant(row.updated_at),
         str(row.user_id),
-        *(
-            (harmless(row.customer.email), harmless(row.customer.name))
-            if row.customer
-            else ("", "")
-        ),
-        *(harmless(address.get(part, "")) for part in _ADDRESS),
-        harmless(row.note or ""),
-        harmless(row.tracking_number or ""),
+        *((escape(row.customer.email), escape(row.customer.name)) if row.customer else ("", "")),
+        *(escape(address.get(part, "")) for part in _ADDRESS),
+        escape(row.note or ""),
+        escape(row.tracking_number or ""),
         row.currency,
         in_major_units(row.total, row.currency),
     ]
@@ -72,8 +68,8 @@ def _lines(row: Order) -> Iterator[list[str]]:
             *of_order,
             str(line),
             str(item.product_id),
-            harmless(item.sku),
-            harmless(item.name),
+            escape(item.sku),
+            escape(item.name),
             in_major_units(item.unit_price, row.currency),
             str(item.quantity),
             in_major_units(item.subtotal, row.currency),

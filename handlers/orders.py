@@ -1,4 +1,4 @@
-"""Orders, from their placement to their delivery."""
+"""HTTP handlers of orders."""
 
 from __future__ import annotations
 
@@ -9,25 +9,27 @@ from uuid import UUID
 from domain.actor import Actor
 from handlers import order_export, preconditions, representations
 from services import orders
-from services.orders import Order, ShippingAddress
+from services.orders import Order, OrderFilters, ShippingAddress
 
-Answer = tuple[Any, int, dict[str, Any]]
+Response = tuple[Any, int, dict[str, Any]]
 
 
-def create_order(actor: Actor, body: dict[str, Any], idempotency_key: str | None = None) -> Answer:
-    """Place an order, once for each idempotency key."""
+def create_order(
+    actor: Actor, body: dict[str, Any], idempotency_key: str | None = None
+) -> Response:
+    """Place an order; return the order that was placed before with the same idempotency key."""
     address = body.get("shipping_address")
     placed = orders.create_order(
         actor=actor,
         items=[(UUID(line["product_id"]), line["quantity"]) for line in body["items"]],
-        idempotency_key=_bare(idempotency_key),
+        idempotency_key=_unquote(idempotency_key),
         shipping_address=ShippingAddress(**address) if address else None,
         note=body.get("note"),
     )
     headers = {"Location": f"/api/v1/orders/{placed.order.id}"}
     if placed.replayed:
         headers["Idempotent-Replayed"] = "true"
-    return _answer(placed.order, 201, headers)
+    return _response(placed.order, 201, headers)
 
 
 def list_orders(
@@ -42,9 +44,19 @@ def list_orders(
     max_total: int | None = None,
     q: str | None = None,
     user_id: UUID | None = None,
-) -> Answer:
-    """Answer one page of the asker's own orders, or of all to an administrator."""
-    query: dict[str, Any] = {
+) -> Response:
+    """Return a page of the actor's own orders; an administrator sees everyone's orders."""
+    filters = OrderFilters(
+        statuses=status,
+        created_from=created_from,
+        created_to=created_to,
+        min_total=min_total,
+        max_total=max_total,
+        number=q,
+        user_id=user_id,
+    )
+    page = orders.list_orders(actor=actor, limit=limit, cursor=cursor, sort=sort, filters=filters)
+    query = {
         "limit": limit,
         "sort": sort,
         "status": status,
@@ -53,26 +65,24 @@ def list_orders(
         "min_total": min_total,
         "max_total": max_total,
         "user_id": user_id,
+        "q": q,
     }
-    page = orders.list_orders(actor=actor, cursor=cursor, number=q, **query)
-    body, link = representations.page(
-        page, representations.order, "/api/v1/orders", {**query, "q": q}
-    )
+    body, link = representations.page(page, representations.order, "/api/v1/orders", query)
     return body, 200, link
 
 
-def get_order(actor: Actor, order_id: UUID, if_none_match: str | None = None) -> Answer:
-    """Answer one order, or 304 to one who has it already."""
+def get_order(actor: Actor, order_id: UUID, if_none_match: str | None = None) -> Response:
+    """Return one order, or 304 if the client has this version of it."""
     row = orders.get_order(actor=actor, order_id=order_id)
     if preconditions.is_unchanged(if_none_match, _entity_tag(row)):
         return None, 304, {"ETag": _entity_tag(row)}
-    return _answer(row, 200)
+    return _response(row, 200)
 
 
 def update_order_status(
     actor: Actor, order_id: UUID, body: dict[str, Any], if_match: str | None = None
-) -> Answer:
-    """Take an order one step along its lifecycle."""
+) -> Response:
+    """Set an order's status."""
     row = orders.update_order_status(
         actor=actor,
         order_id=order_id,
@@ -81,7 +91,7 @@ def update_order_status(
         reason=body.get("reason"),
         expected_versions=preconditions.expected_versions(if_match),
     )
-    return _answer(row, 200)
+    return _response(row, 200)
 
 
 def cancel_order(
@@ -89,15 +99,15 @@ def cancel_order(
     order_id: UUID,
     body: dict[str, Any] | None = None,
     if_match: str | None = None,
-) -> Answer:
-    """Cancel an order and put its stock back."""
+) -> Response:
+    """Cancel an order and return its units to stock."""
     row = orders.cancel_order(
         actor=actor,
         order_id=order_id,
         reason=(body or {}).get("reason"),
         expected_versions=preconditions.expected_versions(if_match),
     )
-    return _answer(row, 200)
+    return _response(row, 200)
 
 
 def export_orders(
@@ -109,11 +119,10 @@ def export_orders(
     max_total: int | None = None,
     q: str | None = None,
     user_id: UUID | None = None,
-) -> Answer:
-    """Answer all orders that the filters leave, as CSV that is written while it is read."""
-    rows = orders.export_orders(
-        actor=actor,
-        status=status,
+) -> Response:
+    """Return all orders that match the filters as CSV, written while they are read."""
+    filters = OrderFilters(
+        statuses=status,
         created_from=created_from,
         created_to=created_to,
         min_total=min_total,
@@ -121,21 +130,22 @@ def export_orders(
         number=q,
         user_id=user_id,
     )
+    rows = orders.export_orders(actor=actor, filters=filters)
     headers = {"Content-Disposition": 'attachment; filename="orders.csv"'}
     return order_export.as_csv(rows), 200, headers
 
 
 def list_order_events(
     actor: Actor, order_id: UUID, limit: int, cursor: str | None = None
-) -> Answer:
-    """Answer one page of an order's timeline."""
+) -> Response:
+    """Return a page of an order's timeline."""
     page = orders.list_order_events(actor=actor, order_id=order_id, limit=limit, cursor=cursor)
     path = f"/api/v1/orders/{order_id}/events"
     body, link = representations.page(page, representations.order_event, path, {"limit": limit})
     return body, 200, link
 
 
-def _bare(idempotency_key: str | None) -> str | None:
+def _unquote(idempotency_key: str | None) -> str | None:
     """Return the key without the quotes of a structured field string (RFC 9651, section 3.3.3)."""
     if idempotency_key and idempotency_key.startswith('"') and idempotency_key.endswith('"'):
         return idempotency_key[1:-1]
@@ -143,11 +153,11 @@ def _bare(idempotency_key: str | None) -> str | None:
 
 
 def _entity_tag(row: Order) -> str:
-    # What an administrator sees changes with the customer's account, too. Changes are held against
-    # the version alone.
+    # Administrators see the customer's account too, so its changes change their ETag. If-Match
+    # compares the version alone.
     seen = [] if row.customer is None else [preconditions.digest(row.customer)]
     return preconditions.entity_tag(row.version, *seen)
 
 
-def _answer(row: Order, status: int, headers: dict[str, str] | None = None) -> Answer:
+def _response(row: Order, status: int, headers: dict[str, str] | None = None) -> Response:
     return representations.order(row), status, {"ETag": _entity_tag(row), **(headers or {})}

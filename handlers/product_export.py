@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from domain.csv_text import harmless
+from domain.csv_text import escape
 from domain.money import in_major_units
 from handlers import csv_file
 from services.process import configuration
@@ -21,4 +21,4 @@ def as_csv(rows: Iterator[Product]) -> Iterator[bytes]:
 def _line(row: Product) -> list[object]:
     currency = configuration().currency
     price = in_major_units(row.price, currency)
-    return [row.sku, harmless(row.name), harmless(row.description), price, currency, row.stock]
+    return [row.sku, escape(row.name), escape(row.description), price, currency, row.stock]

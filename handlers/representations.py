@@ -78,7 +78,7 @@ def product(row: Product) -> Representation:
         "sku": row.sku,
         "name": row.name,
         "description": row.description,
-        "price": _money(row.price),
+        "price": _money(row.price, configuration().currency),
         "stock": row.stock,
         "version": row.version,
         "created_at": instant(row.created_at),
@@ -99,8 +99,7 @@ def product_import(report: ImportReport) -> Representation:
 
 
 def order(row: Order) -> Representation:
-    """Return an order as the contract's Order, with the steps open to the one who asks."""
-    currency = configuration().currency  # asked once: a page of orders may have 10,000 lines
+    """Return an order as the contract's Order. All amounts are in the order's own currency."""
     return {
         "id": row.id,
         "number": row.number,
@@ -113,14 +112,14 @@ def order(row: Order) -> Representation:
                 "product_id": item.product_id,
                 "sku": item.sku,
                 "name": item.name,
-                "unit_price": {"amount": item.unit_price, "currency": currency},
+                "unit_price": _money(item.unit_price, row.currency),
                 "quantity": item.quantity,
-                "subtotal": {"amount": item.subtotal, "currency": currency},
+                "subtotal": _money(item.subtotal, row.currency),
             }
             for item in row.items
         ],
-        "total": _money(row.total),
-        "shipping_address": row.shipping_address.given() if row.shipping_address else None,
+        "total": _money(row.total, row.currency),
+        "shipping_address": row.shipping_address.without_none() if row.shipping_address else None,
         "note": row.note,
         "tracking_number": row.tracking_number,
         "version": row.version,
@@ -179,5 +178,5 @@ def _printable(text: str) -> str:
     return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
 
 
-def _money(amount: int) -> Representation:
-    return {"amount": amount, "currency": configuration().currency}
+def _money(amount: int, currency: str) -> Representation:
+    return {"amount": amount, "currency": currency}

@@ -1,1 +1,1 @@
-"""The schema's history: numbered steps, applied in order, never edited once applied."""
+"""The migrations of the schema: numbered, applied in this order, never edited after release."""

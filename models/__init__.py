@@ -1,1 +1,1 @@
-"""Rows and named queries, one module per noun: the only room that knows SQL."""
+"""Tables and named queries, one module per noun. Only this layer and `database` contain SQL."""

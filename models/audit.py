@@ -1,4 +1,4 @@
-"""What must always hold, as queries for where it does not."""
+"""The invariants of the shop's data, each as a query for the rows that violate it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from database.statement import Statement
 
 
 class Finding(NamedTuple):
-    """Something that cannot be: what should hold, for which row, and what is there instead."""
+    """A violation: the invariant, the row that violates it, and what the row contains."""
 
     invariant: str
     subject: str
     detail: str
 
 
-# Enough to see what is wrong: a shop with more findings has one mistake many times.
-_MOST_FINDINGS = 100
+# Per invariant. A shop with more findings has the same error many times.
+_MAX_FINDINGS = 100
 
 _VIOLATIONS = {
     "stock is not negative": """
@@ -44,13 +44,13 @@ _VIOLATIONS = {
         ) AS bill ON bill.order_id = orders.id
         WHERE summed IS NULL OR total <> summed
     """,
-    "live orders hold their units, others have given them back once": """
+    "orders hold their units until cancelled or returned, then give them back once": """
         SELECT 'order ' || coalesce(item.order_id, moved.order_id)
                 || ', product ' || coalesce(item.product_id, moved.product_id),
-            'should hold ' || coalesce(held, 0) || ', movements say ' || coalesce(taken, 0)
+            'should hold ' || coalesce(held, 0) || ', movements sum to ' || coalesce(taken, 0)
         FROM (
             SELECT order_id, product_id,
-                CASE WHEN status = ANY (%(live)s) THEN quantity ELSE 0 END AS held
+                CASE WHEN status = ANY (%(holding_units)s) THEN quantity ELSE 0 END AS held
             FROM order_item JOIN orders ON orders.id = order_item.order_id
         ) AS item FULL JOIN (
             SELECT order_id, product_id, -sum(delta) AS taken
@@ -66,19 +66,19 @@ _VIOLATIONS = {
             AND movement.kind = 'ORDER'
         WHERE movement.delta IS DISTINCT FROM -item.quantity
     """,
-    "a status is reached by allowed steps only": """
+    "a status is reached only by allowed transitions": """
         SELECT 'order ' || order_id, 'went from ' || coalesce(before, 'nothing') || ' to ' || after
             || ' by ' || actor_kind
         FROM (
-            SELECT order_id, actor_kind, to_status AS after, from_status AS said,
+            SELECT order_id, actor_kind, to_status AS after, from_status AS recorded,
                 lag(to_status) OVER (PARTITION BY order_id ORDER BY created_at, id) AS before
             FROM order_event
-        ) AS step
-        WHERE said IS DISTINCT FROM before
-            OR actor_kind || ' ' || coalesce(before, '') || '>' || after <> ALL (%(steps)s)
+        ) AS transition
+        WHERE recorded IS DISTINCT FROM before
+            OR actor_kind || ' ' || coalesce(before, '') || '>' || after <> ALL (%(transitions)s)
     """,
     "an order has the status of its last event, and a version for each": """
-        SELECT 'order ' || id, 'is ' || status || ' at version ' || version || ', last event says '
+        SELECT 'order ' || id, 'is ' || status || ' at version ' || version || ', last event is '
             || coalesce(last, 'nothing') || ', events ' || coalesce(events, 0)
         FROM orders LEFT JOIN (
             SELECT order_id, count(*) AS events,
@@ -91,22 +91,21 @@ _VIOLATIONS = {
         SELECT 'order ' || order_id, 'placed by ' || count(*) || ' keys'
         FROM idempotency_key GROUP BY order_id HAVING count(*) > 1
         UNION ALL
-        SELECT 'order ' || order_id, 'belongs to another than its idempotency key'
+        SELECT 'order ' || order_id, 'belongs to another user than its idempotency key'
         FROM idempotency_key JOIN orders ON orders.id = order_id
         WHERE orders.user_id <> idempotency_key.user_id
     """,
 }
 
 
-def _named(invariant: str, violations: str) -> Statement[Finding]:
-    # Format characters are the parameters': none of the queries has one of its own.
+def _statement(invariant: str, violations: str) -> Statement[Finding]:
     return Statement(
-        f"{violations} ORDER BY 1 LIMIT {_MOST_FINDINGS}",
+        f"{violations} ORDER BY 1 LIMIT {_MAX_FINDINGS}",
         lambda columns: Finding(invariant, *columns),
         prepared=False,
     )
 
 
 INVARIANTS: Mapping[str, Statement[Finding]] = {
-    invariant: _named(invariant, violations) for invariant, violations in _VIOLATIONS.items()
+    invariant: _statement(invariant, violations) for invariant, violations in _VIOLATIONS.items()
 }

@@ -1,4 +1,4 @@
-"""Which request placed which order, so that repeating it does not place another."""
+"""Idempotency keys: which request placed which order, so that a retry does not place another."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from models.user import UserTable
 
 
 class IdempotencyKeyTable(Table):
-    """A key that somebody gave, what they asked for with it, and what came of it."""
+    """The idempotency keys of users, each with a digest of the request and the order it placed."""
 
     user = reference(UserTable, "fk_idempotency_key_user_id")
     key = TextField(collation='"C"')
@@ -44,7 +44,7 @@ index(IdempotencyKeyTable, "ix_idempotency_key_created_at", "created_at, user_id
 
 
 class FirstRequest(NamedTuple):
-    """The request that a key was first given with."""
+    """The request that first used a key, as a digest, and the order that it placed."""
 
     fingerprint: bytes
     order_id: UUID
@@ -58,9 +58,9 @@ FIND = Statement(
     lambda columns: FirstRequest(bytes(columns[0]), columns[1]),
 )
 
-# Forgets the oldest keys, at most `limit` of them. Passes over those that another process is just
-# forgetting, so that nobody waits.
-FORGET = Command(
+# Deletes at most `limit` keys that are older than `hours`, oldest first. SKIP LOCKED skips the keys
+# that another process is deleting, so that no process waits.
+PURGE = Command(
     IdempotencyKeyTable.delete().where(
         Tuple(IdempotencyKeyTable.user, IdempotencyKeyTable.key).in_(
             IdempotencyKeyTable.select(IdempotencyKeyTable.user, IdempotencyKeyTable.key)

@@ -1,4 +1,4 @@
-"""Orders: their tables and the queries that read them and move them on."""
+"""Orders: their tables, and the queries that read orders and update their status."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ from models.user import UserTable
 
 
 class DocumentField(Field):
-    """A JSON document that is read and written whole."""
+    """A JSON document (jsonb) that is read and written as a whole."""
 
     field_type = "JSONB"
 
 
 class OrderTable(Table):
-    """Something bought."""
+    """Orders."""
 
     id = UUIDField()
     number = TextField(collation='"C"')
@@ -66,7 +66,7 @@ class OrderTable(Table):
     class Meta:
         """The table's name and constraints."""
 
-        table_name = "orders"  # ORDER is a word of SQL's own
+        table_name = "orders"  # ORDER is a reserved word of SQL
         constraints = (
             primary_key("pk_orders", "id"),
             unique("uq_orders_number", "number"),
@@ -106,7 +106,7 @@ index(
 
 
 class OrderItemTable(Table):
-    """A line of an order."""
+    """Line items of orders."""
 
     order = reference(OrderTable, "fk_order_item_order_id")
     product = reference(ProductTable, "fk_order_item_product_id")
@@ -129,7 +129,7 @@ class OrderItemTable(Table):
 
 
 class OrderItem(NamedTuple):
-    """A line of an order, as it was when the order was placed; amounts in minor units."""
+    """A line item as it was when the order was placed; amounts in minor units."""
 
     product_id: UUID
     sku: str
@@ -139,12 +139,12 @@ class OrderItem(NamedTuple):
 
     @property
     def subtotal(self) -> int:
-        """What the line costs."""
+        """The price of all units of this line."""
         return self.unit_price * self.quantity
 
 
 class Customer(NamedTuple):
-    """Who ordered, as their account is now."""
+    """The user who placed an order, with the account's present email and name."""
 
     id: UUID
     email: str
@@ -152,7 +152,7 @@ class Customer(NamedTuple):
 
 
 class Order(NamedTuple):
-    """An order with its lines; amounts in minor units of `currency`."""
+    """An order with its line items; amounts in minor units of `currency`."""
 
     id: UUID
     number: str
@@ -167,25 +167,25 @@ class Order(NamedTuple):
     shipping_address: ShippingAddress | None
     note: str | None
     items: tuple[OrderItem, ...]
-    # Read for administrators alone.
+    # Read only for administrators.
     customer: Customer | None = None
-    # What the one who asks may make of it; whoever reads an order for somebody fills this in.
+    # The statuses that the caller may set. The queries leave this empty; the service fills it in.
     allowed_transitions: tuple[str, ...] = ()
 
 
 def _order(columns: Sequence[Any]) -> Order:
     address, note, lines = columns[-3:]
     items = tuple(OrderItem(uuid_of(line[0]), *line[1:]) for line in lines)
-    sent_to = ShippingAddress(**address) if address else None
-    return Order._make((*columns[:-3], sent_to, note, items, None, ()))
+    shipping_address = ShippingAddress(**address) if address else None
+    return Order._make((*columns[:-3], shipping_address, note, items, None, ()))
 
 
-def _order_and_customer(columns: Sequence[Any]) -> Order:
+def _order_with_customer(columns: Sequence[Any]) -> Order:
     order, (email, name) = _order(columns[:-1]), columns[-1]
     return order._replace(customer=Customer(order.user_id, email, name))
 
 
-# The lines come along as one column, so that an order, or a page of them, is one round trip.
+# The line items are one JSON column, so that one round trip reads an order, or a page of orders.
 _ITEMS = OrderItemTable.select(
     fn.json_agg(
         fn.json_build_array(
@@ -214,25 +214,25 @@ _ORDERS = OrderTable.select(
     _ITEMS,
 )
 
-# A column as well: were the account joined, the planner might begin with the accounts.
+# The customer is a JSON column too. With a join, the planner might start from the users table.
 _CUSTOMER = UserTable.select(fn.json_build_array(UserTable.email, UserTable.name)).where(
     UserTable.id == OrderTable.user
 )
-_ORDERS_AND_CUSTOMERS = _ORDERS.select_extend(_CUSTOMER)
+_ORDERS_WITH_CUSTOMERS = _ORDERS.select_extend(_CUSTOMER)
 
 FIND = Statement(_ORDERS.where(OrderTable.id == Parameter("order_id")), _order)
 
 FIND_WITH_CUSTOMER = Statement(
-    _ORDERS_AND_CUSTOMERS.where(OrderTable.id == Parameter("order_id")), _order_and_customer
+    _ORDERS_WITH_CUSTOMERS.where(OrderTable.id == Parameter("order_id")), _order_with_customer
 )
 
-# The same, and nobody else moves it on before this transaction ends.
+# Like FIND, and locks the row against updates until this transaction ends.
 FIND_TO_CHANGE = Statement(
     _ORDERS.where(OrderTable.id == Parameter("order_id")).for_update(NO_KEY_UPDATE), _order
 )
 
-# An order that is waiting for its payment since `minutes` ago or longer. Passes over one that
-# somebody else is moving on at this moment, so that nobody waits.
+# A pending order, locked like FIND_TO_CHANGE; no row if another transaction has locked the order
+# (SKIP LOCKED).
 FIND_TO_EXPIRE = Statement(
     _ORDERS.where(
         OrderTable.id == Parameter("order_id"), OrderTable.status == order_status.PENDING
@@ -241,16 +241,16 @@ FIND_TO_EXPIRE = Statement(
 )
 
 
-class Unpaid(NamedTuple):
-    """An order that waits for its payment, and since when."""
+class UnpaidOrder(NamedTuple):
+    """The position of a pending order in the list of pending orders, oldest first."""
 
     created_at: datetime
     id: UUID
 
 
-# The oldest after a place in their order; by the database's own clock, like the moment when they
-# were placed.
-UNPAID = Statement(
+# The oldest orders that have been pending for at least `minutes`, after a position in their list.
+# `now()` is the database's clock, which also set `created_at`.
+FIND_UNPAID = Statement(
     OrderTable.select(OrderTable.created_at, OrderTable.id)
     .where(
         OrderTable.status == order_status.PENDING,
@@ -258,17 +258,17 @@ UNPAID = Statement(
         Expression(
             Tuple(OrderTable.created_at, OrderTable.id),
             ">",
-            Tuple(Parameter("after_moment"), Parameter("after_id")),
+            Tuple(Parameter("after_created_at"), Parameter("after_id")),
         ),
     )
     .order_by(OrderTable.created_at, OrderTable.id)
     .limit(Parameter("limit")),
-    Unpaid._make,
+    UnpaidOrder._make,
 )
 
 NOW: Statement[datetime] = Statement("SELECT clock_timestamp()", lambda columns: columns[0])
 
-# Ids are made in order of time.
+# Ids are UUIDs of version 7, which sort by the time when they were made.
 CURRENCY_OF_LATEST: Statement[str] = Statement(
     OrderTable.select(OrderTable.currency).order_by(OrderTable.id.desc()).limit(1),
     lambda columns: columns[0],
@@ -279,10 +279,11 @@ FIND_OWNER = Statement(
     lambda columns: columns[0],
 )
 
-# By the clock as it is while the row is locked: now() is when the transaction began, and it may
-# have waited since for another step. Later than the step before even if the clock was set back, as
-# in a failover to a server whose clock is behind: the timeline is read in the order of time.
-MOVE_ON = Command(
+# `updated_at` is read from the clock while the row is locked: now() is when the transaction began,
+# and it may have waited for another transition since. It is always later than before, even if the
+# clock was set back (for example by a failover to a server whose clock is behind), since the
+# timeline is sorted by time.
+UPDATE_STATUS = Command(
     OrderTable.update(
         status=Parameter("status"),
         tracking_number=fn.coalesce(Parameter("tracking_number"), OrderTable.tracking_number),
@@ -294,9 +295,10 @@ MOVE_ON = Command(
 )
 
 
-# When an order was placed, and how many digits its total has: `models/order_search.py` says why.
+# The quarter in which an order was placed, and the number of digits of its total. Both are index
+# expressions; `models/order_search.py` explains them.
 _QUARTER = fn.date_trunc("quarter", Expression(OrderTable.created_at, "AT TIME ZONE", SQL("'UTC'")))
-_SIZE = fn.length(OrderTable.total.cast("text"))
+_TOTAL_LENGTH = fn.length(OrderTable.total.cast("text"))
 
 
 def _listing(query: Select, row: Callable[[Sequence[Any]], Order]) -> Listing[Order]:
@@ -320,11 +322,11 @@ def _listing(query: Select, row: Callable[[Sequence[Any]], Order]) -> Listing[Or
         any_of={
             "each_status": (OrderTable.status, "text[]"),
             "each_quarter": (_QUARTER, "timestamp[]"),
-            "each_size": (_SIZE, "integer[]"),
+            "each_total_length": (_TOTAL_LENGTH, "integer[]"),
         },
     )
 
 
 ORDERS = _listing(_ORDERS, _order)
 
-ORDERS_AND_CUSTOMERS = _listing(_ORDERS_AND_CUSTOMERS, _order_and_customer)
+ORDERS_WITH_CUSTOMERS = _listing(_ORDERS_WITH_CUSTOMERS, _order_with_customer)

@@ -1,4 +1,4 @@
-"""What became of an order: an append-only timeline."""
+"""The timeline of an order: an append-only log of its status transitions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from models.user import UserTable
 
 
 class OrderEventTable(Table):
-    """Something that happened to an order."""
+    """Status transitions of orders; placing an order is the first one."""
 
     id = UUIDField()
     order = reference(OrderTable, "fk_order_event_order_id")
@@ -49,7 +49,7 @@ index(OrderEventTable, "ix_order_event_order_id", "order_id, created_at, id")
 
 
 class OrderEvent(NamedTuple):
-    """One entry of the timeline. `actor_user_id` is None where the system itself did it."""
+    """One entry of the timeline. `actor_user_id` is None if the system made the transition."""
 
     id: UUID
     type: str
@@ -82,8 +82,8 @@ TIMELINE: Listing[OrderEvent] = Listing(
     filters={"order_id": OrderEventTable.order == Parameter("order_id")},
 )
 
-# Of the moment at which the order was moved on.
-RECORD = Command(
+# The event's time is the order's `updated_at`: run this after the order's status was updated.
+INSERT = Command(
     OrderEventTable.insert(
         {
             OrderEventTable.id: Parameter("event_id"),

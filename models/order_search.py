@@ -1,10 +1,11 @@
-"""How everybody's orders are looked through: which parts of them a page is put together from.
+"""How lists of everyone's orders are split, so that an index gives each part already sorted.
 
-A list in one order within bounds on something else (the dearest of a week, the latest of those
-over 500) has no index that gives its rows one after another. So there are indexes which give them
-for each quarter of a year, and for each length of a total in digits, and a page is put together
-from the first rows of the quarters or lengths that the bounds touch. Only in those at the ends are
-rows passed over that the bounds leave out.
+A list with one sort key and bounds on another column (the most expensive orders of a week, the
+latest orders over 500) has no index that gives its rows in their sort order. Two indexes give them
+in that order within a part: `ix_orders_quarter` within a quarter of a year, sorted by total, and
+`ix_orders_size` within a length of the total in digits, sorted by time. A page is merged from the
+first rows of each part that the bounds touch. Rows outside the bounds are read, and filtered out,
+only in the first and the last of these parts.
 """
 
 from __future__ import annotations
@@ -14,43 +15,44 @@ from datetime import UTC, datetime, timedelta
 from database.statement import Statement
 from domain.order_status import STATUSES
 
-# The moment of the first order of all; None where there is none.
-_FIRST: Statement[datetime | None] = Statement(
+# When the oldest order was created; None if there are no orders.
+_OLDEST_CREATED_AT: Statement[datetime | None] = Statement(
     """
-    SELECT min(first.created_at) FROM unnest(%(statuses)s::text[]) AS one (status), LATERAL (
-        SELECT created_at FROM orders WHERE orders.status = one.status
+    SELECT min(oldest.created_at) FROM unnest(%(statuses)s::text[]) AS wanted (status), LATERAL (
+        SELECT created_at FROM orders WHERE orders.status = wanted.status
         ORDER BY created_at, id LIMIT 1
-    ) AS first
+    ) AS oldest
     """,
     lambda columns: columns[0],
 )
-# How far our clock may be behind that of the database.
-_CLOCKS_DIFFER = timedelta(days=1)
-_MOST_DIGITS = 16
+# How far this machine's clock may be behind the clock of the database.
+_MAX_CLOCK_SKEW = timedelta(days=1)
+# The largest total that can be stored has 16 digits.
+_MAX_DIGITS = 16
 
 
-def quarters(since: datetime | None, until: datetime | None) -> list[datetime]:
-    """Return the beginnings of the quarters that have orders from `since` until before `until`.
+def quarters(created_from: datetime | None, created_to: datetime | None) -> list[datetime]:
+    """Return the first moment of each quarter that may hold orders created in this interval.
 
-    In UTC, and without a zone, like PostgreSQL's `date_trunc('quarter', ... AT TIME ZONE 'UTC')`.
+    `created_from` is included, `created_to` is not. The results are in UTC and have no time zone,
+    like PostgreSQL's `date_trunc('quarter', ... AT TIME ZONE 'UTC')`.
     """
-    first = _FIRST.one(statuses=list(STATUSES))
-    if first is None:
+    oldest = _OLDEST_CREATED_AT.one(statuses=list(STATUSES))
+    if oldest is None:
         return []
-    now = datetime.now(UTC) + _CLOCKS_DIFFER
-    since, until = max(first, since or first), min(now, until or now)
-    return [
-        datetime(number // 4, number % 4 * 3 + 1, 1)
-        for number in range(_quarter(since), _quarter(until) + 1)
-    ]
+    latest = datetime.now(UTC) + _MAX_CLOCK_SKEW
+    first = _quarter_number(max(oldest, created_from or oldest))
+    last = _quarter_number(min(latest, created_to or latest))
+    return [datetime(number // 4, number % 4 * 3 + 1, 1) for number in range(first, last + 1)]
 
 
-def _quarter(moment: datetime) -> int:
+def _quarter_number(moment: datetime) -> int:
+    """Return the number of quarters from the year 0 to this moment's quarter."""
     moment = moment.astimezone(UTC)
     return moment.year * 4 + (moment.month - 1) // 3
 
 
-def sizes(least: int | None, most: int | None) -> list[int]:
-    """Return how many digits the totals have that lie between two, in minor units."""
-    longest = _MOST_DIGITS if most is None else min(len(str(most)), _MOST_DIGITS)
-    return list(range(len(str(least or 0)), longest + 1))
+def total_lengths(min_total: int | None, max_total: int | None) -> list[int]:
+    """Return the numbers of digits that a total within these bounds, in minor units, can have."""
+    longest = _MAX_DIGITS if max_total is None else min(len(str(max_total)), _MAX_DIGITS)
+    return list(range(len(str(min_total or 0)), longest + 1))

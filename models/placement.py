@@ -1,7 +1,7 @@
-"""Placing an order: the whole of it in one statement, so in one round trip.
+"""Placing an order in one statement, so in one round trip; and returning its units to stock.
 
-Written as SQL, since Peewee does not chain statements that write. As a statement of its own it is
-its own transaction: all of it happens or none.
+Written as SQL, since Peewee cannot build common table expressions that write. In autocommit mode
+one statement is one transaction: all of its parts take effect, or none.
 """
 
 from __future__ import annotations
@@ -17,35 +17,38 @@ from models.order import OrderItem
 
 
 class PlacedLine(NamedTuple):
-    """A line of an order that was placed; the order's own facts come with each."""
+    """A line item of the order that was placed; `total` and `created_at` are the order's."""
 
     total: int
     created_at: datetime
     item: OrderItem
 
 
-# Gives no rows, and has written nothing, where the order cannot be placed as asked for or its
-# idempotency key was used before. Each part reads the rows of one before it, so they run in this
-# order:
+# Returns no rows and writes nothing if a product is missing or short, the total is too large, or
+# the idempotency key was used before. Each common table expression reads rows of an earlier one,
+# so PostgreSQL runs them in this order:
 #
-# line     What is asked for and for sale, its stock locked, always in the order of the products'
-#          ids, so that two orders with the same products never wait for each other crosswise.
-#          `available` is what there is once the row is locked; a condition on it here would be
-#          held against the row as it was before.
-# bill     One row if all lines are there, in stock and not beyond counting; if not, none, and
-#          with it everything after comes to nothing.
-#          Its moment is that of the order: one that waited for a lock was placed when it had it,
-#          not when it began to wait, or it would turn up in a window in time that was read before.
-# claim    Claims the idempotency key. If another request with it is under way, this waits until
-#          that is done, and then finds the key taken. (No key: nothing to claim.)
-# taken    Takes the units; before any insert, so that the rows that others wait for are held as
-#          briefly as can be. It is tried on the row as it was when the statement began, and breaks
-#          the check stock_not_negative there if the units have come in while this waited: all is
-#          to be done anew then, since the price, too, is that of when the statement began.
-# placed   The order. Should a lock ever mean less than it does (on another engine), the check
-#          stock_not_negative is there, and a total of null, which is refused, if units are missing.
-# movement The ledger, by the clock as it is now: now() is when the statement began, before it
-#          waited for the lock, and the ledger's order shall be that in which stock was taken.
+# line     The requested products that are not archived, with their stock rows locked. Stock is
+#          always locked in the order of the product ids: two orders with the same products cannot
+#          deadlock. `available` is the quantity after the lock was acquired; a WHERE condition on
+#          it here would be evaluated on the row version from before the lock.
+# bill     One row if every line was found and is in stock, and the total can be represented. With
+#          no row here, all later parts are empty. `moment` becomes the order's `created_at`. It is
+#          read after the locks were acquired: a reader that has already read a time interval must
+#          not miss an order that was still waiting for its locks then.
+# claim    Inserts the idempotency key. If a concurrent request has inserted the same key, this
+#          waits for that transaction to end and then inserts nothing. Empty if there is no key.
+# allowed  The bill, if there is no key or the key was claimed; otherwise empty.
+# taken    Decrements the stock. It comes before all inserts of the order, so that the locked rows
+#          are held briefly. PostgreSQL evaluates the UPDATE on the statement's snapshot first: if
+#          units were added while the statement waited for the lock, the check stock_not_negative
+#          fails. The caller then retries, because the price also comes from that snapshot.
+# placed   Inserts the order. The total is null, which the column refuses, if fewer stock rows were
+#          decremented than there are lines: a safeguard that should never be needed.
+# item     Inserts the line items.
+# movement Inserts the stock movements. Their time is clock_timestamp(), not now(): now() is when
+#          the statement began, before it waited for locks, and stock movements are sorted by time.
+# event    Inserts the first event of the order's timeline.
 PLACE: Statement[PlacedLine] = Statement(
     f"""
     WITH line AS MATERIALIZED (
@@ -101,40 +104,41 @@ PLACE: Statement[PlacedLine] = Statement(
     )
     SELECT placed.total, placed.created_at, product_id, sku, name, price, quantity
     FROM placed, line ORDER BY position
-    """,  # noqa: S608  # the constant alone is put in here
+    """,  # noqa: S608  # only a constant is interpolated
     lambda columns: PlacedLine(columns[0], columns[1], OrderItem._make(columns[2:])),
 )
 
-# Gives an order's units back, in the order of the products' ids like everybody who takes some.
-GIVE_BACK = Command(
+# Adds an order's units to the stock and records the movements. Locks the stock rows in the order
+# of the product ids, as PLACE does, so that the two cannot deadlock.
+RETURN_STOCK = Command(
     """
-    WITH given AS MATERIALIZED (
+    WITH returned AS MATERIALIZED (
         SELECT * FROM unnest(
             %(product_ids)s::uuid[], %(quantities)s::integer[], %(movement_ids)s::uuid[]
         ) AS line (product_id, quantity, movement_id)
     ), locked AS MATERIALIZED (
         SELECT product_id FROM stock WHERE product_id = ANY (%(product_ids)s::uuid[])
         ORDER BY product_id FOR NO KEY UPDATE
-    ), back AS (
-        UPDATE stock SET quantity = stock.quantity + given.quantity
-        FROM locked, given
-        WHERE stock.product_id = locked.product_id AND given.product_id = locked.product_id
+    ), updated AS (
+        UPDATE stock SET quantity = stock.quantity + returned.quantity
+        FROM locked, returned
+        WHERE stock.product_id = locked.product_id AND returned.product_id = locked.product_id
         RETURNING stock.product_id, stock.quantity
     )
     INSERT INTO stock_movement (id, product_id, kind, delta, quantity_after, order_id,
         actor_user_id, request_id, created_at)
-    SELECT movement_id, product_id, %(kind)s, given.quantity, back.quantity, %(order_id)s,
+    SELECT movement_id, product_id, %(kind)s, returned.quantity, updated.quantity, %(order_id)s,
         %(actor_user_id)s, %(request_id)s, clock_timestamp()
-    FROM given JOIN back USING (product_id)
+    FROM returned JOIN updated USING (product_id)
     """
 )
 
 
 def uuid_array(ids: Iterable[UUID]) -> str:
-    """Return ids as the text of a PostgreSQL array, at less cost than a list of them."""
+    """Return ids as the text of a PostgreSQL array, faster to adapt than a list."""
     return f"{{{','.join(map(str, ids))}}}"
 
 
 def integer_array(numbers: Iterable[int]) -> str:
-    """Return numbers as the text of a PostgreSQL array."""
+    """Return integers as the text of a PostgreSQL array, faster to adapt than a list."""
     return f"{{{','.join(map(str, numbers))}}}"

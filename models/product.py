@@ -1,4 +1,4 @@
-"""Products: the catalogue's table and the queries that browse and keep it."""
+"""Products and their stock: the tables, and the queries that list, read and change products."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from domain.paging import SORTED_CHARACTERS
 
 
 class ProductTable(Table):
-    """Something the shop sells or used to sell."""
+    """Products; `archived_at` is set on those that are no longer sold."""
 
     id = UUIDField()
     sku = TextField(collation='"C"')
@@ -38,6 +38,7 @@ class ProductTable(Table):
     created_at = InstantField()
     updated_at = InstantField()
     search = words_of("sku || ' ' || name || ' ' || description")
+    # The words of the SKU and the name alone: products that match here are listed first.
     called = words_of("sku || ' ' || name")
 
     class Meta:
@@ -53,7 +54,7 @@ class ProductTable(Table):
 
 
 class StockTable(Table):
-    """How much of a product there is: narrow, since every sale writes it."""
+    """The quantity in stock of each product. A narrow table, since every order updates it."""
 
     product = reference(ProductTable, "fk_stock_product_id")
     quantity = IntegerField()
@@ -84,7 +85,7 @@ index(ProductTable, "ix_product_called", "called", using="gin")
 
 
 class Product(NamedTuple):
-    """A product as the shop window shows it; the price in minor units."""
+    """A product with its stock; the price is in minor units."""
 
     id: UUID
     sku: str
@@ -99,7 +100,7 @@ class Product(NamedTuple):
 
 
 class Offer(NamedTuple):
-    """What an order wants to know of a product that cannot be had as asked for."""
+    """The price and stock of a product, which explain why an order could not be placed."""
 
     product_id: UUID
     price: int
@@ -122,7 +123,7 @@ _PRODUCTS = _ALL_PRODUCTS.where(ProductTable.archived_at.is_null())
 
 FIND = Statement(_PRODUCTS.where(ProductTable.id == Parameter("product_id")), Product._make)
 
-# The same, and nobody else changes it before this transaction ends.
+# Like FIND, and locks the product's row against updates until this transaction ends.
 FIND_TO_CHANGE = Statement(
     _PRODUCTS.where(ProductTable.id == Parameter("product_id")).for_update(
         NO_KEY_UPDATE, of=ProductTable
@@ -130,7 +131,7 @@ FIND_TO_CHANGE = Statement(
     Product._make,
 )
 
-# Archived or not.
+# Like FIND_TO_CHANGE, and finds archived products too.
 FIND_EVEN_ARCHIVED_TO_CHANGE = Statement(
     _ALL_PRODUCTS.where(ProductTable.id == Parameter("product_id")).for_update(
         NO_KEY_UPDATE, of=ProductTable
@@ -138,8 +139,7 @@ FIND_EVEN_ARCHIVED_TO_CHANGE = Statement(
     Product._make,
 )
 
-# How much there is of a product, archived or not, and nobody changes it before this transaction
-# ends.
+# The quantity in stock, also of an archived product. Locks the row until this transaction ends.
 FIND_STOCK_TO_CHANGE: Statement[int] = Statement(
     StockTable.select(StockTable.quantity)
     .where(StockTable.product == Parameter("product_id"))
@@ -152,8 +152,8 @@ FIND_STOCK: Statement[int] = Statement(
     lambda columns: columns[0],
 )
 
-# Which of several products have a stock that nobody has locked at this moment.
-FIND_FREE: Statement[UUID] = Statement(
+# Those of the given products whose stock row no other transaction has locked (SKIP LOCKED).
+FIND_UNLOCKED: Statement[UUID] = Statement(
     StockTable.select(StockTable.product)
     .where(StockTable.product == fn.any(Parameter("product_ids", "uuid[]")))
     .for_update(NO_KEY_UPDATE_IF_FREE),
@@ -176,10 +176,10 @@ FIND_OFFERS = Statement(
     Offer._make,
 )
 
-# Whether the shop has, or ever had, anything for sale.
+# Any product, also an archived one; no row if there never was a product.
 FIND_ANY = Statement(ProductTable.select(ProductTable.id).limit(1), lambda columns: columns[0])
 
-ADD = Command(
+INSERT = Command(
     ProductTable.insert(
         {
             getattr(ProductTable, name): Parameter(name)
@@ -193,13 +193,13 @@ ADD = Command(
     )
 )
 
-ADD_STOCK = Command(
+INSERT_STOCK = Command(
     StockTable.insert(
         {StockTable.product: Parameter("product_id"), StockTable.quantity: Parameter("quantity")}
     )
 )
 
-CHANGE = Command(
+UPDATE = Command(
     ProductTable.update(
         sku=Parameter("sku"),
         name=Parameter("name"),
@@ -225,7 +225,7 @@ RESTORE = Command(
     ).where(ProductTable.id == Parameter("product_id"))
 )
 
-_WORDS = frozenset({"words", "called"})
+_WORDS = frozenset({"words", "title_words"})
 _PRICES = frozenset({"min_price", "max_price"})
 _STOCKS = frozenset({"min_stock", "max_stock"})
 
@@ -253,20 +253,21 @@ def _catalogue(archived: Expression) -> Listing[Product]:
             "sku": ProductTable.sku == Parameter("sku"),
             "other_sku": ProductTable.sku != Parameter("other_sku"),
             "words": has_words(ProductTable.search),
-            "called": has_words(ProductTable.called, "called"),
-            "not_called": ~has_words(ProductTable.called, "not_called"),
+            "title_words": has_words(ProductTable.called, "title_words"),
+            "without_title_words": ~has_words(ProductTable.called, "without_title_words"),
             "min_price": ProductTable.price >= Parameter("min_price"),
             "max_price": ProductTable.price <= Parameter("max_price"),
             "min_stock": StockTable.quantity >= Parameter("min_stock"),
             "max_stock": StockTable.quantity <= Parameter("max_stock"),
         },
         seeks=(
-            # The first is tried first: to count words up to so many, all that are there are read.
+            # The stock's index comes first: counting its matches stops at the limit, but a GIN
+            # index over words reads all of its matches before the first one is returned.
             Seek(StockTable.select(StockTable.product), _STOCKS),
             Seek(
                 ProductTable.select(ProductTable.id).where(archived),
                 _WORDS | _PRICES,
-                more=frozenset({"not_called", "other_sku"}),
+                more=frozenset({"without_title_words", "other_sku"}),
                 sorts=frozenset({"name", "price", "created_at"}),
             ),
         ),

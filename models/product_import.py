@@ -1,4 +1,4 @@
-"""Many products at once: each statement takes arrays, and so a round trip for hundreds of them."""
+"""Queries of the product import: each takes arrays, so one round trip handles hundreds of lines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from database.statement import Command, Statement
 
 
 class KnownProduct(NamedTuple):
-    """What an import compares a line of a file with."""
+    """A stored product, with which the import compares a line of the file."""
 
     id: UUID
     sku: str
@@ -20,12 +20,12 @@ class KnownProduct(NamedTuple):
     archived: bool
 
 
-# One import at a time: the second of two finds what the first has made, and they never wait for
-# each other crosswise. Held until the transaction ends.
-TAKE_TURNS = Command("SELECT pg_advisory_xact_lock(hashtext('orderly import_products'))")
+# An advisory lock, held until the transaction ends: imports run one after another. So the second
+# of two imports finds the products of the first, and two imports cannot deadlock.
+LOCK_IMPORTS = Command("SELECT pg_advisory_xact_lock(hashtext('orderly import_products'))")
 
-# Nobody changes or archives them until the import is done, or it would write over that what it has
-# read; in the order of their ids.
+# Locks the products against updates until the import is committed; otherwise the import could
+# overwrite a concurrent change. Locks in the order of the ids, so that it cannot deadlock.
 FIND_BY_SKU: Statement[KnownProduct] = Statement(
     """
     SELECT id, sku, name, description, price, quantity, archived_at IS NOT NULL
@@ -37,7 +37,8 @@ FIND_BY_SKU: Statement[KnownProduct] = Statement(
     prepared=False,
 )
 
-ADD_MANY = Command(
+# Inserts products with their stock, and a movement for each stock that is not zero.
+INSERT_MANY = Command(
     """
     WITH line AS MATERIALIZED (
         SELECT * FROM unnest(%(ids)s::uuid[], %(skus)s::text[], %(names)s::text[],
@@ -58,7 +59,7 @@ ADD_MANY = Command(
     """
 )
 
-CHANGE_MANY = Command(
+UPDATE_MANY = Command(
     """
     UPDATE product SET name = line.name, description = line.description, price = line.price,
         version = version + 1, updated_at = clock_timestamp()
@@ -68,8 +69,9 @@ CHANGE_MANY = Command(
     """
 )
 
-# Locks the stocks in the order of the products' ids, as orders do; the deltas are to what they are
-# once they are locked.
+# Sets stock quantities and records the differences as movements. Locks the stock rows in the order
+# of the product ids, as placing an order does, so that the two cannot deadlock. A difference is
+# relative to the quantity after the lock was acquired.
 SET_STOCKS = Command(
     """
     WITH line AS MATERIALIZED (

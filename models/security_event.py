@@ -1,4 +1,4 @@
-"""The security log: appended to and read, never changed."""
+"""The security log: entries are appended and read, never changed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from models.user import UserTable
 
 
 class SecurityEventTable(Table):
-    """Something that the shop's security turns on."""
+    """Security events: sign-ins, revoked sessions, changed roles and the like."""
 
     id = UUIDField()
     type = TextField()
@@ -53,7 +53,7 @@ index(SecurityEventTable, "ix_security_event_user_id", "user_id, created_at, id"
 
 
 class SecurityEvent(NamedTuple):
-    """One entry of the log."""
+    """One entry of the security log."""
 
     id: UUID
     type: str
@@ -97,7 +97,7 @@ LOG: Listing[SecurityEvent] = Listing(
     },
 )
 
-RECORD = Command(
+INSERT = Command(
     SecurityEventTable.insert(
         {
             SecurityEventTable.id: Parameter("event_id"),

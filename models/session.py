@@ -1,4 +1,4 @@
-"""Sign-ins and their refresh tokens, each token good once."""
+"""Sessions (sign-ins) and their refresh tokens, each of which can be used once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from models.user import PUBLIC_COLUMNS, User, UserTable
 
 
 class SessionTable(Table):
-    """One sign-in."""
+    """Sessions: one row for each sign-in."""
 
     id = UUIDField()
     user = reference(UserTable, "fk_session_user_id")
@@ -40,7 +40,7 @@ index(SessionTable, "ix_session_expires_at", "expires_at")
 
 
 class RefreshTokenTable(Table):
-    """One of the refresh tokens of a sign-in; only the latest is unspent."""
+    """Refresh tokens of sessions; only the latest token of a session is unspent."""
 
     token_hash = BlobField()
     session = reference(SessionTable, "fk_refresh_token_session_id", on_delete="CASCADE")
@@ -63,7 +63,7 @@ index(RefreshTokenTable, "ix_refresh_token_expires_at", "expires_at")
 
 
 class Session(NamedTuple):
-    """A sign-in as its owner sees it."""
+    """A session as its owner sees it after signing in."""
 
     id: UUID
     created_at: datetime
@@ -71,7 +71,7 @@ class Session(NamedTuple):
 
 
 class OpenSession(NamedTuple):
-    """A sign-in that goes on, as its owner sees it among others."""
+    """A session that is neither revoked nor expired, as its owner sees it in a list."""
 
     id: UUID
     created_at: datetime
@@ -80,15 +80,15 @@ class OpenSession(NamedTuple):
     user_agent: str
 
 
-class Revoked(NamedTuple):
-    """A session that is over, and for how many seconds it has been."""
+class RevokedSession(NamedTuple):
+    """A revoked session, and the number of seconds since it was revoked."""
 
     session_id: UUID
     seconds_ago: float
 
 
 class SpentToken(NamedTuple):
-    """A refresh token that is not good any more, of a session that is still going on."""
+    """A refresh token that was spent or has expired, of a session that is not revoked."""
 
     session_id: UUID
     user_id: UUID
@@ -96,13 +96,13 @@ class SpentToken(NamedTuple):
     seconds_since_spent: float | None
 
 
-# The database's clock, which all the application's machines share.
+# Computed from the database's clock, which all processes of the application share.
 _EXPIRY = fn.now() + fn.make_interval(SQL("secs => %(seconds)s"))
-# However often it is refreshed, a session ends so long after it began.
-_LATEST_EXPIRY = SessionTable.created_at + fn.make_interval(SQL("secs => %(most_seconds)s"))
+# A session ends this long after it began, however often it is refreshed.
+_LATEST_EXPIRY = SessionTable.created_at + fn.make_interval(SQL("secs => %(max_seconds)s"))
 _IS_OPEN = SessionTable.revoked_at.is_null() & (SessionTable.expires_at > fn.now())
 
-START = Statement(
+INSERT = Statement(
     SessionTable.insert(
         {
             SessionTable.id: Parameter("session_id"),
@@ -118,7 +118,7 @@ START = Statement(
     Session._make,
 )
 
-ISSUE_TOKEN = Command(
+INSERT_TOKEN = Command(
     RefreshTokenTable.insert(
         {
             RefreshTokenTable.token_hash: Parameter("token_hash"),
@@ -129,8 +129,8 @@ ISSUE_TOKEN = Command(
     )
 )
 
-# Of two requests that show one token at once, the second waits here for the first, and then finds
-# it spent.
+# If two concurrent requests present the same token, the second waits here for the first one's row
+# lock, and then finds the token spent.
 SPEND_TOKEN = Statement(
     RefreshTokenTable.update(spent_at=fn.now())
     .where(
@@ -142,8 +142,8 @@ SPEND_TOKEN = Statement(
     lambda columns: columns[0],
 )
 
-# Ends nothing that has been ended: a logout at the same moment wins.
-PROLONG = Statement(
+# Returns no row if the session was revoked: a concurrent sign-out wins.
+EXTEND = Statement(
     SessionTable.update(last_used_at=fn.now(), expires_at=fn.least(_EXPIRY, _LATEST_EXPIRY))
     .from_(UserTable)
     .where(
@@ -171,8 +171,8 @@ FIND_SPENT_TOKEN = Statement(
     SpentToken._make,
 )
 
-# clock_timestamp() rather than now(), which is when the transaction began: whoever asks what has
-# been revoked of late looks back only so far.
+# clock_timestamp() is the present time; now() is when the transaction began. FIND_REVOKED looks
+# back a few seconds only, and could miss a time that lies too far in the past.
 REVOKE = Statement(
     SessionTable.update(revoked_at=fn.clock_timestamp())
     .where(SessionTable.id == Parameter("session_id"), SessionTable.revoked_at.is_null())
@@ -191,12 +191,12 @@ REVOKE_OWN = Statement(
     lambda columns: columns[0],
 )
 
-# All of a person's but one: `kept` is null where none shall be.
+# Revokes all sessions of a user except `except_session_id`; null excepts none.
 REVOKE_OTHERS = Statement(
     SessionTable.update(revoked_at=fn.clock_timestamp())
     .where(
         SessionTable.user == Parameter("user_id"),
-        Expression(SessionTable.id, "IS DISTINCT FROM", Parameter("kept", "uuid")),
+        Expression(SessionTable.id, "IS DISTINCT FROM", Parameter("except_session_id", "uuid")),
         SessionTable.revoked_at.is_null(),
     )
     .returning(SessionTable.id),
@@ -210,10 +210,10 @@ FIND_REVOKED = Statement(
     ).where(
         SessionTable.revoked_at > fn.now() - fn.make_interval(SQL("secs => %(seconds)s")),
     ),
-    Revoked._make,
+    RevokedSession._make,
 )
 
-# Whether somebody has been signed in from a network before.
+# A session that the user with this email has started from this network.
 FIND_KNOWN_NETWORK = Statement(
     SessionTable.select(SessionTable.id)
     .join(UserTable, on=SessionTable.user == UserTable.id)
@@ -236,7 +236,8 @@ OPEN_SESSIONS: Listing[OpenSession] = Listing(
     filters={"user_id": SessionTable.user == Parameter("user_id")},
 )
 
-# Spent tokens that have expired besides: shown again, they are refused as expired.
+# Deletes tokens that expired more than a day ago. A deleted token that is presented again is
+# refused like an unknown one.
 PURGE_TOKENS = Command(
     """
     DELETE FROM refresh_token WHERE token_hash IN (
@@ -245,7 +246,7 @@ PURGE_TOKENS = Command(
     """
 )
 
-# With what tokens they still have.
+# Deletes sessions that expired `seconds` ago, and their tokens (ON DELETE CASCADE).
 PURGE_SESSIONS = Command(
     """
     DELETE FROM session WHERE id IN (

@@ -1,4 +1,4 @@
-"""The ledger of the stock: every change of a quantity is one row here, and none ever changes."""
+"""Stock movements: an append-only ledger with one row for every change of a stock quantity."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from models.user import UserTable
 
 
 class StockMovementTable(Table):
-    """Units that came or went."""
+    """Changes of stock quantities."""
 
     id = UUIDField()
     product = reference(ProductTable, "fk_stock_movement_product_id")
@@ -64,7 +64,7 @@ index(
 
 
 class StockMovement(NamedTuple):
-    """Units of a product that came or went, why, and how many there were then."""
+    """A change of a product's stock: the difference, the reason, and the quantity after it."""
 
     id: UUID
     product_id: UUID
@@ -103,9 +103,9 @@ LEDGER: Listing[StockMovement] = Listing(
     filters={"product_id": StockMovementTable.product == Parameter("product_id")},
 )
 
-# By the clock as it is once the stock's row is locked, so that the ledger is in the order in which
-# the stock was changed.
-RECORD_ADJUSTMENT = Statement(
+# clock_timestamp() is read while the stock row is locked. So the sort order of the movements is the
+# order in which the stock was changed.
+INSERT_ADJUSTMENT = Statement(
     StockMovementTable.insert(
         {
             StockMovementTable.id: Parameter("movement_id"),
@@ -122,7 +122,7 @@ RECORD_ADJUSTMENT = Statement(
     StockMovement._make,
 )
 
-RECORD_INITIAL = Command(
+INSERT_INITIAL = Command(
     StockMovementTable.insert(
         {
             StockMovementTable.id: Parameter("movement_id"),

@@ -1,8 +1,8 @@
-"""Buckets that attempts are taken out of, shared by every process that uses the database.
+"""Rate limits, shared by every process that uses the database.
 
-The generic cell rate algorithm (ITU-T I.371): a bucket is one instant, at which it will be full
-again, and each attempt puts that instant off. One statement looks and takes, so that no two
-attempts share a place.
+The generic cell rate algorithm (GCRA, ITU-T I.371). A bucket is stored as one instant: when it
+will be full again. Each attempt moves that instant into the future. One statement both checks and
+updates the bucket, so that two concurrent attempts cannot use the same capacity.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from database.table import InstantField, Table, index, primary_key
 
 
 class ThrottleTable(Table):
-    """How often somebody has tried of late."""
+    """Buckets, one for each thing that is limited: an account, a network, or both."""
 
     bucket = TextField(collation='"C"')
     full_at = InstantField()
@@ -31,16 +31,16 @@ class ThrottleTable(Table):
 index(ThrottleTable, "ix_throttle_full_at", "full_at")
 
 
-class Taken(NamedTuple):
-    """Whether an attempt may be made; if not, after how many seconds the next one may."""
+class Attempt(NamedTuple):
+    """Whether an attempt is allowed; if not, the number of seconds until the next one is."""
 
     allowed: bool
     wait_seconds: float
 
 
-# SQL rather than the builder: it has no alias for the table that an upsert finds its conflict in.
-# `interval` is how long one attempt takes to come back, `window` how long all of them do; both
-# are in seconds. What is refused takes nothing, or whoever goes on trying would never get in.
+# Written as SQL, since Peewee cannot alias the table of an upsert. `interval` is the number of
+# seconds in which one attempt is refilled, `window` the number in which all of them are. A refused
+# attempt leaves the bucket as it is; otherwise a client that keeps trying would never be allowed.
 TAKE = Statement(
     """
     WITH taken AS (
@@ -58,17 +58,18 @@ TAKE = Statement(
             WHERE bucket = %(bucket)s), 0)
         + %(interval)s - %(window)s
     """,
-    Taken._make,
+    Attempt._make,
 )
 
-GIVE_BACK = Command(
+# Undoes one TAKE.
+REFUND = Command(
     """
     UPDATE throttle SET full_at = full_at - make_interval(secs => %(interval)s)
     WHERE bucket = %(bucket)s
     """
 )
 
-# A full bucket is like one that was never used. Those that somebody is using are left for later.
+# Deletes full buckets, which mean the same as no bucket. SKIP LOCKED skips those in use.
 PURGE = Command(
     """
     DELETE FROM throttle WHERE bucket IN (

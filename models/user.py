@@ -1,4 +1,4 @@
-"""People: their table and the queries that find and keep them."""
+"""Users: the table, and the queries that find and change users."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from domain.actor import ADMIN
 
 
 class UserTable(Table):
-    """Somebody who has registered."""
+    """Registered users."""
 
     id = UUIDField()
     email = TextField(collation='"C"')
@@ -42,7 +42,7 @@ class UserTable(Table):
     class Meta:
         """The table's name and constraints."""
 
-        table_name = "users"  # USER is a word of SQL's own
+        table_name = "users"  # USER is a reserved word of SQL
         constraints = (
             primary_key("pk_users", "id"),
             unique("uq_users_email", "email"),
@@ -57,7 +57,7 @@ index(UserTable, "ix_users_administrators", "id", where="role = 'ADMIN'")
 
 
 class User(NamedTuple):
-    """A person as others see them."""
+    """A user, without the password."""
 
     id: UUID
     email: str
@@ -68,7 +68,7 @@ class User(NamedTuple):
 
 
 class Credentials(NamedTuple):
-    """A person and the hash that their password is held against."""
+    """A user and the hash with which the password is verified."""
 
     user: User
     password_hash: str
@@ -88,7 +88,7 @@ FIND = Statement(
     UserTable.select(*PUBLIC_COLUMNS).where(UserTable.id == Parameter("user_id")), User._make
 )
 
-# The same, and nobody else changes it before this transaction ends.
+# Like FIND, and locks the row against updates until this transaction ends.
 FIND_TO_CHANGE = Statement(
     UserTable.select(*PUBLIC_COLUMNS)
     .where(UserTable.id == Parameter("user_id"))
@@ -105,7 +105,7 @@ def _credentials(columns: Sequence[Any]) -> Credentials:
     return Credentials(User._make(columns[:-2]), *columns[-2:])
 
 
-# Whether anybody has ever registered.
+# Any user; no row if nobody has registered yet.
 FIND_ANY = Statement(UserTable.select(UserTable.id).limit(1), lambda columns: columns[0])
 
 FIND_CREDENTIALS = Statement(
@@ -116,8 +116,8 @@ FIND_CREDENTIALS_BY_ID = Statement(
     _CREDENTIALS.where(UserTable.id == Parameter("user_id")), _credentials
 )
 
-# Locks each of them, in one order: of two administrators who demote each other at the same
-# moment, one waits here and then finds that the other's word counts no more.
+# Locks all active administrators, in the order of their ids. If two administrators demote each
+# other concurrently, the second waits here, and then finds that it is no longer an administrator.
 FIND_ADMINISTRATORS_TO_CHANGE = Statement(
     UserTable.select(UserTable.id)
     .where(UserTable.role == ADMIN, UserTable.active)
@@ -126,8 +126,8 @@ FIND_ADMINISTRATORS_TO_CHANGE = Statement(
     lambda columns: columns[0],
 )
 
-# Shared: sign-ins of one person do not wait for each other, but for whoever disables that person
-# or changes the password, and then find nobody.
+# A shared lock: concurrent sign-ins of a user do not wait for each other. They wait for a
+# transaction that disables the user or changes the password, and then find no row.
 FIND_TO_SIGN_IN = Statement(
     UserTable.select(UserTable.id)
     .where(
@@ -139,8 +139,8 @@ FIND_TO_SIGN_IN = Statement(
     lambda columns: columns[0],
 )
 
-# A taken email breaks uq_users_email.
-ADD = Statement(
+# An email that is taken violates uq_users_email.
+INSERT = Statement(
     UserTable.insert(
         {
             UserTable.id: Parameter("user_id"),
@@ -157,16 +157,18 @@ ADD = Statement(
     User._make,
 )
 
-# Only in place of the hash that was verified: a password changed in the meantime stays changed.
+# Replaces the hash only if it is still the one that was verified: the password may have been
+# changed concurrently.
 REPLACE_PASSWORD_HASH = Command(
-    UserTable.update(password_hash=Parameter("following"), updated_at=fn.now()).where(
-        UserTable.id == Parameter("user_id"), UserTable.password_hash == Parameter("current")
+    UserTable.update(password_hash=Parameter("new_hash"), updated_at=fn.now()).where(
+        UserTable.id == Parameter("user_id"),
+        UserTable.password_hash == Parameter("verified_hash"),
     )
 )
 
 CHANGE_PASSWORD = Command(
     UserTable.update(
-        password_hash=Parameter("following"),
+        password_hash=Parameter("new_hash"),
         password_version=UserTable.password_version + 1,
         updated_at=fn.now(),
     ).where(
@@ -175,20 +177,20 @@ CHANGE_PASSWORD = Command(
     )
 )
 
-RENAME = Statement(
+UPDATE_NAME = Statement(
     UserTable.update(name=Parameter("name"), updated_at=fn.now())
     .where(UserTable.id == Parameter("user_id"), UserTable.active)
     .returning(*PUBLIC_COLUMNS),
     User._make,
 )
 
-CHANGE = Command(
+UPDATE = Command(
     UserTable.update(role=Parameter("role"), active=Parameter("active"), updated_at=fn.now()).where(
         UserTable.id == Parameter("user_id")
     )
 )
 
-PEOPLE: Listing[User] = Listing(
+USERS: Listing[User] = Listing(
     UserTable.select(*PUBLIC_COLUMNS),
     User._make,
     id_field=UserTable.id,

@@ -1,1 +1,1 @@
-"""Use cases, one module per noun: the only room that opens transactions."""
+"""Use cases, one module per noun. Only this layer opens transactions."""

@@ -1,7 +1,7 @@
-"""Access tokens: short-lived JWTs that prove who asks without a look into the database.
+"""Access tokens: short-lived JWTs that are verified without a database query.
 
-RFC 8725 is followed throughout: one algorithm, chosen here and never by the token; a type of its
-own; keys from this shop's ring alone, found by their id; issuer, audience and lifetime checked.
+They follow RFC 8725: one algorithm, which the token cannot choose; a type of their own; only the
+shop's own keys, looked up by their id; issuer, audience and expiry are verified.
 """
 
 from __future__ import annotations
@@ -17,22 +17,21 @@ from uuid import UUID
 
 import jwt
 
-from services.configuration import Configuration
 from services.process import configuration
 
-# Pinned: a token's own header never chooses how it is verified (RFC 8725, section 3.1).
+# Fixed here: the header of a token must not choose how it is verified (RFC 8725, section 3.1).
 _ALGORITHM = "HS256"
-# Says what it is good for (RFC 8725, section 3.11; RFC 9068, section 2.1).
+# Explicit typing (RFC 8725, section 3.11) with the type of RFC 9068, section 2.1.
 _TYPE = "at+jwt"
 _REQUIRED = ["iss", "aud", "exp", "iat", "jti", "sid", "sub", "role"]
 _KEY_ID_BYTES = 9
-# Ours have some 450 characters: nothing longer is taken apart.
-_LONGEST_TOKEN = 2048
+# Tokens issued here have about 450 characters; longer ones are refused without parsing them.
+_MAX_TOKEN_CHARACTERS = 2048
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a valid access token says. `expires_at` is in seconds since the epoch."""
+    """The claims of a verified access token. `expires_at` is in seconds since the epoch."""
 
     user_id: UUID
     role: str
@@ -41,7 +40,7 @@ class Claims:
 
 
 def issue(*, user_id: UUID, role: str, session_id: UUID) -> tuple[str, datetime]:
-    """Return a signed access token (RFC 7519) and when it expires."""
+    """Return a signed access token (a JWT, RFC 7519) and the time when it expires."""
     settings = configuration()
     issued_at = datetime.now(UTC).replace(microsecond=0)
     expires_at = issued_at + timedelta(seconds=settings.access_token_seconds)
@@ -61,15 +60,17 @@ def issue(*, user_id: UUID, role: str, session_id: UUID) -> tuple[str, datetime]
 
 
 def verify(token: str) -> Claims | None:
-    """Return what the token says, or None for one that is expired or was never issued here."""
-    if len(token) > _LONGEST_TOKEN:
+    """Return the claims of a token, or None if it has expired or was not issued by this shop."""
+    if len(token) > _MAX_TOKEN_CHARACTERS:
         return None
     settings = configuration()
     try:
         header = jwt.get_unverified_header(token)
-        # A name in a table of ours, nothing more (RFC 8725, section 3.10): what else the header
-        # may say of keys (jku, jwk, x5u) is not looked at.
-        key = _ring(settings).get(header.get("kid", ""))
+        # `kid` is only looked up among the shop's keys. Other header parameters that name keys
+        # (jku, jwk, x5u) are ignored (RFC 8725, section 3.10).
+        key = _keys_by_id(settings.signing_key, settings.other_signing_keys).get(
+            header.get("kid", "")
+        )
         if key is None or header.get("typ") != _TYPE or "crit" in header:
             return None
         claims = jwt.decode(
@@ -92,19 +93,15 @@ def verify(token: str) -> Claims | None:
 
 @lru_cache(maxsize=16)
 def key_id(key: bytes) -> str:
-    """Return the id of a key, by which tokens name it.
+    """Return the id of a key (the `kid` header of tokens).
 
-    Derived from the key, so that all machines of a shop agree on it; and one-way, so that it tells
-    no more about the key than a signature does.
+    It is derived from the key, so that all servers of a shop use the same id, by a one-way
+    function, so that it reveals nothing about the key.
     """
     digest = hmac.digest(key, b"orderly access token key id", "sha256")
     return urlsafe_b64encode(digest[:_KEY_ID_BYTES]).decode()
 
 
-def _ring(settings: Configuration) -> Mapping[str, bytes]:
-    return _ring_of(settings.signing_key, settings.other_signing_keys)
-
-
 @lru_cache(maxsize=4)
-def _ring_of(signing_key: bytes, others: tuple[bytes, ...]) -> Mapping[str, bytes]:
+def _keys_by_id(signing_key: bytes, others: tuple[bytes, ...]) -> Mapping[str, bytes]:
     return {key_id(key): key for key in (signing_key, *others)}

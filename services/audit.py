@@ -1,4 +1,4 @@
-"""Looks whether everything that must always hold does."""
+"""The audit: checks the invariants of the shop's data."""
 
 from __future__ import annotations
 
@@ -13,20 +13,22 @@ __all__ = ["Finding", "audit"]
 
 @transaction_without_timeout
 def audit() -> list[Finding]:
-    """Return everything that cannot be, at most a hundred findings of each kind; [] is well.
+    """Return the rows that violate an invariant: at most 100 per invariant, none if all hold.
 
-    Each invariant is looked at in one moment, so orders may go on being placed meanwhile.
+    Each invariant is checked by one query, so on one snapshot: orders may be placed meanwhile.
     """
-    steps = [f"PERSON >{order_status.PENDING}"]
+    transitions = [f"PERSON >{order_status.PENDING}"]
     for (current, following), parties in order_status.TRANSITIONS.items():
-        steps += [f"{kind} {current}>{following}" for kind in map(_kind, parties)]
+        transitions += [f"{kind} {current}>{following}" for kind in map(_actor_kind, parties)]
     return [
         finding
         for violations in invariants.INVARIANTS.values()
-        for finding in violations.all(live=sorted(order_status.LIVE), steps=steps)
+        for finding in violations.all(
+            holding_units=sorted(order_status.HOLDING_UNITS), transitions=transitions
+        )
     ]
 
 
-def _kind(party: Party) -> str:
-    # Whether a person was the owner or an administrator then, no event tells.
+def _actor_kind(party: Party) -> str:
+    # Events do not record whether a person acted as the owner or as an administrator.
     return "SYSTEM" if party is Party.SYSTEM else "PERSON"

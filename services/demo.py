@@ -1,4 +1,4 @@
-"""A small shop to look around in: products that could exist, and somebody to be."""
+"""The demo: fills an empty shop with sample products and two accounts to sign in with."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SYSTEM = Actor(None, None, None, request_id="demo", address="", user_agent="")
 
 
 class Account(NamedTuple):
-    """Somebody to sign in as. The password is public: these are not for a shop in earnest."""
+    """An account of the demo. Its password is public, so it must not exist in a real shop."""
 
     email: str
     password: str
@@ -24,7 +24,7 @@ class Account(NamedTuple):
 
 
 class Demo(NamedTuple):
-    """What the shop was given: how many products, and whom to sign in as."""
+    """The number of products that were created, and the accounts of the demo."""
 
     products: int
     accounts: tuple[Account, ...]
@@ -37,27 +37,27 @@ ACCOUNTS = (
 
 
 def fill() -> Demo:
-    """Give an empty shop some products, and anybody missing of the demo's people an account.
+    """Create the demo's accounts if they are missing, and its products if there are none at all.
 
-    Safe to repeat: a shop that has, or ever had, a product is left as it is.
+    Safe to repeat. A shop that has a product, also an archived one, gets no products.
     """
     for account in ACCOUNTS:
-        _add(account)
+        _create_account(account)
     try:
-        added = _add_products()
+        created = _create_products()
     except SkuTaken:  # another process is filling the same shop
-        added = 0
-    return Demo(added, ACCOUNTS)
+        created = 0
+    return Demo(created, ACCOUNTS)
 
 
 @autocommit
-def is_untouched() -> bool:
-    """Tell whether a shop has nobody and nothing in it, so that it may become the demo's own."""
+def is_empty() -> bool:
+    """Return whether the shop has no product and no user, so that the demo may use it."""
     return products.FIND_ANY.one() is None and users.FIND_ANY.one() is None
 
 
-def _add(account: Account) -> None:
-    if _is_known(account.email):  # no attempt to register, of which there are only so many
+def _create_account(account: Account) -> None:
+    if _exists(account.email):  # registering would count towards the rate limit
         return
     name = account.role.capitalize()
     try:
@@ -70,12 +70,12 @@ def _add(account: Account) -> None:
 
 
 @autocommit
-def _is_known(email: str) -> bool:
+def _exists(email: str) -> bool:
     return users.FIND_CREDENTIALS.one(email=email) is not None
 
 
 @transaction
-def _add_products() -> int:
+def _create_products() -> int:
     if products.FIND_ANY.one() is not None:
         return 0
     for sku, name, description, price, stock in _PRODUCTS:
@@ -85,7 +85,7 @@ def _add_products() -> int:
     return len(_PRODUCTS)
 
 
-# Prices in minor units: of euros and most others, cents.
+# SKU, name, description, price in minor units (cents, for most currencies), units in stock.
 _PRODUCTS = (
     ("BEAN-ETH-250", "Ethiopia Guji, 250 g", "Washed; apricot, jasmine, black tea.", 1290, 80),
     ("BEAN-COL-250", "Colombia Huila, 250 g", "Washed; caramel, red apple, cocoa.", 1150, 120),

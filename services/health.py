@@ -1,4 +1,4 @@
-"""Whether this process can do its work."""
+"""Readiness: whether this process can serve requests."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from services import revocation
 
 
 def ready() -> None:
-    """Return if the database answers and has every migration that this code needs.
+    """Return if this process can serve requests.
 
-    And if what it tells of sessions that have ended is known here: until then whoever is signed in
-    is sent away.
+    The database must answer and have every migration that this code needs. The list of revoked
+    sessions must be recent: without it, every access token is refused.
 
     Raises:
-        Unavailable: one of these is not so.
+        Unavailable: one of these conditions does not hold.
     """
     revocation.ready()
     if migrations.pending():

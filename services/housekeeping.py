@@ -1,4 +1,4 @@
-"""Takes away what nobody can need any more: little by little, while the shop is open."""
+"""Deletes expired rows in small batches, while the shop is open."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from database.transactions import autocommit
 from models import session as sessions
 from models import throttle
 
-# Rows of each kind in one go: few enough for nobody to notice.
-_AT_ONCE = 1000
+# Rows of each table per call: few enough not to slow down requests.
+_BATCH_ROWS = 1000
 
-# A session that ended so long ago is in the security log alone.
-_SESSION_KEPT_SECONDS = 30 * 24 * 3600
+# After this time an expired session is kept only in the security log.
+_SESSION_MAX_AGE_SECONDS = 30 * 24 * 3600
 
 
 @autocommit
-def tidy() -> int:
-    """Delete what is out of date and return how much that was; safe in many processes at once."""
+def delete_expired() -> int:
+    """Delete expired rows and return how many. Several processes may run this at the same time."""
     return (
-        throttle.PURGE.execute(limit=_AT_ONCE)
-        + sessions.PURGE_TOKENS.execute(limit=_AT_ONCE)
-        + sessions.PURGE_SESSIONS.execute(limit=_AT_ONCE, seconds=_SESSION_KEPT_SECONDS)
+        throttle.PURGE.execute(limit=_BATCH_ROWS)
+        + sessions.PURGE_TOKENS.execute(limit=_BATCH_ROWS)
+        + sessions.PURGE_SESSIONS.execute(limit=_BATCH_ROWS, seconds=_SESSION_MAX_AGE_SECONDS)
     )

@@ -1,18 +1,18 @@
-"""Forgets the keys of requests that nobody will repeat any more."""
+"""Deletes idempotency keys that are too old for their requests to be retried."""
 
 from __future__ import annotations
 
 from database.transactions import transaction
 from models import idempotency_key as keys
 
-KEPT_HOURS = 24
-FORGOTTEN_AT_ONCE = 500
+MAX_AGE_HOURS = 24
+BATCH_KEYS = 500
 
 
 @transaction
-def forget_keys() -> int:
-    """Forget the oldest keys that were first used a day ago; return how many they were.
+def purge_idempotency_keys() -> int:
+    """Delete at most `BATCH_KEYS` of the keys older than `MAX_AGE_HOURS`; return how many.
 
-    At most `FORGOTTEN_AT_ONCE`. Keys that another worker is just forgetting are passed over.
+    Skips keys that another worker is deleting.
     """
-    return keys.FORGET.execute(hours=KEPT_HOURS, limit=FORGOTTEN_AT_ONCE)
+    return keys.PURGE.execute(hours=MAX_AGE_HOURS, limit=BATCH_KEYS)

@@ -1,8 +1,9 @@
-"""Orders, from their placement to their delivery or return."""
+"""Orders: placing, reading, listing and exporting them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -12,25 +13,27 @@ from domain import order_number, order_status
 from domain.actor import Actor
 from domain.address import ShippingAddress
 from domain.errors import Forbidden, NotFound
+from domain.order_filters import OrderFilters
 from domain.paging import Page
 from models import order as orders
 from models import order_event, order_search
 from models.order import Customer, Order, OrderItem
 from models.order_event import OrderEvent
-from services.order_steps import (
+from services.order_placement import OrderRequest, place, quantity_by_product
+from services.order_transitions import (
+    can_see,
     cancel_order,
     expire_orders,
-    may_see,
-    read,
-    seen_by,
+    find_order,
     update_order_status,
+    with_allowed_transitions,
 )
-from services.placing import Request, place, summed
 
 __all__ = [
     "Customer",
     "Order",
     "OrderEvent",
+    "OrderFilters",
     "OrderItem",
     "PlacedOrder",
     "ShippingAddress",
@@ -44,12 +47,14 @@ __all__ = [
     "update_order_status",
 ]
 
-# Enough that reading them takes longer than asking, and few enough to hold in memory.
-_EXPORTED_AT_ONCE = 200
+_NO_FILTERS = OrderFilters()
+
+# Large enough that reading the rows outweighs the round trip, small enough to hold in memory.
+_EXPORT_BATCH_ROWS = 200
 
 
 class PlacedOrder(NamedTuple):
-    """An order as it was placed, now or by an earlier request with the same idempotency key."""
+    """An order as placed by this request, or by an earlier one with the same idempotency key."""
 
     order: Order
     replayed: bool
@@ -63,20 +68,20 @@ def create_order(
     shipping_address: ShippingAddress | None = None,
     note: str | None = None,
 ) -> PlacedOrder:
-    """Place an order for (product, quantity) lines; lines of one product are summed.
+    """Place an order for (product id, quantity) lines; lines of the same product are summed.
 
     Raises:
-        ProductsUnavailable: products are unknown or archived; names them all.
-        InsufficientStock: there is too little of some; names them all.
-        AmountOverflow: it costs more than can be written down exactly.
-        IdempotencyKeyReused: the key was first given with another request.
+        ProductsUnavailable: products are unknown or archived; lists all of them.
+        InsufficientStock: products have too little stock; lists all of them.
+        AmountOverflow: the total is too large to be represented exactly.
+        IdempotencyKeyReused: the key was first used with a different request.
         IdempotencyInFlight: the first request with this key is still running.
     """
-    request = Request(summed(items), shipping_address, note)
+    request = OrderRequest(quantity_by_product(items), shipping_address, note)
     order, replayed = place(actor=actor, request=request, idempotency_key=idempotency_key)
     if actor.is_admin:
         order = order._replace(customer=get_order(actor=actor, order_id=order.id).customer)
-    return PlacedOrder(seen_by(actor, order), replayed)
+    return PlacedOrder(with_allowed_transitions(actor, order), replayed)
 
 
 @autocommit
@@ -86,96 +91,82 @@ def list_orders(
     limit: int,
     cursor: str | None = None,
     sort: str = "-created_at",
-    status: Sequence[str] | None = None,
-    created_from: datetime | None = None,
-    created_to: datetime | None = None,
-    min_total: int | None = None,
-    max_total: int | None = None,
-    number: str | None = None,
-    user_id: UUID | None = None,
+    filters: OrderFilters = _NO_FILTERS,
 ) -> Page[Order]:
-    """Return a page of the asker's own orders, of everybody's for an administrator.
-
-    Totals are in minor units; `created_to` is the first moment that is too late.
-    """
-    wanted = None if number is None else order_number.normalised(number)
-    if number is not None and wanted is None:
+    """Return a page of the actor's own orders; an administrator sees everyone's orders."""
+    number = None if filters.number is None else order_number.normalised(filters.number)
+    if filters.number is not None and number is None:
         return Page([], None)
     if not actor.is_admin:
-        if actor.user_id is None or user_id not in {None, actor.user_id}:
+        if actor.user_id is None or filters.user_id not in {None, actor.user_id}:
             return Page([], None)
-        user_id = actor.user_id
-    listing = orders.ORDERS_AND_CUSTOMERS if actor.is_admin else orders.ORDERS
-    bounds = {
-        "created_from": created_from,
-        "created_to": created_to,
-        "min_total": min_total,
-        "max_total": max_total,
-    }
-    page = listing.page(
-        sort=sort,
-        limit=limit,
-        cursor=cursor,
-        user_id=user_id,
-        number=wanted,
-        **bounds,
-        **_parts(sort, status, bounds, of_few=user_id is not None or wanted is not None),
-    )
-    return Page([seen_by(actor, order) for order in page.items], page.next_cursor)
+        filters = replace(filters, user_id=actor.user_id)
+    filters = replace(filters, number=number)
+    listing = orders.ORDERS_WITH_CUSTOMERS if actor.is_admin else orders.ORDERS
+    page = listing.page(sort=sort, limit=limit, cursor=cursor, **_conditions(sort, filters))
+    return Page([with_allowed_transitions(actor, order) for order in page.items], page.next_cursor)
 
 
-def _parts(
-    sort: str, status: Sequence[str] | None, bounds: Mapping[str, Any], *, of_few: bool
-) -> dict[str, list[Any]]:
-    """Return the filter for statuses, and what else the list is put together from.
+def _conditions(sort: str, filters: OrderFilters) -> dict[str, Any]:
+    """Return the conditions of the listing that these filters become.
 
-    One person's orders are few: they are read by the person and sifted, as the one of a number
-    is. Everybody's are read by status; by quarter too where they are sorted by total, and by
-    length of the total where they are sorted by time and totals have bounds.
+    One user has few orders, and a number matches one order: these are read by their own index, and
+    a status is checked row by row. A list of everyone's orders is read per status, from an index
+    that begins with the status. A list sorted by total is also read per quarter of a year, and a
+    list sorted by time with bounds on the total per length of the total; `models.order_search`
+    explains why.
     """
-    statuses = list(dict.fromkeys(status or ()))
-    if of_few:
-        return {"statuses": statuses} if statuses else {}
-    parts: dict[str, list[Any]] = {"each_status": statuses or list(order_status.STATUSES)}
+    conditions = asdict(filters)
+    statuses = list(dict.fromkeys(conditions.pop("statuses") or ()))
+    if filters.user_id is not None or filters.number is not None:
+        return {**conditions, "statuses": statuses or None}
+    conditions["each_status"] = statuses or list(order_status.STATUSES)
     if sort.endswith("total"):
-        parts["each_quarter"] = order_search.quarters(bounds["created_from"], bounds["created_to"])
-    elif bounds["min_total"] is not None or bounds["max_total"] is not None:
-        parts["each_size"] = order_search.sizes(bounds["min_total"], bounds["max_total"])
-    return parts
+        quarters = order_search.quarters(filters.created_from, filters.created_to)
+        conditions["each_quarter"] = quarters
+    elif filters.min_total is not None or filters.max_total is not None:
+        lengths = order_search.total_lengths(filters.min_total, filters.max_total)
+        conditions["each_total_length"] = lengths
+    return conditions
 
 
-def export_orders(
-    *, actor: Actor, created_to: datetime | None = None, **filters: Any
-) -> Iterator[Order]:
-    """Return all orders that the filters of `list_orders` leave, the oldest first.
+def export_orders(*, actor: Actor, filters: OrderFilters = _NO_FILTERS) -> Iterator[Order]:
+    """Return all orders that match the filters, oldest first.
 
-    They are read part by part as they are taken, so an order is as it was when its part was read.
-    The first part is read at once. Orders that are placed meanwhile are left out.
+    The first batch is read before this function returns, the others while the iterator is
+    consumed. Each order is as it was when its batch was read. Orders placed after the call are
+    left out.
 
     Raises:
-        Forbidden: this is for administrators.
+        Forbidden: the actor is not an administrator.
     """
     if not actor.is_admin:
         raise Forbidden
-    now = _now()
-    query = {**filters, "created_to": min(created_to or now, now), "sort": "created_at"}
-    first = list_orders(actor=actor, limit=_EXPORTED_AT_ONCE, **query)
-    return _and_the_rest(actor, query, first)
+    now = _database_time()
+    filters = replace(filters, created_to=min(filters.created_to or now, now))
+    first = _export_batch(actor, filters, cursor=None)
+    return _all_pages(actor, filters, first)
 
 
 @autocommit
-def _now() -> datetime:
-    """Return the moment by the clock that orders are placed by: ours may be behind it."""
+def _database_time() -> datetime:
+    """Return the time of the database's clock, which stamps orders: ours may be behind it."""
     now = orders.NOW.one()
-    assert now is not None  # noqa: S101  # it always gives a row
+    assert now is not None  # noqa: S101  # the statement always returns one row
     return now
 
 
-def _and_the_rest(actor: Actor, query: dict[str, Any], page: Page[Order]) -> Iterator[Order]:
+def _all_pages(actor: Actor, filters: OrderFilters, page: Page[Order]) -> Iterator[Order]:
     yield from page.items
     while page.next_cursor is not None:
-        page = list_orders(actor=actor, limit=_EXPORTED_AT_ONCE, cursor=page.next_cursor, **query)
+        page = _export_batch(actor, filters, cursor=page.next_cursor)
         yield from page.items
+
+
+def _export_batch(actor: Actor, filters: OrderFilters, *, cursor: str | None) -> Page[Order]:
+    return list_orders(
+        actor=actor, limit=_EXPORT_BATCH_ROWS, cursor=cursor, sort="created_at", filters=filters
+    )
 
 
 @autocommit
@@ -183,14 +174,14 @@ def get_order(*, actor: Actor, order_id: UUID) -> Order:
     """Return one order.
 
     Raises:
-        NotFound: there is none, or it is somebody else's.
+        NotFound: no order has this id, or it belongs to another user.
     """
-    return read(actor, order_id)
+    return find_order(actor, order_id)
 
 
 @autocommit
 def currency_of_latest() -> str | None:
-    """Return the currency of the latest order; None before the first."""
+    """Return the currency of the latest order; None if there are no orders."""
     return orders.CURRENCY_OF_LATEST.one()
 
 
@@ -198,12 +189,12 @@ def currency_of_latest() -> str | None:
 def list_order_events(
     *, actor: Actor, order_id: UUID, limit: int, cursor: str | None = None
 ) -> Page[OrderEvent]:
-    """Return a page of what became of an order, the oldest first.
+    """Return a page of an order's timeline, oldest event first.
 
     Raises:
-        NotFound: there is no such order, or it is somebody else's.
+        NotFound: no order has this id, or it belongs to another user.
     """
-    if not may_see(actor, orders.FIND_OWNER.one(order_id=order_id)):
+    if not can_see(actor, orders.FIND_OWNER.one(order_id=order_id)):
         raise NotFound("order")
     return order_event.TIMELINE.page(
         sort="created_at", limit=limit, cursor=cursor, order_id=order_id

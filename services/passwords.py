@@ -1,7 +1,8 @@
-"""Passwords: which are accepted, and how they are kept so that nobody can read them back.
+"""Passwords: which are accepted, how they are hashed, and how they are verified.
 
-Hashing takes tens of milliseconds of a core by design. It is done with no connection checked out,
-and only so much of it at once, so that a flood of sign-ins leaves the rest of the shop alone.
+Hashing is CPU-bound and takes tens of milliseconds by design. It runs in a worker thread without a
+database connection. The number of concurrent hashes is bounded, so that many sign-ins at once do
+not slow down the other requests.
 """
 
 from __future__ import annotations
@@ -26,89 +27,89 @@ from services.process import configuration
 _HASH_BYTES = 32
 _SALT_BYTES = 16
 
-# zxcvbn raises for longer ones, and takes long for them; the first 72 characters tell enough.
-_RATED_CHARACTERS = 72
-# Of 0 to 4. Below 2 lies what a million guesses find: common passwords, runs, repetitions, and
-# anything built on the person's own name.
-_LEAST_SCORE = 2
+# zxcvbn raises an error for longer passwords, and its running time grows with the length.
+_MAX_RATED_CHARACTERS = 72
+# Of 0 to 4. A score below 2 means that fewer than a million guesses find the password: common
+# passwords, keyboard runs, repetitions, and variations of the user's own name.
+_MIN_SCORE = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether a password is the right one, and whether its hash is still made as it should be."""
+class Verification:
+    """Whether a password matches its hash, and whether the hash uses outdated parameters."""
 
-    right: bool
+    matches: bool
     outdated: bool = False
 
 
 @aside
-def check(password: str, *, email: str, name: str) -> None:
-    """Refuse a password that is easily guessed. How long it is, is for the contract to say.
+def require_strong(password: str, *, email: str, name: str) -> None:
+    """Refuse a password that is easily guessed. The contract checks its length.
 
     Raises:
-        PasswordRejected: it is a common one, or made of the person's own email or name.
+        PasswordRejected: it is a common password, or derived from the user's email or name.
     """
-    # Takes 14 MiB, which processes that nobody registers with can do without.
+    # Imported on first use: it takes 14 MiB, which only processes that check passwords need.
     from zxcvbn import zxcvbn  # noqa: PLC0415
 
-    person = [email, *email.split("@"), name, *name.split()]
-    if password.casefold() in {part.casefold() for part in person}:
+    user_inputs = [email, *email.split("@"), name, *name.split()]
+    if password.casefold() in {part.casefold() for part in user_inputs}:
         raise PasswordRejected("it is your own email or name")
-    with _turn():
-        rating = zxcvbn(password[:_RATED_CHARACTERS], user_inputs=person)
-    if rating["score"] < _LEAST_SCORE:
+    with _hashing_slot():
+        rating = zxcvbn(password[:_MAX_RATED_CHARACTERS], user_inputs=user_inputs)
+    if rating["score"] < _MIN_SCORE:
         raise PasswordRejected("it is too easily guessed")
 
 
 @aside
-def hashed(password: str) -> str:
-    """Return the Argon2id hash (RFC 9106) of a password, in its PHC text form.
+def hash_password(password: str) -> str:
+    """Return the Argon2id hash (RFC 9106) of a password in the PHC string format.
 
     Raises:
-        Unavailable: too many others are waiting for theirs.
+        Unavailable: too many other passwords are being hashed.
     """
-    with _turn():
-        return _hasher().hash(_canonical(password))
+    with _hashing_slot():
+        return _hasher().hash(_normalise(password))
 
 
 @aside
-def verified(password: str, password_hash: str | None) -> Verdict:
-    """Tell whether a password is the one that was hashed. Without a hash it takes as long.
+def verify(password: str, password_hash: str | None) -> Verification:
+    """Verify a password against its hash. Without a hash, fail after the same time.
 
     Raises:
-        Unavailable: too many others are waiting for their turn.
+        Unavailable: too many other passwords are being hashed.
     """
     hasher = _hasher()
-    with _turn():
+    with _hashing_slot():
         try:
-            hasher.verify(password_hash or _dummy(hasher), _canonical(password))
+            hasher.verify(password_hash or _dummy_hash(hasher), _normalise(password))
         except (VerificationError, InvalidHashError):
-            return Verdict(right=False)
-    return Verdict(right=True, outdated=hasher.check_needs_rehash(password_hash or ""))
+            return Verification(matches=False)
+    return Verification(matches=True, outdated=hasher.check_needs_rehash(password_hash or ""))
 
 
-def _canonical(password: str) -> str:
-    # The same characters, whatever the keyboard composed them of (NIST SP 800-63B, 3.1.1.2).
+def _normalise(password: str) -> str:
+    # The same characters have several encodings; keyboards differ (NIST SP 800-63B, 3.1.1.2).
     return normalize("NFKC", password)
 
 
 def _hasher() -> PasswordHasher:
     settings = configuration()
-    return _hasher_of(
+    return _hasher_with(
         settings.argon2_time_cost, settings.argon2_memory_kib, settings.argon2_parallelism
     )
 
 
 @cache
-def _hasher_of(time_cost: int, memory_kib: int, parallelism: int) -> PasswordHasher:
+def _hasher_with(time_cost: int, memory_kib: int, parallelism: int) -> PasswordHasher:
     return PasswordHasher(
         time_cost, memory_kib, parallelism, _HASH_BYTES, _SALT_BYTES, type=Type.ID
     )
 
 
 @cache
-def _dummy(hasher: PasswordHasher) -> str:
-    """Return a hash that no password has, for those whose email nobody has."""
+def _dummy_hash(hasher: PasswordHasher) -> str:
+    """Return a random hash that no password matches, for sign-ins with an unknown email."""
     salt, digest = (
         b64encode(secrets.token_bytes(size)).rstrip(b"=").decode()
         for size in (_SALT_BYTES, _HASH_BYTES)
@@ -118,7 +119,12 @@ def _dummy(hasher: PasswordHasher) -> str:
 
 
 @contextmanager
-def _turn() -> Iterator[None]:
+def _hashing_slot() -> Iterator[None]:
+    """Wait for one of the slots for hashing.
+
+    Raises:
+        Unavailable: too many others are waiting.
+    """
     slots = process.state().hashing_slots
     if not slots.running_or_waiting.acquire(blocking=False):
         raise Unavailable

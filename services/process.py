@@ -1,8 +1,7 @@
-"""The state of this process, bound once at start like its database.
+"""The mutable state of this process, bound once at start like its database.
 
-All process-wide mutable state except the database binding is here, so that a test or a server
-replaces all of it at once with `bind`. Functions of `services`, `handlers` and `orderly` read it;
-nothing else of this process survives between two requests.
+All process-wide mutable state is here, except the database binding. So a server or a test replaces
+all of it with one call of `bind`. Nothing else is kept in memory from one request to the next.
 """
 
 from __future__ import annotations
@@ -14,18 +13,20 @@ from uuid import UUID
 
 from services.configuration import Configuration
 
-# Password checks that may wait for each one that runs; a further one is refused with 503.
+# How many requests may wait for each hash that is running. Further requests are refused with 503.
 _WAITING_PER_HASH = 8
 
 
 @dataclass(slots=True)
 class RevokedSessions:
-    """Sessions that were revoked while their access tokens had not expired.
+    """Sessions that were revoked recently, so that their access tokens may not have expired.
 
-    Written by one thread and read by all of them; each write replaces or adds one entry.
+    Several threads read and write this without a lock: each write sets or deletes one entry, which
+    is atomic.
     """
 
-    # Session id -> when to delete the entry, on `time.monotonic()`: its last token has expired.
+    # Session id -> the time on `time.monotonic()` when its last access token will have expired and
+    # the entry can be deleted.
     delete_at: dict[UUID, float] = field(default_factory=dict)
     # When the last successful refresh from the database began, on `time.monotonic()`.
     refreshed_at: float | None = None
@@ -46,34 +47,34 @@ class ProcessState:
     configuration: Configuration
     hashing_slots: HashingSlots
     revoked_sessions: RevokedSessions = field(default_factory=RevokedSessions)
-    # Access token -> (expiry in seconds since the epoch, principals): verified before.
+    # A cache of verified access tokens: token -> (expiry in seconds since the epoch, principals).
     verified_tokens: dict[str, tuple[float, Any, Any]] = field(default_factory=dict)
 
 
 class _Binding:
-    """Holds the state; None until `bind`."""
+    """Holds the state. None until `bind` is called."""
 
     state: ProcessState | None = None
 
 
 def bind(configuration: Configuration) -> None:
-    """Start with a new state, which knows nothing yet, in place of any bound before."""
+    """Bind a new, empty state. Replaces a state that was bound before."""
     _Binding.state = ProcessState(
         configuration, HashingSlots(configuration.password_hashes_at_once)
     )
 
 
 def replace_signing_keys(signing_key: bytes, other_signing_keys: tuple[bytes, ...]) -> None:
-    """Sign and verify access tokens with other keys from now on.
+    """Sign access tokens with `signing_key`, and verify them with any of these keys.
 
-    Verified tokens are verified again if a key of theirs may have been removed.
+    Clears the cache of verified tokens if a key was removed.
     """
     current = state()
-    old = {current.configuration.signing_key, *current.configuration.other_signing_keys}
+    old_keys = {current.configuration.signing_key, *current.configuration.other_signing_keys}
     current.configuration = replace(
         current.configuration, signing_key=signing_key, other_signing_keys=other_signing_keys
     )
-    if old - {signing_key, *other_signing_keys}:
+    if old_keys - {signing_key, *other_signing_keys}:
         current.verified_tokens.clear()
 
 

@@ -1,11 +1,15 @@
-"""Products from a file and into one: by sku, all or nothing, and harmless to repeat."""
+"""Importing products from a file, and exporting them.
+
+An import finds products by their SKU. It imports all lines or none, and repeating it changes
+nothing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -20,18 +24,21 @@ from models.placement import uuid_array
 from models.product_import import KnownProduct
 from services.process import configuration
 from services.products import Product, list_products
-from services.stock import MOST_IN_STOCK
+from services.stock import MAX_STOCK
 
-__all__ = ["MOST_PRICE", "ImportReport", "Line", "export_products", "import_products"]
+__all__ = ["MAX_PRICE", "ImportReport", "Line", "export_products", "import_products"]
 
-# As in the contract, whose rows are text.
-MOST_PRICE = 1_000_000_000
+# In minor units, the maximum of the contract. The contract cannot check the price of a file's line,
+# which is a text in major units.
+MAX_PRICE = 1_000_000_000
 
-_AT_ONCE = 500
-_EXPORTED_AT_ONCE = 500
+_BATCH_LINES = 500
+_EXPORT_BATCH_ROWS = 500
 
 
-class _Wanted(NamedTuple):
+class _ProductLine(NamedTuple):
+    """A valid line: the values that its product shall have. None leaves a value unchanged."""
+
     line: int
     sku: str
     name: str
@@ -48,23 +55,25 @@ def import_products(
     skip_faulty: bool = False,
     progress: Callable[[int], None] = lambda _: None,
 ) -> ImportReport:
-    """Make the products of a file, or change those that have its skus to what it says.
+    """Create the products of a file; update those whose SKU exists.
 
-    `lines` are gone over anew if the transaction has to be; `progress` is told how many were.
+    `lines` is iterated again if the transaction is retried. A dry run reports what an import would
+    do. With `skip_faulty`, the valid lines are imported even if others are invalid. `progress` is
+    called with the number of lines that have been read.
 
     Raises:
-        ImportRefused: lines are faulty, and none shall be skipped, or the file cannot be read to
-            its end: nothing has changed.
-        SkuTaken: another product with one of the skus was made in the meantime.
+        ImportRefused: lines are invalid and `skip_faulty` is false, or the file cannot be read to
+            its end. Nothing was imported.
+        SkuTaken: a product with one of the SKUs was created concurrently.
     """
     report = ImportReport(dry_run)
-    with suppress(_OnlyTriedError):
+    with suppress(_DryRunRollback):
         report = _import(actor, lines, report, skip_faulty, progress)
     return report
 
 
-class _OnlyTriedError(Exception):
-    """Undoes what a dry run has done."""
+class _DryRunRollback(Exception):  # noqa: N818  # not an error
+    """Rolls back the transaction of a dry run."""
 
 
 @transaction
@@ -75,138 +84,172 @@ def _import(
     skip_faulty: bool,
     progress: Callable[[int], None],
 ) -> ImportReport:
-    product_import.TAKE_TURNS.execute()
-    report.clear()
-    stocks: list[tuple[UUID, int]] = []
-    for wanted in _batches(lines, report, progress):
-        _apply(actor, wanted, report, stocks)
+    product_import.LOCK_IMPORTS.execute()
+    report.reset()  # it has counts if the transaction is retried
+    new_stocks: list[tuple[UUID, int]] = []
+    for batch in _valid_lines(lines, report, progress):
+        _import_batch(actor, batch, report, new_stocks)
     report.faults.sort(key=lambda fault: fault.line)
     if report.faulty and not (report.dry_run or skip_faulty):
         raise ImportRefused(faulty=report.faulty, faults=report.faults)
-    # Last, so that orders wait for these as briefly as can be; in the order that they lock them in.
-    stocks.sort()
-    for start in range(0, len(stocks), _AT_ONCE):
-        ids, quantities = zip(*stocks[start : start + _AT_ONCE], strict=True)
-        product_import.SET_STOCKS.execute(
-            ids=uuid_array(ids),
-            stocks=list(quantities),
-            movement_ids=uuid_array(uuid7() for _ in ids),
-            **_by(actor),
-        )
+    _set_stocks(actor, new_stocks)
     if report.dry_run:
-        raise _OnlyTriedError
+        raise _DryRunRollback
     return report
 
 
 def export_products(*, actor: Actor) -> Iterator[Product]:
-    """Return all products on sale, the oldest first; read part by part as they are taken."""
-    del actor  # the contract lets administrators alone come here
+    """Return all products on sale, oldest first. They are read in batches during iteration."""
+    del actor  # the contract requires an administrator
     cursor = None
     while True:
-        page = list_products(limit=_EXPORTED_AT_ONCE, cursor=cursor, sort="created_at")
+        page = list_products(limit=_EXPORT_BATCH_ROWS, cursor=cursor, sort="created_at")
         yield from page.items
         cursor = page.next_cursor
         if cursor is None:
             return
 
 
-def _batches(
+def _valid_lines(
     lines: Iterable[Line], report: ImportReport, progress: Callable[[int], None]
-) -> Iterator[list[_Wanted]]:
-    """Turn lines into what is wanted, some hundred at a time, and tell of those that are faulty."""
-    first_of: dict[str, int] = {}
+) -> Iterator[list[_ProductLine]]:
+    """Return the valid lines in batches, and report the faults of the others.
+
+    Raises:
+        ImportRefused: the file cannot be read to its end, and this is not a dry run.
+    """
+    first_line_of: dict[str, int] = {}
     source, done = iter(lines), 0
-    while batch := list(islice(source, _AT_ONCE)):
-        wanted = []
+    while batch := list(islice(source, _BATCH_LINES)):
+        valid = []
         for line in batch:
-            faults = line.faults
-            if not faults:
-                one, faults = _wanted(line, first_of)
-            if faults:
-                report.tell(*faults)
-                if line.is_last_readable and not report.dry_run:  # how many are lost, nobody knows
-                    raise ImportRefused(faulty=report.faulty, faults=report.faults)
-            else:
-                wanted.append(one)
-        yield wanted
+            parsed = _parse(line, first_line_of)
+            if isinstance(parsed, _ProductLine):
+                valid.append(parsed)
+                continue
+            report.add_faulty_line(*parsed)
+            if line.is_last_readable and not report.dry_run:
+                # An unknown number of lines would be lost, so that skipping is not an option.
+                raise ImportRefused(faulty=report.faulty, faults=report.faults)
+        yield valid
         done += len(batch)
         progress(done)
 
 
-def _wanted(line: Line, first_of: dict[str, int]) -> tuple[Any, tuple[LineFault, ...]]:
+def _parse(line: Line, first_line_of: dict[str, int]) -> _ProductLine | tuple[LineFault, ...]:
+    """Return the values of a line, or its faults.
+
+    `first_line_of` maps each SKU to the first line that has it; this function adds to it.
+    """
+    if line.faults:
+        return line.faults
     cells, faults = line.cells, []
-    first = first_of.setdefault(cells["sku"], line.number)
-    if first != line.number:
-        faults.append(LineFault(line.number, "sku", f"is that of line {first} already"))
+    first_line = first_line_of.setdefault(cells["sku"], line.number)
+    if first_line != line.number:
+        faults.append(LineFault(line.number, "sku", f"is the same as in line {first_line}"))
     price = 0
     try:
         price = money.in_minor_units(cells["price"], configuration().currency)
-        if price > MOST_PRICE:
+        if price > MAX_PRICE:
             faults.append(LineFault(line.number, "price", "is more than a product may cost"))
     except ValueError as error:
         faults.append(LineFault(line.number, "price", str(error)))
-    stock = int(cells["stock"]) if "stock" in cells else None
-    one = _Wanted(line.number, cells["sku"], cells["name"], cells.get("description"), price, stock)
-    return one, tuple(faults)
-
-
-def _apply(
-    actor: Actor, wanted: list[_Wanted], report: ImportReport, stocks: list[tuple[UUID, int]]
-) -> None:
-    found = product_import.FIND_BY_SKU.all(skus=[one.sku for one in wanted])
-    known = {product.sku: product for product in found}
-    new, changed = [], []
-    for one in wanted:
-        product = known.get(one.sku)
-        other_stock = one.stock is not None and (product is None or one.stock != product.stock)
-        # What there is already may be more: an export is read back as it is.
-        if other_stock and (one.stock or 0) > MOST_IN_STOCK:
-            report.tell(LineFault(one.line, "stock", f"must be at most {MOST_IN_STOCK}"))
-            continue
-        if product is None:
-            new.append(one)
-            report.created += 1
-            continue
-        if product.archived:
-            report.tell(LineFault(one.line, "sku", "is archived: restore it first"))
-            continue
-        other_product = _as_changed(product, one) != product
-        if other_product:
-            changed.append(_as_changed(product, one))
-        if other_stock:
-            stocks.append((product.id, one.stock or 0))
-        if other_stock or other_product:
-            report.updated += 1
-        else:
-            report.unchanged += 1
-    if new:
-        _add(actor, new)
-    if changed:
-        product_import.CHANGE_MANY.execute(
-            ids=uuid_array(one.id for one in changed),
-            names=[one.name for one in changed],
-            descriptions=[one.description for one in changed],
-            prices=[one.price for one in changed],
-        )
-
-
-def _as_changed(product: KnownProduct, wanted: _Wanted) -> KnownProduct:
-    description = product.description if wanted.description is None else wanted.description
-    return product._replace(name=wanted.name, description=description, price=wanted.price)
-
-
-def _add(actor: Actor, new: list[_Wanted]) -> None:
-    product_import.ADD_MANY.execute(
-        ids=uuid_array(uuid7() for _ in new),
-        skus=[one.sku for one in new],
-        names=[one.name for one in new],
-        descriptions=[one.description or "" for one in new],
-        prices=[one.price for one in new],
-        stocks=[one.stock or 0 for one in new],
-        movement_ids=uuid_array(uuid7() for _ in new),
-        **_by(actor),
+    if faults:
+        return tuple(faults)
+    return _ProductLine(
+        line=line.number,
+        sku=cells["sku"],
+        name=cells["name"],
+        description=cells.get("description"),
+        price=price,
+        stock=int(cells["stock"]) if "stock" in cells else None,
     )
 
 
-def _by(actor: Actor) -> dict[str, object]:
-    return {"actor_user_id": actor.user_id, "request_id": actor.request_id}
+def _import_batch(
+    actor: Actor,
+    batch: list[_ProductLine],
+    report: ImportReport,
+    new_stocks: list[tuple[UUID, int]],
+) -> None:
+    """Insert and update the products of a batch; add changed stocks to `new_stocks`."""
+    found = product_import.FIND_BY_SKU.all(skus=[line.sku for line in batch])
+    known = {product.sku: product for product in found}
+    created, updated = [], []
+    for line in batch:
+        product = known.get(line.sku)
+        fault = _find_fault(line, product)
+        if fault is not None:
+            report.add_faulty_line(fault)
+        elif product is None:
+            created.append(line)
+            report.created += 1
+        else:
+            after = _updated_product(product, line)
+            if after.stock != product.stock:
+                new_stocks.append((product.id, after.stock))
+            if after._replace(stock=product.stock) != product:
+                updated.append(after)
+            if after == product:
+                report.unchanged += 1
+            else:
+                report.updated += 1
+    if created:
+        _insert(actor, created)
+    if updated:
+        product_import.UPDATE_MANY.execute(
+            ids=uuid_array(product.id for product in updated),
+            names=[product.name for product in updated],
+            descriptions=[product.description for product in updated],
+            prices=[product.price for product in updated],
+        )
+
+
+def _find_fault(line: _ProductLine, product: KnownProduct | None) -> LineFault | None:
+    # A stock above the maximum is accepted if the product has it already: an import must accept
+    # every export.
+    if (line.stock or 0) > MAX_STOCK and (product is None or line.stock != product.stock):
+        return LineFault(line.line, "stock", f"must be at most {MAX_STOCK}")
+    if product is not None and product.archived:
+        return LineFault(line.line, "sku", "is archived: restore it first")
+    return None
+
+
+def _updated_product(product: KnownProduct, line: _ProductLine) -> KnownProduct:
+    return product._replace(
+        name=line.name,
+        description=product.description if line.description is None else line.description,
+        price=line.price,
+        stock=product.stock if line.stock is None else line.stock,
+    )
+
+
+def _insert(actor: Actor, lines: list[_ProductLine]) -> None:
+    product_import.INSERT_MANY.execute(
+        ids=uuid_array(uuid7() for _ in lines),
+        skus=[line.sku for line in lines],
+        names=[line.name for line in lines],
+        descriptions=[line.description or "" for line in lines],
+        prices=[line.price for line in lines],
+        stocks=[line.stock or 0 for line in lines],
+        movement_ids=uuid_array(uuid7() for _ in lines),
+        actor_user_id=actor.user_id,
+        request_id=actor.request_id,
+    )
+
+
+def _set_stocks(actor: Actor, new_stocks: list[tuple[UUID, int]]) -> None:
+    """Set stocks, in the order of the product ids, in which orders lock them.
+
+    Call this last: orders of these products wait from here until the transaction ends.
+    """
+    new_stocks.sort()
+    for start in range(0, len(new_stocks), _BATCH_LINES):
+        ids, quantities = zip(*new_stocks[start : start + _BATCH_LINES], strict=True)
+        product_import.SET_STOCKS.execute(
+            ids=uuid_array(ids),
+            stocks=list(quantities),
+            movement_ids=uuid_array(uuid7() for _ in ids),
+            actor_user_id=actor.user_id,
+            request_id=actor.request_id,
+        )

@@ -1,4 +1,4 @@
-"""The catalogue: browsed by everyone, kept by administrators."""
+"""The catalogue: listing and searching products, and changing them."""
 
 from __future__ import annotations
 
@@ -31,10 +31,9 @@ __all__ = [
     "update_product",
 ]
 
-
-RELEVANCE = "relevance"
-# Before every product, however new.
-_BEGINNING = paging.Position(datetime.max.replace(tzinfo=UTC), UUID(int=0))
+_RELEVANCE = "relevance"
+# Comes before every product in a list that is sorted by newest first.
+_BEFORE_ALL_PRODUCTS = paging.Position(datetime.max.replace(tzinfo=UTC), UUID(int=0))
 
 
 @autocommit
@@ -50,10 +49,10 @@ def list_products(
     min_stock: int | None = None,
     max_stock: int | None = None,
 ) -> Page[Product]:
-    """Return a page of the products for sale; the prices to filter by are in minor units.
+    """Return a page of the products on sale; `min_price` and `max_price` are in minor units.
 
-    `q` are words that shall all be, or begin a word, in the name, the description or the sku.
-    Unless told otherwise the list is sorted by relevance where words are looked for, else by name.
+    Every word of `q` must be a word, or the beginning of a word, in the SKU, the name or the
+    description. The default sort is by relevance if `q` is given, and by name otherwise.
     """
     if in_stock:
         min_stock = max(min_stock or 0, 1)
@@ -72,7 +71,7 @@ def list_products(
 def list_archived_products(
     *, limit: int, cursor: str | None = None, sort: str | None = None, q: str | None = None
 ) -> Page[Product]:
-    """Return a page of the products that have been taken off sale, as `list_products` does."""
+    """Return a page of the archived products; `sort` and `q` are those of `list_products`."""
     return _page(products.ARCHIVED, limit, cursor, sort, q, {})
 
 
@@ -81,32 +80,32 @@ def get_product(*, product_id: UUID) -> Product:
     """Return one product.
 
     Raises:
-        NotFound: there is none, or it is archived.
+        NotFound: no product has this id, or the product is archived.
     """
-    return _found(products.FIND.one(product_id=product_id))
+    return _require(products.FIND.one(product_id=product_id))
 
 
 @transaction
 def create_product(
     *, actor: Actor, sku: str, name: str, description: str, price: int, stock: int
 ) -> Product:
-    """Put a product into the catalogue, `price` in minor units, with `stock` units of it.
+    """Create a product with `stock` units in stock; `price` is in minor units.
 
     Raises:
-        SkuTaken: another product, archived ones included, has this sku.
+        SkuTaken: another product, possibly an archived one, has this SKU.
     """
     product_id = uuid7()
-    products.ADD.execute(id=product_id, sku=sku, name=name, description=description, price=price)
-    products.ADD_STOCK.execute(product_id=product_id, quantity=stock)
+    products.INSERT.execute(id=product_id, sku=sku, name=name, description=description, price=price)
+    products.INSERT_STOCK.execute(product_id=product_id, quantity=stock)
     if stock:
-        stock_movement.RECORD_INITIAL.execute(
+        stock_movement.INSERT_INITIAL.execute(
             movement_id=uuid7(),
             product_id=product_id,
             quantity=stock,
             actor_user_id=actor.user_id,
             request_id=actor.request_id,
         )
-    return _found(products.FIND.one(product_id=product_id))
+    return _require(products.FIND.one(product_id=product_id))
 
 
 @transaction
@@ -117,43 +116,62 @@ def update_product(
     changes: Mapping[str, Any],
     expected_versions: Collection[int] | None,
 ) -> Product:
-    """Change a product's sku, name, description or price to what `changes` says.
+    """Change a product's sku, name, description or price to the values in `changes`.
 
-    A change that says what is already so changes nothing, not even the version.
+    If the product has these values already, nothing changes, not even the version.
 
     Raises:
-        NotFound: there is no such product, or it is archived.
-        PreconditionFailed: it is at none of the expected versions; None expects nothing.
-        SkuTaken: another product has this sku.
+        NotFound: no product has this id, or the product is archived.
+        PreconditionFailed: the product has none of the expected versions; None accepts any.
+        SkuTaken: another product has this SKU.
     """
-    del actor  # the contract lets administrators alone come here
-    current = _found_as_expected(product_id, expected_versions)
+    del actor  # the contract requires an administrator
+    current = _find_to_change(product_id, expected_versions)
     changed = current._replace(**changes)
     if changed == current:
         return current
-    products.CHANGE.execute(
+    products.UPDATE.execute(
         id=product_id,
         sku=changed.sku,
         name=changed.name,
         description=changed.description,
         price=changed.price,
     )
-    return _found(products.FIND.one(product_id=product_id))
+    return _require(products.FIND.one(product_id=product_id))
 
 
 @transaction
 def archive_product(
     *, actor: Actor, product_id: UUID, expected_versions: Collection[int] | None
 ) -> None:
-    """Take a product out of the catalogue. Orders keep their snapshot of it.
+    """Archive a product, so that it is no longer sold. Line items of orders keep their copy of it.
 
     Raises:
-        NotFound: there is no such product, or it is archived already.
-        PreconditionFailed: it is at none of the expected versions; None expects nothing.
+        NotFound: no product has this id, or the product is archived already.
+        PreconditionFailed: the product has none of the expected versions; None accepts any.
     """
-    del actor  # the contract lets administrators alone come here
-    _found_as_expected(product_id, expected_versions)
+    del actor  # the contract requires an administrator
+    _find_to_change(product_id, expected_versions)
     products.ARCHIVE.execute(product_id=product_id)
+
+
+@transaction
+def restore_product(
+    *, actor: Actor, product_id: UUID, expected_versions: Collection[int] | None
+) -> Product:
+    """Put an archived product back on sale. A product that is on sale stays as it is.
+
+    Raises:
+        NotFound: no product has this id.
+        PreconditionFailed: the product has none of the expected versions; None accepts any.
+    """
+    del actor  # the contract requires an administrator
+    product = _require(products.FIND_EVEN_ARCHIVED_TO_CHANGE.one(product_id=product_id))
+    _require_version(product, expected_versions)
+    if product.archived_at is None:
+        return product
+    products.RESTORE.execute(product_id=product_id)
+    return _require(products.FIND.one(product_id=product_id))
 
 
 def _page(
@@ -167,75 +185,68 @@ def _page(
     words = None if q is None else text_search.all_words(q)
     if q is not None and words is None:
         return Page([], None)
-    if q is not None and sort in {None, RELEVANCE}:
-        return _by_relevance(listing, limit, cursor, q, filters)
-    order = "name" if sort in {None, RELEVANCE} else str(sort)
-    return listing.page(sort=order, limit=limit, cursor=cursor, words=words, **filters)
+    if q is not None and sort in {None, _RELEVANCE}:
+        return _page_by_relevance(listing, limit, cursor, q, filters)
+    sort = "name" if sort in {None, _RELEVANCE} else str(sort)
+    return listing.page(sort=sort, limit=limit, cursor=cursor, words=words, **filters)
 
 
-def _by_relevance(
+def _page_by_relevance(
     listing: Listing[Product], limit: int, cursor: str | None, q: str, filters: Mapping[str, Any]
 ) -> Page[Product]:
-    """Return a page of three lists one after another, of each the newest first.
+    """Return a page of three lists in sequence, each sorted by newest first.
 
-    The product of that very sku; those that are called by the words; those of which they are told.
-    The first character of a cursor says in which of them it is. So a page costs the same however
-    many products have the words, which a computed rank would not.
+    The lists are: the product with this SKU; products that match in SKU or name; products that
+    match only with their description. The first character of a cursor is the number of its list.
+    So a page costs the same however many products match; sorting by a computed rank would have to
+    read all matches.
     """
     sku = q.strip().upper()
     words = text_search.all_words(q)
     lists: tuple[dict[str, Any], ...] = (
         {"sku": sku},
-        {"called": words, "other_sku": sku},
-        {"words": words, "not_called": words, "other_sku": sku},
+        {"title_words": words, "other_sku": sku},
+        {"words": words, "without_title_words": words, "other_sku": sku},
     )
-    place, rest = (0, None) if cursor is None else ("123".find(cursor[0]), cursor[1:])
-    place = max(place, 0)  # any text is some place
+    number, list_cursor = _parse_relevance_cursor(cursor)
     found: list[Product] = []
-    for number, one in enumerate(lists[place:], start=place + 1):
-        # When the page is full, whether there is more is still to be told.
-        wanted = limit - len(found) or 1
-        page = listing.page(sort="-created_at", limit=wanted, cursor=rest, **one, **filters)
+    for conditions in lists[number - 1 :]:
+        # If the page is full already, read one more row: it decides whether there is a next page.
+        missing = limit - len(found) or 1
+        page = listing.page(
+            sort="-created_at", limit=missing, cursor=list_cursor, **conditions, **filters
+        )
         if page.items and len(found) == limit:
-            return Page(found, f"{number}{paging.encode(_BEGINNING)}")
+            return Page(found, f"{number}{paging.encode(_BEFORE_ALL_PRODUCTS)}")
         found += page.items
         if page.next_cursor is not None:
             return Page(found, f"{number}{page.next_cursor}")
-        rest = None
+        number, list_cursor = number + 1, None
     return Page(found, None)
 
 
-@transaction
-def restore_product(
-    *, actor: Actor, product_id: UUID, expected_versions: Collection[int] | None
-) -> Product:
-    """Put an archived product back on sale. One that is on sale stays as it is.
+def _parse_relevance_cursor(cursor: str | None) -> tuple[int, str | None]:
+    """Return the number of a list, from 1, and the cursor within this list.
 
-    Raises:
-        NotFound: there is no such product.
-        PreconditionFailed: it is at none of the expected versions; None expects nothing.
+    Any text is a valid cursor: an unknown number counts as 1.
     """
-    del actor  # the contract lets administrators alone come here
-    product = _found(products.FIND_EVEN_ARCHIVED_TO_CHANGE.one(product_id=product_id))
-    _expect(product, expected_versions)
-    if product.archived_at is None:
-        return product
-    products.RESTORE.execute(product_id=product_id)
-    return _found(products.FIND.one(product_id=product_id))
+    if cursor is None:
+        return 1, None
+    return max(1, "123".find(cursor[0]) + 1), cursor[1:]
 
 
-def _found_as_expected(product_id: UUID, expected_versions: Collection[int] | None) -> Product:
-    product = _found(products.FIND_TO_CHANGE.one(product_id=product_id))
-    _expect(product, expected_versions)
+def _find_to_change(product_id: UUID, expected_versions: Collection[int] | None) -> Product:
+    product = _require(products.FIND_TO_CHANGE.one(product_id=product_id))
+    _require_version(product, expected_versions)
     return product
 
 
-def _expect(product: Product, expected_versions: Collection[int] | None) -> None:
+def _require_version(product: Product, expected_versions: Collection[int] | None) -> None:
     if expected_versions is not None and product.version not in expected_versions:
         raise PreconditionFailed
 
 
-def _found(product: Product | None) -> Product:
+def _require(product: Product | None) -> Product:
     if product is None:
         raise NotFound("product")
     return product

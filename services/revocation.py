@@ -14,7 +14,7 @@ from uuid import UUID
 from database.transactions import autocommit
 from domain.errors import Unavailable
 from models import session as sessions
-from models.session import Revoked
+from models.session import RevokedSession
 from services import process
 from services.process import configuration
 
@@ -35,22 +35,23 @@ def refresh() -> None:
         Unavailable: the database does not answer.
     """
     known = process.state().revoked_sessions
-    began = time.monotonic()
-    longest = configuration().access_token_seconds + _OVERLAP_SECONDS
-    seconds = longest
+    now = time.monotonic()
+    lifetime = _entry_lifetime_seconds()
+    seconds = lifetime
     if known.refreshed_at is not None:
-        seconds = min(longest, began - known.refreshed_at + _OVERLAP_SECONDS)
-    for session_id, seconds_ago in _revoked(seconds=seconds):
-        known.delete_at.setdefault(session_id, began - seconds_ago + longest)
-    for session_id in [one for one, at in list(known.delete_at.items()) if at < began]:
+        seconds = min(lifetime, now - known.refreshed_at + _OVERLAP_SECONDS)
+    for session_id, seconds_ago in _find_revoked(seconds=seconds):
+        known.delete_at.setdefault(session_id, now - seconds_ago + lifetime)
+    outdated = [session_id for session_id, at in list(known.delete_at.items()) if at < now]
+    for session_id in outdated:
         del known.delete_at[session_id]
-    known.refreshed_at = began
+    known.refreshed_at = now
 
 
 def add(session_ids: Iterable[UUID]) -> None:
     """Add sessions that this process has revoked itself, without waiting for the next refresh."""
     known = process.state().revoked_sessions
-    delete_at = time.monotonic() + configuration().access_token_seconds + _OVERLAP_SECONDS
+    delete_at = time.monotonic() + _entry_lifetime_seconds()
     for session_id in session_ids:
         known.delete_at[session_id] = delete_at
 
@@ -76,6 +77,11 @@ def ready() -> None:
         raise Unavailable
 
 
+def _entry_lifetime_seconds() -> float:
+    """Return how long a revoked session is remembered: until its last access token has expired."""
+    return configuration().access_token_seconds + _OVERLAP_SECONDS
+
+
 @autocommit
-def _revoked(*, seconds: float) -> list[Revoked]:
+def _find_revoked(*, seconds: float) -> list[RevokedSession]:
     return sessions.FIND_REVOKED.all(seconds=seconds)

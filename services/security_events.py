@@ -1,4 +1,4 @@
-"""The security log: written beside what it tells of, read by administrators."""
+"""The security log: appended by the use cases that change security, read by administrators."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from domain.paging import Page
 from models import security_event
 from models.security_event import SecurityEvent
 
-__all__ = ["SecurityEvent", "list_security_events", "record"]
+__all__ = ["SecurityEvent", "append", "list_security_events"]
 
 REGISTERED = "REGISTERED"
 SIGNED_IN = "SIGNED_IN"
 SIGN_IN_FAILED = "SIGN_IN_FAILED"
 SIGNED_OUT = "SIGNED_OUT"
-REFRESH_TOKEN_REUSED = "REFRESH_TOKEN_REUSED"  # noqa: S105  # what happened, no secret
+REFRESH_TOKEN_REUSED = "REFRESH_TOKEN_REUSED"  # noqa: S105  # the name of an event, not a secret
 PASSWORD_CHANGED = "PASSWORD_CHANGED"  # noqa: S105
 PASSWORD_CHANGE_FAILED = "PASSWORD_CHANGE_FAILED"  # noqa: S105
 SESSION_REVOKED = "SESSION_REVOKED"
@@ -49,12 +49,12 @@ def list_security_events(
     limit: int,
     cursor: str | None = None,
     sort: str = "-created_at",
-    type: Sequence[str] | None = None,  # noqa: A002  # the operation's own word
+    type: Sequence[str] | None = None,  # noqa: A002  # the operation's parameter name
     user_id: UUID | None = None,
     created_from: datetime | None = None,
     created_to: datetime | None = None,
 ) -> Page[SecurityEvent]:
-    """Return a page of the log; `created_to` is the first moment that is too late."""
+    """Return a page of the log. `created_from` is included, `created_to` is not."""
     return security_event.LOG.page(
         sort=sort,
         limit=limit,
@@ -67,28 +67,28 @@ def list_security_events(
 
 
 @autocommit
-def record(
-    kind: str,
+def append(
+    event_type: str,
     *,
     actor: Actor,
     user_id: UUID | None,
     session_id: UUID | None = None,
     roles: tuple[str, str] | None = None,
 ) -> None:
-    """Append an entry: who (`actor`) did what to whom (`user_id`).
+    """Append an entry: `actor` did this to the user with `user_id`.
 
-    `roles` are those before and after. Joins the transaction of what it tells of.
+    `roles` are the user's role before and after. Joins the transaction of the caller, if any.
     """
     from_role, to_role = roles or (None, None)
-    security_event.RECORD.execute(
+    security_event.INSERT.execute(
         event_id=uuid7(),
-        type=kind,
+        type=event_type,
         user_id=user_id,
         actor_user_id=actor.user_id,
         session_id=session_id,
         from_role=from_role,
         to_role=to_role,
-        address=actor.kept_address,
-        user_agent=actor.kept_user_agent,
+        address=actor.stored_address,
+        user_agent=actor.stored_user_agent,
         request_id=actor.request_id,
     )

@@ -1,8 +1,9 @@
-"""Signing in, staying signed in, signing out.
+"""Signing in, refreshing a session, signing out.
 
-A session is a family of refresh tokens, each of which is good once. Somebody who shows a spent
-one may have stolen it, so the whole session ends; but two tabs of one browser that refresh at the
-same moment look much the same, so within a few seconds they are only told to try again.
+A session has a chain of refresh tokens; each can be used once and is then replaced. If a spent
+token is presented again, it may have been stolen, so the session is revoked. There is one
+exception: two tabs of one browser may send the same token at almost the same time. Within a few
+seconds, a second use by the same client is only told to retry with the new token.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from models.session import OpenSession, Session, SpentToken
 from models.user import Credentials, User
 from services import access_tokens, passwords, revocation, security_events, throttling
 from services.process import configuration
-from services.throttling import Pass
+from services.throttling import CountedAttempt
 from services.users import canonical_email
 
 __all__ = [
@@ -40,12 +41,12 @@ __all__ = [
     "revoke_session",
 ]
 
-# 256 bits: not to be guessed, so a fast hash is enough to keep it by.
+# 256 random bits cannot be guessed, so a fast hash (SHA-256) protects the stored tokens.
 _TOKEN_BYTES = 32
 
 
 class SignIn(NamedTuple):
-    """Somebody signed in, with the tokens that prove it for a while."""
+    """A user who is signed in, with the session and a pair of new tokens."""
 
     user: User
     session: Session
@@ -56,27 +57,35 @@ class SignIn(NamedTuple):
 
 
 def login(*, actor: Actor, email: str, password: str) -> SignIn:
-    """Start a session. An unknown email takes as long to refuse as a wrong password.
+    """Start a session. Refusing an unknown email takes as long as refusing a wrong password.
 
     Raises:
-        InvalidCredentials: unknown email, wrong password, or an account that is disabled.
-        TooManyAttempts: too many have failed, of this network or at this account.
-        Unavailable: too many are signing in at once.
+        InvalidCredentials: unknown email, wrong password, or a disabled account.
+        TooManyAttempts: from this network, or to this account.
+        Unavailable: too many users are signing in at the same time.
     """
     email = canonical_email(email)
-    passes, known = _admitted(actor=actor, email=email)
-    with throttling.judging(passes):
-        # With no connection checked out: this takes longer than all the rest.
-        verdict = passwords.verified(password, known.password_hash if known else None)
-    if known is None or not verdict.right or not known.user.active:
-        user_id = known.user.id if known else None
-        security_events.record(security_events.SIGN_IN_FAILED, actor=actor, user_id=user_id)
+    counted, credentials = _count_sign_in(actor=actor, email=email)
+    with throttling.refund_if_unavailable(counted):
+        # Outside any transaction: verification is slow and must not occupy a database connection.
+        verification = passwords.verify(
+            password, credentials.password_hash if credentials else None
+        )
+    if credentials is None or not verification.matches or not credentials.user.active:
+        user_id = credentials.user.id if credentials else None
+        security_events.append(security_events.SIGN_IN_FAILED, actor=actor, user_id=user_id)
         raise InvalidCredentials
-    if verdict.outdated:
-        _rehash(user_id=known.user.id, current=known.password_hash, password=password)
+    if verification.outdated:
+        _replace_hash(
+            user_id=credentials.user.id,
+            verified_hash=credentials.password_hash,
+            new_hash=passwords.hash_password(password),
+        )
     refresh_token = secrets.token_urlsafe(_TOKEN_BYTES)
-    session = _start(actor=actor, known=known, refresh_token=refresh_token, passes=passes)
-    return _sign_in(known.user, session, refresh_token)
+    session = _start_session(
+        actor=actor, credentials=credentials, refresh_token=refresh_token, counted=counted
+    )
+    return _sign_in(credentials.user, session, refresh_token)
 
 
 def issue_token(
@@ -86,7 +95,7 @@ def issue_token(
     password: str | None = None,
     refresh_token: str | None = None,
 ) -> SignIn:
-    """Sign in by email and password, or go on with a refresh token, for what is no browser.
+    """Sign in by email and password, or by a refresh token, for clients that are not browsers.
 
     Raises:
         InvalidCredentials, TooManyAttempts, Unavailable: as `login`.
@@ -98,127 +107,137 @@ def issue_token(
 
 
 def refresh_session(*, actor: Actor, refresh_token: str) -> SignIn:
-    """Exchange a refresh token, which is spent by that, for the next pair of tokens.
+    """Spend a refresh token and return a new pair of tokens.
 
     Raises:
-        RefreshRaced: the same client has exchanged it a moment ago; its new pair is good.
-        SessionExpired: unknown, expired, or of a session that is over; or spent, and then the
-            session is over from now on.
-        TooManyAttempts: too many of this network, or of this account.
+        RefreshRaced: the same client has spent this token a moment ago and has a new pair.
+        SessionExpired: the token is unknown or expired, or its session is revoked; or the token
+            was spent before, which revokes its session.
+        TooManyAttempts: from this network, or by this user.
     """
-    following = secrets.token_urlsafe(_TOKEN_BYTES)
-    throttling.to_refresh(actor)
-    exchanged = _exchange(token_hash=_hash(refresh_token), following=following)
-    if exchanged is not None:
-        session, user = exchanged
-        return _sign_in(user, session, following)
-    raced, ended = _raced(actor=actor, token_hash=_hash(refresh_token))
+    new_token = secrets.token_urlsafe(_TOKEN_BYTES)
+    throttling.count_refresh(actor)
+    refreshed = _rotate_token(token_hash=_hash(refresh_token), new_token=new_token)
+    if refreshed is not None:
+        session, user = refreshed
+        return _sign_in(user, session, new_token)
+    raced, revoked = _handle_refused_token(actor=actor, token_hash=_hash(refresh_token))
     if raced:
         raise RefreshRaced
-    revocation.add(ended)
+    revocation.add(revoked)
     raise SessionExpired
 
 
 def logout(*, actor: Actor) -> None:
-    """End the session of the one who asks: here at once, elsewhere within two seconds."""
-    assert actor.session_id is not None  # noqa: S101  # the operation asks for a session
-    _end(actor=actor, session_id=actor.session_id)
+    """Revoke the actor's session: in this process at once, in others within two seconds."""
+    assert actor.session_id is not None  # noqa: S101  # the operation requires a session
+    _sign_out(actor=actor, session_id=actor.session_id)
     revocation.add([actor.session_id])
 
 
 @autocommit
 def list_sessions(*, actor: Actor, limit: int, cursor: str | None = None) -> Page[OpenSession]:
-    """Return a page of where the one who asks is signed in, the latest sign-in first."""
+    """Return a page of the actor's open sessions, latest sign-in first."""
     return sessions.OPEN_SESSIONS.page(
         sort="-created_at", limit=limit, cursor=cursor, user_id=actor.user_id
     )
 
 
 def revoke_session(*, actor: Actor, session_id: UUID) -> None:
-    """End one of the sessions of the one who asks.
+    """Revoke one of the actor's own sessions.
 
     Raises:
-        NotFound: there is none that goes on, or it is somebody else's.
+        NotFound: no open session of the actor has this id.
     """
     _revoke(actor=actor, session_id=session_id)
     revocation.add([session_id])
 
 
 @autocommit
-def _admitted(*, actor: Actor, email: str) -> tuple[list[Pass], Credentials | None]:
-    passes = throttling.to_sign_in(actor, email)
-    return passes, users.FIND_CREDENTIALS.one(email=email)
-
-
-def _rehash(*, user_id: UUID, current: str, password: str) -> None:
-    following = passwords.hashed(password)
-    _replace_hash(user_id=user_id, current=current, following=following)
+def _count_sign_in(*, actor: Actor, email: str) -> tuple[list[CountedAttempt], Credentials | None]:
+    counted = throttling.count_sign_in(actor, email)
+    return counted, users.FIND_CREDENTIALS.one(email=email)
 
 
 @autocommit
-def _replace_hash(*, user_id: UUID, current: str, following: str) -> None:
-    users.REPLACE_PASSWORD_HASH.execute(user_id=user_id, current=current, following=following)
+def _replace_hash(*, user_id: UUID, verified_hash: str, new_hash: str) -> None:
+    users.REPLACE_PASSWORD_HASH.execute(
+        user_id=user_id, verified_hash=verified_hash, new_hash=new_hash
+    )
 
 
 @transaction
-def _start(*, actor: Actor, known: Credentials, refresh_token: str, passes: list[Pass]) -> Session:
-    user_id = known.user.id
-    if not users.FIND_TO_SIGN_IN.one(user_id=user_id, password_version=known.password_version):
-        # Disabled, or given another password, while this one was being verified.
+def _start_session(
+    *,
+    actor: Actor,
+    credentials: Credentials,
+    refresh_token: str,
+    counted: list[CountedAttempt],
+) -> Session:
+    user_id = credentials.user.id
+    if not users.FIND_TO_SIGN_IN.one(
+        user_id=user_id, password_version=credentials.password_version
+    ):
+        # The user was disabled, or changed the password, while this password was being verified.
         raise InvalidCredentials
     limits = configuration()
-    session = sessions.START.one(
+    session = sessions.INSERT.one(
         session_id=uuid7(),
         user_id=user_id,
-        user_agent=actor.kept_user_agent,
-        address=actor.kept_address,
+        user_agent=actor.stored_user_agent,
+        address=actor.stored_address,
         network=actor.network,
         seconds=min(limits.refresh_token_seconds, limits.session_seconds),
     )
-    assert session is not None  # noqa: S101  # INSERT ... RETURNING gives a row or raises
-    sessions.ISSUE_TOKEN.execute(
+    assert session is not None  # noqa: S101  # INSERT ... RETURNING returns a row or raises
+    sessions.INSERT_TOKEN.execute(
         token_hash=_hash(refresh_token),
         session_id=session.id,
         seconds=limits.refresh_token_seconds,
     )
-    security_events.record(
+    security_events.append(
         security_events.SIGNED_IN, actor=actor, user_id=user_id, session_id=session.id
     )
-    throttling.give_back(passes)
+    throttling.refund(counted)
     return session
 
 
 @transaction
-def _exchange(*, token_hash: bytes, following: str) -> tuple[Session, User] | None:
+def _rotate_token(*, token_hash: bytes, new_token: str) -> tuple[Session, User] | None:
+    """Spend a token, insert the new one and extend the session; None if the token is refused."""
     limits = configuration()
     seconds = limits.refresh_token_seconds
     session_id = sessions.SPEND_TOKEN.one(token_hash=token_hash)
     if session_id is None:
         return None
-    prolonged = sessions.PROLONG.one(
-        session_id=session_id, seconds=seconds, most_seconds=limits.session_seconds
+    extended = sessions.EXTEND.one(
+        session_id=session_id, seconds=seconds, max_seconds=limits.session_seconds
     )
-    if prolonged is None:  # the session over, or its owner disabled
+    if extended is None:  # the session is revoked or expired, or its user is disabled
         raise SessionExpired
-    throttling.to_refresh_account(prolonged[1].id)
-    sessions.ISSUE_TOKEN.execute(
-        token_hash=_hash(following), session_id=session_id, seconds=seconds
+    _, user = extended
+    throttling.count_account_refresh(user.id)
+    sessions.INSERT_TOKEN.execute(
+        token_hash=_hash(new_token), session_id=session_id, seconds=seconds
     )
-    return prolonged
+    return extended
 
 
 @transaction
-def _raced(*, actor: Actor, token_hash: bytes) -> tuple[bool, list[UUID]]:
-    """Tell whether a token that was refused lost a race; end its session where it did not."""
+def _handle_refused_token(*, actor: Actor, token_hash: bytes) -> tuple[bool, list[UUID]]:
+    """Return whether the token lost a race; if it was reused, revoke its session.
+
+    The second part of the result is the ids of the revoked sessions: one or none.
+    """
     spent = sessions.FIND_SPENT_TOKEN.one(token_hash=token_hash)
-    if spent is None or spent.seconds_since_spent is None:  # unknown, ended or expired
+    if spent is None or spent.seconds_since_spent is None:  # unknown, expired, session revoked
         return False, []
     if _is_same_client(spent, actor) and (
         spent.seconds_since_spent <= configuration().refresh_grace_seconds
     ):
         return True, []
     sessions.REVOKE.one(session_id=spent.session_id)
-    security_events.record(
+    security_events.append(
         security_events.REFRESH_TOKEN_REUSED,
         actor=actor,
         user_id=spent.user_id,
@@ -228,10 +247,10 @@ def _raced(*, actor: Actor, token_hash: bytes) -> tuple[bool, list[UUID]]:
 
 
 @transaction
-def _end(*, actor: Actor, session_id: UUID) -> None:
+def _sign_out(*, actor: Actor, session_id: UUID) -> None:
     owner_id = sessions.REVOKE.one(session_id=session_id)
     if owner_id is not None:
-        security_events.record(
+        security_events.append(
             security_events.SIGNED_OUT, actor=actor, user_id=owner_id, session_id=session_id
         )
 
@@ -240,7 +259,7 @@ def _end(*, actor: Actor, session_id: UUID) -> None:
 def _revoke(*, actor: Actor, session_id: UUID) -> None:
     if not sessions.REVOKE_OWN.one(session_id=session_id, user_id=actor.user_id):
         raise NotFound("session")
-    security_events.record(
+    security_events.append(
         security_events.SESSION_REVOKED,
         actor=actor,
         user_id=actor.user_id,
@@ -249,8 +268,8 @@ def _revoke(*, actor: Actor, session_id: UUID) -> None:
 
 
 def _is_same_client(spent: SpentToken, actor: Actor) -> bool:
-    # Not by address: two tabs of one browser may come over IPv4 and IPv6.
-    return spent.user_agent == actor.kept_user_agent
+    # The address is not compared: two tabs of one browser may use IPv4 and IPv6.
+    return spent.user_agent == actor.stored_user_agent
 
 
 def _sign_in(user: User, session: Session, refresh_token: str) -> SignIn:
@@ -268,5 +287,5 @@ def _sign_in(user: User, session: Session, refresh_token: str) -> SignIn:
 
 
 def _hash(token: str) -> bytes:
-    # errors=replace: whatever a client sends as a token, it is only an unknown one.
+    # A client may send any text: with errors="replace", text that is not UTF-8 is an unknown token.
     return hashlib.sha256(token.encode(errors="replace")).digest()

@@ -1,4 +1,4 @@
-"""How much there is of a product, and the ledger that says why."""
+"""Stock: adjusting a product's quantity, and listing its stock movements."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from models import product as products
 from models import stock_movement
 from models.stock_movement import StockMovement
 
-__all__ = ["StockMovement", "adjust_stock", "list_stock_movements", "record_adjustment"]
+__all__ = ["StockMovement", "adjust_stock", "list_stock_movements"]
 
-MOST_IN_STOCK = 1_000_000_000
+MAX_STOCK = 1_000_000_000
 
 
 @transaction
@@ -29,13 +29,16 @@ def adjust_stock(
     set_to: int | None = None,
     expected: int | None = None,
 ) -> StockMovement:
-    """Change a product's stock by `delta` units, or to `set_to` if it is as `expected`.
+    """Change a product's stock by `delta` units, or set it to `set_to` if that is not None.
+
+    If `expected` is not None, the stock is set only if it has this quantity. Archived products
+    have stock too.
 
     Raises:
-        NotFound: there is no such product; archived ones are as good as others.
-        StockBelowZero: there are fewer than would go.
-        StockTooLarge: there would be more than `MOST_IN_STOCK`.
-        StockNotAsExpected: there are more or fewer than expected; nothing is changed.
+        NotFound: no product has this id.
+        StockBelowZero: the quantity would become negative.
+        StockTooLarge: the quantity would exceed `MAX_STOCK`.
+        StockNotAsExpected: the quantity is not `expected`.
     """
     available = products.FIND_STOCK_TO_CHANGE.one(product_id=product_id)
     if available is None:
@@ -46,27 +49,20 @@ def adjust_stock(
         delta = set_to - available
     if available + delta < 0:
         raise StockBelowZero(available=available, delta=delta)
-    if delta > 0 and available + delta > MOST_IN_STOCK:
+    if delta > 0 and available + delta > MAX_STOCK:
         raise StockTooLarge(available=available, delta=delta)
-    return record_adjustment(actor, product_id, delta, available + delta, reason)
-
-
-def record_adjustment(
-    actor: Actor, product_id: UUID, delta: int, quantity: int, reason: str
-) -> StockMovement:
-    """Set the stock of a product, its row locked by this transaction, and record it."""
     if delta:
-        products.SET_STOCK.execute(product_id=product_id, quantity=quantity)
-    movement = stock_movement.RECORD_ADJUSTMENT.one(
+        products.SET_STOCK.execute(product_id=product_id, quantity=available + delta)
+    movement = stock_movement.INSERT_ADJUSTMENT.one(
         movement_id=uuid7(),
         product_id=product_id,
         delta=delta,
-        quantity_after=quantity,
+        quantity_after=available + delta,
         reason=reason,
         actor_user_id=actor.user_id,
         request_id=actor.request_id,
     )
-    assert movement is not None  # noqa: S101  # an insert returns its row
+    assert movement is not None  # noqa: S101  # INSERT ... RETURNING returns a row or raises
     return movement
 
 
@@ -74,12 +70,12 @@ def record_adjustment(
 def list_stock_movements(
     *, actor: Actor, product_id: UUID, limit: int, cursor: str | None = None
 ) -> Page[StockMovement]:
-    """Return a page of what has come and gone of a product, the newest first.
+    """Return a page of a product's stock movements, newest first.
 
     Raises:
-        NotFound: there is no such product; archived ones are as good as others.
+        NotFound: no product, archived or not, has this id.
     """
-    del actor  # the contract lets administrators alone come here
+    del actor  # the contract requires an administrator
     if products.FIND_STOCK.one(product_id=product_id) is None:
         raise NotFound("product")
     return stock_movement.LEDGER.page(

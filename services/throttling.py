@@ -1,8 +1,8 @@
-"""How often somebody may try what could be guessed, or would wear the shop out.
+"""Rate limits for attempts that could guess a secret or use up the server's capacity.
 
-Attempts are counted in the database, for all processes together. Several quotas may bear on one
-attempt: the widest (a whole network) is asked first, so that one who is refused there uses up
-nothing that others need.
+Attempts are counted in the database, for all processes together. Several quotas can apply to one
+attempt. The widest quota (for a whole network) is checked first: an attempt that it refuses uses
+nothing of the narrower quotas, which other clients need.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from models import session as sessions
 from models import throttle
 from services.process import configuration
 
-# For a network, which may be an office's, and for an account, which may be guessed at from many.
-_WIDER = 10
+# How many times larger a quota for many clients is: for a network, which may be a whole office,
+# and for an account, which clients on many networks may sign in to.
+_SHARED_QUOTA_FACTOR = 10
 
 _TEN_MINUTES = 600
 _MINUTE = 60
@@ -31,7 +32,7 @@ _HOUR = 3600
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """So many attempts at once, and as many again in so many seconds."""
+    """A number of attempts in a window of seconds, under a name that the response reports."""
 
     policy: str
     attempts: int
@@ -39,119 +40,121 @@ class Quota:
 
     @property
     def interval(self) -> float:
-        """After how many seconds one attempt comes back."""
+        """The number of seconds in which one attempt is refilled."""
         return self.seconds / self.attempts
 
 
-class Pass(NamedTuple):
-    """An attempt that was admitted, to be given back where it is not to count."""
+class CountedAttempt(NamedTuple):
+    """An attempt that was allowed and counted; `refund` undoes the counting."""
 
     quota: Quota
     bucket: str
 
 
-def to_sign_in(actor: Actor, email: str) -> list[Pass]:
-    """Admit an attempt to sign in.
+def count_sign_in(actor: Actor, email: str) -> list[CountedAttempt]:
+    """Count an attempt to sign in.
 
-    A stranger can use up what there is for an account from unknown networks, if only by coming
-    from many; whoever has signed in from their network before is not counted there.
+    An attacker on many networks can exhaust an account's quota for unknown networks. Networks from
+    which the user has signed in before are exempt from that quota.
 
     Raises:
-        TooManyAttempts: of this network, of this network at this account, or of all the networks
-            from which this account has never been signed in to.
+        TooManyAttempts: from this network, from this network to this account, or from all networks
+            together that are unknown for this account.
     """
     limit = configuration().sign_in_limit
     network = actor.network
-    passes = [
-        _take(Quota("sign_in_network", limit * _WIDER, _TEN_MINUTES), network),
-        _take(Quota("sign_in", limit, _TEN_MINUTES), f"{network} {email}"),
+    counted = [
+        _count(Quota("sign_in_network", limit * _SHARED_QUOTA_FACTOR, _TEN_MINUTES), network),
+        _count(Quota("sign_in", limit, _TEN_MINUTES), f"{network} {email}"),
     ]
-    if not _is_known(email=email, network=network):
-        passes.append(_take(Quota("sign_in_account", limit * _WIDER, _TEN_MINUTES), email))
-    return passes
+    if not _is_known_network(email=email, network=network):
+        quota = Quota("sign_in_account", limit * _SHARED_QUOTA_FACTOR, _TEN_MINUTES)
+        counted.append(_count(quota, email))
+    return counted
 
 
-def to_register(actor: Actor, email: str) -> list[Pass]:
-    """Admit an attempt to register.
+def count_registration(actor: Actor, email: str) -> list[CountedAttempt]:
+    """Count an attempt to register.
 
     Raises:
-        TooManyAttempts: of this network, or with this email.
+        TooManyAttempts: from this network, or with this email.
     """
     limit = configuration().registration_limit
     return [
-        _take(Quota("registration_network", limit, _HOUR), actor.network),
-        _take(Quota("registration", limit, _HOUR), email),
+        _count(Quota("registration_network", limit, _HOUR), actor.network),
+        _count(Quota("registration", limit, _HOUR), email),
     ]
 
 
-def to_refresh(actor: Actor) -> list[Pass]:
-    """Admit an attempt to refresh a session, before it is known whose.
+def count_refresh(actor: Actor) -> list[CountedAttempt]:
+    """Count an attempt to refresh a session, before its user is known.
 
     Raises:
-        TooManyAttempts: of this network.
+        TooManyAttempts: from this network.
     """
-    limit = configuration().refresh_limit * _WIDER
-    return [_take(Quota("refresh_network", limit, _MINUTE), actor.network)]
+    limit = configuration().refresh_limit * _SHARED_QUOTA_FACTOR
+    return [_count(Quota("refresh_network", limit, _MINUTE), actor.network)]
 
 
-def to_refresh_account(user_id: object) -> list[Pass]:
-    """Admit an attempt to refresh a session of an account.
+def count_account_refresh(user_id: object) -> list[CountedAttempt]:
+    """Count an attempt to refresh a session of this user.
 
     Raises:
-        TooManyAttempts: of this account.
+        TooManyAttempts: by this user.
     """
-    return [_take(Quota("refresh", configuration().refresh_limit, _MINUTE), str(user_id))]
+    return [_count(Quota("refresh", configuration().refresh_limit, _MINUTE), str(user_id))]
 
 
-def to_change_password(actor: Actor) -> list[Pass]:
-    """Admit an attempt to change a password.
+def count_password_change(actor: Actor) -> list[CountedAttempt]:
+    """Count an attempt to change a password.
 
     Raises:
-        TooManyAttempts: of this network, or of this account.
+        TooManyAttempts: from this network, or by this user.
     """
     limit = configuration().password_change_limit
+    network_quota = Quota("password_change_network", limit * _SHARED_QUOTA_FACTOR, _TEN_MINUTES)
     return [
-        _take(Quota("password_change_network", limit * _WIDER, _TEN_MINUTES), actor.network),
-        _take(Quota("password_change", limit, _TEN_MINUTES), str(actor.user_id)),
+        _count(network_quota, actor.network),
+        _count(Quota("password_change", limit, _TEN_MINUTES), str(actor.user_id)),
     ]
 
 
 @autocommit
-def give_back(passes: list[Pass]) -> None:
-    """Let admitted attempts not count: they succeeded, or could not be judged."""
-    for quota, bucket in passes:
-        throttle.GIVE_BACK.execute(bucket=bucket, interval=quota.interval)
+def refund(counted: list[CountedAttempt]) -> None:
+    """Undo the counting of attempts that succeeded, or that the server was too busy to handle."""
+    for quota, bucket in counted:
+        throttle.REFUND.execute(bucket=bucket, interval=quota.interval)
 
 
 @contextmanager
-def judging(passes: list[Pass]) -> Iterator[None]:
-    """Give attempts back that could not be judged, since there were too many at once."""
+def refund_if_unavailable(counted: list[CountedAttempt]) -> Iterator[None]:
+    """Refund the attempts if the block raises `Unavailable`."""
     try:
         yield
     except Unavailable:
-        give_back(passes)
+        refund(counted)
         raise
 
 
 @autocommit
-def _take(quota: Quota, subject: str) -> Pass:
-    # Hashed: the table holds no emails, and its keys are short.
+def _count(quota: Quota, subject: str) -> CountedAttempt:
+    # A digest keeps emails out of the table and its keys short.
     digest = blake2b(subject.encode(), digest_size=16).hexdigest()
     bucket = f"{quota.policy}:{digest}"
-    taken = throttle.TAKE.one(bucket=bucket, interval=quota.interval, window=quota.seconds)
-    if taken is None or not taken.allowed:
-        wait = taken.wait_seconds if taken else quota.interval
+    attempt = throttle.TAKE.one(bucket=bucket, interval=quota.interval, window=quota.seconds)
+    if attempt is None or not attempt.allowed:
+        wait_seconds = attempt.wait_seconds if attempt else quota.interval
         raise TooManyAttempts(
             policy=quota.policy,
             quota=quota.attempts,
             window_seconds=quota.seconds,
-            retry_after=max(1, math.ceil(wait)),
+            retry_after=max(1, math.ceil(wait_seconds)),
         )
-    return Pass(quota, bucket)
+    return CountedAttempt(quota, bucket)
 
 
 @autocommit
-def _is_known(*, email: str, network: str) -> bool:
+def _is_known_network(*, email: str, network: str) -> bool:
     if not network:
         return False
     return sessions.FIND_KNOWN_NETWORK.one(email=email, network=network) is not None

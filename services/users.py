@@ -1,4 +1,4 @@
-"""People and their accounts."""
+"""Users: registration, profiles, passwords, and their administration."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from models import session as sessions
 from models import user as users
 from models.user import Credentials, User
 from services import passwords, revocation, security_events, throttling
-from services.throttling import Pass
+from services.throttling import CountedAttempt
 
 __all__ = [
     "User",
@@ -35,39 +35,39 @@ __all__ = [
     "update_user",
 ]
 
-# Whoever runs commands on the server.
-_SYSTEM = Actor(None, None, None, request_id="command-line", address="", user_agent="")
+# The actor of commands that are run on the server.
+_COMMAND_LINE = Actor(None, None, None, request_id="command-line", address="", user_agent="")
 
 
 def register(*, actor: Actor, email: str, name: str, password: str) -> User:
-    """Make an account for somebody new, always as a client.
+    """Create an account with the role CLIENT.
 
     Raises:
         PasswordRejected: the password is easily guessed.
-        EmailTaken: somebody has registered with this email.
-        TooManyAttempts: too many of this network, or with this email.
+        EmailTaken: another account has this email.
+        TooManyAttempts: from this network, or with this email.
     """
-    passes = _admitted_to_register(actor=actor, email=canonical_email(email))
-    with throttling.judging(passes):
-        return _add(actor=actor, email=email, name=name, password=password, role=CLIENT)
+    counted = _count_registration(actor=actor, email=canonical_email(email))
+    with throttling.refund_if_unavailable(counted):
+        return _create(actor=actor, email=email, name=name, password=password, role=CLIENT)
 
 
 def create_admin(*, email: str, name: str, password: str) -> User:
-    """Make an account for an administrator: for those who can run commands on the server.
+    """Create an account with the role ADMIN, for someone who can run commands on the server.
 
     Raises:
         PasswordRejected: the password is easily guessed.
-        EmailTaken: somebody has registered with this email.
+        EmailTaken: another account has this email.
     """
-    return _add(actor=_SYSTEM, email=email, name=name, password=password, role=ADMIN)
+    return _create(actor=_COMMAND_LINE, email=email, name=name, password=password, role=ADMIN)
 
 
 @autocommit
 def get_me(*, actor: Actor) -> User:
-    """Return the account of the one who asks.
+    """Return the actor's own account.
 
     Raises:
-        SessionExpired: the account is gone or disabled, though the access token is not.
+        SessionExpired: the account was deleted or disabled after the access token was issued.
     """
     user = users.FIND.one(user_id=actor.user_id)
     if user is None or not user.active:
@@ -77,42 +77,43 @@ def get_me(*, actor: Actor) -> User:
 
 @autocommit
 def update_me(*, actor: Actor, name: str) -> User:
-    """Change what the one who asks is called.
+    """Change the actor's own name.
 
     Raises:
-        SessionExpired: the account is gone or disabled, though the access token is not.
+        SessionExpired: the account was deleted or disabled after the access token was issued.
     """
-    user = users.RENAME.one(user_id=actor.user_id, name=name)
+    user = users.UPDATE_NAME.one(user_id=actor.user_id, name=name)
     if user is None:
         raise SessionExpired
     return user
 
 
 def change_password(*, actor: Actor, current_password: str, new_password: str) -> None:
-    """Change the password of the one who asks, and end their other sessions.
+    """Change the actor's own password, and revoke the actor's other sessions.
 
     Raises:
-        CurrentPasswordWrong: that is not the password so far.
-        PasswordRejected: the new one is easily guessed.
-        SessionExpired: the account is gone or disabled, though the access token is not.
-        TooManyAttempts: too many have failed, of this network or at this account.
+        CurrentPasswordWrong: `current_password` does not match.
+        PasswordRejected: the new password is easily guessed.
+        SessionExpired: the account was deleted or disabled after the access token was issued.
+        TooManyAttempts: from this network, or by this user.
     """
-    passes, known = _admitted_to_change_password(actor=actor)
-    with throttling.judging(passes):
-        right = passwords.verified(current_password, known.password_hash).right
-        if right:
-            passwords.check(new_password, email=known.user.email, name=known.user.name)
-            following = passwords.hashed(new_password)
-    if not right:
-        security_events.record(
+    counted, credentials = _count_password_change(actor=actor)
+    user = credentials.user
+    with throttling.refund_if_unavailable(counted):
+        matches = passwords.verify(current_password, credentials.password_hash).matches
+        if matches:
+            passwords.require_strong(new_password, email=user.email, name=user.name)
+            new_hash = passwords.hash_password(new_password)
+    if not matches:
+        security_events.append(
             security_events.PASSWORD_CHANGE_FAILED,
             actor=actor,
-            user_id=known.user.id,
+            user_id=user.id,
             session_id=actor.session_id,
         )
         raise CurrentPasswordWrong
-    revocation.add(_replace_password(actor=actor, known=known, following=following))
-    throttling.give_back(passes)
+    revocation.add(_replace_password(actor=actor, credentials=credentials, new_hash=new_hash))
+    throttling.refund(counted)
 
 
 @autocommit
@@ -125,91 +126,94 @@ def list_users(
     role: str | None = None,
     active: bool | None = None,
 ) -> Page[User]:
-    """Return a page of those who have registered.
+    """Return a page of users.
 
-    `q` are words that shall all be, or begin a word, in the email or the name.
+    Every word of `q` must be a word, or the beginning of a word, in the email or the name.
     """
     words = None if q is None else text_search.all_words(q)
     if q is not None and words is None:
         return Page([], None)
-    return users.PEOPLE.page(
+    return users.USERS.page(
         sort=sort, limit=limit, cursor=cursor, words=words, role=role, active=active
     )
 
 
 @autocommit
 def get_user(*, user_id: UUID) -> User:
-    """Return one account.
+    """Return one user.
 
     Raises:
-        NotFound: there is none.
+        NotFound: no user has this id.
     """
-    return _found(users.FIND.one(user_id=user_id))
+    return _require(users.FIND.one(user_id=user_id))
 
 
 def update_user(
     *, actor: Actor, user_id: UUID, role: str | None = None, active: bool | None = None
 ) -> User:
-    """Promote, demote, disable or enable somebody; what is None stays as it is.
+    """Change a user's role, or disable or enable the user. None leaves a value unchanged.
 
-    Whoever is given another role or disabled is signed out everywhere.
+    A change revokes all sessions of the user.
 
     Raises:
-        Forbidden: the one who asks is no active administrator any more.
-        NotFound: there is no such account.
+        Forbidden: the actor is no longer an active administrator.
+        NotFound: no user has this id.
         LastAdministrator: the shop would be left without an active administrator.
     """
-    user, ended = _update(actor=actor, user_id=user_id, role=role, active=active)
-    revocation.add(ended)
+    user, revoked = _update(actor=actor, user_id=user_id, role=role, active=active)
+    revocation.add(revoked)
     return user
 
 
 def canonical_email(email: str) -> str:
-    """Return an email as it is kept and compared: in lower case."""
+    """Return an email as it is stored and compared: in lower case."""
     return email.lower()
 
 
 @autocommit
-def _admitted_to_register(*, actor: Actor, email: str) -> list[Pass]:
-    return throttling.to_register(actor, email)
+def _count_registration(*, actor: Actor, email: str) -> list[CountedAttempt]:
+    return throttling.count_registration(actor, email)
 
 
 @autocommit
-def _admitted_to_change_password(*, actor: Actor) -> tuple[list[Pass], Credentials]:
-    passes = throttling.to_change_password(actor)
-    known = users.FIND_CREDENTIALS_BY_ID.one(user_id=actor.user_id)
-    if known is None or not known.user.active:
+def _count_password_change(*, actor: Actor) -> tuple[list[CountedAttempt], Credentials]:
+    counted = throttling.count_password_change(actor)
+    credentials = users.FIND_CREDENTIALS_BY_ID.one(user_id=actor.user_id)
+    if credentials is None or not credentials.user.active:
         raise SessionExpired
-    return passes, known
+    return counted, credentials
 
 
 @transaction
-def _replace_password(*, actor: Actor, known: Credentials, following: str) -> list[UUID]:
-    user_id = known.user.id
+def _replace_password(*, actor: Actor, credentials: Credentials, new_hash: str) -> list[UUID]:
+    """Replace the hash and revoke the other sessions; return the ids of the revoked sessions."""
+    user_id = credentials.user.id
     changed = users.CHANGE_PASSWORD.execute(
-        user_id=user_id, password_version=known.password_version, following=following
+        user_id=user_id, password_version=credentials.password_version, new_hash=new_hash
     )
-    if not changed:  # it was changed while this one was being verified
+    if not changed:  # the password was changed while the current one was being verified
         raise CurrentPasswordWrong
-    ended = sessions.REVOKE_OTHERS.all(user_id=user_id, kept=actor.session_id)
-    security_events.record(
+    revoked = sessions.REVOKE_OTHERS.all(user_id=user_id, except_session_id=actor.session_id)
+    security_events.append(
         security_events.PASSWORD_CHANGED,
         actor=actor,
         user_id=user_id,
         session_id=actor.session_id,
     )
-    return _recorded(actor, user_id, ended)
+    _log_revoked_sessions(actor, user_id, revoked)
+    return revoked
 
 
 @transaction
 def _update(
     *, actor: Actor, user_id: UUID, role: str | None, active: bool | None
 ) -> tuple[User, list[UUID]]:
+    """Update the user; return the user and the ids of the sessions that were revoked."""
     administrators = users.FIND_ADMINISTRATORS_TO_CHANGE.all()
     if actor.user_id not in administrators:
-        # The token says otherwise for another moment: nobody gets a role back by that.
+        # The role in the access token is outdated. It must not be enough to get the role back.
         raise Forbidden
-    before = _found(users.FIND_TO_CHANGE.one(user_id=user_id))
+    before = _require(users.FIND_TO_CHANGE.one(user_id=user_id))
     after = before._replace(
         role=before.role if role is None else role,
         active=before.active if active is None else active,
@@ -218,56 +222,56 @@ def _update(
         return before, []
     if administrators == [user_id] and (after.role, after.active) != (ADMIN, True):
         raise LastAdministrator
-    users.CHANGE.execute(user_id=user_id, role=after.role, active=after.active)
+    users.UPDATE.execute(user_id=user_id, role=after.role, active=after.active)
     if after.role != before.role:
-        security_events.record(
+        security_events.append(
             security_events.ROLE_CHANGED,
             actor=actor,
             user_id=user_id,
             roles=(before.role, after.role),
         )
     if after.active != before.active:
-        kind = security_events.USER_ENABLED if after.active else security_events.USER_DISABLED
-        security_events.record(kind, actor=actor, user_id=user_id)
-    ended = sessions.REVOKE_OTHERS.all(user_id=user_id, kept=None)
-    return after, _recorded(actor, user_id, ended)
+        event_type = security_events.USER_ENABLED if after.active else security_events.USER_DISABLED
+        security_events.append(event_type, actor=actor, user_id=user_id)
+    revoked = sessions.REVOKE_OTHERS.all(user_id=user_id, except_session_id=None)
+    _log_revoked_sessions(actor, user_id, revoked)
+    return after, revoked
 
 
-def _recorded(actor: Actor, user_id: UUID, ended: list[UUID]) -> list[UUID]:
-    for session_id in ended:
-        security_events.record(
+def _log_revoked_sessions(actor: Actor, user_id: UUID, session_ids: list[UUID]) -> None:
+    for session_id in session_ids:
+        security_events.append(
             security_events.SESSION_REVOKED, actor=actor, user_id=user_id, session_id=session_id
         )
-    return ended
 
 
-def _add(*, actor: Actor, email: str, name: str, password: str, role: str) -> User:
+def _create(*, actor: Actor, email: str, name: str, password: str, role: str) -> User:
     email = canonical_email(email)
-    passwords.check(password, email=email, name=name)
-    # Hashed before a connection is checked out: nobody waits for one meanwhile.
-    return _keep(
+    passwords.require_strong(password, email=email, name=name)
+    # Hashed before the transaction begins: a slow hash must not occupy a database connection.
+    return _insert(
         actor=actor,
         user_id=uuid7(),
         email=email,
         name=name,
-        password_hash=passwords.hashed(password),
+        password_hash=passwords.hash_password(password),
         role=role,
     )
 
 
 @transaction
-def _keep(
+def _insert(
     *, actor: Actor, user_id: UUID, email: str, name: str, password_hash: str, role: str
 ) -> User:
-    user = users.ADD.one(
+    user = users.INSERT.one(
         user_id=user_id, email=email, name=name, password_hash=password_hash, role=role
     )
-    assert user is not None  # noqa: S101  # INSERT ... RETURNING gives a row or raises
-    security_events.record(security_events.REGISTERED, actor=actor, user_id=user_id)
+    assert user is not None  # noqa: S101  # INSERT ... RETURNING returns a row or raises
+    security_events.append(security_events.REGISTERED, actor=actor, user_id=user_id)
     return user
 
 
-def _found(user: User | None) -> User:
+def _require(user: User | None) -> User:
     if user is None:
         raise NotFound("user")
     return user

@@ -30,6 +30,7 @@ from domain.actor import ADMIN, CLIENT, Actor
 from orderly.embedded import EmbeddedPostgreSQL
 from services import orders, process
 from services.configuration import Configuration
+from services.orders import OrderFilters
 
 SMALL = 10_000
 LARGE = 10_000_000
@@ -39,9 +40,9 @@ _SORTS = ("-created_at", "created_at", "-total", "total")
 _TODAY = datetime.now(UTC)
 _FILTERS: dict[str, dict[str, Any]] = {
     "all": {},
-    "a common status": {"status": ["DELIVERED"]},
-    "a rare status": {"status": ["PENDING"]},
-    "two statuses": {"status": ["PAID", "CANCELLED"]},
+    "a common status": {"statuses": ["DELIVERED"]},
+    "a rare status": {"statuses": ["PENDING"]},
+    "two statuses": {"statuses": ["PAID", "CANCELLED"]},
     "the last fortnight": {"created_from": _TODAY - timedelta(days=14)},
     "until a year ago": {"created_to": _TODAY - timedelta(days=365)},
     "a month": {
@@ -52,7 +53,7 @@ _FILTERS: dict[str, dict[str, Any]] = {
     "up to 2.00": {"max_total": 200},
     "50.00 to 60.00": {"min_total": 5_000, "max_total": 6_000},
     "delivered in a month": {
-        "status": ["DELIVERED"],
+        "statuses": ["DELIVERED"],
         "created_from": _TODAY - timedelta(days=130),
         "created_to": _TODAY - timedelta(days=100),
     },
@@ -179,7 +180,7 @@ def _cases(one: Shop) -> Iterator[tuple[str, Call]]:
         for sort in _SORTS:
             yield (
                 f"admin: {name} by {sort}",
-                partial(listed, actor=one.admin, sort=sort, **filters),
+                partial(listed, actor=one.admin, sort=sort, filters=OrderFilters(**filters)),
             )
     for sort in _SORTS:
         yield (
@@ -187,13 +188,18 @@ def _cases(one: Shop) -> Iterator[tuple[str, Call]]:
             _of_next(
                 asked,
                 lambda _id, _number, client, sort=sort: listed(
-                    actor=one.admin, user_id=client.user_id, sort=sort
+                    actor=one.admin, sort=sort, filters=OrderFilters(user_id=client.user_id)
                 ),
             ),
         )
     yield (
         "admin: by number",
-        _of_next(asked, lambda _id, number, _client: listed(actor=one.admin, number=number)),
+        _of_next(
+            asked,
+            lambda _id, number, _client: listed(
+                actor=one.admin, filters=OrderFilters(number=number)
+            ),
+        ),
     )
     yield (
         "one order",

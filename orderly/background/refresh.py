@@ -80,4 +80,4 @@ class Watch:
 
 
 def _tidy() -> None:
-    housekeeping.tidy()
+    housekeeping.delete_expired()

@@ -32,7 +32,7 @@ def _expire_orders() -> int:
 # Each does a small part of its work at a time, and returns how much: 0 when nothing is due.
 CHORES: Mapping[str, Chore] = {
     "orders_expired": _expire_orders,
-    "idempotency_keys_forgotten": idempotency_keys.forget_keys,
+    "idempotency_keys_deleted": idempotency_keys.purge_idempotency_keys,
 }
 
 

@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
-from domain.csv_text import as_it_was
+from domain.csv_text import unescape
 from domain.product_file import Line, LineFault
 from orderly.contract.schemas import CompiledSchema, Violation
 
@@ -107,7 +107,7 @@ class CsvPlan:
         if garbled:
             return Line(number, {}, tuple(LineFault(number, name, _NO_TEXT) for name in garbled))
         cells = {
-            name: as_it_was(cell).replace("\r\n", "\n")
+            name: unescape(cell).replace("\r\n", "\n")
             for name, cell in zip(header, row, strict=True)
             if cell or name not in self._optional
         }

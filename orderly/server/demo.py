@@ -30,7 +30,7 @@ def prepare(settings: Settings, provided: Provided, *, reset: bool) -> None:
         if settings.signing_key is None:  # tokens of people who are not there any more
             signing_keys.rotate(settings.data_dir, at_once=True)
     migrations.apply()
-    if demo.is_untouched():
+    if demo.is_empty():
         mark.write_text(_TEXT)
     elif reset and not mark.exists():
         raise SettingsError(

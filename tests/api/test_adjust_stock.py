@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from services.audit import audit
-from services.stock import MOST_IN_STOCK
+from services.stock import MAX_STOCK
 from tests.api.conftest import Client
 from tests.api.problems import problem
 from tests.api.shop import PRODUCTS, add_product, cancel, place, stock_of
@@ -77,13 +77,13 @@ def test_there_are_never_fewer_than_none(admin: Client) -> None:
 
 
 def test_what_an_order_gives_back_may_come_on_top_of_all_that_can_be_counted(admin: Client) -> None:
-    product = add_product(admin, stock=MOST_IN_STOCK)
+    product = add_product(admin, stock=MAX_STOCK)
     order = place(admin, (product, 5)).json()
     adjust(admin, product, delta=5, reason="RECEIVED")
 
     assert 200 == cancel(admin, order).status_code
 
-    there_are = MOST_IN_STOCK + 5
+    there_are = MAX_STOCK + 5
     assert there_are == stock_of(admin, product)
     refused = problem(adjust(admin, product, delta=1, reason="FOUND"), 409, "stock_too_large")
     assert there_are == refused["available"]

@@ -207,6 +207,6 @@ def test_the_largest_order_can_be_written_down_exactly() -> None:
 
 def test_code_and_contract_have_the_same_bounds() -> None:
     """Where a rule of the shop is also a bound of the document."""
-    assert stock.MOST_IN_STOCK == SCHEMAS["NewProduct"]["properties"]["stock"]["maximum"]
-    assert stock.MOST_IN_STOCK == SCHEMAS["StockCount"]["properties"]["set_to"]["maximum"]
-    assert product_files.MOST_PRICE == SCHEMAS["Price"]["properties"]["amount"]["maximum"]
+    assert stock.MAX_STOCK == SCHEMAS["NewProduct"]["properties"]["stock"]["maximum"]
+    assert stock.MAX_STOCK == SCHEMAS["StockCount"]["properties"]["set_to"]["maximum"]
+    assert product_files.MAX_PRICE == SCHEMAS["Price"]["properties"]["amount"]["maximum"]

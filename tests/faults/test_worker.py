@@ -93,7 +93,7 @@ def test_serve_does_the_background_work_too(data_dir: Path, workers: str) -> Non
         until(lambda: run(data_dir, "SELECT count(*) FROM idempotency_key") == [(0,)])
         assert 0 == server.stop()
     told = {one["event"]: one["count"] for one in server.events if "count" in one}
-    assert {"orders_expired": 1, "idempotency_keys_forgotten": 1} == told
+    assert {"orders_expired": 1, "idempotency_keys_deleted": 1} == told
 
 
 def test_serve_goes_on_with_it_after_its_database_was_killed(data_dir: Path) -> None:

@@ -74,7 +74,7 @@ CORRUPTIONS: dict[str, tuple[str, set[str]]] = {
         "UPDATE order_item SET quantity = quantity + 1 WHERE order_id = {order}",
         {
             "an order's total is the sum of its lines",
-            "live orders hold their units, others have given them back once",
+            "orders hold their units until cancelled or returned, then give them back once",
             "every line's units were taken once",
         },
     ),
@@ -82,7 +82,7 @@ CORRUPTIONS: dict[str, tuple[str, set[str]]] = {
         "DELETE FROM order_item WHERE order_id = {order}",
         {
             "an order's total is the sum of its lines",
-            "live orders hold their units, others have given them back once",
+            "orders hold their units until cancelled or returned, then give them back once",
         },
     ),
     "units given back by a live order": (
@@ -91,19 +91,19 @@ CORRUPTIONS: dict[str, tuple[str, set[str]]] = {
         " FROM stock_movement WHERE kind = 'ORDER' AND order_id = {order};"
         "UPDATE stock SET quantity = stock.quantity + order_item.quantity FROM order_item"
         " WHERE order_item.product_id = stock.product_id AND order_id = {order}",
-        {"live orders hold their units, others have given them back once"},
+        {"orders hold their units until cancelled or returned, then give them back once"},
     ),
     "units never given back": (
         "DELETE FROM stock_movement WHERE kind = 'RELEASE' AND product_id = {product};"
         "UPDATE stock SET quantity = quantity - 2 WHERE product_id = {product}",
-        {"live orders hold their units, others have given them back once"},
+        {"orders hold their units until cancelled or returned, then give them back once"},
     ),
     "units never taken": (
         "DELETE FROM stock_movement WHERE kind = 'ORDER' AND order_id = {order};"
         "UPDATE stock SET quantity = stock.quantity + order_item.quantity FROM order_item"
         " WHERE order_item.product_id = stock.product_id AND order_id = {order}",
         {
-            "live orders hold their units, others have given them back once",
+            "orders hold their units until cancelled or returned, then give them back once",
             "every line's units were taken once",
         },
     ),
@@ -119,27 +119,27 @@ CORRUPTIONS: dict[str, tuple[str, set[str]]] = {
         "UPDATE order_event SET to_status = 'DELIVERED'"
         " WHERE order_id = {order} AND to_status = 'PAID';"
         "UPDATE orders SET status = 'DELIVERED' WHERE id = {order}",
-        {"a status is reached by allowed steps only"},
+        {"a status is reached only by allowed transitions"},
     ),
     "a step from where the order was not": (
         "UPDATE order_event SET from_status = 'SHIPPED'"
         " WHERE order_id = {order} AND to_status = 'PAID'",
-        {"a status is reached by allowed steps only"},
+        {"a status is reached only by allowed transitions"},
     ),
     "a step that the shop itself may not take": (
         "UPDATE order_event SET actor_kind = 'SYSTEM', actor_user_id = NULL"
         " WHERE order_id = {order} AND to_status = 'PAID'",
-        {"a status is reached by allowed steps only"},
+        {"a status is reached only by allowed transitions"},
     ),
     "an order that nobody has placed": (
         "UPDATE order_event SET actor_kind = 'SYSTEM', actor_user_id = NULL"
         " WHERE order_id = {order} AND type = 'PLACED'",
-        {"a status is reached by allowed steps only"},
+        {"a status is reached only by allowed transitions"},
     ),
     "no first event": (
         "DELETE FROM order_event WHERE order_id = {order} AND type = 'PLACED'",
         {
-            "a status is reached by allowed steps only",
+            "a status is reached only by allowed transitions",
             "an order has the status of its last event, and a version for each",
         },
     ),

@@ -28,14 +28,14 @@ def count(sql: Sql, table: str) -> int:
 
 
 def test_full_buckets_go_and_others_stay(nobody: Actor, sql: Sql):
-    throttling.to_sign_in(nobody, "ada@example.com")
+    throttling.count_sign_in(nobody, "ada@example.com")
     sql("UPDATE throttle SET full_at = now() + interval '1 minute'")
     buckets = count(sql, "throttle")
 
-    assert housekeeping.tidy() == 0
+    assert housekeeping.delete_expired() == 0
     sql("UPDATE throttle SET full_at = now() - interval '1 second'")
 
-    assert housekeeping.tidy() == buckets == 3
+    assert housekeeping.delete_expired() == buckets == 3
     assert count(sql, "throttle") == 0
 
 
@@ -45,7 +45,7 @@ def test_a_session_that_goes_on_stays_with_its_tokens(
     sessions.refresh_session(actor=nobody, refresh_token=signed_in.refresh_token)
     sql("TRUNCATE throttle")
 
-    assert housekeeping.tidy() == 0
+    assert housekeeping.delete_expired() == 0
     assert count(sql, "refresh_token") == 2
 
 
@@ -53,7 +53,7 @@ def test_tokens_go_a_day_after_they_expired(signed_in: sessions.SignIn, sql: Sql
     sql("TRUNCATE throttle")
     sql("UPDATE refresh_token SET expires_at = now() - interval '25 hours'")
 
-    assert housekeeping.tidy() == 1
+    assert housekeeping.delete_expired() == 1
     assert (count(sql, "refresh_token"), count(sql, "session")) == (0, 1)
 
 
@@ -64,7 +64,7 @@ def test_sessions_go_a_month_after_they_ended_and_the_log_stays(
     sql("UPDATE session SET expires_at = now() - interval '31 days'")
     events = count(sql, "security_event")
 
-    assert housekeeping.tidy() == 1
+    assert housekeeping.delete_expired() == 1
     assert (count(sql, "session"), count(sql, "refresh_token")) == (0, 0)
     assert count(sql, "security_event") == events
 
@@ -72,13 +72,13 @@ def test_sessions_go_a_month_after_they_ended_and_the_log_stays(
 def test_a_bucket_fills_again_by_and_by(nobody: Actor, sql: Sql):
     process.bind(replace(configuration(), sign_in_limit=2))
     for _ in range(2):
-        throttling.to_sign_in(nobody, "ada@example.com")
+        throttling.count_sign_in(nobody, "ada@example.com")
     with pytest.raises(TooManyAttempts) as caught:
-        throttling.to_sign_in(nobody, "ada@example.com")
+        throttling.count_sign_in(nobody, "ada@example.com")
     assert 299 <= caught.value.retry_after <= 300
 
     sql("UPDATE throttle SET full_at = full_at - interval '301 seconds'")
 
-    throttling.to_sign_in(nobody, "ada@example.com")
+    throttling.count_sign_in(nobody, "ada@example.com")
     with pytest.raises(TooManyAttempts):
-        throttling.to_sign_in(nobody, "ada@example.com")
+        throttling.count_sign_in(nobody, "ada@example.com")

@@ -14,7 +14,7 @@ from peewee import PeeweeException
 
 from domain.actor import Actor
 from services import orders, process, products
-from services.order_steps import EXPIRED_AT_ONCE
+from services.order_transitions import EXPIRY_BATCH_ORDERS
 from services.process import configuration
 from tests.services.conftest import AddProduct, at_once
 
@@ -62,7 +62,7 @@ def test_an_order_that_is_not_paid_for_in_time_is_cancelled_by_the_shop(
         last.actor_user_id,
         last.request_id,
     )
-    assert last.reason == "Not paid for within 60 minutes."
+    assert last.reason == "Not paid within 60 minutes."
     assert orders.expire_orders(actor=nobody) == 0
 
 
@@ -117,7 +117,7 @@ def test_many_workers_at_once_expire_every_order_once(
     client: Actor, nobody: Actor, add_product: AddProduct, age: Callable[[int], None], sql: Sql
 ):
     bought = [add_product(1000).id for _ in range(3)]
-    count = 2 * EXPIRED_AT_ONCE + 50
+    count = 2 * EXPIRY_BATCH_ORDERS + 50
     for number in range(count):
         place(client, bought[number % 3])
     age(61)
@@ -191,7 +191,7 @@ def test_many_orders_for_locked_stock_keep_no_other_waiting(
 ):
     """More of them than are cancelled at once; and they are waited for once, not one by one."""
     counted, mug = add_product(1000), add_product()
-    for _ in range(EXPIRED_AT_ONCE):
+    for _ in range(EXPIRY_BATCH_ORDERS):
         place(client, counted.id)
     both = orders.create_order(
         actor=client, items=[(mug.id, 1), (counted.id, 1)], idempotency_key=None
@@ -207,7 +207,7 @@ def test_many_orders_for_locked_stock_keep_no_other_waiting(
 
     assert orders.get_order(actor=client, order_id=free.id).status == "CANCELLED"
     assert orders.get_order(actor=client, order_id=both.id).status == "PENDING"
-    assert orders.expire_orders(actor=nobody) == EXPIRED_AT_ONCE
+    assert orders.expire_orders(actor=nobody) == EXPIRY_BATCH_ORDERS
     assert orders.expire_orders(actor=nobody) == 1
 
 
@@ -215,7 +215,7 @@ def test_an_order_that_cannot_be_cancelled_keeps_no_other_waiting(
     client: Actor, nobody: Actor, add_product: AddProduct, age: Callable[[int], None], sql: Sql
 ):
     full, mug = add_product(500), add_product(5)
-    stuck = [place(client, full.id) for _ in range(EXPIRED_AT_ONCE)]
+    stuck = [place(client, full.id) for _ in range(EXPIRY_BATCH_ORDERS)]
     other = place(client, mug.id)
     age(61)
     sql("UPDATE stock SET quantity = 2147483647 WHERE product_id = %s", str(full.id))
@@ -226,4 +226,4 @@ def test_an_order_that_cannot_be_cancelled_keeps_no_other_waiting(
     assert orders.get_order(actor=client, order_id=stuck[0].id).status == "PENDING"
     assert orders.get_order(actor=client, order_id=other.id).status == "CANCELLED"
     sql("UPDATE stock SET quantity = 400 WHERE product_id = %s", str(full.id))
-    assert orders.expire_orders(actor=nobody) == EXPIRED_AT_ONCE
+    assert orders.expire_orders(actor=nobody) == EXPIRY_BATCH_ORDERS

@@ -13,6 +13,7 @@ from database.transactions import autocommit
 from domain.actor import ADMIN, CLIENT, Actor
 from domain.order_status import STATUSES
 from services import orders
+from services.orders import OrderFilters
 from tests.services.conftest import someone
 
 Sql = Callable[..., list[tuple[Any, ...]]]
@@ -43,13 +44,13 @@ FILL = f"""
 
 FILTERS: dict[str, dict[str, Any]] = {
     "no filter": {},
-    "a common status": {"status": ["DELIVERED"]},
-    "a rare status": {"status": ["PENDING"]},
-    "a status that none has": {"status": ["RETURNED"]},
-    "two rare statuses": {"status": ["PENDING", "PAID"]},
-    "a common and a rare status": {"status": ["DELIVERED", "PAID"]},
+    "a common status": {"statuses": ["DELIVERED"]},
+    "a rare status": {"statuses": ["PENDING"]},
+    "a status that none has": {"statuses": ["RETURNED"]},
+    "two rare statuses": {"statuses": ["PENDING", "PAID"]},
+    "a common and a rare status": {"statuses": ["DELIVERED", "PAID"]},
     "one person's": {"user_id": True},
-    "one person's of two statuses": {"user_id": True, "status": ["PENDING", "CANCELLED"]},
+    "one person's of two statuses": {"user_id": True, "statuses": ["PENDING", "CANCELLED"]},
     "since": {"created_from": "now() - interval '1 hour'"},
     "until": {"created_to": "now() - interval '20 days'"},
     "a month": {
@@ -157,12 +158,16 @@ def test_every_list_is_what_a_plain_query_gives(many_orders: None, sql: Sql):
             continue  # of one order there is one order
         for sort in ("created_at", "-created_at", "total", "-total"):
             plain = PLAIN.format(sort=sort.strip("-"), way="DESC" if "-" in sort else "ASC")
-            wanted = sql(plain, *map(given.get, ("status", "user_id", *WINDOWS)))
+            wanted = sql(plain, *map(given.get, ("statuses", "user_id", *WINDOWS)))
             found: list[UUID] = []
             cursor = None
             for _ in range(PAGES):
                 page = orders.list_orders(
-                    actor=admin, limit=LIMIT, sort=sort, cursor=cursor, **given
+                    actor=admin,
+                    limit=LIMIT,
+                    sort=sort,
+                    cursor=cursor,
+                    filters=OrderFilters(**given),
                 )
                 found += [order.id for order in page.items]
                 cursor = page.next_cursor
@@ -175,9 +180,12 @@ def test_every_list_is_what_a_plain_query_gives(many_orders: None, sql: Sql):
 @autocommit
 def look(actor: Actor, sort: str, given: dict[str, Any]) -> None:
     """Read the first page and the one after it."""
-    page = orders.list_orders(actor=actor, limit=LIMIT, sort=sort, **given)
+    filters = OrderFilters(**given)
+    page = orders.list_orders(actor=actor, limit=LIMIT, sort=sort, filters=filters)
     if page.next_cursor is not None:
-        orders.list_orders(actor=actor, limit=LIMIT, sort=sort, cursor=page.next_cursor, **given)
+        orders.list_orders(
+            actor=actor, limit=LIMIT, sort=sort, cursor=page.next_cursor, filters=filters
+        )
 
 
 def check(plan: dict[str, Any], case: str, most: int) -> None:

@@ -15,7 +15,7 @@ from domain.actor import Actor
 from domain.errors import NotFound, PreconditionFailed, TransitionNotAllowed
 from domain.order_status import Party
 from services import orders, products
-from services.orders import Order
+from services.orders import Order, OrderFilters
 from tests.services.conftest import AddProduct, at_once, free_while_waiting
 
 pytestmark = pytest.mark.usefixtures("sound")
@@ -49,10 +49,14 @@ def move(
     return order
 
 
-def pages(actor: Actor, limit: int = 100, **filters: Any) -> Iterator[list[Order]]:
+def pages(
+    actor: Actor, limit: int = 100, sort: str = "-created_at", **filters: Any
+) -> Iterator[list[Order]]:
     cursor = None
     while True:
-        page = orders.list_orders(actor=actor, limit=limit, cursor=cursor, **filters)
+        page = orders.list_orders(
+            actor=actor, limit=limit, cursor=cursor, sort=sort, filters=OrderFilters(**filters)
+        )
         yield page.items
         cursor = page.next_cursor
         if cursor is None:
@@ -318,13 +322,13 @@ def test_filters_narrow_down_together(admin: Actor, client: Actor, add_product: 
         assert ids == {order.id for order in listed(admin, 1, **filters)}
         return ids
 
-    assert found(status=["PAID"]) == {paid.id}
-    assert found(status=["PAID", "PENDING"]) == {paid.id, pending.id}
-    assert found(status=[]) == found(status=None) == {pending.id, paid.id, shipped.id}
-    assert found(status=["RETURNED"]) == set()
+    assert found(statuses=["PAID"]) == {paid.id}
+    assert found(statuses=["PAID", "PENDING"]) == {paid.id, pending.id}
+    assert found(statuses=[]) == found(statuses=None) == {pending.id, paid.id, shipped.id}
+    assert found(statuses=["RETURNED"]) == set()
     assert found(min_total=200) == {paid.id, shipped.id}
     assert found(max_total=200) == {pending.id, paid.id}
-    assert found(min_total=101, max_total=299, status=["PAID", "SHIPPED"]) == {paid.id}
+    assert found(min_total=101, max_total=299, statuses=["PAID", "SHIPPED"]) == {paid.id}
     assert found(created_from=paid.created_at) == {paid.id, shipped.id}
     assert found(created_to=paid.created_at) == {pending.id}
     assert found(created_from=paid.created_at, created_to=shipped.created_at) == {paid.id}

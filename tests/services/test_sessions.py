@@ -201,14 +201,14 @@ def test_however_often_it_is_refreshed_a_session_ends(signed_in: sessions.SignIn
 def test_somebody_disabled_while_signing_in_gets_no_session(
     ada: users.User, nobody: Actor, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ):
-    original = passwords.verified
+    original = passwords.verify
 
-    def verified(password: str, password_hash: str | None) -> passwords.Verdict:
-        verdict = original(password, password_hash)
+    def verify(password: str, password_hash: str | None) -> passwords.Verification:
+        verification = original(password, password_hash)
         sql("UPDATE users SET active = false")
-        return verdict
+        return verification
 
-    monkeypatch.setattr(passwords, "verified", verified)
+    monkeypatch.setattr(passwords, "verify", verify)
 
     with pytest.raises(InvalidCredentials):
         sessions.login(actor=nobody, email=EMAIL, password=PASSWORD)
@@ -218,14 +218,14 @@ def test_somebody_disabled_while_signing_in_gets_no_session(
 def test_a_password_changed_while_it_is_verified_starts_no_session(
     ada: users.User, nobody: Actor, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ):
-    original = passwords.verified
+    original = passwords.verify
 
-    def verified(password: str, password_hash: str | None) -> passwords.Verdict:
-        verdict = original(password, password_hash)
+    def verify(password: str, password_hash: str | None) -> passwords.Verification:
+        verification = original(password, password_hash)
         sql("UPDATE users SET password_version = password_version + 1")
-        return verdict
+        return verification
 
-    monkeypatch.setattr(passwords, "verified", verified)
+    monkeypatch.setattr(passwords, "verify", verify)
 
     with pytest.raises(InvalidCredentials):
         sessions.login(actor=nobody, email=EMAIL, password=PASSWORD)

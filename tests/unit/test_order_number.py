@@ -16,17 +16,17 @@ BITS = st.integers(0, 2**40 - 1)
 
 @given(BITS)
 def test_every_number_has_the_form_of_the_contract(bits):
-    assert FORM.fullmatch(order_number.spelled(bits))
+    assert FORM.fullmatch(order_number.encode(bits))
 
 
 @given(BITS, BITS)
 def test_different_bits_make_different_numbers(one, other):
-    assert (one == other) == (order_number.spelled(one) == order_number.spelled(other))
+    assert (one == other) == (order_number.encode(one) == order_number.encode(other))
 
 
 @given(BITS)
 def test_a_number_is_found_however_it_is_typed(bits):
-    number = order_number.spelled(bits)
+    number = order_number.encode(bits)
 
     assert number == order_number.normalised(number)
     assert number == order_number.normalised(number.lower())

@@ -55,9 +55,9 @@ def test_no_step_leads_to_where_one_stands_or_is_named_twice(status, who):
 
 def test_stock_is_given_back_at_most_once_on_every_way_through_life():
     for path in _lives(("PENDING",)):
-        given_back = sum(order_status.gives_stock_back(a, b) for a, b in pairwise(path))
+        given_back = sum(order_status.returns_stock(a, b) for a, b in pairwise(path))
 
-        assert given_back == (path[-1] not in order_status.LIVE)
+        assert given_back == (path[-1] not in order_status.HOLDING_UNITS)
 
 
 def test_every_status_can_be_reached():

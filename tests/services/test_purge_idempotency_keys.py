@@ -1,4 +1,4 @@
-"""Idempotency keys are kept for a day and then forgotten."""
+"""Idempotency keys are kept for a day and then deleted."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ Sql = Callable[..., list[tuple[Any, ...]]]
 AGE = "UPDATE idempotency_key SET created_at = created_at - %s * interval '1 minute'"
 
 
-def test_a_key_is_good_for_a_day(client: Actor, add_product: AddProduct, sql: Sql):
+def test_a_key_is_valid_for_a_day(client: Actor, add_product: AddProduct, sql: Sql):
     items = [(add_product().id, 1)]
     first = orders.create_order(actor=client, items=items, idempotency_key="k").order
     sql(AGE, 24 * 60 - 1)
 
-    assert idempotency_keys.forget_keys() == 0
+    assert idempotency_keys.purge_idempotency_keys() == 0
     again = orders.create_order(actor=client, items=items, idempotency_key="k")
     assert (first.id, True) == (again.order.id, again.replayed)
     sql(AGE, 1)
-    assert idempotency_keys.forget_keys() == 1
+    assert idempotency_keys.purge_idempotency_keys() == 1
     new = orders.create_order(actor=client, items=items, idempotency_key="k")
     assert (first.id == new.order.id, new.replayed) == (False, False)
 
 
-def test_many_workers_forget_every_old_key_once_and_no_other(
+def test_concurrent_workers_delete_every_old_key_once_and_no_other(
     client: Actor, add_product: AddProduct, sql: Sql
 ):
     orders.create_order(actor=client, items=[(add_product().id, 1)], idempotency_key="young")
@@ -42,8 +42,8 @@ def test_many_workers_forget_every_old_key_once_and_no_other(
 
     def worker() -> int:
         done = 0
-        while forgotten := idempotency_keys.forget_keys():
-            done += forgotten
+        while deleted := idempotency_keys.purge_idempotency_keys():
+            done += deleted
         return done
 
     assert sum([*at_once(*[worker] * 4), worker()]) == 3000

@@ -1,0 +1,191 @@
+"""Placing an order: one SQL statement, and the reason where it places nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from uuid import UUID
+
+import orjson
+from uuid_utils.compat import uuid7
+
+from database.transactions import autocommit
+from domain import money, order_number
+from domain.actor import Actor
+from domain.address import ShippingAddress
+from domain.errors import (
+    IdempotencyKeyReused,
+    InsufficientStock,
+    Locked,
+    ProductsUnavailable,
+    SessionExpired,
+    ShortLine,
+    Unavailable,
+    UnavailableLine,
+)
+from domain.order_status import PENDING
+from models import idempotency_key as keys
+from models import order as orders
+from models import placement
+from models import product as products
+from models.order import Order
+from services.process import configuration
+
+# An attempt is retried only if the missing stock came back after it failed or while it waited for
+# the lock. For a product that many users buy and cancel at once, that can happen several times.
+_MAX_ATTEMPTS = 6
+
+
+@dataclass(frozen=True)
+class OrderRequest:
+    """The content of an order: the quantity of each product id, an address and a note."""
+
+    quantities: Mapping[UUID, int]
+    shipping_address: ShippingAddress | None
+    note: str | None
+
+    @cached_property
+    def fingerprint(self) -> bytes:
+        """A digest that two requests share if, and only if, their contents are equal."""
+        lines = [f"{product_id.hex} {quantity}" for product_id, quantity in self.quantities.items()]
+        optional = [] if self.address_json is None else [self.address_json]
+        if self.note is not None:
+            optional.append(orjson.dumps(self.note).decode())
+        return hashlib.sha256("\n".join(["create_order", *lines, *optional]).encode()).digest()
+
+    @cached_property
+    def address_json(self) -> str | None:
+        """The shipping address as JSON."""
+        if self.shipping_address is None:
+            return None
+        return orjson.dumps(self.shipping_address.without_none()).decode()
+
+
+def place(
+    *, actor: Actor, request: OrderRequest, idempotency_key: str | None
+) -> tuple[Order, bool]:
+    """Place an order; return it as placed, and whether an earlier request has placed it.
+
+    Raises: what `services.orders.create_order` raises.
+    """
+    if actor.user_id is None:
+        raise SessionExpired
+    for _ in range(_MAX_ATTEMPTS):
+        try:
+            order = _try_to_place(actor, actor.user_id, request, idempotency_key)
+        except InsufficientStock:
+            # CHECK stock_not_negative: the stock changed while the statement waited for its lock.
+            # The next attempt reads stock and price again.
+            order = None
+        except Locked:
+            # The statement locks the stock before it claims the idempotency key. If an earlier
+            # request with the key has placed the order, the stock does not matter.
+            replayed = _find_replay(actor.user_id, idempotency_key, request.fingerprint)
+            if replayed is None:
+                raise
+            return replayed, True
+        if order is not None:
+            return order, False
+        replayed = _find_replay(actor.user_id, idempotency_key, request.fingerprint)
+        if replayed is not None:
+            return replayed, True
+        _raise_refusal(request.quantities)
+    raise Unavailable
+
+
+def quantity_by_product(items: Sequence[tuple[UUID, int]]) -> dict[UUID, int]:
+    """Return the total quantity of each product, in the order of their first lines."""
+    quantities: dict[UUID, int] = {}
+    for product_id, quantity in items:
+        quantities[product_id] = quantities.get(product_id, 0) + quantity
+    return quantities
+
+
+# One statement is a transaction by itself: @autocommit saves the round trips of BEGIN and COMMIT.
+@autocommit
+def _try_to_place(
+    actor: Actor, user_id: UUID, request: OrderRequest, idempotency_key: str | None
+) -> Order | None:
+    """Place the order, or return None if the statement found too little stock or a used key."""
+    quantities = request.quantities
+    order_id, number, currency = uuid7(), order_number.new(), configuration().currency
+    lines = placement.PLACE.all(
+        order_id=order_id,
+        number=number,
+        user_id=user_id,
+        currency=currency,
+        line_count=len(quantities),
+        product_ids=placement.uuid_array(quantities),
+        quantities=placement.integer_array(quantities.values()),
+        movement_ids=placement.uuid_array(uuid7() for _ in quantities),
+        event_id=uuid7(),
+        request_id=actor.request_id,
+        key=idempotency_key,
+        fingerprint=request.fingerprint,
+        shipping_address=request.address_json,
+        note=request.note,
+    )
+    if not lines:
+        return None
+    return Order(
+        id=order_id,
+        number=number,
+        user_id=user_id,
+        status=PENDING,
+        currency=currency,
+        total=lines[0].total,
+        tracking_number=None,
+        version=1,
+        created_at=lines[0].created_at,
+        updated_at=lines[0].created_at,
+        shipping_address=request.shipping_address,
+        note=request.note,
+        items=tuple(line.item for line in lines),
+    )
+
+
+@autocommit
+def _find_replay(user_id: UUID, idempotency_key: str | None, fingerprint: bytes) -> Order | None:
+    """Return the order that this key has placed, as the first response showed it.
+
+    Only the columns that `_replace` resets here can change after an order was placed.
+    """
+    if idempotency_key is None:
+        return None
+    first = keys.FIND.one(user_id=user_id, key=idempotency_key)
+    if first is None:
+        return None
+    if first.fingerprint != fingerprint:
+        raise IdempotencyKeyReused
+    order = orders.FIND.one(order_id=first.order_id)
+    assert order is not None  # noqa: S101  # a foreign key guarantees it
+    return order._replace(
+        status=PENDING, tracking_number=None, version=1, updated_at=order.created_at
+    )
+
+
+@autocommit
+def _raise_refusal(quantities: Mapping[UUID, int]) -> None:
+    """Raise the reason why an order cannot be placed; return if the reason no longer exists."""
+    found = products.FIND_OFFERS.all(product_ids=placement.uuid_array(quantities))
+    offers = {offer.product_id: offer for offer in found}
+    missing = [
+        UnavailableLine(product_id, requested)
+        for product_id, requested in quantities.items()
+        if product_id not in offers
+    ]
+    short = [
+        ShortLine(product_id, requested, offers[product_id].available)
+        for product_id, requested in quantities.items()
+        if product_id in offers and offers[product_id].available < requested
+    ]
+    if missing:
+        raise ProductsUnavailable([*missing, *short])
+    if short:
+        raise InsufficientStock(short)
+    money.total(
+        money.subtotal(offers[product_id].price, quantity)
+        for product_id, quantity in quantities.items()
+    )
