@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.release import check
+from tools.contract_diff.release import check
 
 CONTRACT = """\
 openapi: 3.0.3
@@ -62,12 +62,12 @@ def test_nothing_is_asked_where_nothing_has_changed(checkout: Path) -> None:
 def test_a_new_operation_is_told_in_the_changelog(checkout: Path) -> None:
     write(checkout, CONTRACT.replace("    post:", f"{DELETE}    post:"))
     assert [
-        "CHANGELOG.md: nothing is said of the changes",
-        "CHANGELOG.md: nothing is said of `delete_things`, which is new",
-    ] == check(checkout).faults
+        "CHANGELOG.md: does not mention the changes",
+        "CHANGELOG.md: does not mention the new operation `delete_things`",
+    ] == check(checkout).errors
 
     write(checkout, CONTRACT.replace("    post:", f"{DELETE}    post:"), "- `delete_things`.\n")
-    assert [] == check(checkout).faults
+    assert [] == check(checkout).errors
 
 
 def test_what_breaks_needs_a_version_that_says_so(checkout: Path) -> None:
@@ -77,10 +77,10 @@ def test_what_breaks_needs_a_version_that_says_so(checkout: Path) -> None:
     assert ["BREAKING  POST /things: the operation is gone"] == [*map(str, report.changes)]
     assert [
         "openapi/openapi.yaml: something breaks: the version must be 0.2.0 at least"
-    ] == report.faults
+    ] == report.errors
 
     write(checkout, broken.replace("0.1.0", "0.2.0"))
-    assert [] == check(checkout).faults
+    assert [] == check(checkout).errors
 
 
 def test_any_commit_can_be_compared_with(checkout: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from orderly.contract.changes import broken_promise, compare
+from tools.contract_diff.changes import compare, version_error
 
 DOCUMENT = """
 openapi: 3.0.3
@@ -412,7 +412,7 @@ def test_the_version_says_whether_something_breaks(
     if breaks:
         new["paths"]["/things"].pop("post")
 
-    found = broken_promise(old, new, compare(old, new))
+    found = version_error(old, new, compare(old, new))
 
     assert (found is None) is (complaint is None)
     assert complaint is None or complaint in str(found)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from orderly.contract.schema_changes import Change, Direction, SchemaComparison
+from tools.contract_diff.schema_changes import Change, Direction, SchemaComparison
 
 Node = Mapping[str, Any]
 
@@ -35,7 +35,7 @@ def compare(before: Node, after: Node) -> list[Change]:
     return sorted(found, key=lambda change: (not change.breaking, change.place, change.what))
 
 
-def broken_promise(before: Node, after: Node, changes: list[Change]) -> str | None:
+def version_error(before: Node, after: Node, changes: list[Change]) -> str | None:
     """Return what the version must be and is not, or None where it says what has changed.
 
     Semantic Versioning: what breaks needs another major version; before 1.0, another minor one.
