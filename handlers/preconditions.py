@@ -1,4 +1,4 @@
-"""Entity tags and the conditional requests made with them (RFC 9110, section 13)."""
+"""Entity tags, and the conditional requests that use them (RFC 9110, section 13)."""
 
 from __future__ import annotations
 
@@ -6,40 +6,51 @@ import re
 from collections.abc import Iterable
 from hashlib import blake2b
 
-_ENTITY_TAG = re.compile(r'(W/)?"([^"]*)"')
+from werkzeug.http import parse_etags
+
 _VERSION = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 def entity_tag(*versions: int) -> str:
-    """Return a strong entity tag; the first version is the one that changes are checked against."""
+    """Return a strong entity tag. `If-Match` compares only the first version."""
     return f'"{".".join(map(str, versions))}"'
 
 
 def list_entity_tag(parts: Iterable[object]) -> str:
-    """Return a strong entity tag of a page that is told apart by these parts."""
-    return f'"{blake2b("|".join(map(str, parts)).encode(), digest_size=16).hexdigest()}"'
+    """Return a strong entity tag for a list page, a hash of these parts."""
+    return f'"{_hash(parts, digest_size=16)}"'
 
 
 def digest(parts: Iterable[object]) -> int:
-    """Return a number for an entity tag that changes when one of these parts does."""
-    return int(blake2b("|".join(map(str, parts)).encode(), digest_size=6).hexdigest(), 16)
+    """Return a hash of these parts as a number for an entity tag."""
+    return int(_hash(parts, digest_size=6), 16)
 
 
 def is_unchanged(if_none_match: str | None, current: str) -> bool:
-    """Tell whether a reader already has the current representation: answer 304 then."""
+    """Return whether `If-None-Match` matches the current entity tag: the response is 304 then.
+
+    The comparison is weak (RFC 9110, section 13.1.2).
+    """
     if if_none_match is None:
         return False
-    if if_none_match.strip() == "*":
-        return True
-    return any(f'"{tag}"' == current for _, tag in _ENTITY_TAG.findall(if_none_match))
+    tags = parse_etags(if_none_match)
+    return tags.star_tag or (current in if_none_match and tags.contains_weak(current[1:-1]))
 
 
 def expected_versions(if_match: str | None) -> frozenset[int] | None:
-    """Return the versions a change is meant for; None where any will do.
+    """Return the versions that `If-Match` allows to change; None allows any version.
 
-    Weak tags and tags that were never ours match no version (RFC 9110, section 13.1.1).
+    The comparison is strong (RFC 9110, section 13.1.1): weak tags match no version.
     """
-    if if_match is None or if_match.strip() == "*":
+    if if_match is None:
         return None
-    strong = (tag.partition(".")[0] for weak, tag in _ENTITY_TAG.findall(if_match) if not weak)
-    return frozenset(int(version) for version in strong if _VERSION.fullmatch(version))
+    tags = parse_etags(if_match)
+    if tags.star_tag:
+        return None
+    # Werkzeug also accepts tags without quotes; in the contract, these match nothing.
+    versions = (tag.partition(".")[0] for tag in tags if tag and f'"{tag}"' in if_match)
+    return frozenset(int(version) for version in versions if _VERSION.fullmatch(version))
+
+
+def _hash(parts: Iterable[object], *, digest_size: int) -> str:
+    return blake2b("|".join(map(str, parts)).encode(), digest_size=digest_size).hexdigest()

@@ -1,0 +1,135 @@
+"""Routes outside the API: pages, the OpenAPI document, Swagger UI, storefront, health checks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route, Router
+from starlette.staticfiles import StaticFiles
+
+from handlers import preconditions
+from orderly.contract import document
+from orderly.pages.changelog import changelog_page
+from orderly.pages.landing import landing_page
+from orderly.pages.problem_types import problem_types_page
+from services import health
+
+_HERE = Path(__file__).resolve().parent
+_STOREFRONT_URL: Final = "/examples/storefront/"
+# The wheel contains a copy of the storefront in this package; a checkout has it in docs/examples.
+_STOREFRONT_DIRECTORIES: Final = (
+    _HERE / "storefront",
+    _HERE.parents[1] / "docs" / "examples" / "storefront",
+)
+_MEDIA_TYPES: Final = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
+
+# Swagger UI sets inline styles. Scripts may come from this server only.
+_CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+)
+_FILE_HEADERS = {
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": _CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def page_router(
+    contract: Mapping[str, Any],
+    *,
+    check_ready: Callable[[], None] = health.ready,
+    storefront: bool = False,
+) -> Router:
+    """Return a router for every path outside the API's base path.
+
+    Args:
+        contract: The published OpenAPI document.
+        check_ready: Raises an error while this process cannot serve requests.
+        storefront: Whether to serve the example storefront too.
+    """
+    files = {
+        "/": (landing_page(contract, storefront=storefront), "text/html"),
+        "/style.css": ((_HERE / "style.css").read_bytes(), "text/css"),
+        "/changelog": (changelog_page(), "text/html"),
+        "/docs": ((_HERE / "docs.html").read_bytes(), "text/html"),
+        "/docs/start.js": ((_HERE / "start.js").read_bytes(), "text/javascript"),
+        "/openapi.json": (document.as_json(contract), "application/json"),
+        "/openapi.yaml": (document.as_yaml(contract), "application/yaml"),
+        "/problems": (problem_types_page(), "text/html"),
+    }
+    redirects = {"/docs/": "/docs"}
+    if storefront:
+        files.update(_storefront_files())
+        redirects[_STOREFRONT_URL.rstrip("/")] = _STOREFRONT_URL
+    return Router(
+        [
+            *(Route(path, _file_endpoint(*file)) for path, file in files.items()),
+            *(Route(path, _redirect_endpoint(target)) for path, target in redirects.items()),
+            Mount("/docs", StaticFiles(directory=_swagger_ui_directory())),
+            Route("/health/live", _live),
+            Route("/health/ready", _readiness_endpoint(check_ready)),
+        ],
+        redirect_slashes=False,
+    )
+
+
+def _swagger_ui_directory() -> Path:
+    """Return the directory of Swagger UI's files, without importing the package and Flask."""
+    package = find_spec("flask_swagger_ui")
+    assert package is not None  # noqa: S101  # a dependency of this package
+    assert package.origin is not None  # noqa: S101
+    return Path(package.origin).parent / "dist"
+
+
+def _storefront_files() -> dict[str, tuple[bytes, str]]:
+    """Return the content and media type of each storefront file, by URL path."""
+    directory = next(path for path in _STOREFRONT_DIRECTORIES if path.is_dir())
+    return {
+        _STOREFRONT_URL + ("" if file.name == "index.html" else file.name): (
+            file.read_bytes(),
+            _MEDIA_TYPES[file.suffix],
+        )
+        for file in sorted(directory.iterdir())
+        if file.suffix in _MEDIA_TYPES
+    }
+
+
+def _file_endpoint(content: bytes, media_type: str) -> Callable[[Request], Response]:
+    """Return an endpoint that serves constant bytes with a strong ETag (RFC 9110, 8.8.3)."""
+    headers = {**_FILE_HEADERS, "ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"'}
+
+    async def serve(request: Request) -> Response:
+        if preconditions.is_unchanged(request.headers.get("if-none-match"), headers["ETag"]):
+            return Response(status_code=304, headers=headers)
+        return Response(content, media_type=media_type, headers=headers)
+
+    return serve  # type: ignore[return-value]  # Starlette accepts coroutine functions too
+
+
+def _redirect_endpoint(url: str) -> Callable[[Request], Response]:
+    async def redirect(_request: Request) -> Response:
+        return RedirectResponse(url)
+
+    return redirect  # type: ignore[return-value]  # see _file_endpoint
+
+
+async def _live(_request: Request) -> Response:
+    """Liveness check: respond without using the database."""
+    return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
+
+
+def _readiness_endpoint(check_ready: Callable[[], None]) -> Callable[[Request], Response]:
+    """Return the readiness check. It waits for the database, so Starlette runs it in a thread."""
+
+    def ready(_request: Request) -> Response:
+        check_ready()
+        return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
+
+    return ready
