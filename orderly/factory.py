@@ -21,7 +21,6 @@ from database import binding
 from database.greenlets import Bridge
 from domain.errors import DomainError
 from handlers.cookies import SessionCookies
-from orderly import pages
 from orderly.background.refresh import Watch
 from orderly.contract import document
 from orderly.contract.operations import CompiledApp
@@ -30,6 +29,7 @@ from orderly.http import problems
 from orderly.http.authentication import SECURITY_MAP
 from orderly.http.cors import cross_origin
 from orderly.http.logging import RequestLog
+from orderly.pages.routes import page_router
 from orderly.settings import Settings
 from services import process
 
@@ -65,7 +65,7 @@ def create_app(settings: Settings) -> ASGIApp:
     origins = settings.allowed_origins
     return compiled_app(
         contract,
-        beside=pages.routes(document.published(contract), storefront=settings.storefront),
+        beside=page_router(document.published(contract), storefront=settings.storefront),
         lifespan=lifespan,
         front=[cross_origin(origins)] if origins else [],
         run=bridge.run,

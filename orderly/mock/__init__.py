@@ -15,13 +15,14 @@ from connexion.resolver import Resolver
 from starlette.types import ASGIApp
 
 from handlers.cookies import SessionCookies
-from orderly import __version__, pages
+from orderly import __version__
 from orderly.contract import document
 from orderly.factory import compiled_app
 from orderly.http import logging
 from orderly.http.cors import any_origin
 from orderly.mock.credentials import SECURITY_MAP
 from orderly.mock.operations import MockApp
+from orderly.pages.routes import page_router
 from orderly.server import processes
 from orderly.server.listen_socket import open_socket, url_of
 from orderly.server.signals import Stopping
@@ -34,7 +35,9 @@ def create_mock(settings: Settings) -> ASGIApp:
     contract = document.published(document.load(settings.currency, cookie_names=cookies.names()))
     return compiled_app(
         contract,
-        beside=pages.routes(contract, ready=_nothing_to_wait_for, storefront=settings.storefront),
+        beside=page_router(
+            contract, check_ready=_nothing_to_wait_for, storefront=settings.storefront
+        ),
         front=[any_origin()],
         app=partial(MockApp, contract=contract, cookies=cookies),
         security_map=SECURITY_MAP,

@@ -1,4 +1,4 @@
-"""The front door: what this server is, and the way to everything that it serves."""
+"""The landing page: introduces the API and links to everything that the server offers."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
+from orderly.pages.layout import page
+
 _METHODS = ("get", "post", "put", "patch", "delete")
+_STOREFRONT_LINK = '<a class="button" href="examples/storefront/">Example storefront</a>'
 
 
-def front_door(contract: Mapping[str, Any], *, storefront: bool) -> bytes:
-    """Return the page at `/`, made of the published document; it needs no script."""
+def landing_page(contract: Mapping[str, Any], *, storefront: bool) -> bytes:
+    """Return the page at `/`, built from the published OpenAPI document. It needs no script."""
     info = contract["info"]
     title, version = escape(info["title"]), escape(info["version"])
     introduction = escape(info["description"].split("\n\n")[0].replace("\n", " "))
-    shop = '<a class="button" href="examples/storefront/">Example storefront</a>'
-    base = escape(contract["servers"][0]["url"])
-    groups = "\n".join(_group(contract, tag) for tag in contract["tags"])
+    base_path = escape(contract["servers"][0]["url"])
+    cards = "\n".join(_operations_card(contract, tag) for tag in contract["tags"])
     return page(
         f"{title} API",
         f"""<header><div>
@@ -26,40 +28,28 @@ def front_door(contract: Mapping[str, Any], *, storefront: bool) -> bytes:
 <a class="button first" href="docs">Read and try the API</a>
 <a class="button" href="openapi.json" download="openapi.json">openapi.json</a>
 <a class="button" href="openapi.yaml" download="openapi.yaml">openapi.yaml</a>
-{shop if storefront else ""}
+{_STOREFRONT_LINK if storefront else ""}
 </p></div></header>
 <main>
 <div class="cards">
 <div class="card"><h3><a href="changelog">Changelog</a></h3>
-<p>What is new, and what has changed for whoever calls this API.</p></div>
+<p>New features and changes to the API, by version.</p></div>
 <div class="card"><h3><a href="problems">Problem types</a></h3>
-<p>Every error there is, by its <code>code</code>, and what to do about it.</p></div>
+<p>Every error <code>code</code>, and what to do about it.</p></div>
 <div class="card"><h3><a href="health/ready">Health</a></h3>
-<p>Whether requests can be served now; <a href="health/live">live</a> tells that the process is
-up.</p></div>
+<p>Whether the server can serve requests now. <a href="health/live">Live</a>: whether the process is
+running.</p></div>
 </div>
 <h2>Operations</h2>
 <div class="cards">
-{groups}
+{cards}
 </div>
 </main>
-<footer>The API is at <code>{base}</code> of this server.</footer>""",
+<footer>The base path of the API is <code>{base_path}</code>.</footer>""",
     )
 
 
-def page(title: str, body: str) -> bytes:
-    """Return a page in the common style."""
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="color-scheme" content="light dark">'
-        f"<title>{title}</title>"
-        '<link rel="icon" href="docs/favicon-32x32.png"><link rel="stylesheet" href="style.css">'
-        f"</head><body>{body}</body></html>"
-    ).encode()
-
-
-def _group(contract: Mapping[str, Any], tag: Mapping[str, str]) -> str:
+def _operations_card(contract: Mapping[str, Any], tag: Mapping[str, str]) -> str:
     name = tag["name"]
     operations = "".join(
         f'<li><span class="method">{method.upper()}</span>'
@@ -75,7 +65,7 @@ def _group(contract: Mapping[str, Any], tag: Mapping[str, str]) -> str:
 
 
 def _operations(contract: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for item in contract["paths"].values():
+    for path_item in contract["paths"].values():
         for method in _METHODS:
-            if method in item:
-                yield method, item[method]
+            if method in path_item:
+                yield method, path_item[method]

@@ -1,24 +1,23 @@
-// Swagger UI puts the first example of every parameter into its field: "Execute" would send all
-// filters at once, and a cursor from elsewhere. What may be left out is left out until one of its
-// examples is chosen.
-const leftOut = { summary: "(left out)", value: "" };
+// Swagger UI fills in the first example of every parameter, so "Execute" would send all filters and
+// a cursor. Leave optional parameters empty until the user selects an example.
+const omitted = { summary: "(omitted)", value: "" };
 
-function leaveOptionalParametersOut(contract) {
-  const lists = Object.values(contract.paths).flatMap((item) =>
-    [item, ...Object.values(item)].map((holder) => holder.parameters ?? []),
+function omitOptionalParameters(contract) {
+  const lists = Object.values(contract.paths).flatMap((pathItem) =>
+    [pathItem, ...Object.values(pathItem)].map((holder) => holder.parameters ?? []),
   );
   for (const parameter of [...Object.values(contract.components.parameters), ...lists.flat()]) {
     if (parameter.examples && !parameter.required) {
-      parameter.examples = { left_out: leftOut, ...parameter.examples };
-      const named = contract.components.schemas[parameter.schema.$ref?.split("/").pop()];
-      parameter.schema = { ...(named ?? parameter.schema), example: undefined };
+      parameter.examples = { omitted, ...parameter.examples };
+      const schema = contract.components.schemas[parameter.schema.$ref?.split("/").pop()];
+      parameter.schema = { ...(schema ?? parameter.schema), example: undefined };
     }
   }
   return contract;
 }
 
-// Requests go to the same origin, so the browser keeps and sends the session cookies by itself:
-// signing in by "Try it out" signs in every other operation on the page.
+// Requests go to the same origin, so the browser stores and sends the session cookies: after a login
+// through "Try it out", every other operation on the page is signed in too.
 window.ui = SwaggerUIBundle({
   url: "openapi.json",
   dom_id: "#swagger-ui",
@@ -34,7 +33,7 @@ window.ui = SwaggerUIBundle({
       statePlugins: {
         spec: {
           wrapActions: {
-            updateJsonSpec: (update) => (contract) => update(leaveOptionalParametersOut(contract)),
+            updateJsonSpec: (update) => (contract) => update(omitOptionalParameters(contract)),
           },
         },
       },

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import yaml
 
-from orderly import pages
 from orderly.http.problems import PROBLEM_TYPES
+from orderly.pages.routes import page_router
 from tests.api.conftest import Client
 
 
@@ -85,7 +85,7 @@ def test_the_changelog_is_the_file_that_developers_write(anyone: Client, reposit
 def test_the_storefront_is_served_only_where_it_is_asked_for(anyone: Client) -> None:
     assert 200 == anyone.get("/examples/storefront/").status_code
     assert anyone.get("/examples/storefront").headers["location"].endswith("/storefront/")
-    without = pages.routes(anyone.get("/openapi.json").json()).routes
+    without = page_router(anyone.get("/openapi.json").json()).routes
     assert not [route for route in without if getattr(route, "path", "").startswith("/examples")]
 
 
