@@ -1,4 +1,4 @@
-"""A contract that has changed is held to say so."""
+"""A changed contract needs a changelog entry and, if the change is breaking, a new version."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ info: {title: Sample, version: 0.1.0}
 paths:
   /things:
     get: {operationId: list_things, responses: {'200': {$ref: ./components/responses/Page.yaml}}}
-    post: {operationId: create_thing, responses: {'201': {description: Made.}}}
+    post: {operationId: create_thing, responses: {'201': {description: Created.}}}
 components:
   schemas:
     Currency: {type: string, enum: [EUR]}
 """
-DELETE = "    delete: {operationId: delete_things, responses: {'204': {description: Gone.}}}\n"
-POST = "    post: {operationId: create_thing, responses: {'201': {description: Made.}}}\n"
+DELETE = "    delete: {operationId: delete_things, responses: {'204': {description: Deleted.}}}\n"
+POST = "    post: {operationId: create_thing, responses: {'201': {description: Created.}}}\n"
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A checkout whose last tag is a release."""
+    """Create a git repository whose only commit is the release v0.1.0."""
     (tmp_path / "openapi/components/responses").mkdir(parents=True)
     (tmp_path / "openapi/components/responses/Page.yaml").write_text("description: A page.\n")
     (tmp_path / "openapi/openapi.yaml").write_text(CONTRACT)
@@ -50,16 +50,17 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def write(checkout: Path, contract: str, changelog: str = "") -> None:
+    """Replace the contract, and append to the changelog."""
     (checkout / "openapi/openapi.yaml").write_text(contract)
-    with (checkout / "CHANGELOG.md").open("a") as told:
-        told.write(changelog)
+    with (checkout / "CHANGELOG.md").open("a") as file:
+        file.write(changelog)
 
 
-def test_nothing_is_asked_where_nothing_has_changed(checkout: Path) -> None:
+def test_an_unchanged_contract_needs_no_entry(checkout: Path) -> None:
     assert ("v0.1.0", [], []) == check(checkout)
 
 
-def test_a_new_operation_is_told_in_the_changelog(checkout: Path) -> None:
+def test_a_new_operation_needs_a_changelog_entry_that_names_it(checkout: Path) -> None:
     write(checkout, CONTRACT.replace("    post:", f"{DELETE}    post:"))
     assert [
         "CHANGELOG.md: does not mention the changes",
@@ -70,20 +71,20 @@ def test_a_new_operation_is_told_in_the_changelog(checkout: Path) -> None:
     assert [] == check(checkout).errors
 
 
-def test_what_breaks_needs_a_version_that_says_so(checkout: Path) -> None:
-    broken = CONTRACT.replace(POST, "")
-    write(checkout, broken, "- `create_thing` is gone.\n")
+def test_a_breaking_change_needs_a_new_version(checkout: Path) -> None:
+    without_post = CONTRACT.replace(POST, "")
+    write(checkout, without_post, "- Removed `create_thing`.\n")
     report = check(checkout)
-    assert ["BREAKING  POST /things: the operation is gone"] == [*map(str, report.changes)]
+    assert ["BREAKING    POST /things: operation removed"] == [*map(str, report.changes)]
     assert [
-        "openapi/openapi.yaml: something breaks: the version must be 0.2.0 at least"
+        "openapi/openapi.yaml: there are breaking changes: the version must be at least 0.2.0"
     ] == report.errors
 
-    write(checkout, broken.replace("0.1.0", "0.2.0"))
+    write(checkout, without_post.replace("0.1.0", "0.2.0"))
     assert [] == check(checkout).errors
 
 
-def test_any_commit_can_be_compared_with(checkout: Path) -> None:
+def test_the_contract_can_be_compared_with_any_commit(checkout: Path) -> None:
     assert "HEAD" == check(checkout, "HEAD").since
 
     with pytest.raises(ValueError, match="not a valid object name"):

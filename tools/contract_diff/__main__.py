@@ -21,7 +21,7 @@ def main() -> int:
     for change in changes:
         click.echo(change)
     for error in errors:
-        click.echo(f"MISSING   {error}")
+        click.echo(f"ERROR       {error}")
     return 1 if errors else 0
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from orderly.contract.document import load
+from tools.contract_diff.change import Change
 from tools.contract_diff.changes import compare, version_error
-from tools.contract_diff.schema_changes import Change
 
 CHANGELOG = "CHANGELOG.md"
 

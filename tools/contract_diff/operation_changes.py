@@ -1,0 +1,230 @@
+"""Find the changes of one operation: its names, security, parameters, request and responses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from tools.contract_diff.change import Change, Direction, Node
+from tools.contract_diff.references import component_name, resolve
+from tools.contract_diff.schema_changes import SchemaComparison
+
+# The server's limit for a request body without `x-max-bytes`.
+_DEFAULT_MAX_BYTES: Final = 1 << 20
+_FIRST_ERROR_STATUS: Final = "400"
+_NOT_MODIFIED: Final = "304"
+
+
+class OperationComparison:
+    """Compares the operations of two documents."""
+
+    def __init__(self, before: Node, after: Node) -> None:
+        self._before, self._after = before, after
+        self._schemas = SchemaComparison(before, after)
+
+    def changes(self, old: Node, new: Node, place: str) -> Iterator[Change]:
+        """Yield the changes of one operation; `place` is its method and path."""
+        yield from _name_changes(old, new, place)
+        yield from self._security(old, new, place)
+        yield from self._parameters(old, new, place)
+        yield from self._request_body(old, new, f"{place} body")
+        yield from self._responses(old["responses"], new["responses"], place)
+
+    def _security(self, old: Node, new: Node, place: str) -> Iterator[Change]:
+        old_alternatives = _security_alternatives(old, self._before)
+        new_alternatives = _security_alternatives(new, self._after)
+        for schemes in old_alternatives:
+            # Credentials that satisfied the old schemes still do if fewer of them are required.
+            if not any(required <= schemes for required in new_alternatives):
+                yield Change(place, f"no longer accepts {_credentials(schemes)}", breaking=True)
+        for schemes in new_alternatives - old_alternatives:
+            yield Change(place, f"accepts {_credentials(schemes)}", breaking=False)
+
+    def _parameters(self, old: Node, new: Node, place: str) -> Iterator[Change]:
+        old_parameters = _parameters(old, self._before)
+        new_parameters = _parameters(new, self._after)
+        for key in old_parameters.keys() - new_parameters.keys():
+            # The server rejects undocumented parameters.
+            yield Change(f"{place} {_label(key)}", "parameter removed", breaking=True)
+        for key in new_parameters.keys() - old_parameters.keys():
+            required = bool(new_parameters[key].get("required"))
+            message = f"{'required' if required else 'optional'} parameter added"
+            yield Change(f"{place} {_label(key)}", message, breaking=required)
+        for key in sorted(old_parameters.keys() & new_parameters.keys()):
+            yield from self._parameter(
+                old_parameters[key], new_parameters[key], f"{place} {_label(key)}"
+            )
+
+    def _parameter(self, old: Node, new: Node, place: str) -> Iterator[Change]:
+        yield from _request_required(old, new, place)
+        old_format, new_format = _serialization(old), _serialization(new)
+        for keyword, value in new_format.items():
+            if old_format[keyword] != value:
+                message = f"{keyword} changed from {old_format[keyword]} to {value}"
+                yield Change(place, message, breaking=True)
+        yield from self._schemas.changes(old["schema"], new["schema"], place, Direction.REQUEST)
+
+    def _request_body(self, old: Node, new: Node, place: str) -> Iterator[Change]:
+        old_body, new_body = self._resolved(old.get("requestBody"), new.get("requestBody"))
+        if not old_body and new_body:
+            required = bool(new_body.get("required"))
+            message = f"{'required' if required else 'optional'} body added"
+            yield Change(place, message, breaking=required)
+        elif old_body and not new_body:
+            yield Change(place, "body removed", breaking=True)
+        elif old_body and new_body:
+            yield from _request_required(old_body, new_body, place)
+            old_size, new_size = (
+                body.get("x-max-bytes", _DEFAULT_MAX_BYTES) for body in (old_body, new_body)
+            )
+            if old_size != new_size:
+                message = f"maximum size changed from {old_size} to {new_size} bytes"
+                yield Change(place, message, breaking=new_size < old_size)
+            yield from self._content(old_body, new_body, place, Direction.REQUEST)
+
+    def _responses(self, old: Node, new: Node, place: str) -> Iterator[Change]:
+        for status in old.keys() - new.keys():
+            # An error that is no longer returned breaks no client.
+            breaking = status < _FIRST_ERROR_STATUS
+            yield Change(f"{place} {status}", "status removed", breaking=breaking)
+        for status in new.keys() - old.keys():
+            # 304 is only returned to clients that send a conditional request.
+            breaking = status < _FIRST_ERROR_STATUS and status != _NOT_MODIFIED
+            yield Change(f"{place} {status}", "status added", breaking=breaking)
+        for status in sorted(old.keys() & new.keys()):
+            old_response, new_response = self._resolved(old[status], new[status])
+            response_place = f"{place} {status}"
+            component = component_name(new[status])
+            yield from self._content(old_response, new_response, response_place, Direction.RESPONSE)
+            yield from self._headers(old_response, new_response, response_place)
+            yield from self._error_codes(
+                old_response, new_response, f"response {component}" if component else response_place
+            )
+
+    def _content(self, old: Node, new: Node, place: str, direction: Direction) -> Iterator[Change]:
+        old_content, new_content = old.get("content", {}), new.get("content", {})
+        for media_type in old_content.keys() - new_content.keys():
+            yield Change(place, f"media type {media_type} removed", breaking=True)
+        for media_type in new_content.keys() - old_content.keys():
+            # Clients need not send the new media type, but they may receive it.
+            breaking = direction is Direction.RESPONSE
+            yield Change(place, f"media type {media_type} added", breaking=breaking)
+        for media_type in sorted(old_content.keys() & new_content.keys()):
+            old_body, new_body = old_content[media_type], new_content[media_type]
+            body_place = f"{place} {media_type}"
+            yield from self._schemas.changes(
+                old_body.get("schema", {}), new_body.get("schema", {}), body_place, direction
+            )
+            if "x-csv-row" in old_body and "x-csv-row" in new_body:
+                yield from self._schemas.changes(
+                    old_body["x-csv-row"], new_body["x-csv-row"], f"{body_place} row", direction
+                )
+
+    def _headers(self, old: Node, new: Node, place: str) -> Iterator[Change]:
+        old_headers, new_headers = (
+            {name.lower(): header for name, header in response.get("headers", {}).items()}
+            for response in (old, new)
+        )
+        for name in old_headers.keys() - new_headers.keys():
+            yield Change(f"{place} {name}", "header removed", breaking=True)
+        for name in new_headers.keys() - old_headers.keys():
+            yield Change(f"{place} {name}", "header added", breaking=False)
+        for name in sorted(old_headers.keys() & new_headers.keys()):
+            old_header, new_header = self._resolved(old_headers[name], new_headers[name])
+            component = component_name(new_headers[name])
+            header_place = f"header {component}" if component else f"{place} {name}"
+            required = bool(new_header.get("required"))
+            if required != bool(old_header.get("required")):
+                message = "is now always present" if required else "may be missing"
+                yield Change(header_place, message, breaking=not required)
+            yield from self._schemas.changes(
+                old_header["schema"], new_header["schema"], header_place, Direction.RESPONSE
+            )
+
+    def _error_codes(self, old: Node, new: Node, place: str) -> Iterator[Change]:
+        """Compare the codes in the examples of an error: clients branch on them."""
+        old_codes, new_codes = (
+            set(_example_codes(response, document))
+            for response, document in ((old, self._before), (new, self._after))
+        )
+        # If a code is removed while another is added, the code may have been renamed.
+        renamed = bool(new_codes - old_codes)
+        for code in sorted(old_codes - new_codes):
+            yield Change(
+                place,
+                f"error code {code} removed{' while another was added' if renamed else ''}",
+                breaking=renamed,
+            )
+        for code in sorted(new_codes - old_codes):
+            yield Change(place, f"error code {code} added", breaking=False)
+
+    def _resolved(self, old: Any, new: Any) -> tuple[Node, Node]:
+        return resolve(old, self._before), resolve(new, self._after)
+
+
+def _name_changes(old: Node, new: Node, place: str) -> Iterator[Change]:
+    """Compare what generated clients are named after, the deprecation and the required role."""
+    # Generated clients name a function after the operationId, and its module after the first tag.
+    names = (
+        ("operationId", old.get("operationId"), new.get("operationId")),
+        ("first tag", _first_tag(old), _first_tag(new)),
+    )
+    for name, old_value, new_value in names:
+        if old_value != new_value:
+            message = f"{name} changed from {old_value} to {new_value}"
+            yield Change(place, message, breaking=True)
+    deprecated = new.get("deprecated", False)
+    if deprecated != old.get("deprecated", False):
+        message = "is deprecated" if deprecated else "is no longer deprecated"
+        yield Change(place, message, breaking=False)
+    role = new.get("x-required-role")
+    if role != old.get("x-required-role"):
+        message = f"requires the role {role}" if role else "no longer requires a role"
+        yield Change(place, message, breaking=role is not None)
+
+
+def _first_tag(operation: Node) -> str | None:
+    return next(iter(operation.get("tags", ())), None)
+
+
+def _request_required(old: Node, new: Node, place: str) -> Iterator[Change]:
+    """Compare whether clients must send a parameter or a body."""
+    required = bool(new.get("required"))
+    if required != bool(old.get("required")):
+        message = f"is now {'required' if required else 'optional'}"
+        yield Change(place, message, breaking=required)
+
+
+def _security_alternatives(operation: Node, document: Node) -> set[frozenset[str]]:
+    """Return sets of security schemes: a client needs all schemes of one set.
+
+    The empty set means that no credentials are needed.
+    """
+    requirements = operation.get("security", document.get("security")) or [{}]
+    return {frozenset(requirement) for requirement in requirements}
+
+
+def _credentials(schemes: frozenset[str]) -> str:
+    return " and ".join(sorted(schemes)) or "requests without credentials"
+
+
+def _parameters(operation: Node, document: Node) -> dict[tuple[str, str], Node]:
+    resolved = [resolve(parameter, document) for parameter in operation["parameters"]]
+    return {(parameter["in"], parameter["name"]): parameter for parameter in resolved}
+
+
+def _label(key: tuple[str, str]) -> str:
+    location, name = key
+    return f"{location} parameter {name}"
+
+
+def _serialization(parameter: Node) -> Node:
+    """Return `style` and `explode` of a parameter, with the defaults of OpenAPI 3.0, 4.7.12.2."""
+    style = parameter.get("style", "form" if parameter["in"] in {"query", "cookie"} else "simple")
+    return {"style": style, "explode": parameter.get("explode", style == "form")}
+
+
+def _example_codes(response: Node, document: Node) -> Iterator[str]:
+    problem = response.get("content", {}).get("application/problem+json", {})
+    for example in problem.get("examples", {}).values():
+        yield resolve(example, document)["value"]["code"]
