@@ -9,7 +9,7 @@ import pytest
 
 from tests.api.conftest import Client
 from tests.api.problems import problem
-from tests.api.shop import PRODUCTS
+from tests.api.shop import PRODUCTS, add_product
 
 NOWHERE = "/api/v1/products/0192f0c1-7e2a-7b31-8c55-5d0a1f4be111"
 
@@ -48,12 +48,48 @@ def test_another_method_is_405_and_says_which_are_taken(
     assert (405, allow) == (answer.status_code, answer.headers["allow"])
 
 
-def test_who_asks_comes_before_what_is_sent(anyone: Client, alice: Client) -> None:
-    wrong = {"content": b"<x/>", "headers": {"content-type": "application/xml"}}
+def test_checks_are_made_in_the_documented_order(
+    anyone: Client, alice: Client, admin: Client
+) -> None:
+    """Each request breaks one rule less than the request before it."""
+    product = add_product(admin)
+    path = f"{PRODUCTS}/{product['id']}"
+    unknown = "0192f0c1-7e2a-7b31-8c55-5d0a1f4be111"
+    xml = {"content": b"<x/>", "headers": {"content-type": "application/xml"}}
+    valid = {"json": {"name": "Mug"}, "headers": {"If-Match": '"99"'}}
 
-    problem(anyone.post(PRODUCTS, **wrong), 401, "unauthenticated")
-    problem(alice.post(PRODUCTS, **wrong), 415, "unsupported_media_type")
-    problem(alice.post(PRODUCTS, json={}), 400, "malformed_request")
+    problem(anyone.put(f"{PRODUCTS}/no-uuid", **xml), 405, "method_not_allowed")
+    problem(anyone.patch(f"{PRODUCTS}/no-uuid", **xml), 401, "unauthenticated")
+    problem(alice.patch(f"{PRODUCTS}/no-uuid", **xml), 403, "forbidden")
+    problem(admin.patch(f"{PRODUCTS}/no-uuid", **xml), 415, "unsupported_media_type")
+    problem(admin.patch(f"{PRODUCTS}/no-uuid", json={"name": ""}), 400, "malformed_request")
+    problem(admin.patch(f"{PRODUCTS}/{unknown}", json={"name": ""}), 400, "malformed_request")
+    problem(admin.patch(f"{PRODUCTS}/{unknown}", **valid), 404, "not_found")
+    problem(admin.patch(path, **valid), 412, "precondition_failed")
+
+
+@pytest.mark.parametrize(
+    "framing", ["Content-Length: 16777216", "Transfer-Encoding: chunked"], ids=["length", "chunked"]
+)
+@pytest.mark.parametrize("extra", ["", "Expect: 100-continue\r\n"], ids=["", "expect"])
+def test_the_role_is_checked_before_the_body_is_read(
+    base_url: str, alice: Client, framing: str, extra: str
+) -> None:
+    """The client sends the header fields of a large upload, and none of its body."""
+    address = urlsplit(base_url)
+    cookies = "; ".join(f"{name}={value}" for name, value in alice.cookies.items())
+    head = (
+        f"POST {PRODUCTS}/import HTTP/1.1\r\nHost: {address.netloc}\r\nCookie: {cookies}\r\n"
+        f"Connection: close\r\nContent-Type: text/csv\r\n{framing}\r\n{extra}\r\n"
+    )
+
+    with socket.create_connection((str(address.hostname), address.port or 80), 10) as connection:
+        connection.sendall(head.encode())
+        with connection.makefile("rb") as stream:
+            response = stream.read()
+
+    assert response.startswith(b"HTTP/1.1 403 ")
+    assert b'"code":"forbidden"' in response
 
 
 def test_a_body_sent_in_chunks_is_read(alice: Client) -> None:
