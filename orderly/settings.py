@@ -64,6 +64,8 @@ class Settings:
     # None: the embedded PostgreSQL in `data_dir`.
     database_url: str | None = field(repr=False)
     data_dir: Path
+    # As root: the account that runs the embedded PostgreSQL. None: see orderly/embedded/run_as.py.
+    database_system_user: str | None
     host: str
     port: int
     workers: int
@@ -208,6 +210,7 @@ def _read(env: _Reader) -> dict[str, Any]:
     return {
         "database_url": database_url,
         "data_dir": _absolute(env.str("DATA_DIR", None)),
+        "database_system_user": env.str("DATABASE_SYSTEM_USER", None),
         "host": env.str("HOST", "127.0.0.1"),
         "port": env.int("PORT", 8000, validate=validate.Range(0, 65535)),
         "workers": env.int("WORKERS", 1, validate=validate.Range(1, 256)),

@@ -1,4 +1,4 @@
-"""What can keep the embedded PostgreSQL from running; each message says what to do."""
+"""Errors of the embedded PostgreSQL. Each message says what is wrong and what to do."""
 
 from __future__ import annotations
 
@@ -11,33 +11,34 @@ class EmbeddedDatabaseError(Exception):
 
 
 class DataDirectoryInUseError(EmbeddedDatabaseError):
-    """Another process runs the database in this directory."""
+    """Another process runs the PostgreSQL server of this data directory."""
 
     def __init__(self, directory: Path, pid: int | None) -> None:
-        who = f"process {pid}" if pid else "another process"
+        user = f"process {pid}" if pid else "another process"
         super().__init__(
-            f"{directory} is in use by {who}: stop that, or choose another with --data-dir."
+            f"{directory} is in use by {user}. Stop that process, or choose another directory "
+            "with --data-dir."
         )
         self.directory = directory
         self.pid = pid
 
 
 class UnusableDirectoryError(EmbeddedDatabaseError):
-    """The data directory cannot be used as it is."""
+    """The data directory cannot be used."""
 
     @classmethod
-    def because(cls, directory: Path, error: OSError) -> Self:
-        """Return the error that tells what the system has against it."""
+    def from_os_error(cls, directory: Path, error: OSError) -> Self:
+        """Return an error that contains the operating system's reason."""
         where = "" if error.filename is None else f" ({error.filename})"
         return cls(
-            f"Cannot keep data in {directory}: {error.strerror}{where}. "
-            "Choose a directory of yours with --data-dir."
+            f"Cannot store data in {directory}: {error.strerror}{where}. "
+            "Choose a directory of your own with --data-dir."
         )
 
 
 class UnsupportedSystemError(EmbeddedDatabaseError):
-    """PostgreSQL cannot be run here."""
+    """PostgreSQL cannot run on this system."""
 
 
 class StartFailedError(EmbeddedDatabaseError):
-    """PostgreSQL ended, or did not become ready, when it was started."""
+    """PostgreSQL exited during its start, or did not become ready."""

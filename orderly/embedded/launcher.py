@@ -1,8 +1,8 @@
-"""Becomes a program of PostgreSQL, having asked the kernel to stop it when its parent dies.
+"""Executes a PostgreSQL program so that it stops when its parent process dies.
 
-Run as a program by `orderly.embedded`, never imported. It asks after every change of user, since
-such a change makes the kernel forget; and it is a program of its own, not a `preexec_fn`, since
-nothing of Python's is safe to run between fork and exec of a process that has threads.
+A program that `orderly.embedded.programs` runs; never imported. It asks the kernel for a signal at
+the parent's death (`PR_SET_PDEATHSIG`, Linux only), then replaces itself by the program. It is not
+a `preexec_fn`, because Python code between fork and exec is unsafe in a process with threads.
 """
 
 import ctypes
@@ -14,13 +14,33 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Replace this process: `launcher.py PARENT_PID SIGNAL PROGRAM ARGUMENT...`."""
-    parent, farewell, program = int(sys.argv[1]), signal.Signals[sys.argv[2]], sys.argv[3:]
-    if sys.platform == "linux":  # elsewhere PostgreSQL outlives a parent that is killed
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, farewell)
-    if os.getppid() != parent:  # it died before the kernel was asked
+    """Run `launcher.py PARENT_PID STOP_SIGNAL USER PROGRAM ARGUMENT...`.
+
+    USER is `UID:GID` to change to, or `-` to keep the user of this process.
+    """
+    parent, stop_signal, user = int(sys.argv[1]), signal.Signals[sys.argv[2]], sys.argv[3]
+    program = sys.argv[4:]
+    if user != "-":
+        _change_user(user)
+    if sys.platform == "linux":
+        # After the change of user, which would clear the signal.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, stop_signal)
+    if os.getppid() != parent:  # the parent died before the call of prctl
         sys.exit(1)
-    os.execv(program[0], program)  # noqa: S606  # PostgreSQL from this environment
+    os.execv(program[0], program)  # noqa: S606  # a program of PostgreSQL
+
+
+def _change_user(user: str) -> None:
+    uid, _, gid = user.partition(":")
+    try:
+        os.setgroups([])
+        os.setgid(int(gid))
+        os.setuid(int(uid))
+    except OSError as error:
+        sys.exit(
+            f"PostgreSQL refuses to run as root, and root cannot change to user {uid}: "
+            f"{error.strerror}. Run orderly as another user, or set ORDERLY_DATABASE_URL."
+        )
 
 
 if __name__ == "__main__":

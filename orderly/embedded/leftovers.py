@@ -1,96 +1,99 @@
-"""What a server that did not end in peace leaves: processes still at work, a stale pid file.
+"""Waits for processes of an earlier PostgreSQL server, and removes a stale `postmaster.pid`.
 
-PostgreSQL trusts `postmaster.pid` to keep two servers off the same files. So it is taken away only
-where nobody works on the cluster and PostgreSQL would stumble over it.
+A server whose parent was killed may still be stopping. The backends of a server that was itself
+killed may still write. A second server on the same files would corrupt them.
+
+So every server process inherits a lock: an open file on which `flock` was called. The kernel
+releases it when the last of them has ended, for whatever reason.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from orderly.embedded.errors import StartFailedError
+from orderly.embedded.file_lock import try_lock
 
-_PATIENCE_SECONDS = 60.0
-_PROCESSES = Path("/proc")
+_TIMEOUT_SECONDS = 60.0
 _LARGEST_PID = (1 << 31) - 1
 
 
-def wait_for(cluster: Path) -> None:
-    """Wait until no server process of an earlier start is left; drop a pid file in the way.
-
-    The caller holds the lock, so what is left can only be ending: a server whose parent was
-    killed, or the sessions of a server that was killed itself, which may still write.
+@contextmanager
+def server_lock(lock_file: Path, cluster: Path) -> Iterator[int]:
+    """Wait until no earlier server process is left; yield a locked descriptor to be inherited.
 
     Raises:
         StartFailedError: such a process does not end.
     """
+    with lock_file.open("ab") as file:
+        deadline = time.monotonic() + _TIMEOUT_SECONDS
+        while not try_lock(file.fileno()):
+            if time.monotonic() > deadline:
+                pid = _pid_in(cluster / "postmaster.pid")
+                raise StartFailedError(
+                    f"An earlier PostgreSQL server{f', process {pid},' if pid else ''} still uses "
+                    f"{cluster}. End its processes, and try again."
+                )
+            time.sleep(0.02)
+        _remove_stale_pid_file(cluster)
+        yield file.fileno()
+
+
+def _remove_stale_pid_file(cluster: Path) -> None:
+    """Remove a `postmaster.pid` with which PostgreSQL would refuse to start, if it is stale.
+
+    PostgreSQL itself removes a file that names no running process.
+    """
     pid_file = cluster / "postmaster.pid"
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while at_work := _at_work(cluster, pid_file):
-        if time.monotonic() > deadline:
-            raise StartFailedError(
-                f"An earlier PostgreSQL, process {at_work[0]}, still works on {cluster}: "
-                "end it, then try again."
-            )
-        time.sleep(0.02)
-    if _is_in_the_way(pid_file):
+    pid = _pid_in(pid_file)
+    # Empty after a crash of the machine, or the process id belongs to another program by now.
+    if pid is None or (is_running(pid) and not _may_be_server(pid, cluster)):
         pid_file.unlink(missing_ok=True)
 
 
-def _at_work(cluster: Path, pid_file: Path) -> list[int]:
-    """Return the processes of PostgreSQL that work on a cluster: each has it for its directory."""
-    if _PROCESSES.is_dir():  # on Linux
-        names = [entry.name for entry in _PROCESSES.iterdir() if entry.name.isdecimal()]
-        return sorted(int(name) for name in names if _works_on(cluster, _PROCESSES / name))
-    pid = _named_in(pid_file)
-    if pid is None:
-        return []
-    listed = subprocess.run(  # noqa: S603
-        ["/bin/ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
-    return [pid] if str(cluster) in listed.stdout else []
+def _may_be_server(pid: int, cluster: Path) -> bool:
+    """Return whether a process may be a PostgreSQL server of this cluster.
 
-
-def _works_on(cluster: Path, process: Path) -> bool:
-    with contextlib.suppress(OSError):  # it has just ended, or is somebody else's
-        program = (process / "exe").readlink().name
-        if program.removesuffix(" (deleted)") == "postgres":
-            # Not by its name, which another container may use for another directory
-            return (process / "cwd").samefile(cluster)
-    return False
-
-
-def _is_in_the_way(pid_file: Path) -> bool:
-    """Tell whether PostgreSQL would refuse to start because of a pid file that is stale.
-
-    A number that nobody bears it clears up by itself, having checked more than we can.
+    An older version of Orderly may have started it without the lock. PostgreSQL then refuses to
+    start, because of the pid file.
     """
-    if not pid_file.exists():
+    process = Path("/proc") / str(pid)
+    if not Path("/proc/self").exists():  # not on Linux
+        return _program_from_ps(pid) == "postgres"
+    try:
+        return (process / "cwd").samefile(cluster)
+    except PermissionError:  # the process of another user, of which only the name is readable
+        return (process / "comm").read_text().strip() == "postgres"
+    except OSError:  # it has just ended
         return False
-    pid = _named_in(pid_file)
-    if pid is None:
-        return True  # cut short by a crash of the machine
-    return is_running(pid)  # somebody else's by now
+
+
+def _program_from_ps(pid: int) -> str:
+    listed = subprocess.run(  # noqa: S603
+        ["/bin/ps", "-o", "comm=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return Path(listed.stdout.strip()).name
 
 
 def is_running(pid: int) -> bool:
-    """Tell whether there is a process of this number."""
+    """Return whether there is a process with this id."""
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
-        pass  # there is, of somebody else
+        pass  # it belongs to another user
     return True
 
 
-def _named_in(pid_file: Path) -> int | None:
+def _pid_in(pid_file: Path) -> int | None:
     try:
-        first = pid_file.read_bytes().partition(b"\n")[0].strip()
+        line = pid_file.read_bytes().partition(b"\n")[0].strip()
     except FileNotFoundError:
         return None
-    return int(first) if first.isdigit() and 0 < int(first) <= _LARGEST_PID else None
+    return int(line) if line.isdigit() and 0 < int(line) <= _LARGEST_PID else None

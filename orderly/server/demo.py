@@ -25,8 +25,8 @@ def prepare(settings: Settings, provided: Provided, *, reset: bool) -> None:
 
     mark = settings.data_dir / _MARK
     if reset and mark.exists():
-        assert provided.begin_anew is not None  # noqa: S101  # the demo is embedded
-        provided.begin_anew()
+        assert provided.recreate_database is not None  # noqa: S101  # the demo is embedded
+        provided.recreate_database()
         if settings.signing_key is None:  # tokens of people who are not there any more
             signing_keys.rotate(settings.data_dir, at_once=True)
     migrations.apply()

@@ -31,7 +31,7 @@ class Provided:
     # Starts an embedded server again that has died; False where that does not help.
     keep_alive: Callable[[], bool] = _nothing_to_keep_alive
     # Empties an embedded database; None for any other, which is not ours to empty.
-    begin_anew: Callable[[], None] | None = None
+    recreate_database: Callable[[], None] | None = None
 
 
 @contextmanager
@@ -56,7 +56,11 @@ def database_of(settings: Settings, *, shared: bool = False) -> Iterator[Provide
 
     # Each worker has one beside those of its threads; while one is replaced, there is one more.
     connections = (settings.workers + 1) * (settings.threads + 1) + _SPARE_CONNECTIONS
-    server = EmbeddedPostgreSQL(settings.data_dir, options={"max_connections": str(connections)})
+    server = EmbeddedPostgreSQL(
+        settings.data_dir,
+        account=settings.database_system_user,
+        options={"max_connections": str(connections)},
+    )
     try:
         url = server.start()
     except DataDirectoryInUseError:
@@ -79,7 +83,7 @@ def database_of(settings: Settings, *, shared: bool = False) -> Iterator[Provide
             return False
 
     try:
-        yield Provided(url, keep_alive, server.begin_anew)
+        yield Provided(url, keep_alive, server.recreate_database)
     finally:
         server.stop()
 

@@ -10,7 +10,8 @@ import psycopg2
 PARENT = """
 import pathlib, sys, time
 from orderly.embedded import EmbeddedPostgreSQL
-database = EmbeddedPostgreSQL(pathlib.Path(sys.argv[1]))
+account = sys.argv[2] if len(sys.argv) > 2 else None
+database = EmbeddedPostgreSQL(pathlib.Path(sys.argv[1]), account=account)
 database.start()
 print("ready", flush=True)
 time.sleep(60)

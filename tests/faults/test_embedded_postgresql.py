@@ -19,7 +19,13 @@ from orderly.embedded import DataDirectoryInUseError, EmbeddedPostgreSQL, runnin
 from tests.faults.clusters import PARENT, run, server_pid
 from tests.faults.processes import until
 
-Start = Callable[[Path], subprocess.Popen[str]]
+Start = Callable[..., subprocess.Popen[str]]
+ACCOUNTS = [
+    None,
+    pytest.param(
+        "nobody", marks=pytest.mark.skipif(os.geteuid() != 0, reason="only root can change user")
+    ),
+]
 
 
 @pytest.fixture
@@ -27,9 +33,9 @@ def start(repository: Path) -> Iterator[Start]:
     """Return a function that starts a process which runs a data directory's server."""
     parents = []
 
-    def started(data_dir: Path) -> subprocess.Popen[str]:
+    def started(data_dir: Path, account: str | None = None) -> subprocess.Popen[str]:
         parent = subprocess.Popen(
-            [sys.executable, "-c", PARENT, str(data_dir)],
+            [sys.executable, "-c", PARENT, str(data_dir), *([account] if account else [])],
             stdout=subprocess.PIPE,
             text=True,
             cwd=repository,
@@ -90,10 +96,11 @@ def test_a_second_start_is_refused_and_told_by_whom(tmp_path: Path, start: Start
     assert [(1,)] == run(url, "SELECT 1")
 
 
+@pytest.mark.parametrize("account", ACCOUNTS)
 def test_a_killed_parent_leaves_no_server_and_all_that_was_committed(
-    tmp_path: Path, start: Start
+    tmp_path: Path, start: Start, account: str | None
 ) -> None:
-    parent = start(tmp_path)
+    parent = start(tmp_path, account)
     url = running_url(tmp_path)
     assert url
     run(url, "CREATE TABLE kept AS SELECT 7 AS it")
@@ -103,7 +110,7 @@ def test_a_killed_parent_leaves_no_server_and_all_that_was_committed(
     parent.wait()
 
     # At once, while the old server is still shutting down
-    with EmbeddedPostgreSQL(tmp_path) as url:
+    with EmbeddedPostgreSQL(tmp_path, account=account) as url:
         assert [(7,)] == run(url, "SELECT it FROM kept")
         assert not is_running(pid)
 

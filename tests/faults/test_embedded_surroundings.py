@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import stat
 import subprocess
 import sys
@@ -12,7 +13,12 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from orderly.embedded import EmbeddedPostgreSQL, UnusableDirectoryError, running_url
+from orderly.embedded import (
+    EmbeddedPostgreSQL,
+    UnsupportedSystemError,
+    UnusableDirectoryError,
+    running_url,
+)
 from tests.faults.clusters import PARENT, run, server_pid
 
 # Root of its own user namespace, in which no further one can be made
@@ -87,7 +93,33 @@ def test_root_needs_no_account_and_opens_no_folder_to_others(tmp_path: Path) -> 
     assert 0o700 == stat.S_IMODE((tmp_path / "data").stat().st_mode)
 
 
-def test_root_is_told_what_to_do_where_namespaces_are_forbidden(
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can use another account")
+def test_root_can_run_postgresql_as_a_system_account(tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    above = [(folder, folder.stat().st_mode) for folder in tmp_path.parents]
+    with EmbeddedPostgreSQL(data_dir, fsync=False) as url:
+        run(url, "CREATE TABLE saved AS SELECT 7 AS value")
+
+    with EmbeddedPostgreSQL(data_dir, account="nobody", fsync=False) as url:
+        assert [(7,)] == run(url, "SELECT value FROM saved")
+        nobody = pwd.getpwnam("nobody").pw_uid
+        assert nobody == Path(f"/proc/{server_pid(data_dir)}").stat().st_uid
+        assert {nobody} == {file.stat().st_uid for file in (data_dir / "postgresql").rglob("*")}
+    # The account cannot reach the data directory, which also contains the signing key.
+    assert (0, 0o700) == (data_dir.stat().st_uid, stat.S_IMODE(data_dir.stat().st_mode))
+    assert above == [(folder, folder.stat().st_mode) for folder in tmp_path.parents]
+
+    with EmbeddedPostgreSQL(data_dir, fsync=False) as url:
+        assert [(7,)] == run(url, "SELECT value FROM saved")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can use another account")
+def test_a_system_account_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedSystemError, match="ORDERLY_DATABASE_SYSTEM_USER"):
+        EmbeddedPostgreSQL(tmp_path, account="no-such-account").start()
+
+
+def test_root_that_may_change_to_no_other_user_gets_an_error_with_a_remedy(
     tmp_path: Path, repository: Path
 ) -> None:
     if subprocess.run([*WITHOUT_NAMESPACES, "true"], capture_output=True, check=False).returncode:
@@ -101,8 +133,8 @@ def test_root_is_told_what_to_do_where_namespaces_are_forbidden(
         check=False,
     )
 
-    assert "UnsupportedSystemError: PostgreSQL refuses to run as root" in done.stderr
-    assert "run orderly as another user, or set ORDERLY_DATABASE_URL" in done.stderr
+    assert "PostgreSQL refuses to run as root, and root cannot" in done.stderr
+    assert "Run orderly as another user, or set ORDERLY_DATABASE_URL" in done.stderr
 
 
 def test_another_major_version_is_told(tmp_path: Path) -> None:
@@ -110,15 +142,15 @@ def test_another_major_version_is_told(tmp_path: Path) -> None:
         pass
     (tmp_path / "postgresql" / "PG_VERSION").write_text("9\n")
 
-    with pytest.raises(UnusableDirectoryError, match="made by PostgreSQL 9"):
+    with pytest.raises(UnusableDirectoryError, match="created by PostgreSQL 9"):
         EmbeddedPostgreSQL(tmp_path).start()
 
 
 @pytest.mark.parametrize(
     ("lost", "told"),
     [
-        ("postgresql/PG_VERSION", "is not a database"),
-        ("postgresql-password", "bring it back"),
+        ("postgresql/PG_VERSION", "is not a PostgreSQL database cluster"),
+        ("postgresql-password", "Restore it"),
     ],
 )
 def test_what_is_lost_is_told(tmp_path: Path, lost: str, told: str) -> None:

@@ -15,7 +15,12 @@ from orderly.settings import ADMIN_PASSWORD_NAME, Settings, SettingsError
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
 KEY = "a signing key for tests, 32 bytes long"
-OFTEN_UNSET = {"ORDERLY_DATABASE_URL", "ORDERLY_SIGNING_KEY", "ORDERLY_OTHER_SIGNING_KEYS"}
+OFTEN_UNSET = {
+    "ORDERLY_DATABASE_SYSTEM_USER",
+    "ORDERLY_DATABASE_URL",
+    "ORDERLY_OTHER_SIGNING_KEYS",
+    "ORDERLY_SIGNING_KEY",
+}
 URL = "postgresql://shop:hunter2@db.example.com/shop"
 
 
@@ -81,7 +86,7 @@ def test_all_bad_values_are_named_at_once() -> None:
     )
 
     every_name = Settings.from_environment({}).as_environment().keys()
-    takes_any_text = {"ORDERLY_DATA_DIR", "ORDERLY_HOST"}
+    takes_any_text = {"ORDERLY_DATABASE_SYSTEM_USER", "ORDERLY_DATA_DIR", "ORDERLY_HOST"}
     assert every_name | OFTEN_UNSET == (faults.keys() | takes_any_text)
     assert "Must be one of: debug, info, warning, error." == faults["ORDERLY_LOG_LEVEL"]
 
@@ -264,6 +269,7 @@ def test_the_document_describes_every_setting_with_its_default() -> None:
     told = {name: default.strip("`") for name, default in rows}
 
     described_in_words = {
+        "ORDERLY_DATABASE_SYSTEM_USER",
         "ORDERLY_DATABASE_URL",
         "ORDERLY_DATA_DIR",
         "ORDERLY_COOKIE_SECURE",

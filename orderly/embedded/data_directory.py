@@ -1,0 +1,151 @@
+"""The files in the data directory: the lock, the cluster, its password, the socket and the log."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import IO
+from urllib.parse import quote
+
+from orderly.embedded.errors import DataDirectoryInUseError, UnusableDirectoryError
+from orderly.embedded.file_lock import try_lock
+from orderly.embedded.leftovers import is_running
+
+USER = DATABASE = "orderly"
+# Part of the socket's file name. Set explicitly on both sides, so that PGPORT does not change it.
+PORT = "5432"
+
+# Another process may hold the lock for a moment without using the directory: a child of a killed
+# process, between fork and exec. Or it has the lock, and has not written its process id yet.
+_LOCK_TIMEOUT_SECONDS = 1.0
+# sockaddr_un.sun_path has 108 bytes on Linux, 104 elsewhere, including the final NUL.
+_LONGEST_SOCKET_PATH = 103
+# PostgreSQL and libpq read a list of directories, separated by commas, with different quoting.
+_UNQUOTED_PATH = re.compile(r"[\w/.+~@%=: -]+", re.ASCII)
+
+
+class DataDirectory:
+    """The paths of one data directory, and the files that this process writes there."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.cluster = path / "postgresql"
+        self.log = path / "postgresql.log"
+        self.password = path / "postgresql-password"
+        self.server_lock = path / "postgresql-lock"
+        self._socket_path = path / "postgresql-socket"
+        self._lock_file = path / "lock"
+        self._temporary_socket_directory: Path | None = None
+
+    def lock(self) -> IO[str]:
+        """Return the locked lock file. The lock ends when the file is closed or the process ends.
+
+        Raises:
+            DataDirectoryInUseError: another process holds the lock.
+            UnusableDirectoryError: the directory cannot be created or written to.
+        """
+        if "\n" in str(self.path):
+            raise UnusableDirectoryError("The data directory's path must not contain newlines.")
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file = self._lock_file.open("a+", errors="replace")
+        except OSError as error:
+            raise UnusableDirectoryError.from_os_error(self.path, error) from error
+        try:
+            self._wait_for_lock(file)
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+    def _wait_for_lock(self, file: IO[str]) -> None:
+        deadline = time.monotonic() + _LOCK_TIMEOUT_SECONDS
+        while True:
+            try:
+                if try_lock(file.fileno()):
+                    return
+            except OSError as error:  # the file system does not support locks
+                raise UnusableDirectoryError.from_os_error(self.path, error) from error
+            file.seek(0)
+            holder = file.read().strip()
+            pid = int(holder) if holder.isdecimal() else None
+            if (pid is not None and is_running(pid)) or time.monotonic() > deadline:
+                raise DataDirectoryInUseError(self.path, pid)
+            time.sleep(0.01)
+
+    def create_password(self, *, fsync: bool) -> None:
+        """Write a new random password of the database user."""
+        self._write_private(self.password, secrets.token_urlsafe(32), fsync=fsync)
+
+    def create_socket_directory(self) -> Path:
+        """Create a private directory for the socket, with a path that is short enough."""
+        self.remove_socket_directory()
+        directory = self.path / "socket"
+        if _can_contain_socket(directory):
+            shutil.rmtree(directory, ignore_errors=True)  # of a start that was killed
+            directory.mkdir(mode=0o700)
+        else:
+            directory = self._create_temporary_socket_directory()
+        self._write_private(self._socket_path, str(directory))
+        return directory
+
+    def _create_temporary_socket_directory(self) -> Path:
+        if self._temporary_socket_directory is not None:
+            try:  # the same path again, so that a restart of the server does not change the URL
+                self._temporary_socket_directory.mkdir(mode=0o700)
+            except OSError:
+                pass  # another program has created a file of this name
+            else:
+                return self._temporary_socket_directory
+        parent = Path(tempfile.gettempdir())
+        if not _can_contain_socket(parent / "orderly-12345678"):
+            parent = Path("/tmp")  # noqa: S108  # mkdtemp creates a new, private directory
+        self._temporary_socket_directory = Path(tempfile.mkdtemp(prefix="orderly-", dir=parent))
+        return self._temporary_socket_directory
+
+    def remove_socket_directory(self) -> None:
+        """Remove the socket's directory, also that of a start that was killed."""
+        directory = _read(self._socket_path)
+        if directory:
+            shutil.rmtree(directory, ignore_errors=True)
+        self._socket_path.unlink(missing_ok=True)
+
+    def url(self, database: str = DATABASE) -> str | None:
+        """Return the URL of a database on the running server; None if no server runs."""
+        password, directory = _read(self.password), _read(self._socket_path)
+        if not password or not directory:
+            return None
+        host = quote(os.fsencode(directory), safe="")
+        return f"postgresql://{USER}:{quote(password, safe='')}@/{database}?host={host}&port={PORT}"
+
+    def _write_private(self, file: Path, text: str, *, fsync: bool = False) -> None:
+        """Replace a file atomically. At no time can other users read it."""
+        temporary = file.with_suffix(".new")
+        temporary.unlink(missing_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as opened:
+            opened.write(os.fsencode(text))
+            opened.flush()
+            if fsync:
+                os.fsync(descriptor)
+        temporary.rename(file)
+
+
+def _can_contain_socket(directory: Path) -> bool:
+    path = str(directory / f".s.PGSQL.{PORT}")
+    return len(path) <= _LONGEST_SOCKET_PATH and _UNQUOTED_PATH.fullmatch(path) is not None
+
+
+def _read(file: Path) -> str | None:
+    try:
+        return os.fsdecode(file.read_bytes())
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,248 @@
+"""Starts and stops the embedded PostgreSQL server, a child process of this process."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+import psycopg2
+import structlog
+from psycopg2 import sql
+
+from orderly.embedded.cluster import prepare_cluster
+from orderly.embedded.data_directory import DATABASE, PORT, DataDirectory
+from orderly.embedded.errors import StartFailedError, UnusableDirectoryError
+from orderly.embedded.leftovers import server_lock
+from orderly.embedded.programs import command, environment, program
+from orderly.embedded.run_as import RunAs, choose_user
+
+_LARGEST_LOG_BYTES = 10 << 20
+# Crash recovery may have to replay gigabytes of WAL.
+_START_TIMEOUT_SECONDS = 600.0
+# Fast shutdown, immediate shutdown, kill: each signal, and how long to wait for its effect.
+_STOP_SIGNALS = ((signal.SIGINT, 60.0), (signal.SIGQUIT, 15.0), (signal.SIGKILL, 15.0))
+# postmaster.pid contains the process id in line 1 and the status in line 8.
+_STATUS_LINE = 7
+# DROP DATABASE sets pg_database.datconnlimit to this first. It stays if the drop is interrupted.
+_INVALID_DATABASE = -2
+
+_SETTINGS = {
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",
+    "max_connections": "200",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_line_prefix": "%m [%p] ",
+    # Log only events of the server. Failed statements contain user input and would let the file
+    # grow; Orderly logs such errors itself.
+    "log_min_messages": "log",
+    "log_min_error_statement": "panic",
+    "log_checkpoints": "off",
+}
+_WITHOUT_FSYNC = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+
+
+class EmbeddedPostgreSQL:
+    """The PostgreSQL server of a data directory, from `start` to `stop`.
+
+    `account` is the system account to run it as if this process is root (see `run_as`).
+    `fsync=False` gives up durability for speed, for tests only. `options` are PostgreSQL settings.
+
+    Call `start` in a thread that lives as long as the server: the kernel sends the parent-death
+    signal when the thread that created the child ends.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        account: str | None = None,
+        fsync: bool = True,
+        options: Mapping[str, str] | None = None,
+    ) -> None:
+        self._directory = DataDirectory(data_dir.absolute())
+        self._account = account
+        self._fsync = fsync
+        self._options = {
+            **_SETTINGS,
+            **({} if fsync else _WITHOUT_FSYNC),
+            **(options or {}),
+        }
+        self._lock: IO[str] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log_offset = 0
+
+    @property
+    def account(self) -> str | None:
+        """The system account that PostgreSQL runs as; None if it is the user of this process."""
+        return self._run_as.account
+
+    @cached_property
+    def _run_as(self) -> RunAs:
+        return choose_user(self._account)
+
+    def start(self) -> str:
+        """Start the server and return the database's URL. The first start creates the database.
+
+        Raises:
+            DataDirectoryInUseError: another process runs the server of this directory.
+            EmbeddedDatabaseError: the server cannot run; the message says why and what to do.
+        """
+        program("postgres")  # on a system without PostgreSQL, fail before writing a file
+        self._lock = self._directory.lock()
+        try:
+            prepare_cluster(self._directory, self._run_as, fsync=self._fsync)
+            self._launch()
+            self._wait_until_ready()
+            return self._create_database()
+        except OSError as error:
+            self.stop()
+            raise UnusableDirectoryError.from_os_error(self._directory.path, error) from error
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Disconnect all clients, stop the server, and wait for its end. May be called twice."""
+        if self._process is not None:
+            for number, seconds in _STOP_SIGNALS:
+                self._process.send_signal(number)
+                try:
+                    self._process.wait(seconds)
+                    break
+                except subprocess.TimeoutExpired:
+                    structlog.get_logger("orderly").warning(
+                        "embedded_database_does_not_stop",
+                        pid=self._process.pid,
+                        signal=number.name,
+                        seconds=seconds,
+                    )
+            self._process = None
+        if self._lock is not None:
+            self._directory.remove_socket_directory()
+            self._lock.close()
+            self._lock = None
+
+    def recreate_database(self) -> None:
+        """Replace the database by an empty one. Disconnects all clients.
+
+        If this process is killed in between, the next start creates the database.
+        """
+        with closing(self._connect()) as connection, connection.cursor() as cursor:
+            name = sql.Identifier(DATABASE)
+            cursor.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+            cursor.execute(sql.SQL("CREATE DATABASE {}").format(name))
+
+    def is_alive(self) -> bool:
+        """Return whether the server's process runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def __enter__(self) -> str:
+        return self.start()
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _launch(self) -> None:
+        directory = self._directory
+        socket_directory = directory.create_socket_directory()
+        self._run_as.take_ownership(socket_directory)
+        with (
+            server_lock(directory.server_lock, directory.cluster) as lock,
+            self._run_as.inherited_paths() as paths,
+            self._open_log() as log,
+        ):
+            settings = {
+                **self._options,
+                "port": PORT,
+                "unix_socket_directories": paths.of(socket_directory),
+            }
+            options = [f"--{name}={value}" for name, value in settings.items()]
+            self._log_offset = log.tell()
+            self._process = subprocess.Popen(  # noqa: S603  # a program of PostgreSQL
+                command(self._run_as, "postgres", "-D", paths.of(directory.cluster), *options),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                # Ctrl-C is sent to the whole process group. The server must outlive the requests.
+                start_new_session=True,
+                env=environment(),
+                pass_fds=[lock, *paths.descriptors],
+            )
+
+    def _open_log(self) -> IO[bytes]:
+        log = self._directory.log
+        if log.exists() and log.stat().st_size > _LARGEST_LOG_BYTES:
+            log.replace(log.with_suffix(".log.1"))
+        return log.open("ab")
+
+    def _wait_until_ready(self) -> None:
+        """Wait for the status "ready" in postmaster.pid, as pg_ctl does."""
+        assert self._process is not None  # noqa: S101
+        pid_file = self._directory.cluster / "postmaster.pid"
+        deadline = time.monotonic() + _START_TIMEOUT_SECONDS
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                raise StartFailedError(f"PostgreSQL exited during its start:\n{self._log_tail()}")
+            lines = _lines(pid_file)
+            if lines[:1] == [b"%d" % self._process.pid] and b"ready" in lines[_STATUS_LINE:]:
+                return
+            time.sleep(0.005)
+        raise StartFailedError(f"PostgreSQL does not become ready:\n{self._log_tail()}")
+
+    def _log_tail(self) -> str:
+        """Return the last 10 lines that were logged since the server was launched."""
+        with self._directory.log.open("rb") as log:
+            log.seek(self._log_offset)
+            logged = log.read().decode(errors="replace")
+        return "\n".join(logged.splitlines()[-10:])
+
+    def _create_database(self) -> str:
+        """Create the database if it does not exist or cannot be used; return its URL."""
+        try:
+            connection = self._connect()
+        except psycopg2.OperationalError as error:
+            raise StartFailedError(f"PostgreSQL runs, but refuses connections: {error}") from error
+        with closing(connection), connection.cursor() as cursor:
+            cursor.execute("SELECT datconnlimit FROM pg_database WHERE datname = %s", [DATABASE])
+            found = cursor.fetchone()
+            name = sql.Identifier(DATABASE)
+            if found == (_INVALID_DATABASE,):
+                cursor.execute(sql.SQL("DROP DATABASE {}").format(name))
+            if found in {None, (_INVALID_DATABASE,)}:
+                cursor.execute(sql.SQL("CREATE DATABASE {}").format(name))
+        url = self._directory.url()
+        assert url is not None  # noqa: S101  # the server runs
+        return url
+
+    def _connect(self) -> psycopg2.extensions.connection:
+        """Connect to the maintenance database, in autocommit mode."""
+        url = self._directory.url("postgres")
+        assert url is not None  # noqa: S101  # the server runs
+        connection = psycopg2.connect(url)
+        connection.autocommit = True
+        return connection
+
+
+def _lines(file: Path) -> list[bytes]:
+    try:
+        return [line.strip() for line in file.read_bytes().split(b"\n")]
+    except FileNotFoundError:
+        return []
+
+
+def running_url(data_dir: Path) -> str | None:
+    """Return the database's URL if another process runs the server of this directory."""
+    return DataDirectory(data_dir.absolute()).url()
