@@ -1,8 +1,8 @@
-"""Errors that carry facts; what HTTP makes of them is decided elsewhere, by their code.
+"""The business errors. `orderly/http/problems.py` maps the `code` of each to an HTTP status.
 
-An error's docstring is its message: a format string over its attributes.
+The docstring of an error is its message, a format string over its attributes.
 """
-# ruff: noqa: N818  # named after what is wrong: each of them is an error
+# ruff: noqa: N818  # the names say what is wrong, without the suffix "Error"
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from domain.product_file import LineFault
 
 
 class DomainError(Exception):
-    """The request breaks a rule of the shop."""
+    """The request violates a business rule."""
 
     code: ClassVar[str]
 
@@ -23,15 +23,15 @@ class DomainError(Exception):
         return (type(self).__doc__ or self.code).format_map(vars(self))
 
     def facts(self) -> dict[str, object]:
-        """Return the facts of the case, ready to be written as JSON."""
+        """Return the attributes, as values that can be serialized to JSON."""
         return {
-            name: _as_json(fact) for name, fact in vars(self).items() if not name.startswith("_")
+            name: _as_json(value) for name, value in vars(self).items() if not name.startswith("_")
         }
 
 
 @dataclass(frozen=True, slots=True)
 class ShortLine:
-    """A line of an order that asks for more than there is."""
+    """A line item whose product has less stock than requested."""
 
     product_id: UUID
     requested: int
@@ -40,7 +40,7 @@ class ShortLine:
 
 @dataclass(frozen=True, slots=True)
 class UnavailableLine:
-    """A line of an order whose product is unknown or archived."""
+    """A line item whose product does not exist or is archived."""
 
     product_id: UUID
     requested: int
@@ -48,26 +48,26 @@ class UnavailableLine:
 
 @dataclass(eq=False)
 class NotFound(DomainError):
-    """There is no such {kind}, or it is not yours."""
+    """The {kind} does not exist, or you have no access to it."""
 
     code: ClassVar[str] = "not_found"
     kind: str
 
 
 class EmailTaken(DomainError):
-    """Somebody has registered with this email already."""
+    """This email is already registered."""
 
     code = "email_taken"
 
 
 class InvalidCredentials(DomainError):
-    """Email or password is wrong."""
+    """The email or the password is incorrect."""
 
     code = "invalid_credentials"
 
 
 class SessionExpired(DomainError):
-    """The session is over: sign in again."""
+    """The session has expired or was ended. Sign in again."""
 
     code = "session_expired"
 
@@ -80,27 +80,27 @@ class RefreshRaced(DomainError):
 
 @dataclass(eq=False)
 class PasswordRejected(DomainError):
-    """This password is refused: {reason}."""
+    """The password is refused: {reason}."""
 
     code: ClassVar[str] = "password_rejected"
     reason: str
 
 
 class CurrentPasswordWrong(DomainError):
-    """The current password is another one."""
+    """The current password is incorrect."""
 
     code = "current_password_wrong"
 
 
 class LastAdministrator(DomainError):
-    """The shop needs an active administrator, and there is no other."""
+    """The shop needs an active administrator, and this is the only one."""
 
     code = "last_administrator"
 
 
 @dataclass(eq=False)
 class TooManyAttempts(DomainError):
-    """There have been too many attempts: try again in {retry_after} seconds."""
+    """Too many attempts. Try again in {retry_after} seconds."""
 
     code: ClassVar[str] = "too_many_attempts"
     policy: str
@@ -117,7 +117,7 @@ class SkuTaken(DomainError):
 
 @dataclass(eq=False)
 class StockBelowZero(DomainError):
-    """There are only {available} in stock."""
+    """The stock is {available} and cannot become negative."""
 
     code: ClassVar[str] = "stock_below_zero"
     available: int
@@ -126,7 +126,7 @@ class StockBelowZero(DomainError):
 
 @dataclass(eq=False)
 class StockTooLarge(DomainError):
-    """The stock would be more than 1000000000."""
+    """The stock would exceed the maximum of 1000000000 units."""
 
     code: ClassVar[str] = "stock_too_large"
     available: int
@@ -135,7 +135,7 @@ class StockTooLarge(DomainError):
 
 @dataclass(eq=False)
 class StockNotAsExpected(DomainError):
-    """There are {available} in stock where {expected} were expected."""
+    """The stock is {available}, but the request expected {expected}."""
 
     code: ClassVar[str] = "stock_not_as_expected"
     available: int
@@ -144,7 +144,7 @@ class StockNotAsExpected(DomainError):
 
 @dataclass(eq=False)
 class ImportRefused(DomainError):
-    """Nothing was imported; faulty lines: {faulty}."""
+    """Nothing was imported. Invalid lines: {faulty}."""
 
     code: ClassVar[str] = "import_refused"
     faulty: int
@@ -153,7 +153,7 @@ class ImportRefused(DomainError):
 
 @dataclass(eq=False)
 class InsufficientStock(DomainError):
-    """There is not enough in stock for every line of the order."""
+    """There is not enough stock for every line item of the order."""
 
     code: ClassVar[str] = "insufficient_stock"
     lines: Sequence[ShortLine]
@@ -161,14 +161,14 @@ class InsufficientStock(DomainError):
 
 @dataclass(eq=False)
 class ProductsUnavailable(DomainError):
-    """The order names products that are not for sale."""
+    """The order contains products that are not for sale."""
 
     code: ClassVar[str] = "products_unavailable"
     lines: Sequence[UnavailableLine | ShortLine]
 
 
 class AmountOverflow(DomainError):
-    """The amount is larger than the shop can write down exactly."""
+    """The amount is too large to be represented exactly in JSON."""
 
     code = "amount_too_large"
 
@@ -184,13 +184,13 @@ class TransitionNotAllowed(DomainError):
 
 
 class PreconditionFailed(DomainError):
-    """It has changed since it was read."""
+    """The resource has changed since it was read."""
 
     code = "precondition_failed"
 
 
 class IdempotencyKeyReused(DomainError):
-    """This idempotency key was used for another request."""
+    """This idempotency key was already used for a different request."""
 
     code = "idempotency_key_reused"
 
@@ -202,26 +202,26 @@ class IdempotencyInFlight(DomainError):
 
 
 class Forbidden(DomainError):
-    """This needs another role."""
+    """This operation requires another role."""
 
     code = "forbidden"
 
 
 class Unavailable(DomainError):
-    """The shop's database is busy or cannot be reached."""
+    """The database is busy or cannot be reached."""
 
     code = "service_unavailable"
 
 
 class Locked(Unavailable):
-    """Others are working on the same for longer than one waits."""
+    """Lock timeout: another request is changing the same data. Try again."""
 
 
 def _as_json(value: object) -> object:
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, ShortLine | UnavailableLine):
-        return {name: _as_json(fact) for name, fact in asdict(value).items()}
+        return {name: _as_json(member) for name, member in asdict(value).items()}
     if isinstance(value, LineFault):
         return value._asdict()
     if isinstance(value, list | tuple):

@@ -27,7 +27,7 @@ from orderly.contract.operations import CompiledApp
 from orderly.contract.routing import CompiledRoutingMiddleware
 from orderly.http import problems
 from orderly.http.authentication import SECURITY_MAP
-from orderly.http.cors import cross_origin
+from orderly.http.cors import allow_origins
 from orderly.http.logging import RequestLog
 from orderly.pages.routes import page_router
 from orderly.settings import Settings
@@ -67,7 +67,7 @@ def create_app(settings: Settings) -> ASGIApp:
         contract,
         beside=page_router(document.published(contract), storefront=settings.storefront),
         lifespan=lifespan,
-        front=[cross_origin(origins)] if origins else [],
+        front=[allow_origins(origins)] if origins else [],
         run=bridge.run,
         max_body_bytes=settings.max_body_bytes,
         validate_responses=settings.validate_responses,

@@ -54,11 +54,11 @@ def require_strong(password: str, *, email: str, name: str) -> None:
 
     user_inputs = [email, *email.split("@"), name, *name.split()]
     if password.casefold() in {part.casefold() for part in user_inputs}:
-        raise PasswordRejected("it is your own email or name")
+        raise PasswordRejected("it is your email or your name")
     with _hashing_slot():
         rating = zxcvbn(password[:_MAX_RATED_CHARACTERS], user_inputs=user_inputs)
     if rating["score"] < _MIN_SCORE:
-        raise PasswordRejected("it is too easily guessed")
+        raise PasswordRejected("it is too easy to guess")
 
 
 @aside

@@ -1,4 +1,7 @@
-"""Turns a credential into a principal: pure CPU, since it runs on the event loop."""
+"""Verifies the credential of a request and determines its principal.
+
+This runs on the event loop, so it only computes: it never waits for the database.
+"""
 
 from __future__ import annotations
 
@@ -19,85 +22,93 @@ from handlers.cookies import ACCESS_COOKIE
 from orderly.http.problems import Problem
 from services import access_tokens, process, revocation
 
-MOST_REMEMBERED_TOKENS = 4096
+_MAX_CACHED_TOKENS = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who a request comes from, as its credential proves."""
+    """The user that a credential identifies. All ids are None for a refresh token."""
 
     user_id: UUID | None
     role: str | None
     session_id: UUID | None
-    credential: str
+    credential: str  # the token itself
     by_cookie: bool
 
 
 class CookieHandler(ApiKeySecurityHandler):
-    """The cookie schemes. Stock Connexion fails on cookies that RFC 6265 has browsers send."""
+    """Reads the cookie of a security scheme.
+
+    Connexion's own handler fails on cookies that RFC 6265 tells browsers to send.
+    """
 
     def get_fn(
         self, security_scheme: Mapping[str, str], _required_scopes: list[str]
     ) -> Callable[[ConnexionRequest], Any]:
-        """Return the function that reads the cookie which the document's scheme names."""
+        """Return the function that Connexion calls for each request to verify the cookie."""
         name = security_scheme["name"]
-        is_access = name.endswith(ACCESS_COOKIE)  # it may have a prefix
-        principal_of = _access_principal if is_access else _unverified_principal
+        is_access = name.endswith(ACCESS_COOKIE)  # the name may have a prefix
+        principal_of = _access_principal if is_access else _refresh_principal
 
-        def read(request: ConnexionRequest) -> Any:
+        def authenticate(request: ConnexionRequest) -> Any:
             header = _header(request.scope, b"cookie")
             if header is None:
                 return NO_VALUE
             if is_access and _header(request.scope, b"authorization") is not None:
-                # A header that a client sets itself speaks louder than a cookie that comes along.
+                # Browsers attach cookies to every request, so an explicit header takes precedence.
                 return NO_VALUE
             value = cookie_parser(header).get(name)
             if not value:
                 return NO_VALUE
-            return _remember(request.scope, principal_of(value, by_cookie=True))
+            return _store(request.scope, principal_of(value, by_cookie=True))
 
-        return read
+        return authenticate
 
 
 class BearerHandler(BearerSecurityHandler):
-    """The bearer scheme of RFC 6750."""
+    """Reads the bearer token (RFC 6750)."""
 
     def get_fn(
         self, _security_scheme: Mapping[str, str], _required_scopes: list[str]
     ) -> Callable[[ConnexionRequest], Any]:
-        """Return the function that reads the Authorization header."""
+        """Return the function that Connexion calls for each request to verify the token."""
 
-        def read(request: ConnexionRequest) -> Any:
+        def authenticate(request: ConnexionRequest) -> Any:
             header = _header(request.scope, b"authorization")
             if header is None:
                 return NO_VALUE
             scheme, _, token = header.partition(" ")
             if scheme.lower() != "bearer":
-                raise Problem("unauthenticated", "The Authorization header is no bearer token.")
-            return _remember(request.scope, _access_principal(token.strip(), by_cookie=False))
+                raise Problem("unauthenticated", "The Authorization header has no bearer token.")
+            return _store(request.scope, _access_principal(token.strip(), by_cookie=False))
 
-        return read
+        return authenticate
 
 
 SECURITY_MAP = {"apiKey": CookieHandler, "bearer": BearerHandler}
 
 
 def authorize(scope: Scope, *, role: str | None, unsafe: bool) -> None:
-    """Let a signed-in request pass that may make its operation.
+    """Check that the principal of a request may call the operation.
+
+    Args:
+        scope: The ASGI scope of an authenticated request.
+        role: The role that the operation requires, or None.
+        unsafe: Whether the method is unsafe (RFC 9110, section 9.2.1).
 
     Raises:
-        Problem: `cross_site_request`: an unsafe request by cookie comes from another site;
-            `forbidden`: the operation needs another role.
+        Problem: `cross_site_request`: the request is unsafe, authenticated by cookie, and comes
+            from another site; `forbidden`: the operation requires another role.
     """
     principal: Principal = scope["orderly"]["principal"]
     if unsafe and principal.by_cookie and _is_cross_site(scope):
-        raise Problem("cross_site_request", "This request was sent by another web site.")
+        raise Problem("cross_site_request", "Another website sent this request.")
     if role is not None and principal.role != role:
-        raise Problem("forbidden", f"This operation is for the role {role}.", required_role=role)
+        raise Problem("forbidden", f"This operation requires the role {role}.", required_role=role)
 
 
 def actor_of(scope: Scope) -> Actor:
-    """Return who makes this request, and through which one, for the services."""
+    """Return the principal and the origin of a request, in the form that services expect."""
     context = scope["orderly"]
     principal: Principal | None = context.get("principal")
     client = scope.get("client")
@@ -112,44 +123,53 @@ def actor_of(scope: Scope) -> Actor:
 
 
 def credential_of(scope: Scope) -> str:
-    """Return the secret that a signed-in request was sent with."""
+    """Return the token of an authenticated request."""
     principal: Principal = scope["orderly"]["principal"]
     return principal.credential
 
 
-def _remember(scope: Scope, principal: Principal) -> dict[str, Any]:
+def _store(scope: Scope, principal: Principal) -> dict[str, Any]:
+    """Store the principal in the scope. Return the token information that Connexion expects."""
     scope["orderly"]["principal"] = principal
     scope["orderly"]["user_id"] = principal.user_id
     return {"sub": principal.user_id}
 
 
-def _unverified_principal(value: str, *, by_cookie: bool) -> Principal:
-    # A refresh token proves nothing by itself: the session service looks it up.
-    return Principal(None, None, None, value, by_cookie)
+def _refresh_principal(token: str, *, by_cookie: bool) -> Principal:
+    # Only the database can verify a refresh token: `services.sessions` does.
+    return Principal(None, None, None, token, by_cookie)
 
 
 def _access_principal(token: str, *, by_cookie: bool) -> Principal:
-    """Verify an access token; one seen before needs only be looked at for whether it has ended."""
-    verified_tokens = process.state().verified_tokens
-    known = verified_tokens.get(token)
-    if known is None or known[0] <= time.time():
+    """Verify an access token and that its session has not been revoked.
+
+    The signature of a token is verified once. Later requests find the token in a cache.
+    """
+    cache = process.state().verified_tokens
+    cached = cache.get(token)
+    if cached is None or cached[0] <= time.time():
         claims = access_tokens.verify(token)
         if claims is None:
-            raise Problem("invalid_token", "The access token is expired or was never issued here.")
+            raise Problem("invalid_token", "The access token is invalid or has expired.")
         facts = (claims.user_id, claims.role, claims.session_id, token)
-        known = (claims.expires_at, Principal(*facts, by_cookie=False), Principal(*facts, True))
-        if len(verified_tokens) >= MOST_REMEMBERED_TOKENS:
-            verified_tokens.clear()
-        verified_tokens[token] = known
-    principal = known[2] if by_cookie else known[1]
-    assert principal.session_id is not None  # noqa: S101  # every access token names one
+        # The expiry, the principal of the bearer token, and that of the cookie
+        cached = (claims.expires_at, Principal(*facts, False), Principal(*facts, True))
+        if len(cache) >= _MAX_CACHED_TOKENS:
+            cache.clear()
+        cache[token] = cached
+    principal = cached[2] if by_cookie else cached[1]
+    assert principal.session_id is not None  # noqa: S101  # every access token has a session
     if revocation.is_revoked(principal.session_id):
         raise Problem("invalid_token", "The session of this access token has ended.")
     return principal
 
 
 def _is_cross_site(scope: Scope) -> bool:
-    """Tell by Fetch Metadata whether another site sent this; by Origin where a browser has none."""
+    """Return whether another site sent the request.
+
+    Browsers say so in `Sec-Fetch-Site` (Fetch Metadata). For old browsers, compare the origin with
+    the host. Origins that the settings allow are never cross-site.
+    """
     origin = _header(scope, b"origin")
     if origin is not None and origin in process.configuration().allowed_origins:
         return False

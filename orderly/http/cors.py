@@ -1,4 +1,4 @@
-"""Cross-origin requests (CORS, Fetch standard): from origins that the settings name, no others."""
+"""Cross-origin resource sharing (CORS): which other origins may call the API from a browser."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-# What scripts may send beyond what every form can, and what they may read of an answer.
+# Headers that scripts may send and read, besides those that the Fetch standard always allows.
 _REQUEST_HEADERS = (
     "Authorization",
     "Content-Type",
@@ -18,7 +18,7 @@ _REQUEST_HEADERS = (
     "If-None-Match",
     "X-Request-ID",
 )
-_ANSWER_HEADERS = (
+_RESPONSE_HEADERS = (
     "Allow",
     "Content-Disposition",
     "Deprecation",
@@ -33,30 +33,30 @@ _ANSWER_HEADERS = (
     "WWW-Authenticate",
     "X-Request-ID",
 )
-_PREFLIGHT_KEPT_SECONDS = 600
+_PREFLIGHT_MAX_AGE_SECONDS = 600
 
 
-def cross_origin(origins: Sequence[str]) -> Callable[[ASGIApp], ASGIApp]:
-    """Return the middleware that lets pages of these origins, exactly, call with credentials."""
+def allow_origins(origins: Sequence[str]) -> Callable[[ASGIApp], ASGIApp]:
+    """Return middleware that allows requests with credentials from exactly these origins."""
     return partial(
         CORSMiddleware,
         allow_origins=list(origins),
         allow_methods=_METHODS,
         allow_headers=_REQUEST_HEADERS,
         allow_credentials=True,
-        expose_headers=_ANSWER_HEADERS,
-        max_age=_PREFLIGHT_KEPT_SECONDS,
+        expose_headers=_RESPONSE_HEADERS,
+        max_age=_PREFLIGHT_MAX_AGE_SECONDS,
     )
 
 
-def any_origin() -> Callable[[ASGIApp], ASGIApp]:
-    """Return the middleware that lets pages of any site call: for the mock, which keeps nothing."""
+def allow_any_origin() -> Callable[[ASGIApp], ASGIApp]:
+    """Return middleware that allows requests from any origin. Only for the mock: it has no data."""
     return partial(
         CORSMiddleware,
         allow_origin_regex=".*",
         allow_methods=_METHODS,
         allow_headers=(*_REQUEST_HEADERS, "Prefer"),
         allow_credentials=True,
-        expose_headers=(*_ANSWER_HEADERS, "Preference-Applied"),
-        max_age=_PREFLIGHT_KEPT_SECONDS,
+        expose_headers=(*_RESPONSE_HEADERS, "Preference-Applied"),
+        max_age=_PREFLIGHT_MAX_AGE_SECONDS,
     )

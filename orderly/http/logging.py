@@ -1,7 +1,7 @@
-"""Says what happens in a process: one line per event, for machines as JSON, for people in colour.
+"""The log of a process: one line for each event, as JSON or as coloured text for a console.
 
-The shop's own events come through structlog, those of libraries through `logging`, and requests
-from `RequestLog`; all of them become lines here, so that all look alike and none can forge another.
+Orderly logs through structlog, libraries through `logging`, and requests through `RequestLog`. This
+module writes all of their events, so all lines have one format, and no value can forge a line.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ import structlog
 import uuid_utils
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from orderly.http.tracebacks import described
+from orderly.http.tracebacks import format_error
 
 Event = MutableMapping[str, Any]
 
-# What a client may call its request: enough for its own ids, nothing that needs escaping.
+# The request ids that clients may set. No character of them needs escaping.
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-_LONGEST_PATH = 500
-_SERVER_FAULT = 500
+_MAX_PATH_BYTES = 500
+_INTERNAL_SERVER_ERROR = 500
 
 _LEVELS = {
     "debug": logging.DEBUG,
@@ -38,11 +38,12 @@ _LEVELS = {
     "critical": logging.CRITICAL,
 }
 
-_request: ContextVar[dict[str, Any] | None] = ContextVar("request", default=None)
+# The facts of the request that the current task or thread is processing
+_request_facts: ContextVar[dict[str, Any] | None] = ContextVar("request_facts", default=None)
 
 
 class EventLog:
-    """Writes events of at least one level to a stream, one line each."""
+    """Writes events to a stream, one line for each, if their level reaches the threshold."""
 
     def __init__(
         self, stream: BinaryIO, render: Callable[[Event], bytes], *, threshold: int
@@ -52,32 +53,32 @@ class EventLog:
         self.threshold = threshold
 
     def write(self, level: str, event: Event) -> None:
-        """Write an event that is not below the threshold."""
+        """Write an event, unless its level is below the threshold."""
         if _LEVELS[level] >= self.threshold:
             self.write_line(self._render({"timestamp": _now(), "level": level, **event}))
 
     def write_line(self, line: bytes) -> None:
-        """Write a line in one piece. That nobody can read the log any more stops no request."""
+        """Write a line with one call. Ignore a closed stream or pipe, so that no request fails."""
         with suppress(OSError, ValueError):
             self._stream.write(line + b"\n")
             self._stream.flush()
 
-    # The methods that structlog asks its innermost logger for
+    # structlog calls the method that is named like the level of the event.
     debug = info = warning = error = critical = write_line
 
     def render_structlog(self, _logger: object, level: str, event: Event) -> bytes:
-        """Render an event of structlog: the only processor that structlog is given."""
+        """Render an event of structlog. This is the only processor of structlog."""
         error = event.pop("exc_info", None)
         if error is True:
             error = sys.exc_info()[1]
         if isinstance(error, BaseException):
-            event["exception"] = _told(error)
-        about = {"timestamp": _now(), "level": level, "event": ""}
-        return self._render({**about, **event, **_context()})
+            event["exception"] = _format_once(error)
+        first_fields = {"timestamp": _now(), "level": level, "event": ""}
+        return self._render({**first_fields, **event, **_context()})
 
 
 class _LoggerFactory:
-    """What structlog calls for its innermost logger; keeps the log where RequestLog finds it."""
+    """Returns the log to structlog. `_configured_log` finds the log through this object."""
 
     def __init__(self, log: EventLog) -> None:
         self.log = log
@@ -87,23 +88,25 @@ class _LoggerFactory:
 
 
 def configure(level: str, log_format: str, stream: BinaryIO | None = None) -> None:
-    """Send all events of this process that are at least of a level to a stream.
+    """Set up structlog and `logging` for the whole process.
 
-    The stream is standard error unless another is given. The format `auto` is `console` on a
-    terminal and `json` elsewhere. structlog and `logging` keep the log, for the whole process.
+    Args:
+        level: The lowest level to log.
+        log_format: `json`, `console`, or `auto`: `console` on a terminal and `json` elsewhere.
+        stream: Where to write. The default is standard error.
     """
     stream = stream or sys.stderr.buffer
     is_terminal = stream.isatty()
     is_json = log_format == "json" or (log_format == "auto" and not is_terminal)
-    render = _as_json if is_json else _for_people(colors=is_terminal)
+    render = _render_json if is_json else _console_renderer(colors=is_terminal)
     log = EventLog(stream, render, threshold=_LEVELS[level])
     structlog.configure(
         processors=[log.render_structlog],
         wrapper_class=structlog.make_filtering_bound_logger(log.threshold),
         logger_factory=_LoggerFactory(log),
     )
-    # Libraries log from the level warning; below it, Peewee would log each statement.
-    logging.basicConfig(handlers=[_FromLogging(log)], level=logging.WARNING, force=True)
+    # Libraries log from level warning: at level debug, Peewee would log every statement.
+    logging.basicConfig(handlers=[_LoggingHandler(log)], level=logging.WARNING, force=True)
 
 
 def _configured_log() -> EventLog | None:
@@ -112,11 +115,11 @@ def _configured_log() -> EventLog | None:
 
 
 class RequestLog:
-    """Gives each request an id and tells of each, once, when it has been answered.
+    """ASGI middleware that gives each request an id and logs the request after its response.
 
-    Inner layers find the request's facts as `scope["orderly"]`, and put theirs there:
-    `operation_id`, `user_id`. Whatever is logged meanwhile carries them too. The `headers` that
-    they put there go out with the answer, whoever gives it.
+    `scope["orderly"]` is a dictionary of facts about the request. Inner layers add `operation_id`
+    and `user_id`, which then appear in every line that is logged during the request. They can also
+    add `headers`, which are added to the response, even if it is an error.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -124,7 +127,7 @@ class RequestLog:
         self._log = _configured_log()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on; its answer comes back with `X-Request-ID`."""
+        """Process a request. Add `X-Request-ID` to its response."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -146,17 +149,17 @@ class RequestLog:
                 message = {**message, "headers": headers}
             await send(message)
 
-        token = _request.set(facts)
+        token = _request_facts.set(facts)
         try:
             await self._app(scope, receive, send_with_id)
         except Exception as error:
-            status = status or _SERVER_FAULT
-            event = {"event": "unexpected_error", **_context(), "exception": _told(error)}
+            status = status or _INTERNAL_SERVER_ERROR
+            event = {"event": "unexpected_error", **_context(), "exception": _format_once(error)}
             if self._log is not None:
                 self._log.write("error", event)
             raise
         finally:
-            _request.reset(token)
+            _request_facts.reset(token)
             if self._log is not None:
                 _log_request(self._log, scope, status, facts, perf_counter() - started)
 
@@ -172,19 +175,19 @@ def _request_id(scope: Scope) -> str:
 def _log_request(
     log: EventLog, scope: Scope, status: int | None, facts: dict[str, Any], seconds: float
 ) -> None:
-    """Log a request. Its query is left out: people's names and addresses are searched for there.
+    """Log a request, without its query string: search terms can be names and email addresses.
 
-    The path is told as it was sent, still percent-encoded; the status is null where the client
-    went away before there was one.
+    The path is still percent-encoded. The status is null if the client disconnected before the
+    response began.
     """
-    level = "error" if status is not None and status >= _SERVER_FAULT else "info"
+    level = "error" if status is not None and status >= _INTERNAL_SERVER_ERROR else "info"
     if _LEVELS[level] < log.threshold:
         return
     client = scope.get("client")
     event: Event = {
         "event": "request",
         "method": scope["method"],
-        "path": scope["raw_path"][:_LONGEST_PATH].decode("ascii", "replace"),
+        "path": scope["raw_path"][:_MAX_PATH_BYTES].decode("ascii", "replace"),
         "operation_id": facts["operation_id"],
         "status": status,
         "duration_ms": round(seconds * 1000, 3),
@@ -196,16 +199,16 @@ def _log_request(
 
 
 def _context() -> Event:
-    """Return what is known of the request that this thread or task works for."""
-    facts = _request.get() or {}
-    # By name, since inner layers keep the caller's credential beside these.
+    """Return the fields that identify the request of the current task or thread."""
+    facts = _request_facts.get() or {}
+    # Only these fields: the facts also contain the credential of the client.
     return {
         name: facts[name] for name in ("operation_id", "user_id", "request_id") if name in facts
     }
 
 
-class _FromLogging(logging.Handler):
-    """Takes what libraries log; an error that was told of already is not told of again."""
+class _LoggingHandler(logging.Handler):
+    """Writes what libraries log, except errors whose traceback was logged before."""
 
     def __init__(self, log: EventLog) -> None:
         super().__init__()
@@ -213,52 +216,54 @@ class _FromLogging(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
-        if error is not None and getattr(error, _TOLD, False):
+        if error is not None and getattr(error, _LOGGED, False):
             return
         event: Event = {"event": record.getMessage(), "logger": record.name}
         if error is not None:
-            event["exception"] = _told(error)
+            event["exception"] = _format_once(error)
         level = record.levelname.lower()
         self._log.write(level if level in _LEVELS else "error", {**event, **_context()})
 
 
-_TOLD = "__orderly_told__"
+# Attribute of an error whose traceback was logged
+_LOGGED = "__orderly_logged__"
 
 
-def _told(error: BaseException) -> str:
+def _format_once(error: BaseException) -> str:
+    """Return the traceback of an error, and mark the error as logged."""
     with suppress(AttributeError, TypeError):
-        setattr(error, _TOLD, True)
-    return described(error)
+        setattr(error, _LOGGED, True)
+    return format_error(error)
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _as_json(event: Event) -> bytes:
+def _render_json(event: Event) -> bytes:
     try:
         return orjson.dumps(event, default=repr, option=orjson.OPT_NON_STR_KEYS)
-    except TypeError:  # a lone surrogate, or a number beyond 64 bits
+    except TypeError:  # a lone surrogate, or an integer of more than 64 bits
         return orjson.dumps({name: ascii(value) for name, value in event.items()})
 
 
-def _for_people(*, colors: bool) -> Callable[[Event], bytes]:
+def _console_renderer(*, colors: bool) -> Callable[[Event], bytes]:
     renderer = structlog.dev.ConsoleRenderer(colors=colors, sort_keys=False, pad_event_to=10)
 
     def render(event: Event) -> bytes:
-        shown = {
-            name: _printable(value, but="\n" if name == "exception" else "")
+        printable = {
+            name: _escape(value, allowed="\n" if name == "exception" else "")
             for name, value in event.items()
             if value is not None
         }
-        return renderer(None, "", shown).encode(errors="backslashreplace")
+        return renderer(None, "", printable).encode(errors="backslashreplace")
 
     return render
 
 
-def _printable(value: object, *, but: str) -> str:
-    """Return text in which nothing moves a terminal's cursor or feigns another line or field."""
+def _escape(value: object, *, allowed: str) -> str:
+    """Return text with escaped control characters: none can control a terminal or forge a line."""
     return "".join(
-        one if one.isprintable() or one in but else one.encode("unicode_escape").decode()
-        for one in str(value)
+        char if char.isprintable() or char in allowed else char.encode("unicode_escape").decode()
+        for char in str(value)
     )

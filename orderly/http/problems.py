@@ -1,7 +1,7 @@
-"""Every error leaves here as an RFC 9457 problem document, from one table of codes.
+"""Turns every error into a problem document (RFC 9457).
 
-Lower rooms raise errors that carry facts; which HTTP status and title they get is decided in
-this module alone.
+The table `PROBLEM_TYPES` gives each error code its HTTP status and texts. Lower layers raise errors
+with a code and facts, and do not know HTTP.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from connexion.lifecycle import ConnexionRequest, ConnexionResponse
 from starlette.exceptions import HTTPException
 
 from domain.errors import DomainError
-from orderly.http.tracebacks import in_brief
+from orderly.http.tracebacks import summarize
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
@@ -28,7 +28,7 @@ _CHALLENGE = 'Bearer realm="orderly"'
 
 @dataclass(frozen=True, slots=True)
 class ProblemType:
-    """What a code stands for: its HTTP status, its title and what a client can do about it."""
+    """The HTTP status, the title and the remedy that belong to an error code."""
 
     status: int
     title: str
@@ -37,93 +37,121 @@ class ProblemType:
 
 PROBLEM_TYPES: Mapping[str, ProblemType] = {
     "malformed_request": ProblemType(
-        400, "Malformed request", "Send what the contract describes; `errors` names each fault."
+        400, "Malformed request", "Correct the request: `errors` lists each violation."
     ),
     "unauthenticated": ProblemType(
-        401, "Sign-in required", "Sign in, then repeat the request with the cookie or bearer token."
+        401,
+        "Authentication required",
+        "Sign in, then repeat the request with the cookie or bearer token.",
     ),
     "invalid_token": ProblemType(
-        401, "Access token not accepted", "Refresh the session or sign in again."
+        401, "Access token invalid", "Refresh the session or sign in again."
     ),
     "invalid_credentials": ProblemType(
-        401, "Email or password wrong", "Check both; which of the two was wrong is never told."
+        401,
+        "Email or password incorrect",
+        "Check both. For security, the API does not say which of them is incorrect.",
     ),
-    "session_expired": ProblemType(401, "Session over", "Sign in again."),
+    "session_expired": ProblemType(401, "Session ended", "Sign in again."),
     "forbidden": ProblemType(
-        403, "Not allowed", "Ask an administrator: this operation needs another role."
+        403, "Permission denied", "Ask an administrator: this operation requires another role."
     ),
     "cross_site_request": ProblemType(
-        403, "Cross-site request refused", "Call from the shop's own site or use a bearer token."
+        403,
+        "Cross-site request refused",
+        "Send the request from the shop's own site, or use a bearer token.",
     ),
     "not_found": ProblemType(
-        404, "Not found", "Check the address: there is no such thing, or it is not yours."
+        404,
+        "Not found",
+        "Check the URL: the resource does not exist, or you have no access to it.",
     ),
     "method_not_allowed": ProblemType(
-        405, "Method not allowed", "Use one of the methods that the `Allow` header names."
+        405, "Method not allowed", "Use one of the methods in the `Allow` header."
     ),
-    "email_taken": ProblemType(409, "Email taken", "Sign in instead or use another email."),
+    "email_taken": ProblemType(
+        409, "Email already registered", "Sign in, or register with another email."
+    ),
     "refresh_raced": ProblemType(
-        409, "Session refreshed elsewhere", "Another tab has just refreshed it: repeat the request."
+        409,
+        "Session already refreshed",
+        "Repeat the original request: another request has just refreshed the session.",
     ),
-    "sku_taken": ProblemType(409, "SKU taken", "Choose another SKU or change that product."),
+    "sku_taken": ProblemType(
+        409, "SKU already in use", "Choose another SKU, or update the product that has it."
+    ),
     "insufficient_stock": ProblemType(
-        409, "Not enough stock", "Order at most what `lines` says is available."
+        409,
+        "Not enough stock",
+        "Order at most the `available` quantity of each product in `lines`.",
     ),
     "stock_below_zero": ProblemType(
-        409, "Less stock than that", "Take at most what `available` says there is."
+        409, "Stock would be negative", "Remove at most the `available` units."
     ),
     "stock_not_as_expected": ProblemType(
-        409, "Stock not as expected", "Count again, then set it, expecting what `available` says."
+        409,
+        "Stock differs from the expected stock",
+        "Count again, then repeat the request with `available` as the expected stock.",
     ),
     "stock_too_large": ProblemType(
-        409, "More stock than can be counted", "Add less: `available` says what there is."
+        409, "Stock would exceed the maximum", "Add fewer units to the `available` units."
     ),
     "import_refused": ProblemType(
-        409, "File refused", "Mend the lines that `faults` names, or import with `skip_faulty`."
+        409,
+        "File has invalid lines",
+        "Correct the lines listed in `faults`, or import with `skip_faulty`.",
     ),
     "products_unavailable": ProblemType(
         409,
         "Products unavailable",
-        "Leave out what `lines` names without `available`; order less of the rest.",
+        "Remove the products in `lines` that have no `available`; order less of the others.",
     ),
-    "amount_too_large": ProblemType(409, "Amount too large", "Order less at once."),
+    "amount_too_large": ProblemType(409, "Amount too large", "Split the order into smaller ones."),
     "transition_not_allowed": ProblemType(
-        409, "Status change not allowed", "Choose one of the statuses in `allowed`."
+        409, "Status transition not allowed", "Choose one of the statuses in `allowed`."
     ),
     "idempotency_in_flight": ProblemType(
         409, "First request still running", "Wait a moment, then repeat the request."
     ),
     "current_password_wrong": ProblemType(
-        409, "Current password wrong", "Give the password that you sign in with."
+        409, "Current password incorrect", "Send the password that you sign in with."
     ),
     "last_administrator": ProblemType(
-        409, "Last administrator", "Make somebody else an administrator first."
+        409, "No other active administrator", "Make another user an administrator first."
     ),
-    "password_rejected": ProblemType(409, "Password refused", "Choose another password."),
+    "password_rejected": ProblemType(
+        409, "Password refused", "Choose another password: `reason` says what is wrong with it."
+    ),
     "precondition_failed": ProblemType(
-        412, "Changed in the meantime", "Read it again, then repeat the change with its new ETag."
+        412,
+        "Resource changed since it was read",
+        "Read it again, then repeat the change with its new ETag.",
     ),
-    "payload_too_large": ProblemType(413, "Body too large", "Send a smaller body."),
+    "payload_too_large": ProblemType(413, "Request body too large", "Send a smaller body."),
     "unsupported_media_type": ProblemType(
-        415, "Media type not supported", "Send one of the media types that `supported` names."
+        415, "Media type not supported", "Send one of the media types in `supported`."
     ),
     "idempotency_key_reused": ProblemType(
-        422, "Idempotency key used for another request", "Use a new key for each new order."
+        422,
+        "Idempotency key used for a different request",
+        "Use a new key for each new order.",
     ),
     "too_many_attempts": ProblemType(
         429, "Too many attempts", "Wait for `Retry-After` seconds, then try again."
     ),
     "internal_error": ProblemType(
-        500, "Internal error", "Repeat the request later; tell support the `request_id`."
+        500, "Internal error", "Repeat the request later. Give the `request_id` to support."
     ),
     "service_unavailable": ProblemType(
-        503, "Temporarily unavailable", "Repeat the request after `Retry-After` seconds."
+        503,
+        "Service temporarily unavailable",
+        "Repeat the request after `Retry-After` seconds.",
     ),
 }
 
 
 class Problem(ProblemException):
-    """An error of the HTTP layer itself, as the document's rules name it."""
+    """An error that the HTTP layer raises. `facts` become members of the problem document."""
 
     def __init__(
         self,
@@ -143,15 +171,15 @@ class Problem(ProblemException):
 
 
 async def on_domain_error(request: ConnexionRequest, error: DomainError) -> ConnexionResponse:
-    """Answer a broken business rule; tell the log why where the fault is on our side."""
+    """Respond to a business error. Log it if its status is 5xx."""
     if PROBLEM_TYPES[error.code].status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        # In brief: while the database is away, every request has the same to tell.
-        structlog.get_logger("orderly").warning(error.code, reason=in_brief(error))
+        # One line without a traceback: while the database is down, every request fails alike.
+        structlog.get_logger("orderly").warning(error.code, reason=summarize(error))
     return _response(request, error.code, str(error), facts=error.facts())
 
 
 async def on_http_error(request: ConnexionRequest, error: HTTPException) -> ConnexionResponse:
-    """Answer what this layer, Connexion or Starlette refuses."""
+    """Respond to an HTTP error that this layer, Connexion or Starlette raised."""
     headers = dict(error.headers or {})
     if isinstance(error, Problem):
         return _response(
@@ -169,9 +197,9 @@ async def on_http_error(request: ConnexionRequest, error: HTTPException) -> Conn
 
 
 async def on_unexpected_error(request: ConnexionRequest, error: Exception) -> ConnexionResponse:
-    """Answer a fault of ours: log it whole, tell the client nothing of it but the request id."""
+    """Respond to a bug: log it with its traceback, and give the client only the request id."""
     structlog.get_logger("orderly").error("unexpected_error", exc_info=error)
-    return _response(request, "internal_error", "The server failed to answer this request.")
+    return _response(request, "internal_error", "The server failed to process this request.")
 
 
 _CODE_OF_STATUS = {
@@ -193,11 +221,11 @@ def _response(
     facts: Mapping[str, object] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> ConnexionResponse:
-    kind = PROBLEM_TYPES[code]
+    problem_type = PROBLEM_TYPES[code]
     body: dict[str, Any] = {
         "type": f"/problems#{code}",
-        "title": kind.title,
-        "status": kind.status,
+        "title": problem_type.title,
+        "status": problem_type.status,
         "detail": detail,
         "code": code,
         "request_id": request.scope["orderly"]["request_id"],
@@ -206,31 +234,31 @@ def _response(
         body["errors"] = list(errors)
     body.update(facts or {})
     return ConnexionResponse(
-        status_code=kind.status,
+        status_code=problem_type.status,
         mimetype=MEDIA_TYPE,
         body=orjson.dumps(body),
-        headers={**_headers_of_status(kind.status, code, facts or {}), **(headers or {})},
+        headers={**_headers_for(problem_type.status, code, facts or {}), **(headers or {})},
     )
 
 
-def _headers_of_status(status: int, code: str, facts: Mapping[str, object]) -> dict[str, str]:
+def _headers_for(status: int, code: str, facts: Mapping[str, object]) -> dict[str, str]:
     headers = {"Cache-Control": "no-store"}
     if status == HTTPStatus.UNAUTHORIZED:
-        # RFC 6750, section 3: the error is told only to one who brought a token.
-        told = ', error="invalid_token"' if code == "invalid_token" else ""
-        headers["WWW-Authenticate"] = _CHALLENGE + told
+        # RFC 6750, section 3: no error code if the request had no token.
+        error = ', error="invalid_token"' if code == "invalid_token" else ""
+        headers["WWW-Authenticate"] = _CHALLENGE + error
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        headers.update(_rate_limit(facts))
+        headers.update(_rate_limit_headers(facts))
     return headers
 
 
-def _rate_limit(facts: Mapping[str, object]) -> dict[str, str]:
-    """Return the fields of draft-ietf-httpapi-ratelimit-headers-10, and `Retry-After`."""
-    policy, wait = facts["policy"], facts["retry_after"]
+def _rate_limit_headers(facts: Mapping[str, object]) -> dict[str, str]:
+    """Return `Retry-After` and the fields of draft-ietf-httpapi-ratelimit-headers-10."""
+    policy, seconds = facts["policy"], facts["retry_after"]
     return {
-        "Retry-After": str(wait),
+        "Retry-After": str(seconds),
         "RateLimit-Policy": f'"{policy}";q={facts["quota"]};w={facts["window_seconds"]}',
-        "RateLimit": f'"{policy}";r=0;t={wait}',
+        "RateLimit": f'"{policy}";r=0;t={seconds}',
     }

@@ -1,7 +1,7 @@
-"""Tells of an error as Python does, without what a database or a validator quotes of people's data.
+"""Formats errors for the log, without the personal data that some error messages quote.
 
-PostgreSQL's messages repeat the row that broke a constraint, and Peewee's the statement; what was
-wrong is told as well by the error's type, SQLSTATE and constraint.
+PostgreSQL's messages quote the row that violates a constraint, and Peewee's quote the statement.
+For errors of these libraries, the log has the type, the SQLSTATE and the constraint instead.
 """
 
 from __future__ import annotations
@@ -9,27 +9,28 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterator
 
-_QUOTING = ("psycopg2", "peewee", "jsonschema_rs", "jsonschema")
+_QUOTING_PACKAGES = ("psycopg2", "peewee", "jsonschema_rs", "jsonschema")
 
 
-def described(error: BaseException) -> str:
-    """Return the error and all that led to it, the first cause first."""
+def format_error(error: BaseException) -> str:
+    """Return the error and its causes with their tracebacks, the first cause first."""
     parts = [
-        "".join(traceback.format_tb(one.__traceback__)) + _summary(one) for one in _causes(error)
+        "".join(traceback.format_tb(cause.__traceback__)) + _message(cause)
+        for cause in _chain(error)
     ]
     return "\n".join(reversed(parts))
 
 
-def in_brief(error: BaseException) -> str:
-    """Return what first led to the error, and the line of code that it came from, in one line."""
-    *_, first = _causes(error)
-    summary = _summary(first).partition("\n")[0]
-    places = traceback.extract_tb(first.__traceback__)
-    return f"{summary} ({places[-1].filename}:{places[-1].lineno})" if places else summary
+def summarize(error: BaseException) -> str:
+    """Return one line: the first cause of the error and the source line that raised it."""
+    *_, first = _chain(error)
+    message = _message(first).partition("\n")[0]
+    frames = traceback.extract_tb(first.__traceback__)
+    return f"{message} ({frames[-1].filename}:{frames[-1].lineno})" if frames else message
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Return the error and what led to it, the first cause last."""
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Return the error and its causes, the first cause last."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -40,19 +41,19 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
             error = error.__context__
 
 
-def _summary(error: BaseException) -> str:
-    kind = type(error)
-    name = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
-    if kind.__module__.partition(".")[0] not in _QUOTING:
+def _message(error: BaseException) -> str:
+    error_type = type(error)
+    name = f"{error_type.__module__}.{error_type.__qualname__}".removeprefix("builtins.")
+    if error_type.__module__.partition(".")[0] not in _QUOTING_PACKAGES:
         return f"{name}: {error}"
-    original = getattr(error, "orig", None) or error
-    code = getattr(original, "pgcode", None)
-    if kind.__name__ == "OperationalError" and code is None:
-        # Not the server's word but libpq's, on why there is no connection: it quotes nobody.
+    original = getattr(error, "orig", None) or error  # Peewee wraps the error of psycopg2
+    sqlstate = getattr(original, "pgcode", None)
+    if error_type.__name__ == "OperationalError" and sqlstate is None:
+        # libpq's own message about a failed connection. It quotes no data.
         return f"{name}: {str(error).strip()}"
     facts = {
-        "SQLSTATE": code,
+        "SQLSTATE": sqlstate,
         "constraint": getattr(getattr(original, "diag", None), "constraint_name", None),
     }
-    told = ", ".join(f"{fact} {value}" for fact, value in facts.items() if value)
-    return f"{name}: {told}" if told else name
+    known = ", ".join(f"{fact} {value}" for fact, value in facts.items() if value)
+    return f"{name}: {known}" if known else name

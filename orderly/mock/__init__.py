@@ -19,7 +19,7 @@ from orderly import __version__
 from orderly.contract import document
 from orderly.factory import compiled_app
 from orderly.http import logging
-from orderly.http.cors import any_origin
+from orderly.http.cors import allow_any_origin
 from orderly.mock.credentials import SECURITY_MAP
 from orderly.mock.operations import MockApp
 from orderly.pages.routes import page_router
@@ -38,7 +38,7 @@ def create_mock(settings: Settings) -> ASGIApp:
         beside=page_router(
             contract, check_ready=_nothing_to_wait_for, storefront=settings.storefront
         ),
-        front=[any_origin()],
+        front=[allow_any_origin()],
         app=partial(MockApp, contract=contract, cookies=cookies),
         security_map=SECURITY_MAP,
         max_body_bytes=settings.max_body_bytes,

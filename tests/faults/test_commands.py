@@ -66,7 +66,7 @@ def test_an_administrator_can_be_made_while_the_shop_is_open(data_dir: Path) -> 
         assert 0 == create_admin(data_dir).returncode
 
         assert 200 == server.post("/api/v1/auth/login", CREDENTIALS).status_code
-        told = "orderly: Somebody has registered with this email already.\n"
+        told = "orderly: This email is already registered.\n"
         assert told == create_admin(data_dir).stderr
 
 
