@@ -15,15 +15,15 @@ from pathlib import Path
 
 import httpx2
 
-from tests.conftest import UNLIMITED
-from tests.faults.processes import serving
+from tests.support.processes import run_server
+from tests.support.settings import NO_RATE_LIMITS
 
 _LARGEST_DIFFERENCE = 0.1
 _KNOWN = {"email": "known@example.com", "name": "Known", "password": "blackberry strudel"}
 _SETTINGS = {
     "ORDERLY_PASSWORD_HASH": "standard",
     "ORDERLY_LOG_LEVEL": "warning",
-    **{f"ORDERLY_{name.upper()}": str(most) for name, most in UNLIMITED.items()},
+    **{f"ORDERLY_{name.upper()}": str(most) for name, most in NO_RATE_LIMITS.items()},
 }
 
 
@@ -33,7 +33,7 @@ def main(rounds: int) -> int:
     seconds: dict[str, list[float]] = {kind: [] for kind in emails}
     with (
         tempfile.TemporaryDirectory() as directory,
-        serving(Path(directory) / "data", **_SETTINGS) as server,
+        run_server(Path(directory) / "data", **_SETTINGS) as server,
         httpx2.Client(base_url=server.url, timeout=30) as client,
     ):
         client.post("/api/v1/auth/register", json=_KNOWN).raise_for_status()

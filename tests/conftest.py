@@ -1,4 +1,8 @@
-"""A real PostgreSQL for every test that asks: one server a run, migrated once, emptied between."""
+"""Fixtures for all tests: a PostgreSQL server, a migrated database, an HTTP server and clients.
+
+The PostgreSQL server is real. It starts once for each pytest process, the migrations are applied
+once, and all tables are emptied after each test.
+"""
 
 from __future__ import annotations
 
@@ -9,27 +13,23 @@ from urllib.parse import urlsplit
 
 import psycopg2
 import pytest
+from httpx2 import Client
 from psycopg2 import sql
 
 from database import binding, migrations
 from orderly.embedded import EmbeddedPostgreSQL
-from services import process
+from services import process, users
 from services.configuration import Configuration
+from tests.support.accounts import ADMIN, PASSWORD
+from tests.support.processes import ROOT, run_server
+from tests.support.settings import NO_RATE_LIMIT_VARIABLES, NO_RATE_LIMITS, SIGNING_KEY
 
-# What is not about limits shall not meet them.
-UNLIMITED = {
-    "sign_in_limit": 100_000,
-    "registration_limit": 100_000,
-    "refresh_limit": 100_000,
-    "password_change_limit": 100_000,
-}
-
-_numbers = itertools.count()
+_database_numbers = itertools.count()
 
 
 @pytest.fixture(scope="session")
 def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Return the URL of a server's maintenance database."""
+    """Start a PostgreSQL server; return the URL of its maintenance database."""
     directory = tmp_path_factory.mktemp("postgresql")
     with EmbeddedPostgreSQL(directory, fsync=False) as url:
         yield _with_database(url, "postgres")
@@ -37,10 +37,10 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def new_database(postgresql: str) -> Callable[[str | None], str]:
-    """Return a function that makes a database, empty or a copy, and returns its URL."""
+    """Return a function that creates a database, empty or from a template, and returns its URL."""
 
-    def make(template: str | None = None) -> str:
-        name = f"test_{next(_numbers)}"
+    def create(template: str | None = None) -> str:
+        name = f"test_{next(_database_numbers)}"
         _run(
             postgresql,
             sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
@@ -50,12 +50,12 @@ def new_database(postgresql: str) -> Callable[[str | None], str]:
         )
         return _with_database(postgresql, name)
 
-    return make
+    return create
 
 
 @pytest.fixture(scope="session")
 def migrated_template(new_database: Callable[[str | None], str]) -> str:
-    """Return the name of a database to which the migrations have been applied."""
+    """Return the name of a database to which all migrations have been applied."""
     url = new_database(None)
     binding.bind(url, max_connections=1)
     migrations.apply()
@@ -65,7 +65,7 @@ def migrated_template(new_database: Callable[[str | None], str]) -> str:
 
 @pytest.fixture(scope="session")
 def database_url(migrated_template: str, new_database: Callable[[str | None], str]) -> str:
-    """Return the URL of the database that this run's tests share, each finding it empty."""
+    """Return the URL of the migrated database that the tests share; its tables are empty."""
     return new_database(migrated_template)
 
 
@@ -77,14 +77,14 @@ def empty_database_url(new_database: Callable[[str | None], str]) -> str:
 
 @pytest.fixture
 def shop(database_url: str) -> Iterator[str]:
-    """Bind the models to the shared database and leave it empty; return its URL."""
+    """Bind this process to the shared database and a configuration; return the database's URL."""
     binding.bind(database_url, max_connections=70)
     process.bind(
         Configuration(
-            signing_key=b"a signing key for tests, 32 bytes long",
+            signing_key=SIGNING_KEY.encode(),
             argon2_time_cost=1,
             argon2_memory_kib=8,
-            **UNLIMITED,
+            **NO_RATE_LIMITS,
         )
     )
     yield database_url
@@ -129,4 +129,76 @@ def _with_database(url: str, name: str) -> str:
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """Return the root of the checkout."""
-    return Path(__file__).parent.parent
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def base_url(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start a server on the shared database, with response validation on; return its URL."""
+    with run_server(
+        tmp_path_factory.mktemp("server") / "data",
+        ORDERLY_DATABASE_URL=database_url,
+        ORDERLY_SIGNING_KEY=SIGNING_KEY,
+        ORDERLY_COOKIE_SECURE="false",
+        ORDERLY_VALIDATE_RESPONSES="true",
+        ORDERLY_STOREFRONT="true",
+        ORDERLY_WORKER="false",  # tests run the background jobs that they need
+        **NO_RATE_LIMIT_VARIABLES,
+    ) as server:
+        yield server.url
+
+
+@pytest.fixture
+def anonymous(base_url: str) -> Iterator[Client]:
+    """Return a client that is not signed in."""
+    with Client(base_url=base_url) as client:
+        yield client
+
+
+@pytest.fixture
+def sign_in(base_url: str) -> Iterator[Callable[[str, str], Client]]:
+    """Return a function that returns a client with session cookies, as a browser has them."""
+    clients = []
+
+    def signed_in_client(email: str, password: str) -> Client:
+        client = Client(base_url=base_url)
+        clients.append(client)
+        response = client.post("/api/v1/auth/login", json={"email": email, "password": password})
+        assert response.status_code == 200, response.text
+        return client
+
+    yield signed_in_client
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def new_client(anonymous: Client, sign_in: Callable[[str, str], Client]) -> Callable[[str], Client]:
+    """Return a function that registers a customer and returns a client signed in as that user."""
+
+    def registered_client(name: str) -> Client:
+        body = {"email": f"{name}@example.com", "name": name.title(), "password": PASSWORD}
+        assert anonymous.post("/api/v1/auth/register", json=body).status_code == 201
+        return sign_in(body["email"], PASSWORD)
+
+    return registered_client
+
+
+@pytest.fixture
+def alice(new_client: Callable[[str], Client]) -> Client:
+    """Return a client that is signed in as a customer."""
+    return new_client("alice")
+
+
+@pytest.fixture
+def bob(new_client: Callable[[str], Client]) -> Client:
+    """Return a client that is signed in as another customer."""
+    return new_client("bob")
+
+
+@pytest.fixture
+def admin(shop: str, sign_in: Callable[[str, str], Client]) -> Client:
+    """Return a client that is signed in as an administrator, created as the CLI creates one."""
+    email, password = ADMIN
+    users.create_admin(email=email, name="Ada Admin", password=password)
+    return sign_in(email, password)

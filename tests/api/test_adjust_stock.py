@@ -6,12 +6,12 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from httpx2 import Client
 
 from services.audit import audit
 from services.stock import MAX_STOCK
-from tests.api.conftest import Client
-from tests.api.problems import problem
-from tests.api.shop import PRODUCTS, add_product, cancel, place, stock_of
+from tests.support.problems import assert_problem
+from tests.support.shop import PRODUCTS, add_product, cancel_order, get_stock, place_order
 
 
 def adjust(client: Client, product: dict[str, Any], **body: Any) -> Any:
@@ -38,7 +38,7 @@ def test_units_come_and_go(admin: Client) -> None:
         "request_id": answer.headers["x-request-id"],
     }.items() <= movement.items()
     assert 12 == adjust(admin, product, delta=5, reason="RECEIVED").json()["stock_after"]
-    assert 12 == stock_of(admin, product)
+    assert 12 == get_stock(admin, product)
     assert [] == audit()
 
 
@@ -49,9 +49,9 @@ def test_a_count_sets_the_stock_if_it_is_still_as_expected(admin: Client) -> Non
     again = adjust(admin, product, set_to=40, expected=37, reason="COUNTED")
 
     assert (3, 40) == (answer.json()["delta"], answer.json()["stock_after"])
-    refused = problem(again, 409, "stock_not_as_expected")
+    refused = assert_problem(again, 409, "stock_not_as_expected")
     assert (40, 37) == (refused["available"], refused["expected"])
-    assert 40 == stock_of(admin, product)
+    assert 40 == get_stock(admin, product)
 
 
 def test_a_count_that_was_right_is_recorded(admin: Client) -> None:
@@ -70,22 +70,26 @@ def test_a_count_that_was_right_is_recorded(admin: Client) -> None:
 def test_there_are_never_fewer_than_none(admin: Client) -> None:
     product = add_product(admin, stock=2)
 
-    refused = problem(adjust(admin, product, delta=-3, reason="LOST"), 409, "stock_below_zero")
+    refused = assert_problem(
+        adjust(admin, product, delta=-3, reason="LOST"), 409, "stock_below_zero"
+    )
 
     assert (2, -3) == (refused["available"], refused["delta"])
-    assert 2 == stock_of(admin, product)
+    assert 2 == get_stock(admin, product)
 
 
 def test_what_an_order_gives_back_may_come_on_top_of_all_that_can_be_counted(admin: Client) -> None:
     product = add_product(admin, stock=MAX_STOCK)
-    order = place(admin, (product, 5)).json()
+    order = place_order(admin, (product, 5)).json()
     adjust(admin, product, delta=5, reason="RECEIVED")
 
-    assert 200 == cancel(admin, order).status_code
+    assert 200 == cancel_order(admin, order).status_code
 
     there_are = MAX_STOCK + 5
-    assert there_are == stock_of(admin, product)
-    refused = problem(adjust(admin, product, delta=1, reason="FOUND"), 409, "stock_too_large")
+    assert there_are == get_stock(admin, product)
+    refused = assert_problem(
+        adjust(admin, product, delta=1, reason="FOUND"), 409, "stock_too_large"
+    )
     assert there_are == refused["available"]
     exported = admin.get(f"{PRODUCTS}/export").content
     imported = admin.post(
@@ -102,7 +106,9 @@ def test_what_an_order_gives_back_may_come_on_top_of_all_that_can_be_counted(adm
 def test_there_are_never_more_than_can_be_counted(admin: Client) -> None:
     product = add_product(admin, stock=999_999_999)
 
-    refused = problem(adjust(admin, product, delta=2, reason="FOUND"), 409, "stock_too_large")
+    refused = assert_problem(
+        adjust(admin, product, delta=2, reason="FOUND"), 409, "stock_too_large"
+    )
 
     assert 999_999_999 == refused["available"]
 
@@ -131,16 +137,16 @@ def test_a_product_that_is_archived_has_a_stock_as_well(admin: Client) -> None:
     ],
 )
 def test_what_does_not_fit_is_named(admin: Client, body: dict[str, Any], named: list[str]) -> None:
-    refused = problem(adjust(admin, add_product(admin), **body), 400, "malformed_request")
+    refused = assert_problem(adjust(admin, add_product(admin), **body), 400, "malformed_request")
 
     assert named == sorted(one["pointer"] for one in refused["errors"])
 
 
 def test_it_is_for_administrators_and_for_products_there_are(
-    admin: Client, alice: Client, anyone: Client
+    admin: Client, alice: Client, anonymous: Client
 ) -> None:
     product, change = add_product(admin), {"delta": 1, "reason": "FOUND"}
 
-    problem(adjust(anyone, product, **change), 401, "unauthenticated")
-    problem(adjust(alice, product, **change), 403, "forbidden")
-    problem(adjust(admin, {"id": uuid4()}, **change), 404, "not_found")
+    assert_problem(adjust(anonymous, product, **change), 401, "unauthenticated")
+    assert_problem(adjust(alice, product, **change), 403, "forbidden")
+    assert_problem(adjust(admin, {"id": uuid4()}, **change), 404, "not_found")

@@ -6,11 +6,18 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from httpx2 import Client
 
 from services.audit import audit
-from tests.api.conftest import Client
-from tests.api.problems import problem
-from tests.api.shop import ORDERS, add_product, cancel, move, place, stock_of
+from tests.support.problems import assert_problem
+from tests.support.shop import (
+    ORDERS,
+    add_product,
+    cancel_order,
+    get_stock,
+    place_order,
+    update_status,
+)
 
 
 @pytest.fixture
@@ -20,7 +27,7 @@ def mug(admin: Client) -> dict[str, Any]:
 
 @pytest.fixture
 def order(alice: Client, mug: dict[str, Any]) -> dict[str, Any]:
-    placed: dict[str, Any] = place(alice, (mug, 4)).json()
+    placed: dict[str, Any] = place_order(alice, (mug, 4)).json()
     return placed
 
 
@@ -32,7 +39,7 @@ def events_of(client: Client, order: dict[str, Any]) -> list[dict[str, Any]]:
 def test_its_owner_cancels_it_and_the_stock_is_back(
     alice: Client, order: dict[str, Any], mug: dict[str, Any]
 ) -> None:
-    answer = cancel(alice, order, reason="Wrong colour.\nSorry!")
+    answer = cancel_order(alice, order, reason="Wrong colour.\nSorry!")
 
     assert 200 == answer.status_code, answer.text
     cancelled = answer.json()
@@ -42,7 +49,7 @@ def test_its_owner_cancels_it_and_the_stock_is_back(
         cancelled["version"],
     )
     assert cancelled == alice.get(f"{ORDERS}/{order['id']}").json()
-    assert 10 == stock_of(alice, mug)
+    assert 10 == get_stock(alice, mug)
     last = events_of(alice, order)[-1]
     assert ("STATUS_CHANGED", "PENDING", "CANCELLED", "Wrong colour.\nSorry!") == (
         last["type"],
@@ -66,41 +73,41 @@ def test_nobody_has_to_say_why(alice: Client, order: dict[str, Any], body: Any) 
 def test_a_second_time_changes_nothing(
     alice: Client, order: dict[str, Any], mug: dict[str, Any]
 ) -> None:
-    first = cancel(alice, order, reason="Changed my mind.")
-    second = cancel(alice, order, reason="Really.")
+    first = cancel_order(alice, order, reason="Changed my mind.")
+    second = cancel_order(alice, order, reason="Really.")
 
     assert (200, first.json()) == (second.status_code, second.json())
     assert first.headers["etag"] == second.headers["etag"]
     assert ["PLACED", "STATUS_CHANGED"] == [event["type"] for event in events_of(alice, order)]
-    assert 10 == stock_of(alice, mug)
+    assert 10 == get_stock(alice, mug)
 
 
 def test_an_owner_cannot_once_it_is_paid_but_an_administrator_can(
     admin: Client, alice: Client, order: dict[str, Any], mug: dict[str, Any]
 ) -> None:
-    move(admin, order, "PAID")
+    update_status(admin, order, "PAID")
 
-    refused = problem(cancel(alice, order), 409, "transition_not_allowed")
+    refused = assert_problem(cancel_order(alice, order), 409, "transition_not_allowed")
     assert ("PAID", "CANCELLED", []) == (
         refused["current"],
         refused["requested"],
         refused["allowed"],
     )
-    assert 6 == stock_of(alice, mug)
-    assert "CANCELLED" == cancel(admin, order).json()["status"]
-    assert 10 == stock_of(alice, mug)
+    assert 6 == get_stock(alice, mug)
+    assert "CANCELLED" == cancel_order(admin, order).json()["status"]
+    assert 10 == get_stock(alice, mug)
 
 
 def test_nobody_can_once_it_is_shipped(
     admin: Client, alice: Client, order: dict[str, Any], mug: dict[str, Any]
 ) -> None:
-    move(admin, order, "PAID")
-    move(admin, order, "SHIPPED")
+    update_status(admin, order, "PAID")
+    update_status(admin, order, "SHIPPED")
 
-    refused = problem(cancel(admin, order), 409, "transition_not_allowed")
+    refused = assert_problem(cancel_order(admin, order), 409, "transition_not_allowed")
     assert ["DELIVERED"] == refused["allowed"]
-    problem(cancel(alice, order), 409, "transition_not_allowed")
-    assert 6 == stock_of(alice, mug)
+    assert_problem(cancel_order(alice, order), 409, "transition_not_allowed")
+    assert 6 == get_stock(alice, mug)
 
 
 def test_only_the_version_that_was_read_is_cancelled(
@@ -108,19 +115,19 @@ def test_only_the_version_that_was_read_is_cancelled(
 ) -> None:
     path = f"{ORDERS}/{order['id']}"
     seen = admin.get(path).headers["etag"]
-    move(admin, order, "PAID")
+    update_status(admin, order, "PAID")
 
     stale = admin.post(f"{path}/cancel", headers={"If-Match": seen})
-    problem(stale, 412, "precondition_failed")
+    assert_problem(stale, 412, "precondition_failed")
     now = admin.get(path).headers["etag"]
     assert 200 == admin.post(f"{path}/cancel", headers={"If-Match": now}).status_code
 
 
 def test_somebody_elses_order_is_not_found(
-    alice: Client, bob: Client, anyone: Client, order: dict[str, Any]
+    alice: Client, bob: Client, anonymous: Client, order: dict[str, Any]
 ) -> None:
-    problem(cancel(bob, order), 404, "not_found")
-    problem(cancel(anyone, order), 401, "unauthenticated")
+    assert_problem(cancel_order(bob, order), 404, "not_found")
+    assert_problem(cancel_order(anonymous, order), 401, "unauthenticated")
     assert "PENDING" == alice.get(f"{ORDERS}/{order['id']}").json()["status"]
 
 
@@ -129,7 +136,7 @@ def test_another_web_site_cannot(alice: Client, order: dict[str, Any]) -> None:
 
     refused = alice.post(f"{ORDERS}/{order['id']}/cancel", headers=headers)
 
-    problem(refused, 403, "cross_site_request")
+    assert_problem(refused, 403, "cross_site_request")
 
 
 @pytest.mark.parametrize("reason", ["", "x" * 501, "a\0b", 7])
@@ -138,7 +145,7 @@ def test_a_reason_that_is_none_is_named(
 ) -> None:
     answer = alice.post(f"{ORDERS}/{order['id']}/cancel", json={"reason": reason})
 
-    refused = problem(answer, 400, "malformed_request")
+    refused = assert_problem(answer, 400, "malformed_request")
     assert "/reason" == refused["errors"][0]["pointer"]
 
 
@@ -146,8 +153,10 @@ def test_its_owner_and_an_administrator_at_once_give_the_stock_back_once(
     admin: Client, alice: Client, order: dict[str, Any], mug: dict[str, Any]
 ) -> None:
     with ThreadPoolExecutor(10) as pool:
-        answers = list(pool.map(lambda who: cancel(who, order).status_code, [admin, alice] * 5))
+        answers = list(
+            pool.map(lambda who: cancel_order(who, order).status_code, [admin, alice] * 5)
+        )
 
     assert [200] * 10 == answers
-    assert 10 == stock_of(admin, mug)
+    assert 10 == get_stock(admin, mug)
     assert [] == audit()

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from httpx2 import Client
 
-from tests.api.conftest import PASSWORD, Client
-from tests.api.problems import problem
+from tests.support.accounts import PASSWORD
+from tests.support.problems import assert_problem
 
 NEW = "seven quiet herons at dusk"
 ME = "/api/v1/users/me"
@@ -20,13 +21,13 @@ def change(client: Client, current: str = PASSWORD, new: str = NEW, **options: A
 
 
 def test_the_new_password_signs_in_and_the_old_one_does_not(
-    alice: Client, anyone: Client, sign_in: Callable[[str, str], Client]
+    alice: Client, anonymous: Client, sign_in: Callable[[str, str], Client]
 ) -> None:
     assert 204 == change(alice).status_code
 
     sign_in("alice@example.com", NEW)
     old = {"email": "alice@example.com", "password": PASSWORD}
-    problem(anyone.post("/api/v1/auth/login", json=old), 401, "invalid_credentials")
+    assert_problem(anonymous.post("/api/v1/auth/login", json=old), 401, "invalid_credentials")
 
 
 def test_every_other_session_ends_and_this_one_goes_on(
@@ -36,8 +37,8 @@ def test_every_other_session_ends_and_this_one_goes_on(
 
     change(alice)
 
-    problem(elsewhere.get(ME), 401, "invalid_token")
-    problem(elsewhere.post("/api/v1/auth/refresh"), 401, "session_expired")
+    assert_problem(elsewhere.get(ME), 401, "invalid_token")
+    assert_problem(elsewhere.post("/api/v1/auth/refresh"), 401, "session_expired")
     assert 200 == alice.get(ME).status_code
     assert 200 == alice.post("/api/v1/auth/refresh").status_code
     assert 200 == bob.get(ME).status_code
@@ -46,28 +47,28 @@ def test_every_other_session_ends_and_this_one_goes_on(
 def test_without_the_current_password_nothing_changes(
     alice: Client, sign_in: Callable[[str, str], Client]
 ) -> None:
-    problem(change(alice, current="not the password"), 409, "current_password_wrong")
+    assert_problem(change(alice, current="not the password"), 409, "current_password_wrong")
 
     sign_in("alice@example.com", PASSWORD)
 
 
 @pytest.mark.parametrize("new", ["password1234", "alice@example.com", "ALICE@example.com"])
 def test_a_common_password_or_the_email_itself_is_refused(alice: Client, new: str) -> None:
-    problem(change(alice, new=new), 409, "password_rejected")
+    assert_problem(change(alice, new=new), 409, "password_rejected")
 
 
 @pytest.mark.parametrize("new", ["ninechars", "x" * 129])
 def test_it_has_10_to_128_characters(alice: Client, new: str) -> None:
-    errors = problem(change(alice, new=new), 400, "malformed_request")["errors"]
+    errors = assert_problem(change(alice, new=new), 400, "malformed_request")["errors"]
 
     assert {"/new_password"} == {one["pointer"] for one in errors}
 
 
-def test_only_somebody_signed_in_has_a_password_to_change(anyone: Client) -> None:
-    problem(change(anyone), 401, "unauthenticated")
+def test_only_somebody_signed_in_has_a_password_to_change(anonymous: Client) -> None:
+    assert_problem(change(anonymous), 401, "unauthenticated")
 
 
 def test_another_site_cannot_change_it(alice: Client) -> None:
     answer = change(alice, headers={"sec-fetch-site": "cross-site"})
 
-    problem(answer, 403, "cross_site_request")
+    assert_problem(answer, 403, "cross_site_request")

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 import httpx2
 import pytest
+from httpx2 import Client
 
-from tests.api.conftest import PASSWORD, SIGNING_KEY, UNLIMITED_VARIABLES, Client
-from tests.api.problems import problem
-from tests.contract.reading import operations
-from tests.faults.processes import serving
+from tests.support.accounts import PASSWORD
+from tests.support.contract import operations
+from tests.support.problems import assert_problem
+from tests.support.processes import run_server
+from tests.support.settings import NO_RATE_LIMIT_VARIABLES, SIGNING_KEY
 
 OURS = "https://shop.example.com"
 THEIRS = "https://evil.example"
@@ -21,13 +23,13 @@ ME = "/api/v1/users/me"
 @pytest.fixture(scope="module")
 def url(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return the address of a server with secure cookies that one other origin may call."""
-    with serving(
+    with run_server(
         tmp_path_factory.mktemp("cross") / "data",
         ORDERLY_DATABASE_URL=database_url,
         ORDERLY_SIGNING_KEY=SIGNING_KEY,
         ORDERLY_CORS_ORIGINS=f"{OURS}, http://localhost:3000",
         ORDERLY_VALIDATE_RESPONSES="true",
-        **UNLIMITED_VARIABLES,
+        **NO_RATE_LIMIT_VARIABLES,
     ) as server:
         yield server.url
 
@@ -99,13 +101,13 @@ def test_problems_are_theirs_to_read_as_well(
     content = b"x" if method == "POST" else None
     answer = client.request(method, path, content=content, headers={"Origin": OURS})
 
-    problem(answer, status, code)
+    assert_problem(answer, status, code)
     assert OURS == answer.headers["access-control-allow-origin"]
 
 
-def test_without_origins_there_is_no_cors(anyone: Client) -> None:
-    assert 405 == preflight(anyone, OURS).status_code
-    answer = anyone.get(PRODUCTS, headers={"Origin": OURS})
+def test_without_origins_there_is_no_cors(anonymous: Client) -> None:
+    assert 405 == preflight(anonymous, OURS).status_code
+    answer = anonymous.get(PRODUCTS, headers={"Origin": OURS})
     assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
@@ -135,9 +137,9 @@ def test_over_https_the_names_of_the_cookies_keep_strangers_from_planting_them(
     refreshed = client.post("/api/v1/auth/refresh", headers=jar)
     assert 200 == refreshed.status_code
     louder = {**jar, "Authorization": "Bearer nonsense"}
-    problem(client.get(ME, headers=louder), 401, "invalid_token")
+    assert_problem(client.get(ME, headers=louder), 401, "invalid_token")
     plain = {"Cookie": jar["Cookie"].replace("__Host-", "").replace("__Secure-", "")}
-    problem(client.get(ME, headers=plain), 401, "unauthenticated")
+    assert_problem(client.get(ME, headers=plain), 401, "unauthenticated")
     cleared = client.post("/api/v1/auth/logout", headers=jar).headers.get_list("set-cookie")
     assert ["__Host-orderly_access=", "__Secure-orderly_refresh="] == [
         one.partition(";")[0] for one in cleared
@@ -145,7 +147,7 @@ def test_over_https_the_names_of_the_cookies_keep_strangers_from_planting_them(
 
 
 def test_the_published_document_names_the_cookies_as_they_are(
-    client: httpx2.Client, anyone: Client
+    client: httpx2.Client, anonymous: Client
 ) -> None:
     def names(document: dict[str, dict[str, dict[str, dict[str, str]]]]) -> set[str | None]:
         return {one.get("name") for one in document["components"]["securitySchemes"].values()}
@@ -153,7 +155,9 @@ def test_the_published_document_names_the_cookies_as_they_are(
     assert {"__Host-orderly_access", "__Secure-orderly_refresh", None} == names(
         client.get("/openapi.json").json()
     )
-    assert {"orderly_access", "orderly_refresh", None} == names(anyone.get("/openapi.json").json())
+    assert {"orderly_access", "orderly_refresh", None} == names(
+        anonymous.get("/openapi.json").json()
+    )
 
 
 def test_a_page_of_ours_may_read_every_header_that_the_contract_describes(

@@ -7,11 +7,11 @@ import io
 from typing import Any
 
 import pytest
+from httpx2 import Client
 
 from handlers.order_export import COLUMNS
-from tests.api.conftest import Client
-from tests.api.problems import problem
-from tests.api.shop import LONDON, ORDERS, add_product, move, place
+from tests.support.problems import assert_problem
+from tests.support.shop import LONDON, ORDERS, add_product, place_order, update_status
 
 EXPORT = f"{ORDERS}/export"
 
@@ -24,9 +24,11 @@ def rows(client: Client, **query: Any) -> list[dict[str, str]]:
 
 def test_every_line_of_every_order_is_a_row(admin: Client, alice: Client, bob: Client) -> None:
     mug, lamp = add_product(admin, "MUG", 1990, 10), add_product(admin, "LAMP", 5, 10)
-    first = place(alice, (mug, 3), (lamp, 2), shipping_address=LONDON, note='Say "hi",\nplease.')
-    second = place(bob, (lamp, 1)).json()
-    move(admin, second, "PAID")
+    first = place_order(
+        alice, (mug, 3), (lamp, 2), shipping_address=LONDON, note='Say "hi",\nplease.'
+    )
+    second = place_order(bob, (lamp, 1)).json()
+    update_status(admin, second, "PAID")
 
     answer = admin.get(EXPORT)
 
@@ -66,7 +68,7 @@ def test_no_cell_is_a_formula(admin: Client, alice: Client) -> None:
     address = {**LONDON, "recipient": evil, "street": "@SUM(A1)", "city": "-1+1"}
     product = add_product(admin, name="+1 mug")
 
-    place(alice, (product, 1), shipping_address=address, note="\t=1+1")
+    place_order(alice, (product, 1), shipping_address=address, note="\t=1+1")
 
     (row,) = rows(admin)
     told = [row[name] for name in ("recipient", "street", "city", "name", "note")]
@@ -75,9 +77,9 @@ def test_no_cell_is_a_formula(admin: Client, alice: Client) -> None:
 
 def test_the_filters_are_those_of_the_list(admin: Client, alice: Client, bob: Client) -> None:
     mug = add_product(admin, price=100, stock=1000)
-    orders = [place(alice, (mug, quantity)).json() for quantity in (1, 2, 3)]
-    orders.append(place(bob, (mug, 4)).json())
-    move(admin, orders[1], "PAID")
+    orders = [place_order(alice, (mug, quantity)).json() for quantity in (1, 2, 3)]
+    orders.append(place_order(bob, (mug, 4)).json())
+    update_status(admin, orders[1], "PAID")
     queries: list[dict[str, Any]] = [
         {},
         {"status": "PAID"},
@@ -97,7 +99,7 @@ def test_the_filters_are_those_of_the_list(admin: Client, alice: Client, bob: Cl
 
 def test_parts_join_without_a_gap(admin: Client, alice: Client) -> None:
     mug = add_product(admin, stock=1000)
-    placed = [place(alice, (mug, 1)).json()["number"] for _ in range(405)]
+    placed = [place_order(alice, (mug, 1)).json()["number"] for _ in range(405)]
 
     assert placed == [row["order_number"] for row in rows(admin)]
 
@@ -108,12 +110,12 @@ def test_an_empty_shop_exports_a_header(admin: Client) -> None:
 
 @pytest.mark.parametrize("query", ["status=LOST", "limit=5", "cursor=abc", "sort=total"])
 def test_what_is_no_filter_is_a_problem_not_a_file(admin: Client, query: str) -> None:
-    problem(admin.get(f"{EXPORT}?{query}"), 400, "malformed_request")
+    assert_problem(admin.get(f"{EXPORT}?{query}"), 400, "malformed_request")
 
 
-def test_it_is_for_administrators(alice: Client, anyone: Client) -> None:
-    problem(alice.get(EXPORT), 403, "forbidden")
-    problem(anyone.get(EXPORT), 401, "unauthenticated")
+def test_it_is_for_administrators(alice: Client, anonymous: Client) -> None:
+    assert_problem(alice.get(EXPORT), 403, "forbidden")
+    assert_problem(anonymous.get(EXPORT), 401, "unauthenticated")
 
 
 def test_other_methods_are_told_what_there_is(admin: Client) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import io
 
-from tests.api.conftest import Client
-from tests.api.problems import problem
-from tests.api.shop import PRODUCTS, add_product
+from httpx2 import Client
+
+from tests.support.problems import assert_problem
+from tests.support.shop import PRODUCTS, add_product
 
 EXPORT = f"{PRODUCTS}/export"
 EVIL = ("=1+1", "'=1+1", "''@x", "+49 30", "-1", "'quoted", "\uff1dSUM", "Mug")
@@ -44,6 +45,6 @@ def test_no_cell_is_a_formula_and_importing_it_back_changes_nothing(admin: Clien
     assert before == admin.get(PRODUCTS).json()
 
 
-def test_it_is_for_administrators(alice: Client, anyone: Client) -> None:
-    problem(alice.get(EXPORT), 403, "forbidden")
-    problem(anyone.get(EXPORT), 401, "unauthenticated")
+def test_it_is_for_administrators(alice: Client, anonymous: Client) -> None:
+    assert_problem(alice.get(EXPORT), 403, "forbidden")
+    assert_problem(anonymous.get(EXPORT), 401, "unauthenticated")

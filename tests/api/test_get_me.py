@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import jwt
 import pytest
+from httpx2 import Client
 
-from tests.api.conftest import SIGNING_KEY, Client
-from tests.api.problems import problem
+from tests.support.problems import assert_problem
+from tests.support.settings import SIGNING_KEY
 
 ME = "/api/v1/users/me"
 
@@ -20,16 +21,16 @@ def test_it_answers_the_one_who_asks(alice: Client, bob: Client) -> None:
     assert "bob@example.com" == bob.get(ME).json()["email"]
 
 
-def test_a_bearer_token_does_as_well_as_the_cookie(alice: Client, anyone: Client) -> None:
-    answer = anyone.get(ME, headers=bearer(alice.cookies["orderly_access"]))
+def test_a_bearer_token_does_as_well_as_the_cookie(alice: Client, anonymous: Client) -> None:
+    answer = anonymous.get(ME, headers=bearer(alice.cookies["orderly_access"]))
 
     assert "alice@example.com" == answer.json()["email"]
 
 
-def test_nobody_in_particular_is_401(anyone: Client) -> None:
-    answer = anyone.get(ME)
+def test_nobody_in_particular_is_401(anonymous: Client) -> None:
+    answer = anonymous.get(ME)
 
-    problem(answer, 401, "unauthenticated")
+    assert_problem(answer, 401, "unauthenticated")
     assert 'Bearer realm="orderly"' == answer.headers["www-authenticate"]
 
 
@@ -70,52 +71,54 @@ def forged(token: str, name: str) -> str:
 
 @pytest.mark.filterwarnings("ignore:The HMAC key is")
 @pytest.mark.parametrize("name", FORGERIES)
-def test_a_token_that_is_not_ours_is_401(alice: Client, anyone: Client, name: str) -> None:
-    answer = anyone.get(ME, headers=bearer(forged(alice.cookies["orderly_access"], name)))
+def test_a_token_that_is_not_ours_is_401(alice: Client, anonymous: Client, name: str) -> None:
+    answer = anonymous.get(ME, headers=bearer(forged(alice.cookies["orderly_access"], name)))
 
-    problem(answer, 401, "invalid_token")
+    assert_problem(answer, 401, "invalid_token")
     assert 'error="invalid_token"' in answer.headers["www-authenticate"]
 
 
 def test_the_forgeries_fail_for_what_is_changed_in_them_alone(
-    alice: Client, anyone: Client, monkeypatch: pytest.MonkeyPatch
+    alice: Client, anonymous: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(FORGERIES, "nothing", ({}, {}, SIGNING_KEY, "HS256"))
 
-    answer = anyone.get(ME, headers=bearer(forged(alice.cookies["orderly_access"], "nothing")))
+    answer = anonymous.get(ME, headers=bearer(forged(alice.cookies["orderly_access"], "nothing")))
 
     assert 200 == answer.status_code
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_a_token_that_was_tampered_with_is_401(alice: Client, anyone: Client, place: int) -> None:
+def test_a_token_that_was_tampered_with_is_401(
+    alice: Client, anonymous: Client, place: int
+) -> None:
     parts = alice.cookies["orderly_access"].split(".")
     middle = len(parts[place]) // 2
     changed = "A" if parts[place][middle] != "A" else "B"
     parts[place] = parts[place][:middle] + changed + parts[place][middle + 1 :]
 
-    problem(anyone.get(ME, headers=bearer(".".join(parts))), 401, "invalid_token")
+    assert_problem(anonymous.get(ME, headers=bearer(".".join(parts))), 401, "invalid_token")
 
 
-def test_a_refresh_token_is_no_access_token(alice: Client, anyone: Client) -> None:
-    answer = anyone.get(ME, headers=bearer(alice.cookies["orderly_refresh"]))
+def test_a_refresh_token_is_no_access_token(alice: Client, anonymous: Client) -> None:
+    answer = anonymous.get(ME, headers=bearer(alice.cookies["orderly_refresh"]))
 
-    problem(answer, 401, "invalid_token")
+    assert_problem(answer, 401, "invalid_token")
 
 
 @pytest.mark.parametrize("header", ["Bearer", "Basic YTpi", "bearer x y z", "\u00e9"])
-def test_any_other_authorization_header_is_401(anyone: Client, header: str) -> None:
-    answer = anyone.get(ME, headers={"Authorization": header.encode("latin-1")})
+def test_any_other_authorization_header_is_401(anonymous: Client, header: str) -> None:
+    answer = anonymous.get(ME, headers={"Authorization": header.encode("latin-1")})
 
     assert 401 == answer.status_code
 
 
 def test_a_header_speaks_louder_than_a_cookie(alice: Client) -> None:
-    problem(alice.get(ME, headers=bearer("nonsense")), 401, "invalid_token")
+    assert_problem(alice.get(ME, headers=bearer("nonsense")), 401, "invalid_token")
 
 
 @pytest.mark.parametrize(
     "cookie", ["orderly_access", "a b=c; =; ;;", "orderly_access=%00", "\u00ff=1"]
 )
-def test_odd_cookies_are_401_at_worst(anyone: Client, cookie: str) -> None:
-    assert 401 == anyone.get(ME, headers={"Cookie": cookie.encode("latin-1")}).status_code
+def test_odd_cookies_are_401_at_worst(anonymous: Client, cookie: str) -> None:
+    assert 401 == anonymous.get(ME, headers={"Cookie": cookie.encode("latin-1")}).status_code

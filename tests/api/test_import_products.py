@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from httpx2 import Client
 
 from services.audit import audit
-from tests.api.conftest import Client
-from tests.api.problems import problem
-from tests.api.shop import PRODUCTS, add_product
+from tests.support.problems import assert_problem
+from tests.support.shop import PRODUCTS, add_product
 
 IMPORT = f"{PRODUCTS}/import"
 HEADER = "sku,name,description,price,stock"
@@ -74,7 +74,7 @@ def test_three_bad_lines_are_named_and_nothing_changes(admin: Client) -> None:
     lines[500 - 1] = "SKU-500,Thing,,1.505,1"
     lines[999 - 1] = "SKU-999,Thing,,1.50,-1"
 
-    refused = problem(send(admin, *lines), 409, "import_refused")
+    refused = assert_problem(send(admin, *lines), 409, "import_refused")
 
     assert 3 == refused["faulty"]
     assert [(10, "sku"), (500, "price"), (999, "stock")] == [
@@ -104,7 +104,7 @@ def test_a_file_that_cannot_be_read_to_its_end_is_not_taken_in_part(
 ) -> None:
     answer = send(admin, HEADER, "A,A,,1,1", bad, "C,C,,1,1", skip_faulty="true")
 
-    (fault,) = problem(answer, 409, "import_refused")["faults"]
+    (fault,) = assert_problem(answer, 409, "import_refused")["faults"]
     assert (3, None) == (fault["line"], fault["column"])
     assert says in fault["message"]
     assert {} == catalogue(admin)
@@ -143,7 +143,7 @@ def test_a_dry_run_tells_and_changes_nothing(admin: Client) -> None:
 def test_a_faulty_line_is_told_by_its_number_and_column(
     admin: Client, lines: list[str], line: int, column: str | None
 ) -> None:
-    (fault, *_) = problem(send(admin, *lines), 409, "import_refused")["faults"]
+    (fault, *_) = assert_problem(send(admin, *lines), 409, "import_refused")["faults"]
 
     assert (line, column) == (fault["line"], fault["column"])
 
@@ -161,7 +161,7 @@ def test_a_faulty_line_is_told_by_its_number_and_column(
 def test_the_reason_is_in_the_words_of_the_contract_not_a_pattern(
     admin: Client, line: str, column: str, says: str
 ) -> None:
-    (fault,) = problem(send(admin, HEADER, line), 409, "import_refused")["faults"]
+    (fault,) = assert_problem(send(admin, HEADER, line), 409, "import_refused")["faults"]
 
     assert column == fault["column"]
     assert says in fault["message"]
@@ -172,7 +172,7 @@ def test_the_reason_is_in_the_words_of_the_contract_not_a_pattern(
 def test_cells_that_no_commas_separate_are_told_as_such(admin: Client, between: str) -> None:
     lines = (between.join(line.split(",")) for line in (HEADER, "MUG,Mug,,1,1"))
 
-    (fault,) = problem(send(admin, *lines), 409, "import_refused")["faults"]
+    (fault,) = assert_problem(send(admin, *lines), 409, "import_refused")["faults"]
 
     assert (1, None, "header: cells must be separated by commas") == tuple(fault.values())
 
@@ -180,7 +180,7 @@ def test_cells_that_no_commas_separate_are_told_as_such(admin: Client, between: 
 def test_a_line_of_an_archived_product_is_faulty(admin: Client) -> None:
     admin.delete(f"{PRODUCTS}/{add_product(admin, 'MUG')['id']}")
 
-    (fault,) = problem(send(admin, HEADER, "MUG,Mug,,1,1"), 409, "import_refused")["faults"]
+    (fault,) = assert_problem(send(admin, HEADER, "MUG,Mug,,1,1"), 409, "import_refused")["faults"]
 
     assert (2, "sku") == (fault["line"], fault["column"])
 
@@ -192,14 +192,14 @@ def test_a_file_is_utf_8_with_or_without_a_byte_order_mark(admin: Client) -> Non
     assert 200 == sent(b"\xef\xbb\xbfsku,name,price\nA,K\xc3\xa4se,1").status_code
     lines = [b"sku,name,price", *(b"SKU-%d,Thing,1" % number for number in range(2, 1001))]
     lines[500 - 1], lines[800 - 1] = b"SKU-500,K\xe4se,1", b"SKU-800,Thing,x"
-    refused = problem(sent(b"\n".join(lines)), 409, "import_refused")
+    refused = assert_problem(sent(b"\n".join(lines)), 409, "import_refused")
     assert [(500, "name", "is not UTF-8"), (800, "price")] == [
         tuple(refused["faults"][0].values()),
         tuple(refused["faults"][1].values())[:2],
     ]
-    problem(sent("sku,name,price\nA,A,1".encode("utf-16")), 409, "import_refused")
-    problem(sent(b"sku,name,price\nA,\0,1"), 409, "import_refused")
-    problem(sent(b""), 409, "import_refused")
+    assert_problem(sent("sku,name,price\nA,A,1".encode("utf-16")), 409, "import_refused")
+    assert_problem(sent(b"sku,name,price\nA,\0,1"), 409, "import_refused")
+    assert_problem(sent(b""), 409, "import_refused")
 
 
 def test_it_is_bounded(admin: Client) -> None:
@@ -207,12 +207,12 @@ def test_it_is_bounded(admin: Client) -> None:
         IMPORT, content=b"x" * ((16 << 20) + 1), headers={"Content-Type": "text/csv"}
     )
 
-    assert 16 << 20 == problem(answer, 413, "payload_too_large")["max_bytes"]
+    assert 16 << 20 == assert_problem(answer, 413, "payload_too_large")["max_bytes"]
 
 
 def test_it_takes_csv_alone_and_is_for_administrators(
-    admin: Client, alice: Client, anyone: Client
+    admin: Client, alice: Client, anonymous: Client
 ) -> None:
-    problem(admin.post(IMPORT, json=[]), 415, "unsupported_media_type")
-    problem(send(alice, HEADER), 403, "forbidden")
-    problem(send(anyone, HEADER), 401, "unauthenticated")
+    assert_problem(admin.post(IMPORT, json=[]), 415, "unsupported_media_type")
+    assert_problem(send(alice, HEADER), 403, "forbidden")
+    assert_problem(send(anonymous, HEADER), 401, "unauthenticated")

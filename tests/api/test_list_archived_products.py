@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from tests.api.conftest import Client
-from tests.api.problems import problem
-from tests.api.shop import PRODUCTS, add_product
+from httpx2 import Client
+
+from tests.support.problems import assert_problem
+from tests.support.shop import PRODUCTS, add_product
 
 ARCHIVED = f"{PRODUCTS}/archived"
 
 
-def test_an_administrator_finds_what_was_taken_off_sale(admin: Client, anyone: Client) -> None:
+def test_an_administrator_finds_what_was_taken_off_sale(admin: Client, anonymous: Client) -> None:
     assert {"items": [], "next_cursor": None} == admin.get(ARCHIVED).json()
     mugs = [add_product(admin, sku=f"MUG-{number}") for number in range(3)]
     for one in mugs[:2]:
@@ -24,9 +25,9 @@ def test_an_administrator_finds_what_was_taken_off_sale(admin: Client, anyone: C
     assert second.json()["next_cursor"] is None
     (last,) = second.json()["items"]
     assert last["archived_at"] == last["updated_at"]
-    assert ["MUG-2"] == [one["sku"] for one in anyone.get(PRODUCTS).json()["items"]]
+    assert ["MUG-2"] == [one["sku"] for one in anonymous.get(PRODUCTS).json()["items"]]
 
 
-def test_it_is_for_administrators(alice: Client, anyone: Client) -> None:
-    problem(alice.get(ARCHIVED), 403, "forbidden")
-    problem(anyone.get(ARCHIVED), 401, "unauthenticated")
+def test_it_is_for_administrators(alice: Client, anonymous: Client) -> None:
+    assert_problem(alice.get(ARCHIVED), 403, "forbidden")
+    assert_problem(anonymous.get(ARCHIVED), 401, "unauthenticated")

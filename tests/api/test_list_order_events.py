@@ -5,17 +5,17 @@ from __future__ import annotations
 from contextlib import closing
 
 import psycopg2
+from httpx2 import Client
 
 from services.audit import audit
-from tests.api.conftest import Client
-from tests.api.problems import problem
-from tests.api.shop import ORDERS, add_product, move, place
+from tests.support.problems import assert_problem
+from tests.support.shop import ORDERS, add_product, place_order, update_status
 
 
 def test_events_tell_who_did_what_by_which_request(admin: Client, alice: Client) -> None:
-    placed = place(alice, (add_product(admin), 1), **{"X-Request-ID": "from-the-shop-1"})
+    placed = place_order(alice, (add_product(admin), 1), **{"X-Request-ID": "from-the-shop-1"})
     order = placed.json()
-    move(admin, order, "PAID")
+    update_status(admin, order, "PAID")
 
     events = alice.get(f"{ORDERS}/{order['id']}/events").json()["items"]
 
@@ -25,9 +25,9 @@ def test_events_tell_who_did_what_by_which_request(admin: Client, alice: Client)
 
 
 def test_a_long_story_comes_in_pages(admin: Client, alice: Client) -> None:
-    order = place(alice, (add_product(admin), 1)).json()
+    order = place_order(alice, (add_product(admin), 1)).json()
     for status in ("PAID", "SHIPPED", "DELIVERED", "RETURNED"):
-        move(admin, order, status)
+        update_status(admin, order, status)
 
     answer = alice.get(f"{ORDERS}/{order['id']}/events", params={"limit": 2})
     seen = [one["to_status"] for one in answer.json()["items"]]
@@ -42,7 +42,7 @@ def test_a_clock_that_is_set_back_does_not_turn_a_story_around(
     admin: Client, alice: Client, database_url: str
 ) -> None:
     """As after a failover to a database server whose clock is behind that of the first."""
-    order = place(alice, (add_product(admin), 1)).json()
+    order = place_order(alice, (add_product(admin), 1)).json()
     with closing(psycopg2.connect(database_url)) as connection, connection:
         connection.cursor().execute("""
             UPDATE order_event SET created_at = created_at + interval '1 minute';
@@ -51,7 +51,7 @@ def test_a_clock_that_is_set_back_does_not_turn_a_story_around(
         """)
 
     for status in ("PAID", "CANCELLED"):
-        move(admin, order, status)
+        update_status(admin, order, status)
 
     events = alice.get(f"{ORDERS}/{order['id']}/events").json()["items"]
     assert ["PENDING", "PAID", "CANCELLED"] == [one["to_status"] for one in events]
@@ -61,6 +61,6 @@ def test_a_clock_that_is_set_back_does_not_turn_a_story_around(
 
 
 def test_somebody_elses_story_is_not_found(admin: Client, alice: Client, bob: Client) -> None:
-    order = place(alice, (add_product(admin), 1)).json()
+    order = place_order(alice, (add_product(admin), 1)).json()
 
-    problem(bob.get(f"{ORDERS}/{order['id']}/events"), 404, "not_found")
+    assert_problem(bob.get(f"{ORDERS}/{order['id']}/events"), 404, "not_found")

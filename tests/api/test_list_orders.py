@@ -6,19 +6,19 @@ import itertools
 from typing import Any
 
 import pytest
+from httpx2 import Client
 
-from tests.api.conftest import Client
-from tests.api.shop import ORDERS, add_product, move, place
+from tests.support.shop import ORDERS, add_product, place_order, update_status
 
 
 @pytest.fixture
 def ordered(admin: Client, alice: Client, bob: Client) -> list[dict[str, Any]]:
     """Return five orders of Alice's and two of Bob's, two of them paid."""
     mug = add_product(admin, price=100, stock=1000)
-    orders = [place(alice, (mug, quantity)).json() for quantity in (1, 2, 3, 3, 5)]
-    orders += [place(bob, (mug, quantity)).json() for quantity in (3, 4)]
+    orders = [place_order(alice, (mug, quantity)).json() for quantity in (1, 2, 3, 3, 5)]
+    orders += [place_order(bob, (mug, quantity)).json() for quantity in (3, 4)]
     for order in (orders[0], orders[5]):
-        move(admin, order, "PAID")
+        update_status(admin, order, "PAID")
     return orders
 
 

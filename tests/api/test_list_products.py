@@ -6,10 +6,10 @@ import itertools
 from typing import Any
 
 import pytest
+from httpx2 import Client
 
-from tests.api.conftest import Client
-from tests.api.problems import problem
-from tests.api.shop import PRODUCTS, add_product
+from tests.support.problems import assert_problem
+from tests.support.shop import PRODUCTS, add_product
 
 
 @pytest.fixture
@@ -41,16 +41,16 @@ def pages(client: Client, **query: Any) -> list[list[str]]:
         answer = client.get(answer.links["next"]["url"])
 
 
-def test_an_empty_shop_has_an_empty_page(anyone: Client) -> None:
-    assert {"items": [], "next_cursor": None} == anyone.get(PRODUCTS).json()
+def test_an_empty_shop_has_an_empty_page(anonymous: Client) -> None:
+    assert {"items": [], "next_cursor": None} == anonymous.get(PRODUCTS).json()
 
 
 @pytest.mark.parametrize("sort", ["name", "-name", "price", "-price", "created_at", "-created_at"])
 @pytest.mark.parametrize("limit", [1, 4, 11, 100])
 def test_pages_hold_everything_once_and_in_order(
-    anyone: Client, shelf: list[dict[str, Any]], sort: str, limit: int
+    anonymous: Client, shelf: list[dict[str, Any]], sort: str, limit: int
 ) -> None:
-    got = pages(anyone, sort=sort, limit=limit)
+    got = pages(anonymous, sort=sort, limit=limit)
 
     skus = list(itertools.chain.from_iterable(got))
     assert sorted(one["sku"] for one in shelf) == sorted(skus)
@@ -63,8 +63,8 @@ def test_pages_hold_everything_once_and_in_order(
     assert ordered == sorted(ordered, reverse=sort.startswith("-"))
 
 
-def test_filters_narrow_down_together(anyone: Client, shelf: list[dict[str, Any]]) -> None:
-    got = pages(anyone, min_price=1100, max_price=1100, in_stock="true", limit=1)
+def test_filters_narrow_down_together(anonymous: Client, shelf: list[dict[str, Any]]) -> None:
+    got = pages(anonymous, min_price=1100, max_price=1100, in_stock="true", limit=1)
 
     expected = {one["sku"] for one in shelf if one["price"]["amount"] == 1100 and one["stock"]}
     assert expected == {sku for page in got for sku in page}
@@ -76,9 +76,9 @@ def test_filters_narrow_down_together(anyone: Client, shelf: list[dict[str, Any]
     [("lamp", 11), ("LAM", 11), ("lamp 3", 2), ("sku-07", 1), ("warm lig", 5), ("x", 0)],
 )
 def test_search_finds_words_and_prefixes(
-    anyone: Client, shelf: list[dict[str, Any]], q: str, count: int
+    anonymous: Client, shelf: list[dict[str, Any]], q: str, count: int
 ) -> None:
-    assert count == sum(map(len, pages(anyone, q=q, limit=3)))
+    assert count == sum(map(len, pages(anonymous, q=q, limit=3)))
 
 
 @pytest.mark.parametrize(
@@ -102,51 +102,51 @@ def test_search_finds_words_and_prefixes(
     ],
 )
 def test_words_stand_between_any_punctuation(
-    anyone: Client, admin: Client, name: str, q: str
+    anonymous: Client, admin: Client, name: str, q: str
 ) -> None:
     add_product(admin, sku="FOUND", name=name)
     add_product(admin, sku="OTHER", name="Else")
 
-    assert [["FOUND"]] == pages(anyone, q=q)
+    assert [["FOUND"]] == pages(anonymous, q=q)
 
 
-def test_what_is_no_word_is_found_nowhere(anyone: Client, admin: Client) -> None:
+def test_what_is_no_word_is_found_nowhere(anonymous: Client, admin: Client) -> None:
     add_product(admin, sku="OTHER", name="“☕”")
 
-    assert [[]] == pages(anyone, q="“☕” —\u00a0")
+    assert [[]] == pages(anonymous, q="“☕” —\u00a0")
 
 
-def test_a_search_is_sorted_by_relevance(anyone: Client, admin: Client) -> None:
+def test_a_search_is_sorted_by_relevance(anonymous: Client, admin: Client) -> None:
     add_product(admin, sku="TOLD", name="A shade", description="For any lamp")
     add_product(admin, sku="CALLED", name="Lamp")
     add_product(admin, sku="LAMP", name="Torch")
 
-    assert [["LAMP", "CALLED", "TOLD"]] == pages(anyone, q="lamp")
-    assert [["LAMP"], ["CALLED"], ["TOLD"]] == pages(anyone, q="lamp", limit=1)
-    assert [["TOLD", "CALLED", "LAMP"]] == pages(anyone, q="lamp", sort="name")
+    assert [["LAMP", "CALLED", "TOLD"]] == pages(anonymous, q="lamp")
+    assert [["LAMP"], ["CALLED"], ["TOLD"]] == pages(anonymous, q="lamp", limit=1)
+    assert [["TOLD", "CALLED", "LAMP"]] == pages(anonymous, q="lamp", sort="name")
 
 
 @pytest.mark.parametrize("q", ["'", "&", "!", ":*", "a:*b", "<->", "(", "\\", "%", "a | b", "日本"])
-def test_search_takes_any_text(anyone: Client, shelf: list[dict[str, Any]], q: str) -> None:
-    assert 200 == anyone.get(PRODUCTS, params={"q": q}).status_code
+def test_search_takes_any_text(anonymous: Client, shelf: list[dict[str, Any]], q: str) -> None:
+    assert 200 == anonymous.get(PRODUCTS, params={"q": q}).status_code
 
 
 def test_whoever_has_the_page_already_gets_304(
-    admin: Client, anyone: Client, shelf: list[dict[str, Any]]
+    admin: Client, anonymous: Client, shelf: list[dict[str, Any]]
 ) -> None:
-    etag = anyone.get(PRODUCTS).headers["etag"]
+    etag = anonymous.get(PRODUCTS).headers["etag"]
 
-    assert 304 == anyone.get(PRODUCTS, headers={"If-None-Match": etag}).status_code
+    assert 304 == anonymous.get(PRODUCTS, headers={"If-None-Match": etag}).status_code
     add_product(admin, sku="NEW")
-    assert 200 == anyone.get(PRODUCTS, headers={"If-None-Match": etag}).status_code
+    assert 200 == anonymous.get(PRODUCTS, headers={"If-None-Match": etag}).status_code
 
 
 @pytest.mark.parametrize("cursor", ["A" * 22, "_" * 400, "zz-_" * 40, "A" * 23, "A" * 25])
 @pytest.mark.parametrize("sort", ["name", "-price", "created_at"])
 def test_any_cursor_of_the_right_form_is_some_position(
-    anyone: Client, shelf: list[dict[str, Any]], cursor: str, sort: str
+    anonymous: Client, shelf: list[dict[str, Any]], cursor: str, sort: str
 ) -> None:
-    assert 200 == anyone.get(PRODUCTS, params={"cursor": cursor, "sort": sort}).status_code
+    assert 200 == anonymous.get(PRODUCTS, params={"cursor": cursor, "sort": sort}).status_code
 
 
 @pytest.mark.parametrize(
@@ -165,8 +165,8 @@ def test_any_cursor_of_the_right_form_is_some_position(
         ("q=", "q"),
     ],
 )
-def test_what_does_not_fit_is_named(anyone: Client, query: str, parameter: str) -> None:
-    refused = problem(anyone.get(f"{PRODUCTS}?{query}"), 400, "malformed_request")
+def test_what_does_not_fit_is_named(anonymous: Client, query: str, parameter: str) -> None:
+    refused = assert_problem(anonymous.get(f"{PRODUCTS}?{query}"), 400, "malformed_request")
 
     assert {(parameter, "query")} == {(one["parameter"], one["in"]) for one in refused["errors"]}
 
@@ -195,9 +195,9 @@ def test_the_shelf_is_filtered_by_how_much_there_is(admin: Client) -> None:
 
 
 def test_browsing_is_the_same_signed_in_or_not(
-    admin: Client, anyone: Client, shelf: list[dict[str, Any]]
+    admin: Client, anonymous: Client, shelf: list[dict[str, Any]]
 ) -> None:
-    one, other = admin.get(PRODUCTS), anyone.get(PRODUCTS)
+    one, other = admin.get(PRODUCTS), anonymous.get(PRODUCTS)
 
     assert one.json() == other.json()
     assert one.headers["etag"] == other.headers["etag"]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.api.conftest import PASSWORD, Client
-from tests.api.problems import problem
+from httpx2 import Client
+
+from tests.support.accounts import PASSWORD
+from tests.support.problems import assert_problem
 
 EVENTS = "/api/v1/security-events"
 ME = "/api/v1/users/me"
@@ -23,11 +25,11 @@ def types(admin: Client, **query: Any) -> list[str]:
 
 
 def test_it_tells_of_a_person_from_registration_to_sign_out(
-    admin: Client, alice: Client, anyone: Client
+    admin: Client, alice: Client, anonymous: Client
 ) -> None:
     user_id = alice.get(ME).json()["id"]
     login = {"email": "alice@example.com", "password": "not the password"}
-    anyone.post("/api/v1/auth/login", json=login)
+    anonymous.post("/api/v1/auth/login", json=login)
     body = {"current_password": "not the password", "new_password": "seven quiet herons"}
     alice.put("/api/v1/auth/password", json=body)
     alice.put("/api/v1/auth/password", json=body | {"current_password": PASSWORD})
@@ -43,12 +45,12 @@ def test_it_tells_of_a_person_from_registration_to_sign_out(
     ] == types(admin, user_id=user_id)
 
 
-def test_it_tells_of_a_token_used_twice(admin: Client, alice: Client, anyone: Client) -> None:
+def test_it_tells_of_a_token_used_twice(admin: Client, alice: Client, anonymous: Client) -> None:
     spent = alice.cookies["orderly_refresh"]
     alice.post("/api/v1/auth/refresh")
-    anyone.cookies.set("orderly_refresh", spent)
+    anonymous.cookies.set("orderly_refresh", spent)
 
-    anyone.post("/api/v1/auth/refresh", headers={"User-Agent": "a thief"})
+    anonymous.post("/api/v1/auth/refresh", headers={"User-Agent": "a thief"})
 
     (event,) = events(admin, type="REFRESH_TOKEN_REUSED")
     assert "a thief" == event["user_agent"]
@@ -75,10 +77,10 @@ def test_it_tells_who_changed_whose_role_and_what_came_of_it(admin: Client, alic
 
 
 def test_an_email_that_nobody_has_is_told_of_without_being_kept(
-    admin: Client, anyone: Client
+    admin: Client, anonymous: Client
 ) -> None:
     login = {"email": "my.password@example.com", "password": "not the password"}
-    anyone.post("/api/v1/auth/login", json=login)
+    anonymous.post("/api/v1/auth/login", json=login)
 
     answer = admin.get(EVENTS, params={"type": "SIGN_IN_FAILED"})
 
@@ -100,10 +102,10 @@ def test_nobody_can_change_it(admin: Client) -> None:
     for method in ("POST", "PUT", "PATCH", "DELETE"):
         answer = admin.request(method, EVENTS, json={})
 
-        problem(answer, 405, "method_not_allowed")
+        assert_problem(answer, 405, "method_not_allowed")
         assert "GET" == answer.headers["allow"]
 
 
-def test_it_is_for_administrators(alice: Client, anyone: Client) -> None:
-    problem(alice.get(EVENTS), 403, "forbidden")
-    problem(anyone.get(EVENTS), 401, "unauthenticated")
+def test_it_is_for_administrators(alice: Client, anonymous: Client) -> None:
+    assert_problem(alice.get(EVENTS), 403, "forbidden")
+    assert_problem(anonymous.get(EVENTS), 401, "unauthenticated")

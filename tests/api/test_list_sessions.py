@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.api.conftest import PASSWORD, Client
-from tests.api.problems import problem
+from httpx2 import Client
+
+from tests.support.accounts import PASSWORD
+from tests.support.problems import assert_problem
 
 SESSIONS = "/api/v1/auth/sessions"
 
@@ -48,8 +50,8 @@ def test_it_comes_in_pages(alice: Client, sign_in: Callable[[str, str], Client])
     assert 5 == len(seen) == len(set(seen))
 
 
-def test_an_odd_user_agent_is_shown_fit_to_print(alice: Client, anyone: Client) -> None:
-    anyone.post(
+def test_an_odd_user_agent_is_shown_fit_to_print(alice: Client, anonymous: Client) -> None:
+    anonymous.post(
         "/api/v1/auth/login",
         json={"email": "alice@example.com", "password": PASSWORD},
         headers={"User-Agent": b"a\x85\xffb\tc"},
@@ -60,5 +62,5 @@ def test_an_odd_user_agent_is_shown_fit_to_print(alice: Client, anyone: Client) 
     ]
 
 
-def test_nobody_in_particular_is_401(anyone: Client) -> None:
-    problem(anyone.get(SESSIONS), 401, "unauthenticated")
+def test_nobody_in_particular_is_401(anonymous: Client) -> None:
+    assert_problem(anonymous.get(SESSIONS), 401, "unauthenticated")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from httpx2 import Client
 
-from tests.api.conftest import Client
-from tests.api.problems import problem
+from tests.support.problems import assert_problem
 
 USERS = "/api/v1/users"
 
@@ -66,6 +66,6 @@ def test_it_comes_in_pages(admin: Client, alice: Client, bob: Client) -> None:
     )
 
 
-def test_it_is_for_administrators(alice: Client, anyone: Client) -> None:
-    assert "ADMIN" == problem(alice.get(USERS), 403, "forbidden")["required_role"]
-    problem(anyone.get(USERS), 401, "unauthenticated")
+def test_it_is_for_administrators(alice: Client, anonymous: Client) -> None:
+    assert "ADMIN" == assert_problem(alice.get(USERS), 403, "forbidden")["required_role"]
+    assert_problem(anonymous.get(USERS), 401, "unauthenticated")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from tests.api.conftest import Client
-from tests.api.problems import problem
+from httpx2 import Client
+
+from tests.support.problems import assert_problem
 
 
-def test_signing_out_clears_the_cookies_and_ends_the_session(alice: Client, anyone: Client) -> None:
+def test_signing_out_clears_the_cookies_and_ends_the_session(
+    alice: Client, anonymous: Client
+) -> None:
     refresh_token = alice.cookies["orderly_refresh"]
 
     answer = alice.post("/api/v1/auth/logout")
@@ -14,11 +17,11 @@ def test_signing_out_clears_the_cookies_and_ends_the_session(alice: Client, anyo
     assert (204, b"") == (answer.status_code, answer.content)
     assert 2 == len(answer.headers.get_list("set-cookie"))
     assert {} == dict(alice.cookies)
-    anyone.cookies.set("orderly_refresh", refresh_token)
-    problem(anyone.post("/api/v1/auth/refresh"), 401, "session_expired")
+    anonymous.cookies.set("orderly_refresh", refresh_token)
+    assert_problem(anonymous.post("/api/v1/auth/refresh"), 401, "session_expired")
 
 
 def test_a_second_click_is_401(alice: Client) -> None:
     alice.post("/api/v1/auth/logout")
 
-    problem(alice.post("/api/v1/auth/logout"), 401, "unauthenticated")
+    assert_problem(alice.post("/api/v1/auth/logout"), 401, "unauthenticated")

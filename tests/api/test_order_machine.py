@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import httpx2
 import psycopg2
 import pytest
+from httpx2 import Client
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -33,10 +34,18 @@ from hypothesis.stateful import (
 
 from services import orders
 from services.audit import audit
-from tests.api.conftest import Client
-from tests.api.problems import problem
-from tests.api.shop import LONDON, ORDERS, PRODUCTS, add_product, cancel, move, place, stock_of
-from tests.services.conftest import someone
+from tests.support.problems import assert_problem
+from tests.support.services import make_actor
+from tests.support.shop import (
+    LONDON,
+    ORDERS,
+    PRODUCTS,
+    add_product,
+    cancel_order,
+    get_stock,
+    place_order,
+    update_status,
+)
 
 EXAMPLES = int(os.environ.get("PYTEST_ORDER_MACHINE_EXAMPLES", "12"))
 STEPS = 30
@@ -205,7 +214,7 @@ class OrderMachine(RuleBasedStateMachine):
         self, who: str, wanted: list[tuple[str, int]], sent: bool, note: str | None
     ) -> Any:
         key = f"key-{next(self.shop.numbers)}"
-        answer = place(
+        answer = place_order(
             self.shop.people[who],
             *((self.stocked[product_id].document, quantity) for product_id, quantity in wanted),
             shipping_address=LONDON if sent else None,
@@ -237,7 +246,7 @@ class OrderMachine(RuleBasedStateMachine):
             return
         answer = self.repeat(self.asked_for[name], note="Something else.")
 
-        problem(answer, 422, "idempotency_key_reused")
+        assert_problem(answer, 422, "idempotency_key_reused")
 
     @rule(target=placed, product_id=products, quantity=st.integers(1, 2), buyers=st.integers(2, 6))
     def is_crowded(self, product_id: str, quantity: int, buyers: int) -> Any:
@@ -247,7 +256,7 @@ class OrderMachine(RuleBasedStateMachine):
 
         answers = self.shop.at_once(
             *(
-                lambda who=who: place(self.shop.people[who], (product.document, quantity))
+                lambda who=who: place_order(self.shop.people[who], (product.document, quantity))
                 for who in people
             )
         )
@@ -294,7 +303,7 @@ class OrderMachine(RuleBasedStateMachine):
             return
         order = self.orders[name]
         with self.shop.an_hour_later(order.id):
-            expired = orders.expire_orders(actor=someone(None, None))
+            expired = orders.expire_orders(actor=make_actor(None, None))
 
         assert expired == (order.status == "PENDING")
         if expired:
@@ -307,7 +316,7 @@ class OrderMachine(RuleBasedStateMachine):
     def stock_is_what_was_not_sold(self) -> None:
         for product in self.stocked.values():
             if not product.archived:
-                assert product.stock == stock_of(self.shop.people[ADMIN], product.document)
+                assert product.stock == get_stock(self.shop.people[ADMIN], product.document)
 
     def teardown(self) -> None:
         for order in self.orders.values():
@@ -339,7 +348,7 @@ class OrderMachine(RuleBasedStateMachine):
         events = self.shop.people[order.owner].get(f"{path}/events").json()["items"]
         assert (order.version, order.status) == (len(events), events[-1]["to_status"])
         for stranger in {*CLIENTS} - {order.owner}:
-            problem(self.shop.people[stranger].get(path), 404, "not_found")
+            assert_problem(self.shop.people[stranger].get(path), 404, "not_found")
 
     def list_is_right(self, who: str, statuses: list[str]) -> None:
         since = self.begun.isoformat().replace("+00:00", "Z")
@@ -374,13 +383,13 @@ class OrderMachine(RuleBasedStateMachine):
         archived = {one for one in summed if self.stocked[one].archived}
         short = {one: n for one, n in summed.items() if self.stocked[one].stock < n}
         if archived:
-            lines = problem(answer, 409, "products_unavailable")["lines"]
+            lines = assert_problem(answer, 409, "products_unavailable")["lines"]
             assert {(one, summed[one], None) for one in archived} | {
                 (one, n, self.stocked[one].stock) for one, n in short.items() if one not in archived
             } == {(line["product_id"], line["requested"], line.get("available")) for line in lines}
             return None
         if short:
-            lines = problem(answer, 409, "insufficient_stock")["lines"]
+            lines = assert_problem(answer, 409, "insufficient_stock")["lines"]
             assert {(one, n, self.stocked[one].stock) for one, n in short.items()} == {
                 (line["product_id"], line["requested"], line["available"]) for line in lines
             }
@@ -399,7 +408,7 @@ class OrderMachine(RuleBasedStateMachine):
 
     def repeat(self, request: Asked, **other: str) -> httpx2.Response:
         body = {**request.body, **other}
-        answer: httpx2.Response = place(
+        answer: httpx2.Response = place_order(
             self.shop.people[request.who],
             *((self.stocked[one].document, quantity) for one, quantity in body["wanted"]),
             shipping_address=LONDON if body["sent"] else None,
@@ -423,11 +432,11 @@ class OrderMachine(RuleBasedStateMachine):
         document = {"id": order.id}
         answer: httpx2.Response
         if step.status == "CANCELLED":
-            answer = cancel(self.shop.people[step.who], document)
+            answer = cancel_order(self.shop.people[step.who], document)
         else:
-            answer = move(self.shop.people[step.who], document, step.status)
+            answer = update_status(self.shop.people[step.who], document, step.status)
         if answer.status_code == 409:
-            problem(answer, 409, "transition_not_allowed")
+            assert_problem(answer, 409, "transition_not_allowed")
         return answer
 
     def becomes(self, name: str, order: Order) -> None:

@@ -14,13 +14,20 @@ from typing import Any
 
 import httpx2
 import psycopg2
+from httpx2 import Client
 
 from services import orders
 from services.audit import audit
-from tests.api.conftest import Client
-from tests.api.problems import problem
-from tests.api.shop import ORDERS, add_product, cancel, move, place, stock_of
-from tests.services.conftest import someone
+from tests.support.problems import assert_problem
+from tests.support.services import make_actor
+from tests.support.shop import (
+    ORDERS,
+    add_product,
+    cancel_order,
+    get_stock,
+    place_order,
+    update_status,
+)
 
 ROUNDS = 500
 OVERDUE = "UPDATE orders SET created_at = now() - interval '2 hours' WHERE id = %s"
@@ -41,15 +48,15 @@ def test_five_hundred_races_have_one_winner_each_and_give_the_stock_back_once(
         connection.autocommit = True
         cursor = connection.cursor()
         for _ in range(ROUNDS):
-            order = place(alice, (mug, 3)).json()
+            order = place_order(alice, (mug, 3)).json()
             cursor.execute(OVERDUE, (order["id"],))
 
             cancelled, expired, paid = pool.map(
                 race,
                 [
-                    lambda order=order: cancel(alice, order),
-                    lambda: orders.expire_orders(actor=someone(None, None)),
-                    lambda order=order: move(admin, order, "PAID"),
+                    lambda order=order: cancel_order(alice, order),
+                    lambda: orders.expire_orders(actor=make_actor(None, None)),
+                    lambda order=order: update_status(admin, order, "PAID"),
                 ],
             )
 
@@ -60,14 +67,14 @@ def test_five_hundred_races_have_one_winner_each_and_give_the_stock_back_once(
                 winner = "payment"
                 assert (200, "PAID", 0) == (paid.status_code, paid.json()["status"], expired)
                 assert ("PAID", "CANCELLED", []) == told(cancelled)
-                assert 7 == stock_of(alice, mug)
-                assert 200 == cancel(admin, order).status_code
+                assert 7 == get_stock(alice, mug)
+                assert 200 == cancel_order(admin, order).status_code
             else:
                 winner = "owner" if event["actor"]["kind"] == "PERSON" else "expiry"
                 assert (200, now) == (cancelled.status_code, cancelled.json())
                 assert expired == (winner == "expiry")
                 assert ("CANCELLED", "PAID", []) == told(paid)
-            assert 10 == stock_of(alice, mug)
+            assert 10 == get_stock(alice, mug)
             wins[winner] += 1
         cursor.execute("SELECT count(*) FROM stock_movement WHERE kind = 'RELEASE'")
         assert (ROUNDS,) == cursor.fetchone()
@@ -78,5 +85,5 @@ def test_five_hundred_races_have_one_winner_each_and_give_the_stock_back_once(
 
 
 def told(refused: httpx2.Response) -> tuple[str, str, list[str]]:
-    why = problem(refused, 409, "transition_not_allowed")
+    why = assert_problem(refused, 409, "transition_not_allowed")
     return why["current"], why["requested"], why["allowed"]

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import ClassVar
 
 import yaml
+from httpx2 import Client
 
 from orderly.http.problems import PROBLEM_TYPES
 from orderly.pages.routes import page_router
-from tests.api.conftest import Client
 
 
 class _StringTimes(yaml.SafeLoader):
@@ -22,57 +22,59 @@ class _StringTimes(yaml.SafeLoader):
     }
 
 
-def test_health_says_that_the_process_and_its_database_answer(anyone: Client) -> None:
+def test_health_says_that_the_process_and_its_database_answer(anonymous: Client) -> None:
     for path in ("/health/live", "/health/ready"):
-        answer = anyone.get(path)
+        answer = anonymous.get(path)
         assert (200, {"status": "ok"}) == (answer.status_code, answer.json())
 
 
-def test_the_document_is_one_self_contained_file_in_two_forms(anyone: Client) -> None:
-    document = anyone.get("/openapi.json").json()
+def test_the_document_is_one_self_contained_file_in_two_forms(anonymous: Client) -> None:
+    document = anonymous.get("/openapi.json").json()
 
-    assert document == yaml.load(anyone.get("/openapi.yaml").text, _StringTimes)
+    assert document == yaml.load(anonymous.get("/openapi.yaml").text, _StringTimes)
     assert "Product" in document["components"]["schemas"]
-    assert not re.search(r'"\$ref": ?"[^#]', anyone.get("/openapi.json").text)
-    assert "x-openapi-router-controller" not in anyone.get("/openapi.json").text
+    assert not re.search(r'"\$ref": ?"[^#]', anonymous.get("/openapi.json").text)
+    assert "x-openapi-router-controller" not in anonymous.get("/openapi.json").text
 
 
-def test_a_document_that_has_not_changed_is_304(anyone: Client) -> None:
-    etag = anyone.get("/openapi.json").headers["etag"]
+def test_a_document_that_has_not_changed_is_304(anonymous: Client) -> None:
+    etag = anonymous.get("/openapi.json").headers["etag"]
 
-    assert 304 == anyone.get("/openapi.json", headers={"If-None-Match": etag}).status_code
+    assert 304 == anonymous.get("/openapi.json", headers={"If-None-Match": etag}).status_code
 
 
-def test_the_docs_need_nothing_from_elsewhere(anyone: Client) -> None:
-    page = anyone.get("/docs").text
+def test_the_docs_need_nothing_from_elsewhere(anonymous: Client) -> None:
+    page = anonymous.get("/docs").text
 
     addresses = re.findall(r'(?:src|href)="([^"]+)"', page)
     assert addresses
     for address in addresses:
         assert "//" not in address
-        assert 200 == anyone.get(f"/{address}").status_code
+        assert 200 == anonymous.get(f"/{address}").status_code
 
 
-def test_the_front_door_leads_to_everything(anyone: Client) -> None:
-    page = anyone.get("/").text
-    document = anyone.get("/openapi.json").json()
+def test_the_front_door_leads_to_everything(anonymous: Client) -> None:
+    page = anonymous.get("/").text
+    document = anonymous.get("/openapi.json").json()
 
     for path in ("docs", "openapi.json", "openapi.yaml", "changelog", "problems", "health/ready"):
         assert f'href="{path}"' in page
     for address in set(re.findall(r'(?:src|href)="([^"#]+)', page)):
         assert "//" not in address
-        assert 200 == anyone.get(f"/{address}").status_code
+        assert 200 == anonymous.get(f"/{address}").status_code
     for path, item in document["paths"].items():
         for operation in item.values() if path else ():
             if isinstance(operation, dict):
                 (tag,) = operation["tags"]
                 assert f'href="docs#/{tag}/{operation["operationId"]}"' in page
     assert "<script" not in page
-    assert anyone.get("/docs/").headers["location"].endswith("/docs")
+    assert anonymous.get("/docs/").headers["location"].endswith("/docs")
 
 
-def test_the_changelog_is_the_file_that_developers_write(anyone: Client, repository: Path) -> None:
-    page = anyone.get("/changelog").text
+def test_the_changelog_is_the_file_that_developers_write(
+    anonymous: Client, repository: Path
+) -> None:
+    page = anonymous.get("/changelog").text
 
     text = (repository / "CHANGELOG.md").read_text()
     for heading in re.findall(r"^## \[([^]]+)\]", text, re.MULTILINE):
@@ -82,15 +84,15 @@ def test_the_changelog_is_the_file_that_developers_write(anyone: Client, reposit
     assert "**" not in page
 
 
-def test_the_storefront_is_served_only_where_it_is_asked_for(anyone: Client) -> None:
-    assert 200 == anyone.get("/examples/storefront/").status_code
-    assert anyone.get("/examples/storefront").headers["location"].endswith("/storefront/")
-    without = page_router(anyone.get("/openapi.json").json()).routes
+def test_the_storefront_is_served_only_where_it_is_asked_for(anonymous: Client) -> None:
+    assert 200 == anonymous.get("/examples/storefront/").status_code
+    assert anonymous.get("/examples/storefront").headers["location"].endswith("/storefront/")
+    without = page_router(anonymous.get("/openapi.json").json()).routes
     assert not [route for route in without if getattr(route, "path", "").startswith("/examples")]
 
 
-def test_every_problem_type_has_its_entry(anyone: Client) -> None:
-    page = anyone.get("/problems").text
+def test_every_problem_type_has_its_entry(anonymous: Client) -> None:
+    page = anonymous.get("/problems").text
 
     assert set(PROBLEM_TYPES) == set(re.findall(r'id="(\w+)"', page))
     assert "`" not in page

@@ -6,10 +6,10 @@ import socket
 from urllib.parse import urlsplit
 
 import pytest
+from httpx2 import Client
 
-from tests.api.conftest import Client
-from tests.api.problems import problem
-from tests.api.shop import PRODUCTS, add_product
+from tests.support.problems import assert_problem
+from tests.support.shop import PRODUCTS, add_product
 
 NOWHERE = "/api/v1/products/0192f0c1-7e2a-7b31-8c55-5d0a1f4be111"
 
@@ -26,8 +26,8 @@ NOWHERE = "/api/v1/products/0192f0c1-7e2a-7b31-8c55-5d0a1f4be111"
         "/health",
     ],
 )
-def test_an_unknown_address_is_404(anyone: Client, path: str) -> None:
-    problem(anyone.get(path, follow_redirects=False), 404, "not_found")
+def test_an_unknown_address_is_404(anonymous: Client, path: str) -> None:
+    assert_problem(anonymous.get(path, follow_redirects=False), 404, "not_found")
 
 
 @pytest.mark.parametrize(
@@ -41,15 +41,15 @@ def test_an_unknown_address_is_404(anyone: Client, path: str) -> None:
     ],
 )
 def test_another_method_is_405_and_says_which_are_taken(
-    anyone: Client, method: str, path: str, allow: str
+    anonymous: Client, method: str, path: str, allow: str
 ) -> None:
-    answer = anyone.request(method, path)
+    answer = anonymous.request(method, path)
 
     assert (405, allow) == (answer.status_code, answer.headers["allow"])
 
 
 def test_checks_are_made_in_the_documented_order(
-    anyone: Client, alice: Client, admin: Client
+    anonymous: Client, alice: Client, admin: Client
 ) -> None:
     """Each request breaks one rule less than the request before it."""
     product = add_product(admin)
@@ -58,14 +58,16 @@ def test_checks_are_made_in_the_documented_order(
     xml = {"content": b"<x/>", "headers": {"content-type": "application/xml"}}
     valid = {"json": {"name": "Mug"}, "headers": {"If-Match": '"99"'}}
 
-    problem(anyone.put(f"{PRODUCTS}/no-uuid", **xml), 405, "method_not_allowed")
-    problem(anyone.patch(f"{PRODUCTS}/no-uuid", **xml), 401, "unauthenticated")
-    problem(alice.patch(f"{PRODUCTS}/no-uuid", **xml), 403, "forbidden")
-    problem(admin.patch(f"{PRODUCTS}/no-uuid", **xml), 415, "unsupported_media_type")
-    problem(admin.patch(f"{PRODUCTS}/no-uuid", json={"name": ""}), 400, "malformed_request")
-    problem(admin.patch(f"{PRODUCTS}/{unknown}", json={"name": ""}), 400, "malformed_request")
-    problem(admin.patch(f"{PRODUCTS}/{unknown}", **valid), 404, "not_found")
-    problem(admin.patch(path, **valid), 412, "precondition_failed")
+    assert_problem(anonymous.put(f"{PRODUCTS}/no-uuid", **xml), 405, "method_not_allowed")
+    assert_problem(anonymous.patch(f"{PRODUCTS}/no-uuid", **xml), 401, "unauthenticated")
+    assert_problem(alice.patch(f"{PRODUCTS}/no-uuid", **xml), 403, "forbidden")
+    assert_problem(admin.patch(f"{PRODUCTS}/no-uuid", **xml), 415, "unsupported_media_type")
+    assert_problem(admin.patch(f"{PRODUCTS}/no-uuid", json={"name": ""}), 400, "malformed_request")
+    assert_problem(
+        admin.patch(f"{PRODUCTS}/{unknown}", json={"name": ""}), 400, "malformed_request"
+    )
+    assert_problem(admin.patch(f"{PRODUCTS}/{unknown}", **valid), 404, "not_found")
+    assert_problem(admin.patch(path, **valid), 412, "precondition_failed")
 
 
 @pytest.mark.parametrize(
@@ -99,7 +101,7 @@ def test_a_body_sent_in_chunks_is_read(alice: Client) -> None:
         headers={"content-type": "application/json"},
     )
 
-    assert "/items" == problem(answer, 400, "malformed_request")["errors"][0]["pointer"]
+    assert "/items" == assert_problem(answer, 400, "malformed_request")["errors"][0]["pointer"]
 
 
 @pytest.mark.parametrize("chunked", [True, False])
@@ -111,29 +113,31 @@ def test_too_large_a_body_is_413(alice: Client, chunked: bool) -> None:
         headers={"content-type": "application/json"},
     )
 
-    assert 1 << 20 == problem(answer, 413, "payload_too_large")["max_bytes"]
+    assert 1 << 20 == assert_problem(answer, 413, "payload_too_large")["max_bytes"]
 
 
-def test_a_get_may_have_any_content_type(anyone: Client) -> None:
+def test_a_get_may_have_any_content_type(anonymous: Client) -> None:
     headers = {"content-type": "multipart/form-data"}
 
-    assert 200 == anyone.get(PRODUCTS, headers=headers).status_code
+    assert 200 == anonymous.get(PRODUCTS, headers=headers).status_code
 
 
-def test_a_request_id_of_ones_own_is_kept(anyone: Client) -> None:
-    answer = anyone.get(NOWHERE, headers={"X-Request-ID": "mine-1"})
+def test_a_request_id_of_ones_own_is_kept(anonymous: Client) -> None:
+    answer = anonymous.get(NOWHERE, headers={"X-Request-ID": "mine-1"})
 
-    assert "mine-1" == problem(answer, 404, "not_found")["request_id"]
+    assert "mine-1" == assert_problem(answer, 404, "not_found")["request_id"]
 
 
 @pytest.mark.parametrize("request_id", ["", "a b", "x" * 200, "<script>"])
-def test_an_odd_request_id_is_replaced(anyone: Client, request_id: str) -> None:
-    answer = anyone.get(NOWHERE, headers={"X-Request-ID": request_id})
+def test_an_odd_request_id_is_replaced(anonymous: Client, request_id: str) -> None:
+    answer = anonymous.get(NOWHERE, headers={"X-Request-ID": request_id})
 
-    assert request_id != problem(answer, 404, "not_found")["request_id"]
+    assert request_id != assert_problem(answer, 404, "not_found")["request_id"]
 
 
-def test_a_client_that_hangs_up_in_the_middle_harms_nobody(base_url: str, anyone: Client) -> None:
+def test_a_client_that_hangs_up_in_the_middle_harms_nobody(
+    base_url: str, anonymous: Client
+) -> None:
     address = urlsplit(base_url)
     assert address.hostname
     assert address.port
@@ -144,4 +148,4 @@ def test_a_client_that_hangs_up_in_the_middle_harms_nobody(base_url: str, anyone
                 b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
             )
 
-    assert 200 == anyone.get("/health/ready").status_code
+    assert 200 == anonymous.get("/health/ready").status_code

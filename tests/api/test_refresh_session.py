@@ -7,9 +7,9 @@ from functools import partial
 
 import httpx2
 import pytest
+from httpx2 import Client
 
-from tests.api.conftest import Client
-from tests.api.problems import problem
+from tests.support.problems import assert_problem
 
 REFRESH = "/api/v1/auth/refresh"
 
@@ -26,39 +26,39 @@ def test_refreshing_rotates_both_cookies(alice: Client) -> None:
     assert 200 == alice.get("/api/v1/users/me").status_code
 
 
-def test_without_a_refresh_cookie_it_is_401(anyone: Client) -> None:
-    problem(anyone.post(REFRESH), 401, "unauthenticated")
+def test_without_a_refresh_cookie_it_is_401(anonymous: Client) -> None:
+    assert_problem(anonymous.post(REFRESH), 401, "unauthenticated")
 
 
-def test_a_token_that_was_never_issued_is_401(anyone: Client) -> None:
-    anyone.cookies.set("orderly_refresh", "x" * 43)
+def test_a_token_that_was_never_issued_is_401(anonymous: Client) -> None:
+    anonymous.cookies.set("orderly_refresh", "x" * 43)
 
-    problem(anyone.post(REFRESH), 401, "session_expired")
-
-
-def test_an_access_token_does_not_refresh(alice: Client, anyone: Client) -> None:
-    anyone.cookies.set("orderly_access", alice.cookies["orderly_access"])
-
-    problem(anyone.post(REFRESH), 401, "unauthenticated")
+    assert_problem(anonymous.post(REFRESH), 401, "session_expired")
 
 
-def test_a_bearer_token_is_no_refresh_token(alice: Client, anyone: Client) -> None:
+def test_an_access_token_does_not_refresh(alice: Client, anonymous: Client) -> None:
+    anonymous.cookies.set("orderly_access", alice.cookies["orderly_access"])
+
+    assert_problem(anonymous.post(REFRESH), 401, "unauthenticated")
+
+
+def test_a_bearer_token_is_no_refresh_token(alice: Client, anonymous: Client) -> None:
     headers = {"Authorization": f"Bearer {alice.cookies['orderly_refresh']}"}
 
-    problem(anyone.post(REFRESH, headers=headers), 401, "unauthenticated")
+    assert_problem(anonymous.post(REFRESH, headers=headers), 401, "unauthenticated")
     assert 200 == alice.post(REFRESH).status_code
 
 
 def test_a_second_tab_that_comes_late_is_told_and_stays_signed_in(
-    alice: Client, anyone: Client
+    alice: Client, anonymous: Client
 ) -> None:
     spent = alice.cookies["orderly_refresh"]
     alice.post(REFRESH)
-    anyone.cookies.set("orderly_refresh", spent)
+    anonymous.cookies.set("orderly_refresh", spent)
 
-    answer = anyone.post(REFRESH)
+    answer = anonymous.post(REFRESH)
 
-    problem(answer, 409, "refresh_raced")
+    assert_problem(answer, 409, "refresh_raced")
     assert "set-cookie" not in answer.headers
     assert 200 == alice.post(REFRESH).status_code
 
@@ -75,7 +75,7 @@ def test_two_tabs_race_a_hundred_times_and_nobody_is_signed_out(
 
             winner, loser = sorted(answers, key=lambda answer: answer.status_code)
             assert 200 == winner.status_code
-            problem(loser, 409, "refresh_raced")
+            assert_problem(loser, 409, "refresh_raced")
             assert "set-cookie" not in loser.headers
             jar = dict(winner.cookies)
 
@@ -90,17 +90,17 @@ def as_browser(base_url: str, jar: dict[str, str], method: str, path: str) -> ht
 
 
 def test_a_spent_token_in_other_hands_ends_the_session_for_both(
-    alice: Client, anyone: Client
+    alice: Client, anonymous: Client
 ) -> None:
     spent = alice.cookies["orderly_refresh"]
     alice.post(REFRESH)
-    anyone.cookies.set("orderly_refresh", spent)
+    anonymous.cookies.set("orderly_refresh", spent)
 
-    stolen = anyone.post(REFRESH, headers={"User-Agent": "a thief"})
+    stolen = anonymous.post(REFRESH, headers={"User-Agent": "a thief"})
 
-    problem(stolen, 401, "session_expired")
-    problem(alice.post(REFRESH), 401, "session_expired")
-    problem(alice.get("/api/v1/users/me"), 401, "invalid_token")
+    assert_problem(stolen, 401, "session_expired")
+    assert_problem(alice.post(REFRESH), 401, "session_expired")
+    assert_problem(alice.get("/api/v1/users/me"), 401, "invalid_token")
 
 
 @pytest.mark.parametrize(
@@ -122,6 +122,6 @@ def test_a_page_of_another_site_cannot_refresh(
 
 
 def test_another_site_cannot_refresh(alice: Client) -> None:
-    problem(
+    assert_problem(
         alice.post(REFRESH, headers={"sec-fetch-site": "cross-site"}), 403, "cross_site_request"
     )

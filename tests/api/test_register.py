@@ -5,9 +5,10 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from httpx2 import Client
 
-from tests.api.conftest import PASSWORD, Client
-from tests.api.problems import problem
+from tests.support.accounts import PASSWORD
+from tests.support.problems import assert_problem
 
 ADA = {"email": "Ada@Example.com", "name": "Ada Lovelace", "password": PASSWORD}
 
@@ -16,8 +17,8 @@ def register(client: Client, **changes: object) -> object:
     return client.post("/api/v1/auth/register", json={**ADA, **changes})
 
 
-def test_registering_makes_an_active_client(anyone: Client) -> None:
-    answer = register(anyone)
+def test_registering_makes_an_active_client(anonymous: Client) -> None:
+    answer = register(anonymous)
 
     assert 201 == answer.status_code
     user = answer.json()
@@ -27,28 +28,28 @@ def test_registering_makes_an_active_client(anyone: Client) -> None:
     assert "set-cookie" not in answer.headers
 
 
-def test_an_email_is_taken_whatever_its_case(anyone: Client) -> None:
-    register(anyone)
+def test_an_email_is_taken_whatever_its_case(anonymous: Client) -> None:
+    register(anonymous)
 
-    problem(register(anyone, email="ADA@example.COM"), 409, "email_taken")
+    assert_problem(register(anonymous, email="ADA@example.COM"), 409, "email_taken")
 
 
-def test_two_at_once_get_one_account(anyone: Client) -> None:
+def test_two_at_once_get_one_account(anonymous: Client) -> None:
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda _: register(anyone).status_code, range(8)))
+        answers = list(pool.map(lambda _: register(anonymous).status_code, range(8)))
 
     assert [201] + [409] * 7 == sorted(answers)
 
 
-def test_nobody_chooses_their_own_role(anyone: Client) -> None:
-    errors = problem(register(anyone, role="ADMIN"), 400, "malformed_request")["errors"]
+def test_nobody_chooses_their_own_role(anonymous: Client) -> None:
+    errors = assert_problem(register(anonymous, role="ADMIN"), 400, "malformed_request")["errors"]
 
     assert [("/role", "unknown")] == [(one["pointer"], one["code"]) for one in errors]
 
 
 @pytest.mark.parametrize("password", ["password1234", "qwertyuiop", "ada@example.com"])
-def test_a_common_password_or_the_email_itself_is_refused(anyone: Client, password: str) -> None:
-    refused = problem(register(anyone, password=password), 409, "password_rejected")
+def test_a_common_password_or_the_email_itself_is_refused(anonymous: Client, password: str) -> None:
+    refused = assert_problem(register(anonymous, password=password), 409, "password_rejected")
 
     assert password not in str(refused)
 
@@ -68,7 +69,9 @@ def test_a_common_password_or_the_email_itself_is_refused(anyone: Client, passwo
         ("password", 1234567890),
     ],
 )
-def test_what_does_not_fit_is_named(anyone: Client, member: str, value: object) -> None:
-    errors = problem(register(anyone, **{member: value}), 400, "malformed_request")["errors"]
+def test_what_does_not_fit_is_named(anonymous: Client, member: str, value: object) -> None:
+    errors = assert_problem(register(anonymous, **{member: value}), 400, "malformed_request")[
+        "errors"
+    ]
 
     assert {f"/{member}"} == {one["pointer"] for one in errors}

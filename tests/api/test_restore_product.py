@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from uuid import uuid4
 
+from httpx2 import Client
+
 from services.audit import audit
-from tests.api.conftest import Client
-from tests.api.problems import problem
-from tests.api.shop import ORDERS, PRODUCTS, add_product, cancel, move, place, stock_of
+from tests.support.problems import assert_problem
+from tests.support.shop import (
+    ORDERS,
+    PRODUCTS,
+    add_product,
+    cancel_order,
+    get_stock,
+    place_order,
+    update_status,
+)
 
 
 def test_a_restored_product_is_on_sale_again(admin: Client, alice: Client) -> None:
@@ -21,7 +30,7 @@ def test_a_restored_product_is_on_sale_again(admin: Client, alice: Client) -> No
     assert (3, None, 5) == tuple(answer.json()[one] for one in ("version", "archived_at", "stock"))
     assert answer.json() == alice.get(path).json()
     assert answer.headers["etag"] == alice.get(path).headers["etag"]
-    assert 201 == place(alice, (product, 1)).status_code
+    assert 201 == place_order(alice, (product, 1)).status_code
 
 
 def test_restoring_what_is_on_sale_changes_nothing(admin: Client) -> None:
@@ -36,7 +45,7 @@ def test_only_the_version_that_was_read_is_restored(admin: Client) -> None:
 
     refused = admin.post(f"{path}/restore", headers={"If-Match": '"1.10"'})
 
-    problem(refused, 412, "precondition_failed")
+    assert_problem(refused, 412, "precondition_failed")
     assert 200 == admin.post(f"{path}/restore", headers={"If-Match": '"2"'}).status_code
 
 
@@ -45,27 +54,27 @@ def test_orders_under_way_go_on_and_give_back_to_the_archived_product(
 ) -> None:
     product = add_product(admin, stock=10)
     path = f"{PRODUCTS}/{product['id']}"
-    cancelled, returned, kept = (place(alice, (product, count)).json() for count in (1, 2, 4))
+    cancelled, returned, kept = (place_order(alice, (product, count)).json() for count in (1, 2, 4))
     admin.delete(path)
 
-    assert "CANCELLED" == cancel(alice, cancelled).json()["status"]
+    assert "CANCELLED" == cancel_order(alice, cancelled).json()["status"]
     for order in (returned, kept):
         for status in ("PAID", "SHIPPED", "DELIVERED"):
-            assert 200 == move(admin, order, status).status_code
-    assert 200 == move(admin, returned, "RETURNED").status_code
+            assert 200 == update_status(admin, order, status).status_code
+    assert 200 == update_status(admin, returned, "RETURNED").status_code
 
     (archived,) = admin.get(f"{PRODUCTS}/archived").json()["items"]
     assert 6 == archived["stock"]
     assert "DELIVERED" == alice.get(f"{ORDERS}/{kept['id']}").json()["status"]
-    assert 6 == admin.post(f"{path}/restore").json()["stock"] == stock_of(alice, product)
+    assert 6 == admin.post(f"{path}/restore").json()["stock"] == get_stock(alice, product)
     assert [] == audit()
 
 
 def test_it_is_for_administrators_and_for_products_there_are(
-    admin: Client, alice: Client, anyone: Client
+    admin: Client, alice: Client, anonymous: Client
 ) -> None:
     path = f"{PRODUCTS}/{add_product(admin)['id']}/restore"
 
-    problem(anyone.post(path), 401, "unauthenticated")
-    problem(alice.post(path), 403, "forbidden")
-    problem(admin.post(f"{PRODUCTS}/{uuid4()}/restore"), 404, "not_found")
+    assert_problem(anonymous.post(path), 401, "unauthenticated")
+    assert_problem(alice.post(path), 403, "forbidden")
+    assert_problem(admin.post(f"{PRODUCTS}/{uuid4()}/restore"), 404, "not_found")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.api.conftest import PASSWORD, Client
-from tests.api.problems import problem
+from httpx2 import Client
+
+from tests.support.accounts import PASSWORD
+from tests.support.problems import assert_problem
 
 SESSIONS = "/api/v1/auth/sessions"
 ME = "/api/v1/users/me"
@@ -26,17 +28,17 @@ def test_a_session_that_is_ended_elsewhere_is_refused(
 
     assert 204 == answer.status_code
     refused = telephone.get(ME)
-    problem(refused, 401, "invalid_token")
+    assert_problem(refused, 401, "invalid_token")
     assert 'error="invalid_token"' in refused.headers["www-authenticate"]
-    problem(telephone.post("/api/v1/auth/refresh"), 401, "session_expired")
+    assert_problem(telephone.post("/api/v1/auth/refresh"), 401, "session_expired")
     assert 200 == alice.get(ME).status_code
 
 
 def test_somebody_elses_session_is_not_there(alice: Client, bob: Client, admin: Client) -> None:
     session_id = current(alice)
 
-    problem(bob.delete(f"{SESSIONS}/{session_id}"), 404, "not_found")
-    problem(admin.delete(f"{SESSIONS}/{session_id}"), 404, "not_found")
+    assert_problem(bob.delete(f"{SESSIONS}/{session_id}"), 404, "not_found")
+    assert_problem(admin.delete(f"{SESSIONS}/{session_id}"), 404, "not_found")
     assert 200 == alice.get(ME).status_code
 
 
@@ -47,16 +49,16 @@ def test_a_session_that_is_over_is_not_there(
     session_id = current(telephone)
     alice.delete(f"{SESSIONS}/{session_id}")
 
-    problem(alice.delete(f"{SESSIONS}/{session_id}"), 404, "not_found")
+    assert_problem(alice.delete(f"{SESSIONS}/{session_id}"), 404, "not_found")
 
 
 def test_one_may_end_the_session_that_asks(alice: Client) -> None:
     assert 204 == alice.delete(f"{SESSIONS}/{current(alice)}").status_code
 
-    problem(alice.get(ME), 401, "invalid_token")
+    assert_problem(alice.get(ME), 401, "invalid_token")
 
 
 def test_another_site_cannot_end_it(alice: Client) -> None:
     answer = alice.delete(f"{SESSIONS}/{current(alice)}", headers={"sec-fetch-site": "cross-site"})
 
-    problem(answer, 403, "cross_site_request")
+    assert_problem(answer, 403, "cross_site_request")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from httpx2 import Client
 
-from tests.api.conftest import Client
-from tests.api.problems import problem
+from tests.support.problems import assert_problem
 
 ME = "/api/v1/users/me"
 
@@ -27,7 +27,9 @@ def test_nobody_raises_their_own_role_or_changes_what_is_not_theirs_to_change(
 ) -> None:
     before = alice.get(ME).json()
 
-    refused = problem(alice.patch(ME, json={"name": "Eve", **member}), 400, "malformed_request")
+    refused = assert_problem(
+        alice.patch(ME, json={"name": "Eve", **member}), 400, "malformed_request"
+    )
 
     (name,) = member
     assert [(f"/{name}", "unknown")] == [(one["pointer"], one["code"]) for one in refused["errors"]]
@@ -36,8 +38,8 @@ def test_nobody_raises_their_own_role_or_changes_what_is_not_theirs_to_change(
 
 @pytest.mark.parametrize("body", [{}, {"name": None}, {"name": ""}, {"name": "a\u0000b"}])
 def test_a_name_is_needed(alice: Client, body: dict[str, object]) -> None:
-    problem(alice.patch(ME, json=body), 400, "malformed_request")
+    assert_problem(alice.patch(ME, json=body), 400, "malformed_request")
 
 
-def test_nobody_in_particular_is_401(anyone: Client) -> None:
-    problem(anyone.patch(ME, json={"name": "Eve"}), 401, "unauthenticated")
+def test_nobody_in_particular_is_401(anonymous: Client) -> None:
+    assert_problem(anonymous.patch(ME, json={"name": "Eve"}), 401, "unauthenticated")

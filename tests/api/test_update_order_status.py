@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from httpx2 import Client
 
 from services.audit import audit
-from tests.api.conftest import Client
-from tests.api.problems import problem
-from tests.api.shop import ORDERS, add_product, move, place, stock_of
+from tests.support.problems import assert_problem
+from tests.support.shop import ORDERS, add_product, get_stock, place_order, update_status
 
 
 @pytest.fixture
@@ -20,24 +20,24 @@ def mug(admin: Client) -> dict[str, Any]:
 
 @pytest.fixture
 def order(alice: Client, mug: dict[str, Any]) -> dict[str, Any]:
-    placed: dict[str, Any] = place(alice, (mug, 4)).json()
+    placed: dict[str, Any] = place_order(alice, (mug, 4)).json()
     return placed
 
 
 def test_an_order_is_taken_to_delivered(
     admin: Client, alice: Client, order: dict[str, Any], mug: dict[str, Any]
 ) -> None:
-    assert 200 == move(admin, order, "PAID").status_code
-    shipped = move(admin, order, "SHIPPED", tracking_number="JD014600003GB")
+    assert 200 == update_status(admin, order, "PAID").status_code
+    shipped = update_status(admin, order, "SHIPPED", tracking_number="JD014600003GB")
     assert ("SHIPPED", "JD014600003GB") == (
         shipped.json()["status"],
         shipped.json()["tracking_number"],
     )
-    delivered = move(admin, order, "DELIVERED").json()
+    delivered = update_status(admin, order, "DELIVERED").json()
 
     assert "DELIVERED" == delivered["status"]
     assert order["total"] == delivered["total"]
-    assert 6 == stock_of(alice, mug)
+    assert 6 == get_stock(alice, mug)
     events = alice.get(f"{ORDERS}/{order['id']}/events").json()["items"]
     assert [
         ("PLACED", None, "PENDING"),
@@ -51,15 +51,17 @@ def test_an_order_is_taken_to_delivered(
 def test_a_step_that_is_not_allowed_names_those_that_are(
     admin: Client, order: dict[str, Any]
 ) -> None:
-    refused = problem(move(admin, order, "DELIVERED"), 409, "transition_not_allowed")
+    refused = assert_problem(
+        update_status(admin, order, "DELIVERED"), 409, "transition_not_allowed"
+    )
 
     assert ("PENDING", "DELIVERED") == (refused["current"], refused["requested"])
     assert {"PAID", "CANCELLED"} == set(refused["allowed"])
 
 
 def test_the_status_it_has_changes_nothing(admin: Client, order: dict[str, Any]) -> None:
-    first = move(admin, order, "PAID")
-    second = move(admin, order, "PAID")
+    first = update_status(admin, order, "PAID")
+    second = update_status(admin, order, "PAID")
 
     assert (200, first.json()) == (second.status_code, second.json())
     assert first.headers["etag"] == second.headers["etag"]
@@ -71,10 +73,10 @@ def test_cancelling_gives_the_stock_back_once(
     admin: Client, order: dict[str, Any], mug: dict[str, Any], path: list[str]
 ) -> None:
     for status in path:
-        move(admin, order, status)
-    move(admin, order, "CANCELLED")
+        update_status(admin, order, status)
+    update_status(admin, order, "CANCELLED")
 
-    assert 10 == stock_of(admin, mug)
+    assert 10 == get_stock(admin, mug)
     assert [] == audit()
 
 
@@ -82,17 +84,17 @@ def test_returning_gives_the_stock_back(
     admin: Client, order: dict[str, Any], mug: dict[str, Any]
 ) -> None:
     for status in ("PAID", "SHIPPED", "DELIVERED", "RETURNED"):
-        assert 200 == move(admin, order, status).status_code
+        assert 200 == update_status(admin, order, status).status_code
 
-    assert 10 == stock_of(admin, mug)
+    assert 10 == get_stock(admin, mug)
     assert [] == admin.get(f"{ORDERS}/{order['id']}").json()["allowed_transitions"]
     assert [] == audit()
 
 
 def test_a_reason_is_told_with_the_step(admin: Client, order: dict[str, Any]) -> None:
     for status in ("PAID", "SHIPPED", "DELIVERED"):
-        move(admin, order, status)
-    returned = move(admin, order, "RETURNED", reason="Arrived with a cracked handle.")
+        update_status(admin, order, status)
+    returned = update_status(admin, order, "RETURNED", reason="Arrived with a cracked handle.")
 
     assert 200 == returned.status_code
     events = admin.get(f"{ORDERS}/{order['id']}/events").json()["items"]
@@ -101,10 +103,12 @@ def test_a_reason_is_told_with_the_step(admin: Client, order: dict[str, Any]) ->
 
 def test_ten_cancel_at_once(admin: Client, order: dict[str, Any], mug: dict[str, Any]) -> None:
     with ThreadPoolExecutor(10) as pool:
-        answers = list(pool.map(lambda _: move(admin, order, "CANCELLED").status_code, range(10)))
+        answers = list(
+            pool.map(lambda _: update_status(admin, order, "CANCELLED").status_code, range(10))
+        )
 
     assert {200} == set(answers)
-    assert 10 == stock_of(admin, mug)
+    assert 10 == get_stock(admin, mug)
     assert [] == audit()
 
 
@@ -112,36 +116,38 @@ def test_pay_and_cancel_at_once_have_one_story(
     admin: Client, order: dict[str, Any], mug: dict[str, Any]
 ) -> None:
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda status: move(admin, order, status), ["PAID", "CANCELLED"]))
+        list(pool.map(lambda status: update_status(admin, order, status), ["PAID", "CANCELLED"]))
 
     assert "CANCELLED" == admin.get(f"{ORDERS}/{order['id']}").json()["status"]
-    assert 10 == stock_of(admin, mug)
+    assert 10 == get_stock(admin, mug)
     assert [] == audit()
 
 
 def test_only_the_version_that_was_read_is_moved(admin: Client, order: dict[str, Any]) -> None:
     path = f"{ORDERS}/{order['id']}"
     etag = admin.get(path).headers["etag"]
-    move(admin, order, "PAID")
+    update_status(admin, order, "PAID")
 
     answer = admin.put(f"{path}/status", json={"status": "SHIPPED"}, headers={"If-Match": etag})
 
-    problem(answer, 412, "precondition_failed")
+    assert_problem(answer, 412, "precondition_failed")
     assert "PAID" == admin.get(path).json()["status"]
 
 
 def test_a_tracking_number_goes_with_shipped_alone(admin: Client, order: dict[str, Any]) -> None:
-    problem(move(admin, order, "PAID", tracking_number="X1"), 400, "malformed_request")
+    assert_problem(
+        update_status(admin, order, "PAID", tracking_number="X1"), 400, "malformed_request"
+    )
 
 
 def test_a_client_may_not_and_learns_nothing(
     alice: Client, bob: Client, order: dict[str, Any]
 ) -> None:
-    problem(move(alice, order, "PAID"), 403, "forbidden")
-    problem(move(bob, order, "PAID"), 403, "forbidden")
+    assert_problem(update_status(alice, order, "PAID"), 403, "forbidden")
+    assert_problem(update_status(bob, order, "PAID"), 403, "forbidden")
 
 
 def test_an_unknown_order_is_404(admin: Client) -> None:
     nowhere = {"id": "0192f0c1-7e2a-7b31-8c55-5d0a1f4be111"}
 
-    problem(move(admin, nowhere, "PAID"), 404, "not_found")
+    assert_problem(update_status(admin, nowhere, "PAID"), 404, "not_found")

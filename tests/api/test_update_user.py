@@ -10,10 +10,12 @@ from uuid import uuid4
 
 import jwt
 import pytest
+from httpx2 import Client
 
 from services import users
-from tests.api.conftest import ADMIN, PASSWORD, SIGNING_KEY, Client
-from tests.api.problems import problem
+from tests.support.accounts import ADMIN, PASSWORD
+from tests.support.problems import assert_problem
+from tests.support.settings import SIGNING_KEY
 
 USERS = "/api/v1/users"
 
@@ -39,7 +41,7 @@ def test_somebody_promoted_signs_in_again_as_an_administrator(
     answer = update(admin, identity(alice), role="ADMIN")
 
     assert (200, "ADMIN") == (answer.status_code, answer.json()["role"])
-    problem(alice.get(USERS), 401, "invalid_token")
+    assert_problem(alice.get(USERS), 401, "invalid_token")
     assert 200 == sign_in("alice@example.com", PASSWORD).get(USERS).status_code
 
 
@@ -48,22 +50,26 @@ def test_somebody_demoted_loses_the_role_at_once(
 ) -> None:
     update(admin, identity(other_admin), role="CLIENT")
 
-    problem(other_admin.get(USERS), 401, "invalid_token")
-    problem(sign_in("other@example.com", PASSWORD).get(USERS), 403, "forbidden")
+    assert_problem(other_admin.get(USERS), 401, "invalid_token")
+    assert_problem(sign_in("other@example.com", PASSWORD).get(USERS), 403, "forbidden")
 
 
 def test_somebody_disabled_is_out_and_stays_out(
-    admin: Client, alice: Client, anyone: Client
+    admin: Client, alice: Client, anonymous: Client
 ) -> None:
     credentials = {"email": "alice@example.com", "password": PASSWORD}
 
     answer = update(admin, identity(alice), active=False)
 
     assert (200, False) == (answer.status_code, answer.json()["active"])
-    problem(alice.get(f"{USERS}/me"), 401, "invalid_token")
-    problem(alice.post("/api/v1/auth/refresh"), 401, "session_expired")
-    problem(anyone.post("/api/v1/auth/login", json=credentials), 401, "invalid_credentials")
-    problem(anyone.post("/api/v1/auth/token", json=credentials), 401, "invalid_credentials")
+    assert_problem(alice.get(f"{USERS}/me"), 401, "invalid_token")
+    assert_problem(alice.post("/api/v1/auth/refresh"), 401, "session_expired")
+    assert_problem(
+        anonymous.post("/api/v1/auth/login", json=credentials), 401, "invalid_credentials"
+    )
+    assert_problem(
+        anonymous.post("/api/v1/auth/token", json=credentials), 401, "invalid_credentials"
+    )
 
 
 def test_somebody_enabled_signs_in_again_but_no_old_session_comes_back(
@@ -73,14 +79,14 @@ def test_somebody_enabled_signs_in_again_but_no_old_session_comes_back(
     update(admin, user_id, active=False)
     update(admin, user_id, active=True)
 
-    problem(alice.get(f"{USERS}/me"), 401, "invalid_token")
-    problem(alice.post("/api/v1/auth/refresh"), 401, "session_expired")
+    assert_problem(alice.get(f"{USERS}/me"), 401, "invalid_token")
+    assert_problem(alice.post("/api/v1/auth/refresh"), 401, "session_expired")
     sign_in("alice@example.com", PASSWORD)
 
 
 @pytest.mark.parametrize("changes", [{"role": "CLIENT"}, {"active": False}])
 def test_the_last_active_administrator_stays(admin: Client, changes: dict[str, object]) -> None:
-    problem(update(admin, identity(admin), **changes), 409, "last_administrator")
+    assert_problem(update(admin, identity(admin), **changes), 409, "last_administrator")
 
     assert 200 == admin.get(USERS).status_code
 
@@ -90,7 +96,7 @@ def test_one_who_is_disabled_is_no_administrator_to_count_on(
 ) -> None:
     update(admin, identity(other_admin), active=False)
 
-    problem(update(admin, identity(admin), role="CLIENT"), 409, "last_administrator")
+    assert_problem(update(admin, identity(admin), role="CLIENT"), 409, "last_administrator")
 
 
 def test_two_who_demote_each_other_at_once_leave_one(
@@ -118,32 +124,34 @@ def test_what_somebody_is_already_changes_nothing(admin: Client, alice: Client) 
     assert 200 == alice.get(f"{USERS}/me").status_code
 
 
-def test_it_is_for_administrators(alice: Client, anyone: Client) -> None:
+def test_it_is_for_administrators(alice: Client, anonymous: Client) -> None:
     user_id = identity(alice)
 
-    problem(update(alice, user_id, role="ADMIN"), 403, "forbidden")
-    problem(update(anyone, user_id, role="ADMIN"), 401, "unauthenticated")
+    assert_problem(update(alice, user_id, role="ADMIN"), 403, "forbidden")
+    assert_problem(update(anonymous, user_id, role="ADMIN"), 401, "unauthenticated")
 
 
-def test_a_token_that_says_more_than_is_true_raises_nobody(alice: Client, anyone: Client) -> None:
+def test_a_token_that_says_more_than_is_true_raises_nobody(
+    alice: Client, anonymous: Client
+) -> None:
     """As one would that was issued a moment before its owner was demoted."""
     token = alice.cookies["orderly_access"]
     claims = jwt.decode(token, options={"verify_signature": False})
     headers = jwt.get_unverified_header(token)
     stale = jwt.encode(claims | {"role": "ADMIN"}, SIGNING_KEY, "HS256", headers=headers)
 
-    answer = anyone.patch(
+    answer = anonymous.patch(
         f"{USERS}/{claims['sub']}",
         json={"role": "ADMIN"},
         headers={"Authorization": f"Bearer {stale}"},
     )
 
-    problem(answer, 403, "forbidden")
+    assert_problem(answer, 403, "forbidden")
     assert "CLIENT" == alice.get(f"{USERS}/me").json()["role"]
 
 
 def test_somebody_who_is_not_there_is_404(admin: Client) -> None:
-    problem(update(admin, str(uuid4()), active=False), 404, "not_found")
+    assert_problem(update(admin, str(uuid4()), active=False), 404, "not_found")
 
 
 @pytest.mark.parametrize(
@@ -151,4 +159,4 @@ def test_somebody_who_is_not_there_is_404(admin: Client) -> None:
     [{}, {"role": None}, {"role": "OWNER"}, {"active": 1}, {"name": "Eve"}, {"email": "a@b.cd"}],
 )
 def test_what_does_not_fit_is_refused(admin: Client, body: dict[str, object]) -> None:
-    problem(update(admin, identity(admin), **body), 400, "malformed_request")
+    assert_problem(update(admin, identity(admin), **body), 400, "malformed_request")

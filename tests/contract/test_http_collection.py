@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import httpx2
 import pytest
 
-from tests.contract.reading import operations
-from tests.faults.processes import Server, serving
+from tests.support.contract import operations
+from tests.support.processes import Server, run_server
 
 BASE = "/api/v1"
 
@@ -30,7 +30,7 @@ class Request(NamedTuple):
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(
+    with run_server(
         tmp_path_factory.mktemp("collection") / "data", "--demo", ORDERLY_VALIDATE_RESPONSES="true"
     ) as server:
         yield server

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.contract.conftest import LINTER
+from tests.support.contract import LINTER
 
 BROKEN = """\
 openapi: 3.0.3

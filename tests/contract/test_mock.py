@@ -11,8 +11,8 @@ import httpx2
 import pytest
 
 from orderly.contract.schemas import CompiledSchema
-from tests.contract.reading import Node, operations
-from tests.faults.processes import PATIENCE_SECONDS, Server, environment, orderly
+from tests.support.contract import Node, operations
+from tests.support.processes import TIMEOUT_SECONDS, Server, orderly_environment, run_orderly
 
 OPERATIONS = dict(operations())
 BASKET = {"items": [{"product_id": "019a48d0-11c8-7d30-8b62-7e3f4a5b6c7d", "quantity": 2}]}
@@ -26,19 +26,19 @@ def mock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         process = subprocess.Popen(
             [sys.executable, "-m", "orderly", "mock", "--port", "0"],
             cwd=directory,
-            env=environment(ORDERLY_DATA_DIR=str(directory / "data")),
+            env=orderly_environment(ORDERLY_DATA_DIR=str(directory / "data")),
             stdout=out,
             stderr=err,
         )
     server = Server(process, directory)
     try:
-        server.wait_until_serving()
+        server.wait_until_ready()
         yield server
-        assert {"request"} == {event["event"] for event in server.events}
+        assert {"request"} == {event["event"] for event in server.log}
         assert not (directory / "data").exists()
     finally:
         process.terminate()
-        process.wait(PATIENCE_SECONDS)
+        process.wait(TIMEOUT_SECONDS)
 
 
 @pytest.fixture
@@ -197,4 +197,4 @@ def test_the_pages_are_there_too(mock: Server) -> None:
 
 
 def test_help_tells_how_to_choose(tmp_path: Any) -> None:
-    assert "Prefer: example=NAME" in orderly("mock", "--help", directory=tmp_path).stdout
+    assert "Prefer: example=NAME" in run_orderly("mock", "--help", directory=tmp_path).stdout

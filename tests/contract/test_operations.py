@@ -9,7 +9,7 @@ import pytest
 from orderly.contract.deprecation import headers_of
 from orderly.contract.schemas import CompiledSchema
 from orderly.http.problems import PROBLEM_TYPES
-from tests.contract.reading import (
+from tests.support.contract import (
     DOCUMENT,
     RESOLVED,
     Node,

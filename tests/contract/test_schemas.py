@@ -10,7 +10,7 @@ from hypothesis import given, settings, strategies
 from domain import order_status
 from orderly.contract.schemas import CompiledSchema
 from services import product_files, stock
-from tests.contract.reading import (
+from tests.support.contract import (
     DOCUMENT,
     RESOLVED,
     Node,

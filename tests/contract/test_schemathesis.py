@@ -17,11 +17,11 @@ import pytest
 
 from services import demo
 from services.audit import audit
-from tests.api.conftest import UNLIMITED_VARIABLES
 from tests.contract.coverage import Coverage, links
-from tests.contract.reading import Node, operations
 from tests.contract.visitor import OPERATIONS
-from tests.faults.processes import Server, serving
+from tests.support.contract import Node, operations
+from tests.support.processes import Server, run_server
+from tests.support.settings import NO_RATE_LIMIT_VARIABLES
 
 CREDENTIALS = Path(__file__).with_name("credentials.json")
 
@@ -34,14 +34,14 @@ SUCCESS = re.compile(r"answered with 2\d\d$")
 @pytest.fixture
 def server(shop: str, tmp_path: Path) -> Iterator[Server]:
     """Serve a shop that has products, an administrator and two customers."""
-    with serving(
+    with run_server(
         tmp_path / "data",
         ORDERLY_DATABASE_URL=shop,
         ORDERLY_COOKIE_SECURE="false",
         ORDERLY_LOG_LEVEL="error",
         ORDERLY_VALIDATE_RESPONSES="true",
         ORDERLY_WORKER="false",
-        **UNLIMITED_VARIABLES,
+        **NO_RATE_LIMIT_VARIABLES,
     ) as server:
         demo.fill()
         for name, email, password in _accounts():
@@ -77,7 +77,7 @@ def test_whatever_the_contract_allows_is_answered_as_it_says(
     # Its configuration has warnings fail the run as well.
     assert 0 == subprocess.run(command, cwd=repository, check=False).returncode
 
-    assert "" == server.logged
+    assert "" == server.stderr
     assert [] == audit()
     _record(reports / "events.ndjson", coverage)
     missing = coverage.missing(by=[GENERATED])

@@ -16,7 +16,7 @@ import httpx2
 
 from orderly.contract.schemas import CompiledSchema
 from tests.contract.coverage import Coverage, Link
-from tests.contract.reading import DOCUMENT, Node, operations
+from tests.support.contract import DOCUMENT, Node, operations
 
 REPLAYED = "replayed"
 OPERATIONS: Mapping[str, Node] = dict(operations())

@@ -17,7 +17,7 @@ import yaml
 
 from orderly import __version__
 from orderly.embedded import running_url
-from tests.faults.processes import environment, orderly, serving, until
+from tests.support.processes import orderly_environment, run_orderly, run_server, wait_until
 
 PASSWORD = "a long enough passphrase"
 CREDENTIALS = {"email": "ada@example.com", "password": PASSWORD}
@@ -30,21 +30,21 @@ def data_dir(tmp_path: Path) -> Path:
 
 def create_admin(data_dir: Path, *more: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run `orderly create-admin` for Ada, with her password on standard input."""
-    return orderly(
+    return run_orderly(
         "create-admin",
         *(more or (CREDENTIALS["email"],)),
         "--name=Ada",
         f"--data-dir={data_dir}",
         directory=data_dir.parent,
-        typed=f"{PASSWORD}\n",
+        stdin=f"{PASSWORD}\n",
         **variables,
     )
 
 
 def test_help_and_version_ask_for_nothing(tmp_path: Path) -> None:
-    assert f"orderly {__version__}\n" == orderly("--version", directory=tmp_path).stdout
+    assert f"orderly {__version__}\n" == run_orderly("--version", directory=tmp_path).stdout
     for command in ("serve", "migrate", "create-admin", "openapi", "audit"):
-        assert 0 == orderly(command, "--help", directory=tmp_path, ORDERLY_PORT="x").returncode
+        assert 0 == run_orderly(command, "--help", directory=tmp_path, ORDERLY_PORT="x").returncode
     assert [] == list(tmp_path.iterdir())
 
 
@@ -56,13 +56,13 @@ def test_an_administrator_can_be_made_before_the_shop_opens(data_dir: Path) -> N
         done.stdout,
         done.stderr,
     )
-    with serving(data_dir) as server:
+    with run_server(data_dir) as server:
         answer = server.post("/api/v1/auth/login", CREDENTIALS)
         assert "ADMIN" == answer.json()["user"]["role"]
 
 
 def test_an_administrator_can_be_made_while_the_shop_is_open(data_dir: Path) -> None:
-    with serving(data_dir) as server:
+    with run_server(data_dir) as server:
         assert 0 == create_admin(data_dir).returncode
 
         assert 200 == server.post("/api/v1/auth/login", CREDENTIALS).status_code
@@ -74,7 +74,7 @@ def test_the_password_may_come_from_a_variable(data_dir: Path) -> None:
     other = "another long passphrase"
     create_admin(data_dir, ORDERLY_ADMIN_PASSWORD=other)
 
-    with serving(data_dir) as server:
+    with run_server(data_dir) as server:
         credentials = {**CREDENTIALS, "password": other}
         assert 200 == server.post("/api/v1/auth/login", credentials).status_code
 
@@ -84,7 +84,9 @@ def test_the_password_is_asked_for_twice_on_a_terminal_and_not_shown(data_dir: P
     child, ours = pty.fork()
     if child == 0:
         os.execve(
-            sys.executable, [sys.executable, "-m", "orderly", *command], environment(TERM="dumb")
+            sys.executable,
+            [sys.executable, "-m", "orderly", *command],
+            orderly_environment(TERM="dumb"),
         )
     shown = b""
     for prompt in (b"Password: ", b"Repeat for confirmation: "):
@@ -125,7 +127,8 @@ def test_the_contract_holds_for_administrators_too(
 
 def test_migrate_tells_what_it_applied_and_then_that_all_is_well(data_dir: Path) -> None:
     first, second = (
-        orderly("migrate", f"--data-dir={data_dir}", directory=data_dir.parent) for _ in range(2)
+        run_orderly("migrate", f"--data-dir={data_dir}", directory=data_dir.parent)
+        for _ in range(2)
     )
 
     assert 0 == first.returncode == second.returncode
@@ -137,22 +140,22 @@ def test_migrate_tells_what_it_applied_and_then_that_all_is_well(data_dir: Path)
 def test_commands_work_on_a_database_that_is_given(tmp_path: Path, empty_database_url: str) -> None:
     given = {"ORDERLY_DATABASE_URL": empty_database_url, "ORDERLY_SIGNING_KEY": "k" * 32}
 
-    assert 0 == orderly("migrate", directory=tmp_path, **given).returncode
+    assert 0 == run_orderly("migrate", directory=tmp_path, **given).returncode
     assert 0 == create_admin(tmp_path / "unused", **given).returncode
-    assert 0 == orderly("audit", directory=tmp_path, **given).returncode
+    assert 0 == run_orderly("audit", directory=tmp_path, **given).returncode
     assert [] == list(tmp_path.iterdir())
 
 
 def test_audit_tells_what_does_not_hold(data_dir: Path) -> None:
-    with serving(data_dir, "--demo"):
-        sound = orderly("audit", f"--data-dir={data_dir}", directory=data_dir.parent)
+    with run_server(data_dir, "--demo"):
+        sound = run_orderly("audit", f"--data-dir={data_dir}", directory=data_dir.parent)
         url = running_url(data_dir)
         assert url is not None
         connection = psycopg2.connect(url)
         connection.cursor().execute("UPDATE stock SET quantity = quantity + 1")
         connection.commit()
         connection.close()
-        unsound = orderly("audit", f"--data-dir={data_dir}", directory=data_dir.parent)
+        unsound = run_orderly("audit", f"--data-dir={data_dir}", directory=data_dir.parent)
 
     assert (0, 1) == (sound.returncode, len(sound.stdout.splitlines()))
     assert 1 == unsound.returncode
@@ -162,11 +165,11 @@ def test_audit_tells_what_does_not_hold(data_dir: Path) -> None:
 
 
 def test_the_contract_is_printed_as_it_is_served(data_dir: Path) -> None:
-    as_json = orderly("openapi", "--format=json", directory=data_dir.parent).stdout
-    as_yaml = orderly("openapi", "--format=yaml", directory=data_dir.parent).stdout
+    as_json = run_orderly("openapi", "--format=json", directory=data_dir.parent).stdout
+    as_yaml = run_orderly("openapi", "--format=yaml", directory=data_dir.parent).stdout
 
     assert json.loads(as_json) == yaml.safe_load(as_yaml)
-    with serving(data_dir) as server:
+    with run_server(data_dir) as server:
         assert server.get("/openapi.json").json() == json.loads(as_json)
 
 
@@ -181,16 +184,16 @@ def test_products_come_from_a_file_and_go_into_one(data_dir: Path, tmp_path: Pat
     where = f"--data-dir={data_dir}"
 
     def told(*arguments: str, typed: str = "") -> tuple[int, list[str]]:
-        done = orderly(*arguments, where, directory=tmp_path, typed=typed)
+        done = run_orderly(*arguments, where, directory=tmp_path, stdin=typed)
         return done.returncode, [*done.stdout.splitlines(), *done.stderr.splitlines()]
 
     behind = "orderly: The database is not up to date: `orderly migrate` sees to that."
     assert (1, [behind]) == told("export-products") == told("audit")
     assert (0, ["Dry run, nothing is changed: 2 created, 0 updated, 0 unchanged."]) == told(
-        "import-products", "-", "--dry-run", typed=PRODUCTS
+        "import-products", "-", "--dry-run", stdin=PRODUCTS
     )
     assert (0, ["2 created, 0 updated, 0 unchanged."]) == told(
-        "import-products", "-", typed=PRODUCTS
+        "import-products", "-", stdin=PRODUCTS
     )
     assert (0, []) == told("export-products", "--output=shop.csv")
     assert '"MUG","Mug","\'=not, a formula","19.90","EUR","7"' in (
@@ -198,11 +201,11 @@ def test_products_come_from_a_file_and_go_into_one(data_dir: Path, tmp_path: Pat
     )
     assert (0, ["0 created, 0 updated, 2 unchanged."]) == told("import-products", "shop.csv")
     faulty = PRODUCTS.replace("7\n", "9\n").replace("49.00", "dear")
-    status, lines = told("import-products", "-", typed=faulty)
+    status, lines = told("import-products", "-", stdin=faulty)
     assert (1, "orderly: line 3: price") == (status, lines[0][:22])
     assert (0, ["0 created, 1 updated, 0 unchanged, 1 faulty."]) == (
-        (told("import-products", "-", "--skip-faulty", typed=faulty)[0]),
-        told("import-products", "-", "--skip-faulty", typed=faulty.replace("9\n", "8\n"))[1][:1],
+        (told("import-products", "-", "--skip-faulty", stdin=faulty)[0]),
+        told("import-products", "-", "--skip-faulty", stdin=faulty.replace("9\n", "8\n"))[1][:1],
     )
     assert (0, ["Everything that must hold does."]) == told("audit")
     # A disk that is full, however little is written.
@@ -215,7 +218,7 @@ def test_a_full_disk_is_told_in_a_line(tmp_path: Path) -> None:
         done = subprocess.run(
             [sys.executable, "-m", "orderly", "openapi"],
             cwd=tmp_path,
-            env=environment(),
+            env=orderly_environment(),
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
@@ -229,7 +232,7 @@ def test_output_that_nobody_reads_to_its_end_is_no_failure_to_tell_of(tmp_path: 
     process = subprocess.Popen(
         [sys.executable, "-m", "orderly", "openapi"],
         cwd=tmp_path,
-        env=environment(),
+        env=orderly_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
@@ -249,14 +252,16 @@ def test_a_command_that_is_interrupted_leaves_the_database_usable(
     process = subprocess.Popen(
         [sys.executable, "-m", "orderly", "migrate", "--data-dir", str(data_dir)],
         cwd=data_dir.parent,
-        env=environment(),
+        env=orderly_environment(),
         stderr=subprocess.PIPE,
     )
-    until((data_dir / "lock").exists)  # before, it is still Python that starts
+    wait_until((data_dir / "lock").exists)  # before, it is still Python that starts
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
 
     assert process.returncode in {0, 130}
     assert b"Traceback" not in stderr
-    assert 0 == orderly("migrate", f"--data-dir={data_dir}", directory=data_dir.parent).returncode
+    assert (
+        0 == run_orderly("migrate", f"--data-dir={data_dir}", directory=data_dir.parent).returncode
+    )

@@ -16,8 +16,8 @@ import psycopg2
 import pytest
 
 from orderly.embedded import DataDirectoryInUseError, EmbeddedPostgreSQL, running_url
-from tests.faults.clusters import PARENT, run, server_pid
-from tests.faults.processes import until
+from tests.support.embedded_postgresql import START_SCRIPT, postmaster_pid, run_statement
+from tests.support.processes import wait_until
 
 Start = Callable[..., subprocess.Popen[str]]
 ACCOUNTS = [
@@ -35,7 +35,7 @@ def start(repository: Path) -> Iterator[Start]:
 
     def started(data_dir: Path, account: str | None = None) -> subprocess.Popen[str]:
         parent = subprocess.Popen(
-            [sys.executable, "-c", PARENT, str(data_dir), *([account] if account else [])],
+            [sys.executable, "-c", START_SCRIPT, str(data_dir), *([account] if account else [])],
             stdout=subprocess.PIPE,
             text=True,
             cwd=repository,
@@ -70,17 +70,19 @@ def command_lines() -> list[bytes]:
 
 def test_what_was_committed_is_there_after_a_restart(tmp_path: Path) -> None:
     with EmbeddedPostgreSQL(tmp_path) as url:
-        run(url, "CREATE TABLE kept AS SELECT 7 AS it")
+        run_statement(url, "CREATE TABLE kept AS SELECT 7 AS it")
     with EmbeddedPostgreSQL(tmp_path) as url:
-        assert [(7,)] == run(url, "SELECT it FROM kept")
+        assert [(7,)] == run_statement(url, "SELECT it FROM kept")
 
 
 def test_text_is_utf8_times_are_utc_and_nothing_listens_on_the_network(tmp_path: Path) -> None:
     with EmbeddedPostgreSQL(tmp_path) as url:
-        shown = [run(url, f"SHOW {name}")[0][0] for name in ("server_encoding", "timezone")]
+        shown = [
+            run_statement(url, f"SHOW {name}")[0][0] for name in ("server_encoding", "timezone")
+        ]
         assert ["UTF8", "UTC"] == shown
-        assert [("",)] == run(url, "SHOW listen_addresses")
-        assert [("on", "on")] == run(
+        assert [("",)] == run_statement(url, "SHOW listen_addresses")
+        assert [("on", "on")] == run_statement(
             url, "SELECT current_setting('fsync'), current_setting('synchronous_commit')"
         )
 
@@ -93,7 +95,7 @@ def test_a_second_start_is_refused_and_told_by_whom(tmp_path: Path, start: Start
 
     url = running_url(tmp_path)
     assert url
-    assert [(1,)] == run(url, "SELECT 1")
+    assert [(1,)] == run_statement(url, "SELECT 1")
 
 
 @pytest.mark.parametrize("account", ACCOUNTS)
@@ -103,15 +105,15 @@ def test_a_killed_parent_leaves_no_server_and_all_that_was_committed(
     parent = start(tmp_path, account)
     url = running_url(tmp_path)
     assert url
-    run(url, "CREATE TABLE kept AS SELECT 7 AS it")
-    pid = server_pid(tmp_path)
+    run_statement(url, "CREATE TABLE kept AS SELECT 7 AS it")
+    pid = postmaster_pid(tmp_path)
 
     parent.kill()
     parent.wait()
 
     # At once, while the old server is still shutting down
     with EmbeddedPostgreSQL(tmp_path, account=account) as url:
-        assert [(7,)] == run(url, "SELECT it FROM kept")
+        assert [(7,)] == run_statement(url, "SELECT it FROM kept")
         assert not is_running(pid)
 
 
@@ -119,23 +121,23 @@ def test_a_killed_parent_leaves_no_server_even_if_nobody_starts_again(
     tmp_path: Path, start: Start
 ) -> None:
     parent = start(tmp_path)
-    pid = server_pid(tmp_path)
+    pid = postmaster_pid(tmp_path)
 
     parent.kill()
 
-    until(lambda: not is_running(pid))
+    wait_until(lambda: not is_running(pid))
 
 
 def test_a_killed_server_recovers(tmp_path: Path) -> None:
     database = EmbeddedPostgreSQL(tmp_path)
     url = database.start()
-    run(url, "CREATE TABLE kept AS SELECT 7 AS it")
-    os.kill(server_pid(tmp_path), signal.SIGKILL)
-    until(lambda: not database.is_alive())
+    run_statement(url, "CREATE TABLE kept AS SELECT 7 AS it")
+    os.kill(postmaster_pid(tmp_path), signal.SIGKILL)
+    wait_until(lambda: not database.is_alive())
     database.stop()
 
     with EmbeddedPostgreSQL(tmp_path) as url:
-        assert [(7,)] == run(url, "SELECT it FROM kept")
+        assert [(7,)] == run_statement(url, "SELECT it FROM kept")
 
 
 def test_sessions_that_outlive_a_killed_server_are_waited_for(tmp_path: Path) -> None:
@@ -144,15 +146,15 @@ def test_sessions_that_outlive_a_killed_server_are_waited_for(tmp_path: Path) ->
     with contextlib.closing(psycopg2.connect(database.start())) as connection:
         session = connection.info.backend_pid
         os.kill(session, signal.SIGSTOP)
-        os.kill(server_pid(tmp_path), signal.SIGKILL)
-        until(lambda: not database.is_alive())
+        os.kill(postmaster_pid(tmp_path), signal.SIGKILL)
+        wait_until(lambda: not database.is_alive())
         database.stop()
         release = threading.Timer(0.5, os.kill, [session, signal.SIGCONT])
         release.start()
         try:
             with EmbeddedPostgreSQL(tmp_path, fsync=False) as url:
                 assert not is_running(session)
-                assert [(1,)] == run(url, "SELECT 1")
+                assert [(1,)] == run_statement(url, "SELECT 1")
         finally:
             release.join()
 
@@ -167,7 +169,7 @@ def test_a_stale_pid_file_that_names_a_strangers_process_harms_neither(tmp_path:
         )
 
         with EmbeddedPostgreSQL(tmp_path, fsync=False) as url:
-            assert [(1,)] == run(url, "SELECT 1")
+            assert [(1,)] == run_statement(url, "SELECT 1")
 
         assert stranger.poll() is None
     finally:
@@ -179,7 +181,9 @@ def test_a_crash_in_the_middle_of_the_first_start_leaves_nothing_in_the_way(
     tmp_path: Path, repository: Path
 ) -> None:
     parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, str(tmp_path)], stdout=subprocess.DEVNULL, cwd=repository
+        [sys.executable, "-c", START_SCRIPT, str(tmp_path)],
+        stdout=subprocess.DEVNULL,
+        cwd=repository,
     )
     deadline = time.monotonic() + 20
     while not list(tmp_path.glob("postgresql.new-*/global")):
@@ -189,9 +193,9 @@ def test_a_crash_in_the_middle_of_the_first_start_leaves_nothing_in_the_way(
     parent.wait()
 
     with EmbeddedPostgreSQL(tmp_path) as url:
-        assert [(1,)] == run(url, "SELECT 1")
+        assert [(1,)] == run_statement(url, "SELECT 1")
     begun = os.fsencode(tmp_path / "postgresql.new-")
-    until(lambda: not any(begun in command_line for command_line in command_lines()))
+    wait_until(lambda: not any(begun in command_line for command_line in command_lines()))
 
 
 def test_a_start_that_was_killed_before_its_server_ran_leaves_nothing_in_the_way(
@@ -203,7 +207,7 @@ def test_a_start_that_was_killed_before_its_server_ran_leaves_nothing_in_the_way
     (tmp_path / "postgresql" / "postmaster.pid").write_text("")
 
     with EmbeddedPostgreSQL(tmp_path, fsync=False) as url:
-        assert [(1,)] == run(url, "SELECT 1")
+        assert [(1,)] == run_statement(url, "SELECT 1")
 
 
 def test_a_lock_that_a_killed_process_has_left_to_its_child_is_waited_for(tmp_path: Path) -> None:
@@ -226,7 +230,7 @@ with open(sys.argv[1], "w") as lock:
         assert b"locked\n" == holder.stdout.readline()
 
         with EmbeddedPostgreSQL(tmp_path, fsync=False) as url:
-            assert [(1,)] == run(url, "SELECT 1")
+            assert [(1,)] == run_statement(url, "SELECT 1")
 
 
 def test_stopping_twice_does_nothing(tmp_path: Path) -> None:

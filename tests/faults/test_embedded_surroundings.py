@@ -19,7 +19,7 @@ from orderly.embedded import (
     UnusableDirectoryError,
     running_url,
 )
-from tests.faults.clusters import PARENT, run, server_pid
+from tests.support.embedded_postgresql import START_SCRIPT, postmaster_pid, run_statement
 
 # Root of its own user namespace, in which no further one can be made
 WITHOUT_NAMESPACES = [
@@ -32,7 +32,7 @@ WITHOUT_NAMESPACES = [
 def test_the_password_is_needed_and_nobody_else_can_read_it(tmp_path: Path) -> None:
     with EmbeddedPostgreSQL(tmp_path, fsync=False) as url:
         with pytest.raises(psycopg2.OperationalError, match="password"):
-            run(url.replace("orderly:", "orderly:wrong-"), "SELECT 1")
+            run_statement(url.replace("orderly:", "orderly:wrong-"), "SELECT 1")
         for name in ("postgresql-password", "postgresql-socket"):
             assert 0o600 == stat.S_IMODE((tmp_path / name).stat().st_mode)
         assert 0o700 == stat.S_IMODE((tmp_path / "socket").stat().st_mode)
@@ -45,7 +45,7 @@ def test_a_path_may_be_anything_and_a_restart_keeps_the_url(tmp_path: Path, name
     database.stop()
     with database as again:
         assert url == again
-        assert [(1,)] == run(url, "SELECT 1")
+        assert [(1,)] == run_statement(url, "SELECT 1")
 
 
 def test_the_environment_does_not_lead_astray(
@@ -62,17 +62,17 @@ def test_the_environment_does_not_lead_astray(
     try:
         url = running_url(far / "data")
         assert url
-        assert [(1,)] == run(url, "SELECT 1")
+        assert [(1,)] == run_statement(url, "SELECT 1")
     finally:
         database.stop()
 
 
 def test_what_is_stored_does_not_reach_the_log(tmp_path: Path) -> None:
     with EmbeddedPostgreSQL(tmp_path, fsync=False) as url:
-        run(url, "CREATE TABLE people (email text PRIMARY KEY)")
-        run(url, "INSERT INTO people VALUES ('ada@example.com')")
+        run_statement(url, "CREATE TABLE people (email text PRIMARY KEY)")
+        run_statement(url, "INSERT INTO people VALUES ('ada@example.com')")
         with pytest.raises(psycopg2.IntegrityError):
-            run(url, "INSERT INTO people VALUES ('ada@example.com')")
+            run_statement(url, "INSERT INTO people VALUES ('ada@example.com')")
 
     assert "ada@" not in (tmp_path / "postgresql.log").read_text()
 
@@ -83,8 +83,8 @@ def test_root_needs_no_account_and_opens_no_folder_to_others(tmp_path: Path) -> 
     above = [(folder, folder.stat().st_mode) for folder in tmp_path.parents]
 
     with EmbeddedPostgreSQL(tmp_path / "data", fsync=False) as url:
-        assert [(1,)] == run(url, "SELECT 1")
-        server = Path(f"/proc/{server_pid(tmp_path / 'data')}")
+        assert [(1,)] == run_statement(url, "SELECT 1")
+        server = Path(f"/proc/{postmaster_pid(tmp_path / 'data')}")
         assert 0 == server.stat().st_uid
 
     assert accounts == Path("/etc/passwd").read_bytes()
@@ -98,19 +98,19 @@ def test_root_can_run_postgresql_as_a_system_account(tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
     above = [(folder, folder.stat().st_mode) for folder in tmp_path.parents]
     with EmbeddedPostgreSQL(data_dir, fsync=False) as url:
-        run(url, "CREATE TABLE saved AS SELECT 7 AS value")
+        run_statement(url, "CREATE TABLE saved AS SELECT 7 AS value")
 
     with EmbeddedPostgreSQL(data_dir, account="nobody", fsync=False) as url:
-        assert [(7,)] == run(url, "SELECT value FROM saved")
+        assert [(7,)] == run_statement(url, "SELECT value FROM saved")
         nobody = pwd.getpwnam("nobody").pw_uid
-        assert nobody == Path(f"/proc/{server_pid(data_dir)}").stat().st_uid
+        assert nobody == Path(f"/proc/{postmaster_pid(data_dir)}").stat().st_uid
         assert {nobody} == {file.stat().st_uid for file in (data_dir / "postgresql").rglob("*")}
     # The account cannot reach the data directory, which also contains the signing key.
     assert (0, 0o700) == (data_dir.stat().st_uid, stat.S_IMODE(data_dir.stat().st_mode))
     assert above == [(folder, folder.stat().st_mode) for folder in tmp_path.parents]
 
     with EmbeddedPostgreSQL(data_dir, fsync=False) as url:
-        assert [(7,)] == run(url, "SELECT value FROM saved")
+        assert [(7,)] == run_statement(url, "SELECT value FROM saved")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can use another account")
@@ -126,7 +126,7 @@ def test_root_that_may_change_to_no_other_user_gets_an_error_with_a_remedy(
         pytest.skip("this system lets us make no user namespace to forbid them in")
 
     done = subprocess.run(
-        [*WITHOUT_NAMESPACES, sys.executable, "-c", PARENT, str(tmp_path)],
+        [*WITHOUT_NAMESPACES, sys.executable, "-c", START_SCRIPT, str(tmp_path)],
         cwd=repository,
         capture_output=True,
         text=True,

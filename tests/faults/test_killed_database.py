@@ -13,8 +13,8 @@ import psycopg2
 import pytest
 
 from orderly.embedded import running_url
-from tests.faults.processes import Server, orderly, serving, until
-from tests.faults.test_killed_server import signed_in
+from tests.support.accounts import demo_client
+from tests.support.processes import Server, run_orderly, run_server, wait_until
 
 BUYERS = 8
 KILLS = 3
@@ -37,7 +37,7 @@ class Buyer(threading.Thread):
         self._stopped = stopped
 
     def run(self) -> None:
-        with signed_in(self._server) as client:
+        with demo_client(self._server) as client:
             product = client.get("/api/v1/products").json()["items"][0]["id"]
             while not self._stopped.is_set():
                 key = str(uuid4())
@@ -63,23 +63,23 @@ class Buyer(threading.Thread):
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_no_acknowledged_order_is_lost_and_none_is_doubled(tmp_path: Path, workers: str) -> None:
     data_dir, stopped = tmp_path / "data", threading.Event()
-    with serving(data_dir, "--demo", "--workers", workers) as server:
+    with run_server(data_dir, "--demo", "--workers", workers) as server:
         with opened(data_dir) as connection:
             connection.cursor().execute(PLENTY)
         buyers = [Buyer(server, stopped) for _ in range(BUYERS)]
         for buyer in buyers:
             buyer.start()
-        until(lambda: all(buyer.acknowledged for buyer in buyers))
+        wait_until(lambda: all(buyer.acknowledged for buyer in buyers))
 
         def placed() -> int:
             return sum(len(buyer.acknowledged) for buyer in buyers)
 
         for _ in range(KILLS):
             enough = placed() + ORDERS_BETWEEN_KILLS
-            until(lambda enough=enough: placed() >= enough)
-            server.kill_database_server(data_dir)
+            wait_until(lambda enough=enough: placed() >= enough)
+            server.kill_postgresql(data_dir)
         enough = placed() + ORDERS_BETWEEN_KILLS
-        until(lambda: placed() >= enough)
+        wait_until(lambda: placed() >= enough)
         stopped.set()
         for buyer in buyers:
             buyer.join(60)
@@ -95,7 +95,7 @@ def test_no_acknowledged_order_is_lost_and_none_is_doubled(tmp_path: Path, worke
         # is none that nobody was told of, since everybody has insisted.
         assert len(kept) == len(dict(kept))
         assert acknowledged == dict(kept)
-        checked = orderly("audit", "--data-dir", str(data_dir), directory=tmp_path)
+        checked = run_orderly("audit", "--data-dir", str(data_dir), directory=tmp_path)
 
     assert (0, "") == (checked.returncode, checked.stderr)
 

@@ -12,7 +12,7 @@ from uuid import uuid4
 import httpx2
 import pytest
 
-from tests.faults.processes import PATIENCE_SECONDS, Server, orderly, serving, until
+from tests.support.processes import TIMEOUT_SECONDS, Server, run_orderly, run_server, wait_until
 
 CLIENT = {"email": "client@orderly.example", "password": "marmalade lantern 64"}
 BUYERS = 8
@@ -20,7 +20,7 @@ BUYERS = 8
 
 @contextmanager
 def signed_in(server: Server) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=server.url, timeout=PATIENCE_SECONDS) as client:
+    with httpx2.Client(base_url=server.url, timeout=TIMEOUT_SECONDS) as client:
         assert client.post("/api/v1/auth/login", json=CLIENT).status_code == 200
         yield client
 
@@ -43,23 +43,23 @@ def test_every_acknowledged_order_is_there_after_kill_9(tmp_path: Path, workers:
     data_dir = tmp_path / "data"
     acknowledged: dict[str, str] = {}
     stopped = threading.Event()
-    with serving(data_dir, "--demo", "--workers", workers) as server:
+    with run_server(data_dir, "--demo", "--workers", workers) as server:
         buyers = [
             threading.Thread(target=buy, args=(server, acknowledged, stopped))
             for _ in range(BUYERS)
         ]
         for buyer in buyers:
             buyer.start()
-        until(lambda: len(acknowledged) >= 100)
+        wait_until(lambda: len(acknowledged) >= 100)
 
-        server.send(signal.SIGKILL)
+        server.send_signal(signal.SIGKILL)
         server.wait()
 
         stopped.set()
         for buyer in buyers:
             buyer.join()
 
-    with serving(data_dir) as server, signed_in(server) as client:
+    with run_server(data_dir) as server, signed_in(server) as client:
         for key, order_id in acknowledged.items():
             order = client.get(f"/api/v1/orders/{order_id}")
             assert order.status_code == 200
@@ -68,6 +68,6 @@ def test_every_acknowledged_order_is_there_after_kill_9(tmp_path: Path, workers:
             again = client.post("/api/v1/orders", json=body, headers={"Idempotency-Key": key})
             assert (201, order_id) == (again.status_code, again.json()["id"])
             assert "true" == again.headers["idempotent-replayed"]
-        checked = orderly("audit", "--data-dir", str(data_dir), directory=tmp_path)
+        checked = run_orderly("audit", "--data-dir", str(data_dir), directory=tmp_path)
 
     assert (0, "") == (checked.returncode, checked.stderr)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx2
 
-from tests.faults.processes import environment, orderly, serving
+from tests.support.processes import orderly_environment, run_orderly, run_server
 
 
 def blocks(repository: Path, section: str) -> list[str]:
@@ -22,18 +22,18 @@ def blocks(repository: Path, section: str) -> list[str]:
 def test_the_tour_works_as_printed(repository: Path, tmp_path: Path) -> None:
     tour = "".join(blocks(repository, "A five-minute tour"))
     assert all(not line.endswith("\\") for line in tour.splitlines()), "a line is a command"
-    with serving(tmp_path / "data", "--demo") as server:
+    with run_server(tmp_path / "data", "--demo") as server:
         product = httpx2.get(f"{server.url}/api/v1/products?q=hand+grinder").json()["items"][0]
         walked = subprocess.run(
             ["sh", "-e"],
             input=tour.replace("http://127.0.0.1:8000", server.url),
-            env=environment(TMPDIR=str(tmp_path)),
+            env=orderly_environment(TMPDIR=str(tmp_path)),
             capture_output=True,
             text=True,
             timeout=120,
             check=False,
         )
-        audited = orderly("audit", f"--data-dir={tmp_path / 'data'}", directory=tmp_path)
+        audited = run_orderly("audit", f"--data-dir={tmp_path / 'data'}", directory=tmp_path)
 
     assert (0, "") == (walked.returncode, walked.stderr)
     total, stock = product["price"]["amount"] * 2, product["stock"] - 2

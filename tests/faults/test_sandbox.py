@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from services.demo import ACCOUNTS
-from tests.faults.processes import Server, orderly, serving
+from tests.support.processes import Server, run_orderly, run_server
 
 ADA = {"email": "ada@example.com", "name": "Ada", "password": "brew-42-slow-mornings"}
 ADMIN = {"email": ACCOUNTS[0].email, "password": ACCOUNTS[0].password}
@@ -24,7 +24,7 @@ def data_dir(tmp_path: Path) -> Path:
 
 def refused(data_dir: Path, *arguments: str) -> str:
     """Return why a reset does not take place."""
-    done = orderly(
+    done = run_orderly(
         *("serve", "--reset", "--data-dir", str(data_dir), "--port", "0", *arguments),
         directory=data_dir.parent,
     )
@@ -45,17 +45,17 @@ def is_known(server: Server, access_token: str) -> bool:
 
 
 def test_the_sandbox_keeps_what_happens_until_it_is_reset(data_dir: Path) -> None:
-    with serving(data_dir, "--demo") as server:
+    with run_server(data_dir, "--demo") as server:
         before = server.get("/api/v1/products").json()
         assert 201 == server.post("/api/v1/auth/register", ADA).status_code
         token = tokens(server)["access_token"]
-    with serving(data_dir, "--demo") as server:
+    with run_server(data_dir, "--demo") as server:
         assert before == server.get("/api/v1/products").json()
         assert 409 == server.post("/api/v1/auth/register", ADA).status_code
         assert is_known(server, token)
 
     for _ in range(2):
-        with serving(data_dir, "--demo", "--reset") as server:
+        with run_server(data_dir, "--demo", "--reset") as server:
             after = server.get("/api/v1/products").json()
             assert 201 == server.post("/api/v1/auth/register", ADA).status_code
             assert not is_known(server, token)
@@ -64,11 +64,11 @@ def test_the_sandbox_keeps_what_happens_until_it_is_reset(data_dir: Path) -> Non
         assert [one["sku"] for one in before["items"]] == [one["sku"] for one in after["items"]]
         assert before["items"][0]["id"] != after["items"][0]["id"]
         before = after
-    assert 0 == orderly("audit", f"--data-dir={data_dir}", directory=data_dir.parent).returncode
+    assert 0 == run_orderly("audit", f"--data-dir={data_dir}", directory=data_dir.parent).returncode
 
 
 def test_the_first_start_may_ask_for_a_reset(data_dir: Path) -> None:
-    with serving(data_dir, "--demo", "--reset") as server:
+    with run_server(data_dir, "--demo", "--reset") as server:
         assert server.get("/api/v1/products").json()["items"]
 
 
@@ -76,40 +76,40 @@ def test_the_first_start_may_ask_for_a_reset(data_dir: Path) -> None:
 def test_a_kill_in_the_middle_is_made_good_by_the_next_start(
     data_dir: Path, seconds: float
 ) -> None:
-    with serving(data_dir, "--demo") as server:
+    with run_server(data_dir, "--demo") as server:
         assert 201 == server.post("/api/v1/auth/register", ADA).status_code
         products = len(server.get("/api/v1/products?limit=100").json()["items"])
     killed = Server.start(data_dir, "--demo", "--reset")
     time.sleep(seconds)
-    killed.send(signal.SIGKILL)
+    killed.send_signal(signal.SIGKILL)
     killed.wait()
 
-    with serving(data_dir, "--demo") as server:
+    with run_server(data_dir, "--demo") as server:
         assert products == len(server.get("/api/v1/products?limit=100").json()["items"])
         assert is_known(server, tokens(server)["access_token"])
-    with serving(data_dir, "--demo", "--reset") as server:
+    with run_server(data_dir, "--demo", "--reset") as server:
         assert products == len(server.get("/api/v1/products?limit=100").json()["items"])
         assert 201 == server.post("/api/v1/auth/register", ADA).status_code
 
 
 def test_a_shop_in_earnest_is_never_reset(data_dir: Path) -> None:
-    with serving(data_dir) as server:
+    with run_server(data_dir) as server:
         assert 201 == server.post("/api/v1/auth/register", ADA).status_code
 
     assert "was not made by --demo" in refused(data_dir, "--demo")
-    with serving(data_dir, "--demo") as server:
+    with run_server(data_dir, "--demo") as server:
         assert 409 == server.post("/api/v1/auth/register", ADA).status_code
     assert "was not made by --demo" in refused(data_dir, "--demo")
 
 
 def test_a_demo_that_was_taken_into_earnest_is_not_reset_either(data_dir: Path) -> None:
-    with serving(data_dir, "--demo"):
+    with run_server(data_dir, "--demo"):
         pass
-    with serving(data_dir) as server:
+    with run_server(data_dir) as server:
         assert 201 == server.post("/api/v1/auth/register", ADA).status_code
 
     assert "was served without it" in refused(data_dir, "--demo")
-    with serving(data_dir) as server:
+    with run_server(data_dir) as server:
         assert 409 == server.post("/api/v1/auth/register", ADA).status_code
 
 
@@ -117,7 +117,7 @@ def test_no_reset_of_what_is_not_embedded_and_none_without_the_demo(
     tmp_path: Path, database_url: str
 ) -> None:
     assert "--reset: is for --demo alone" in refused(tmp_path / "data")
-    done = orderly(
+    done = run_orderly(
         *("serve", "--demo", "--reset", "--port", "0"),
         directory=tmp_path,
         ORDERLY_DATABASE_URL=database_url,
@@ -127,8 +127,8 @@ def test_no_reset_of_what_is_not_embedded_and_none_without_the_demo(
 
 
 def test_no_reset_while_the_shop_is_open(data_dir: Path) -> None:
-    with serving(data_dir, "--demo") as server:
-        done = orderly(
+    with run_server(data_dir, "--demo") as server:
+        done = run_orderly(
             *("serve", "--demo", "--reset", "--data-dir", str(data_dir), "--port", "0"),
             directory=data_dir.parent,
         )

@@ -21,9 +21,9 @@ import pytest
 from orderly.embedded import running_url
 from services.demo import ACCOUNTS
 from services.revocation import FRESH_SECONDS
-from tests.faults.processes import Server, orderly, serving, until
-from tests.faults.test_killed_database import opened
-from tests.faults.test_killed_server import signed_in
+from tests.support.accounts import demo_client
+from tests.support.embedded_postgresql import connect
+from tests.support.processes import Server, run_orderly, run_server, wait_until
 
 ADA = {"email": "ada@example.com", "name": "Ada", "password": "brew-42-slow-mornings"}
 LOGIN = {"email": ADA["email"], "password": ADA["password"]}
@@ -35,23 +35,23 @@ def data_dir(tmp_path: Path) -> Path:
 
 
 def test_it_says_where_it_serves_and_writes_nothing_else(data_dir: Path) -> None:
-    with serving(data_dir) as server:
+    with run_server(data_dir) as server:
         for path in ("/docs", "/health/ready", "/api/v1/products"):
             assert 200 == server.get(path).status_code
 
-        lines = server.said.splitlines()
+        lines = server.stdout.splitlines()
         assert lines[0].endswith(f"serves the shop in {data_dir}")
         assert [f"{server.url}/docs", f"{server.url}/api/v1"] == [
             line.split()[-1] for line in lines[1:3]
         ]
         assert 0 == server.stop()
 
-    assert 4 == len(server.said.splitlines())
-    assert [("request", 200)] * 3 == [(event["event"], event["status"]) for event in server.events]
+    assert 4 == len(server.stdout.splitlines())
+    assert [("request", 200)] * 3 == [(event["event"], event["status"]) for event in server.log]
 
 
 def test_it_does_not_name_the_software_it_runs_on(data_dir: Path) -> None:
-    with serving(data_dir) as server:
+    with run_server(data_dir) as server:
         assert "server" not in server.get("/docs").headers
 
 
@@ -69,7 +69,7 @@ def test_it_does_not_listen_for_ever_to_header_fields(
     data_dir: Path, start: bytes, field: bytes
 ) -> None:
     answer = b""
-    with serving(data_dir) as server:
+    with run_server(data_dir) as server:
         with (
             suppress(ConnectionError),  # refused before all was sent
             closing(socket.create_connection(("127.0.0.1", server.port), timeout=60)) as client,
@@ -89,10 +89,10 @@ def test_it_does_not_listen_for_ever_to_header_fields(
 def test_a_request_in_flight_is_answered_before_it_stops(
     data_dir: Path, number: signal.Signals, workers: int
 ) -> None:
-    with serving(data_dir, "--workers", str(workers)) as server:
+    with run_server(data_dir, "--workers", str(workers)) as server:
         with half_sent(server) as request:
-            server.send(number)
-            until(lambda: refuses_connections(server.port))
+            server.send_signal(number)
+            wait_until(lambda: refuses_connections(server.port))
             request.send_rest()
 
             assert b"HTTP/1.1 201 Created" in request.answer()
@@ -105,12 +105,12 @@ def test_a_request_in_flight_is_answered_before_it_stops(
 def test_a_request_just_about_to_be_sent_is_answered_before_it_stops(
     data_dir: Path, workers: int
 ) -> None:
-    with serving(data_dir, "--workers", str(workers)) as server:
+    with run_server(data_dir, "--workers", str(workers)) as server:
         with closing(socket.create_connection(("127.0.0.1", server.port))) as connection:
             for _ in range(20):  # some of them by the process that has the connection
                 assert 200 == server.get("/health/ready").status_code
-            server.send(signal.SIGTERM)
-            until(lambda: refuses_connections(server.port))
+            server.send_signal(signal.SIGTERM)
+            wait_until(lambda: refuses_connections(server.port))
 
             connection.sendall(b"GET /health/ready HTTP/1.1\r\nHost: shop\r\n\r\n")
             connection.settimeout(10)
@@ -121,10 +121,10 @@ def test_a_request_just_about_to_be_sent_is_answered_before_it_stops(
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_second_ctrl_c_waits_for_nobody(data_dir: Path, workers: int) -> None:
-    with serving(data_dir, "--workers", str(workers)) as server, half_sent(server):
-        server.send(signal.SIGINT)
-        until(lambda: refuses_connections(server.port))
-        server.send(signal.SIGINT)
+    with run_server(data_dir, "--workers", str(workers)) as server, half_sent(server):
+        server.send_signal(signal.SIGINT)
+        wait_until(lambda: refuses_connections(server.port))
+        server.send_signal(signal.SIGINT)
 
         assert 130 == server.wait()
     assert not (data_dir / "postgresql" / "postmaster.pid").exists()
@@ -132,20 +132,20 @@ def test_a_second_ctrl_c_waits_for_nobody(data_dir: Path, workers: int) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_what_was_answered_survives_kill_9(data_dir: Path, workers: int) -> None:
-    with serving(data_dir, "--workers", str(workers)) as server:
+    with run_server(data_dir, "--workers", str(workers)) as server:
         assert 201 == server.post("/api/v1/auth/register", ADA).status_code
-        server.send(signal.SIGKILL)
+        server.send_signal(signal.SIGKILL)
         server.wait()
 
     # The same port: nothing of the killed one may still hold it.
-    with serving(data_dir, "--port", str(server.port)) as server:
+    with run_server(data_dir, "--port", str(server.port)) as server:
         assert 200 == server.post("/api/v1/auth/login", LOGIN).status_code
 
 
 def test_a_taken_port_is_told_before_any_work(data_dir: Path) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
-        done = orderly(
+        done = run_orderly(
             "serve", "--data-dir", str(data_dir), "--port", str(port), directory=data_dir.parent
         )
 
@@ -157,8 +157,8 @@ def test_a_taken_port_is_told_before_any_work(data_dir: Path) -> None:
 
 
 def test_a_second_one_on_the_same_data_is_refused(data_dir: Path) -> None:
-    with serving(data_dir) as server:
-        done = orderly(
+    with run_server(data_dir) as server:
+        done = run_orderly(
             "serve", "--data-dir", str(data_dir), "--port", "0", directory=data_dir.parent
         )
 
@@ -171,7 +171,7 @@ def test_a_second_one_on_the_same_data_is_refused(data_dir: Path) -> None:
 def test_a_data_directory_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
-    done = orderly("serve", "--data-dir", "file/data", "--port", "0", directory=tmp_path)
+    done = run_orderly("serve", "--data-dir", "file/data", "--port", "0", directory=tmp_path)
 
     assert 1 == done.returncode
     assert done.stderr.startswith(f"orderly: Cannot keep data in {tmp_path}/file/data: ")
@@ -181,7 +181,7 @@ def test_a_data_directory_that_cannot_be_used_is_told(tmp_path: Path) -> None:
 def test_a_database_that_cannot_be_reached_is_told_without_its_password(tmp_path: Path) -> None:
     url = "postgresql://shop:hunter2@127.0.0.1:1/shop"
 
-    done = orderly("serve", "--port", "0", directory=tmp_path, ORDERLY_DATABASE_URL=url)
+    done = run_orderly("serve", "--port", "0", directory=tmp_path, ORDERLY_DATABASE_URL=url)
 
     assert 1 == done.returncode
     assert "Connection refused" in done.stderr
@@ -190,8 +190,8 @@ def test_a_database_that_cannot_be_reached_is_told_without_its_password(tmp_path
 
 
 def test_it_serves_from_a_database_that_is_given(tmp_path: Path, database_url: str) -> None:
-    with serving(tmp_path / "data", ORDERLY_DATABASE_URL=database_url) as server:
-        assert "ORDERLY_DATABASE_URL" in server.said.splitlines()[0]
+    with run_server(tmp_path / "data", ORDERLY_DATABASE_URL=database_url) as server:
+        assert "ORDERLY_DATABASE_URL" in server.stdout.splitlines()[0]
         assert 201 == server.post("/api/v1/auth/register", ADA).status_code
         cookies = server.post("/api/v1/auth/login", LOGIN).headers.get_list("set-cookie")
 
@@ -205,7 +205,7 @@ def test_why_a_request_finds_no_database_is_told_in_a_line(
 ) -> None:
     url = new_database(None)
     name = urlsplit(url).path.strip("/")
-    with serving(tmp_path / "data", ORDERLY_DATABASE_URL=url) as server:
+    with run_server(tmp_path / "data", ORDERLY_DATABASE_URL=url) as server:
         with closing(psycopg2.connect(postgresql)) as connection:
             connection.autocommit = True
             cursor = connection.cursor()
@@ -216,7 +216,7 @@ def test_why_a_request_finds_no_database_is_told_in_a_line(
 
         assert 503 == server.get("/api/v1/products").status_code
 
-    told = [event for event in server.events if event["event"] == "service_unavailable"]
+    told = [event for event in server.log if event["event"] == "service_unavailable"]
     assert ["list_products"] == [event["operation_id"] for event in told]
     assert "is not currently accepting connections" in told[0]["reason"]
     assert len(told[0]["reason"].splitlines()) == 1
@@ -224,7 +224,7 @@ def test_why_a_request_finds_no_database_is_told_in_a_line(
 
 
 def test_the_embedded_database_has_a_connection_for_every_thread(data_dir: Path) -> None:
-    with serving(data_dir, "--workers", "2", ORDERLY_THREADS="250"):
+    with run_server(data_dir, "--workers", "2", ORDERLY_THREADS="250"):
         url = running_url(data_dir)
         assert url is not None
         with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
@@ -235,8 +235,8 @@ def test_the_embedded_database_has_a_connection_for_every_thread(data_dir: Path)
 
 
 def test_the_demo_can_be_signed_in_to_as_it_says(data_dir: Path) -> None:
-    with serving(data_dir, "--demo") as server:
-        sign_ins = [line.split("  ")[-2:] for line in server.said.splitlines()[3:5]]
+    with run_server(data_dir, "--demo") as server:
+        sign_ins = [line.split("  ")[-2:] for line in server.stdout.splitlines()[3:5]]
         assert [[account.email, account.password] for account in ACCOUNTS] == [
             [email.strip(), password] for email, password in sign_ins
         ]
@@ -256,7 +256,7 @@ def test_the_demo_can_be_signed_in_to_as_it_says(data_dir: Path) -> None:
 def test_no_demo_where_others_could_sign_in_to_it(
     tmp_path: Path, option: str, variables: dict[str, str]
 ) -> None:
-    done = orderly(
+    done = run_orderly(
         "serve", "--demo", "--host", option, "--port", "0", directory=tmp_path, **variables
     )
 
@@ -265,7 +265,7 @@ def test_no_demo_where_others_could_sign_in_to_it(
 
 
 def test_a_shop_keeps_the_currency_of_its_orders(data_dir: Path) -> None:
-    with serving(data_dir, "--demo") as server:
+    with run_server(data_dir, "--demo") as server:
         buyer = {"email": ACCOUNTS[1].email, "password": ACCOUNTS[1].password}
         token = server.post("/api/v1/auth/token", buyer).json()["access_token"]
         product = server.get("/api/v1/products?in_stock=true").json()["items"][0]
@@ -281,16 +281,16 @@ def test_a_shop_keeps_the_currency_of_its_orders(data_dir: Path) -> None:
         ("export-products",),
     ):
         arguments = (*command, "--data-dir", str(data_dir))
-        done = orderly(*arguments, directory=data_dir, ORDERLY_CURRENCY="JPY")
+        done = run_orderly(*arguments, directory=data_dir, ORDERLY_CURRENCY="JPY")
 
         assert (2, "") == (done.returncode, done.stdout)
         assert "ORDERLY_CURRENCY: orders have been placed in EUR" in done.stderr
-    with serving(data_dir, "--demo") as server:
+    with run_server(data_dir, "--demo") as server:
         assert 200 == server.get("/api/v1/products").status_code
 
 
 def test_settings_that_are_wrong_are_all_told_before_anything_starts(tmp_path: Path) -> None:
-    done = orderly(
+    done = run_orderly(
         "serve",
         "--data-dir",
         "data",
@@ -310,56 +310,58 @@ def test_settings_that_are_wrong_are_all_told_before_anything_starts(tmp_path: P
 
 
 def test_an_embedded_database_that_dies_is_started_again(data_dir: Path) -> None:
-    with serving(data_dir) as server:
+    with run_server(data_dir) as server:
         assert 201 == server.post("/api/v1/auth/register", ADA).status_code
 
-        server.kill_database_server(data_dir)
+        server.kill_postgresql(data_dir)
 
         assert 200 == server.post("/api/v1/auth/login", LOGIN).status_code
-        assert "embedded_database_died" in [one["event"] for one in server.events]
+        assert "embedded_database_died" in [one["event"] for one in server.log]
         assert 0 == server.stop()
 
 
 def test_ready_again_it_serves_those_who_are_signed_in(data_dir: Path) -> None:
     """Which sessions have ended must be learned anew when the database was away for long."""
     with (
-        serving(data_dir, "--demo") as server,
-        signed_in(server) as client,
-        closing(opened(data_dir)) as connection,
+        run_server(data_dir, "--demo") as server,
+        demo_client(server) as client,
+        closing(connect(data_dir)) as connection,
     ):
         session = connection.info.backend_pid
         os.kill(session, signal.SIGSTOP)  # no server starts before the sessions of the last end
         release = threading.Timer(FRESH_SECONDS + 0.5, os.kill, [session, signal.SIGCONT])
         release.start()
 
-        server.kill_database_server(data_dir)
+        server.kill_postgresql(data_dir)
 
         release.join()
         assert 200 == client.get("/api/v1/users/me").status_code
 
 
 def test_a_worker_that_dies_is_replaced(data_dir: Path) -> None:
-    with serving(data_dir, "--workers", "2") as server:
-        workers = server.workers()
+    with run_server(data_dir, "--workers", "2") as server:
+        workers = server.worker_pids()
         assert 2 == len(workers)
         os.kill(min(workers), signal.SIGKILL)
 
-        until(lambda: len(server.workers() - workers) == 1 and len(server.workers()) == 2)
+        wait_until(
+            lambda: len(server.worker_pids() - workers) == 1 and len(server.worker_pids()) == 2
+        )
         for _ in range(10):
             assert 200 == server.get("/health/ready").status_code
         assert 0 == server.stop()
     assert ["worker_replaced"] == [
-        event["event"] for event in server.events if event["event"] != "request"
+        event["event"] for event in server.log if event["event"] != "request"
     ]
 
 
 def test_on_sighup_workers_are_replaced_and_no_request_fails(data_dir: Path) -> None:
-    with serving(data_dir, "--workers", "2") as server:
-        before = server.workers()
-        server.send(signal.SIGHUP)
+    with run_server(data_dir, "--workers", "2") as server:
+        before = server.worker_pids()
+        server.send_signal(signal.SIGHUP)
 
         answered = 0
-        while server.workers() & before or len(server.workers()) != 2:
+        while server.worker_pids() & before or len(server.worker_pids()) != 2:
             assert 200 == server.get("/health/ready").status_code
             answered += 1
         assert answered > 2
@@ -370,15 +372,15 @@ def test_who_keeps_a_connection_is_told_of_its_end_when_workers_are_replaced(
     data_dir: Path,
 ) -> None:
     with (
-        serving(data_dir, "--workers", "2") as server,
+        run_server(data_dir, "--workers", "2") as server,
         closing(HTTPConnection("127.0.0.1", server.port, timeout=60)) as connection,
     ):
-        before = server.workers()
-        server.send(signal.SIGHUP)
+        before = server.worker_pids()
+        server.send_signal(signal.SIGHUP)
 
         # Told so, it connects anew; were it not, its next request would fail.
         ends = 0
-        while server.workers() & before or len(server.workers()) != 2:
+        while server.worker_pids() & before or len(server.worker_pids()) != 2:
             connection.request("GET", "/health/live")
             answer = connection.getresponse()
             assert answer.read()
@@ -388,24 +390,24 @@ def test_who_keeps_a_connection_is_told_of_its_end_when_workers_are_replaced(
 
 
 def test_it_can_be_stopped_while_workers_are_replaced(data_dir: Path) -> None:
-    with serving(data_dir, "--workers", "2") as server:
-        before = server.workers()
-        server.send(signal.SIGHUP)
-        until(lambda: server.workers() - before)
-        server.send(signal.SIGTERM)
+    with run_server(data_dir, "--workers", "2") as server:
+        before = server.worker_pids()
+        server.send_signal(signal.SIGHUP)
+        wait_until(lambda: server.worker_pids() - before)
+        server.send_signal(signal.SIGTERM)
 
         started: set[int] = set()
         while server.process.poll() is None:
             with suppress(OSError):  # it has just ended
-                started |= server.workers() - before
+                started |= server.worker_pids() - before
             time.sleep(0.02)
         assert 0 == server.wait()
     assert 1 == len(started)
 
 
 def test_a_process_that_has_no_workers_goes_on_after_sighup(data_dir: Path) -> None:
-    with serving(data_dir) as server:
-        server.send(signal.SIGHUP)
+    with run_server(data_dir) as server:
+        server.send_signal(signal.SIGHUP)
 
         assert 200 == server.get("/health/ready").status_code
         assert 0 == server.stop()
@@ -414,7 +416,7 @@ def test_a_process_that_has_no_workers_goes_on_after_sighup(data_dir: Path) -> N
 @pytest.mark.parametrize("workers", [1, 2])
 def test_it_stops_cleanly_when_its_terminal_is_closed(data_dir: Path, workers: int) -> None:
     ours, theirs = pty.openpty()
-    with serving(data_dir, "--workers", str(workers), terminal=theirs) as server:
+    with run_server(data_dir, "--workers", str(workers), terminal=theirs) as server:
         os.close(theirs)
         assert 200 == server.get("/health/ready").status_code
         os.close(ours)
@@ -427,11 +429,11 @@ def test_it_stops_cleanly_when_its_terminal_is_closed(data_dir: Path, workers: i
 def test_it_can_be_stopped_while_it_starts(data_dir: Path, seconds: float) -> None:
     server = Server.start(data_dir)
     time.sleep(seconds)
-    server.send(signal.SIGTERM)
+    server.send_signal(signal.SIGTERM)
 
     assert server.wait() in {0, 130, -signal.SIGTERM}
-    assert "Traceback" not in server.logged
-    with serving(data_dir) as server:
+    assert "Traceback" not in server.stderr
+    with run_server(data_dir) as server:
         assert 200 == server.get("/health/ready").status_code
 
 

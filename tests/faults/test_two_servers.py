@@ -16,9 +16,10 @@ import psycopg2
 import pytest
 
 from services import users
-from tests.api.conftest import ADMIN, PASSWORD, SIGNING_KEY, UNLIMITED_VARIABLES
-from tests.api.problems import problem
-from tests.faults.processes import Server, orderly, serving, until
+from tests.support.accounts import ADMIN, PASSWORD
+from tests.support.problems import assert_problem
+from tests.support.processes import Server, run_orderly, run_server, wait_until
+from tests.support.settings import NO_RATE_LIMIT_VARIABLES, SIGNING_KEY
 
 ME = "/api/v1/users/me"
 # Asks the database nothing that would tell that the session has ended.
@@ -39,15 +40,15 @@ def servers(
         "ORDERLY_SIGNING_KEY": SIGNING_KEY,
         "ORDERLY_COOKIE_SECURE": "false",
         "ORDERLY_VALIDATE_RESPONSES": "true",
-        **UNLIMITED_VARIABLES,
+        **NO_RATE_LIMIT_VARIABLES,
         "ORDERLY_SIGN_IN_LIMIT": "5",
         "ORDERLY_TRUSTED_PROXIES": "127.0.0.1",
     }
     (directory / "one").mkdir()
     (directory / "other").mkdir()
     with (
-        serving(directory / "one" / "data", **options) as one,
-        serving(directory / "other" / "data", **options) as other,
+        run_server(directory / "one" / "data", **options) as one,
+        run_server(directory / "other" / "data", **options) as other,
     ):
         yield one, other
 
@@ -68,7 +69,7 @@ def seconds_until_refused(server: Server, jar: dict[str, str]) -> float:
             asked = time.monotonic()
             answer = client.get(SESSIONS)
             if answer.status_code != 200:
-                problem(answer, 401, "invalid_token")
+                assert_problem(answer, 401, "invalid_token")
                 return asked - began
             assert asked - began < 10 * PROMISED_SECONDS
             time.sleep(0.02)
@@ -117,7 +118,7 @@ def test_a_session_that_ends_on_one_is_refused_by_the_other_within_two_seconds(
         end(client, admin)
 
         assert seconds_until_refused(other, jar) < PROMISED_SECONDS
-        problem(httpx2.get(one.url + SESSIONS, cookies=jar), 401, "invalid_token")
+        assert_problem(httpx2.get(one.url + SESSIONS, cookies=jar), 401, "invalid_token")
 
 
 def attempt(server: Server, password: str, address: str, email: str = ADA["email"]) -> Any:
@@ -141,7 +142,7 @@ def test_attempts_are_counted_for_both_together(shop: str, servers: tuple[Server
 
     assert {401: 5, 429: 15} == Counter(answer.status_code for answer in answers)
     refused = next(answer for answer in answers if answer.status_code == 429)
-    facts = problem(refused, 429, "too_many_attempts")
+    facts = assert_problem(refused, 429, "too_many_attempts")
     assert ("sign_in", 5, 600) == (facts["policy"], facts["quota"], facts["window_seconds"])
     wait = int(refused.headers["retry-after"])
     assert 1 <= wait <= 120
@@ -207,7 +208,7 @@ def test_sign_ins_that_succeed_do_not_count(shop: str, servers: tuple[Server, Se
 def test_registration_refresh_and_password_change_are_throttled_too(
     shop: str, database_url: str, tmp_path: Path
 ) -> None:
-    with serving(
+    with run_server(
         tmp_path / "data",
         ORDERLY_DATABASE_URL=database_url,
         ORDERLY_COOKIE_SECURE="false",
@@ -233,25 +234,25 @@ def test_registration_refresh_and_password_change_are_throttled_too(
     assert "set-cookie" not in refresh[-1].headers
     assert [409] * 3 + [429] * 2 == [answer.status_code for answer in change]
     for answers in (register, refresh, change):
-        problem(answers[-1], 429, "too_many_attempts")
+        assert_problem(answers[-1], 429, "too_many_attempts")
 
 
 def test_keys_are_rotated_under_running_workers_and_nobody_is_signed_out(
     shop: str, database_url: str, tmp_path: Path
 ) -> None:
-    with serving(
+    with run_server(
         tmp_path / "data",
         "--workers",
         "2",
         ORDERLY_DATABASE_URL=database_url,
         ORDERLY_COOKIE_SECURE="false",
-        **UNLIMITED_VARIABLES,
+        **NO_RATE_LIMIT_VARIABLES,
     ) as server:
         client = signed_in(server)
         before = key_of(client.cookies["orderly_access"])
         jar = dict(client.cookies)
 
-        rotated = orderly(
+        rotated = run_orderly(
             "rotate-signing-key", "--data-dir", str(tmp_path / "data"), directory=tmp_path
         )
         assert 0 == rotated.returncode, rotated.stderr
@@ -270,7 +271,7 @@ def test_keys_are_rotated_under_running_workers_and_nobody_is_signed_out(
             time.sleep(0.2)
             return key_of(client.cookies["orderly_access"]) != before
 
-        until(follows)
+        wait_until(follows)
         client.close()
 
     assert 2 == len(keys)
@@ -279,14 +280,14 @@ def test_keys_are_rotated_under_running_workers_and_nobody_is_signed_out(
 def test_a_stolen_key_is_refused_within_seconds(
     shop: str, database_url: str, tmp_path: Path
 ) -> None:
-    with serving(
+    with run_server(
         tmp_path / "data", ORDERLY_DATABASE_URL=database_url, ORDERLY_COOKIE_SECURE="false"
     ) as server:
         client = signed_in(server)
         jar = dict(client.cookies)
         assert 200 == client.get(ME).status_code
 
-        orderly(
+        run_orderly(
             "rotate-signing-key",
             "--at-once",
             "--data-dir",
@@ -310,7 +311,7 @@ def test_a_server_that_cannot_know_who_was_signed_out_lets_nobody_in(
     shop: str, new_database: Callable[[str | None], str], migrated_template: str, tmp_path: Path
 ) -> None:
     url = new_database(migrated_template)
-    with serving(
+    with run_server(
         tmp_path / "data", ORDERLY_DATABASE_URL=url, ORDERLY_COOKIE_SECURE="false"
     ) as server:
         client = signed_in(server)
@@ -326,9 +327,9 @@ def test_a_server_that_cannot_know_who_was_signed_out_lets_nobody_in(
             )
             time.sleep(PROMISED_SECONDS + 0.1)
             # An operation that needs no database for those who may not ask
-            problem(client.get("/api/v1/users"), 503, "service_unavailable")
+            assert_problem(client.get("/api/v1/users"), 503, "service_unavailable")
             assert "1" == client.get("/api/v1/users").headers["retry-after"]
 
             cursor.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
-        until(lambda: client.get(ME).status_code == 200)
+        wait_until(lambda: client.get(ME).status_code == 200)
         client.close()

@@ -15,8 +15,8 @@ import psycopg2
 import pytest
 
 from orderly.embedded import running_url
-from tests.faults.processes import environment, orderly, serving, until
-from tests.faults.test_killed_server import signed_in
+from tests.support.accounts import demo_client
+from tests.support.processes import orderly_environment, run_orderly, run_server, wait_until
 
 AGE = """
     UPDATE orders SET created_at = created_at - interval '61 minutes' WHERE status = 'PENDING';
@@ -64,7 +64,7 @@ def working(data_dir: Path, count: int) -> Iterator[list[subprocess.Popen[str]]]
         subprocess.Popen(
             command,
             cwd=data_dir.parent,
-            env=environment(),
+            env=orderly_environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -85,34 +85,37 @@ def working(data_dir: Path, count: int) -> Iterator[list[subprocess.Popen[str]]]
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_serve_does_the_background_work_too(data_dir: Path, workers: str) -> None:
-    with serving(data_dir, "--demo", "--workers", workers) as server, signed_in(server) as client:
+    with (
+        run_server(data_dir, "--demo", "--workers", workers) as server,
+        demo_client(server) as client,
+    ):
         placed = order(client, "k")
         run(data_dir, AGE)
 
-        until(lambda: is_cancelled(client, placed))
-        until(lambda: run(data_dir, "SELECT count(*) FROM idempotency_key") == [(0,)])
+        wait_until(lambda: is_cancelled(client, placed))
+        wait_until(lambda: run(data_dir, "SELECT count(*) FROM idempotency_key") == [(0,)])
         assert 0 == server.stop()
-    told = {one["event"]: one["count"] for one in server.events if "count" in one}
+    told = {one["event"]: one["count"] for one in server.log if "count" in one}
     assert {"orders_expired": 1, "idempotency_keys_deleted": 1} == told
 
 
 def test_serve_goes_on_with_it_after_its_database_was_killed(data_dir: Path) -> None:
-    with serving(data_dir, "--demo") as server, signed_in(server) as client:
-        server.kill_database_server(data_dir)
+    with run_server(data_dir, "--demo") as server, demo_client(server) as client:
+        server.kill_postgresql(data_dir)
         placed = order(client, "k")
         run(data_dir, AGE)
 
-        until(lambda: is_cancelled(client, placed))
+        wait_until(lambda: is_cancelled(client, placed))
         assert 0 == server.stop()
-    assert "chore_failed" not in server.logged
+    assert "chore_failed" not in server.stderr
 
 
 def test_workers_of_their_own_do_it_where_serve_does_not(data_dir: Path) -> None:
-    with serving(data_dir, "--demo", "--no-worker") as server, signed_in(server) as client:
+    with run_server(data_dir, "--demo", "--no-worker") as server, demo_client(server) as client:
         placed = [order(client, f"k{number}") for number in range(20)]
         run(data_dir, AGE)
         with working(data_dir, 3) as workers:
-            until(lambda: all(is_cancelled(client, one) for one in placed))
+            wait_until(lambda: all(is_cancelled(client, one) for one in placed))
             signals = (signal.SIGTERM, signal.SIGINT, signal.SIGTERM)
             for one, number in zip(workers, signals, strict=True):
                 one.send_signal(number)
@@ -120,9 +123,9 @@ def test_workers_of_their_own_do_it_where_serve_does_not(data_dir: Path) -> None
         assert [(20,)] == run(
             data_dir, "SELECT count(*) FROM stock_movement WHERE kind = 'RELEASE'"
         )
-        checked = orderly("audit", f"--data-dir={data_dir}", directory=data_dir.parent)
+        checked = run_orderly("audit", f"--data-dir={data_dir}", directory=data_dir.parent)
         assert 0 == checked.returncode, checked.stdout
-    assert "orders_expired" not in server.logged
+    assert "orders_expired" not in server.stderr
 
 
 def test_a_worker_alone_brings_its_database_along_and_stops_it(data_dir: Path) -> None:

@@ -1,12 +1,10 @@
-"""A shop on a real database, reached through its services."""
+"""Fixtures for tests of services on a real database: actors, products and direct SQL."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
-from uuid import UUID
+from typing import Any
 
 import psycopg2
 import pytest
@@ -15,25 +13,19 @@ from domain.actor import ADMIN, CLIENT, Actor
 from services import products, users
 from services.audit import audit
 from services.products import Product
-
-PASSWORD = "blackberry strudel"
-
-
-class AddProduct(Protocol):
-    """Puts a product on sale."""
-
-    def __call__(self, stock: int = 10, price: int = 1000, **facts: Any) -> Product: ...
+from tests.support.database import Sql
+from tests.support.services import PASSWORD, AddProduct, make_actor
 
 
 @pytest.fixture(autouse=True)
 def _bound(shop: str) -> None:
-    """Bind the process to the shop's database: every use case needs it."""
+    """Bind the process to the shop's database, which every service needs."""
     del shop
 
 
 @pytest.fixture
-def sound(shop: str) -> Iterator[None]:
-    """Hold the shop against everything that must always hold when the test is over."""
+def audit_after_test(shop: str) -> Iterator[None]:
+    """Run the audit after the test: it must find no inconsistency."""
     del shop
     yield
 
@@ -41,58 +33,58 @@ def sound(shop: str) -> Iterator[None]:
 
 
 @pytest.fixture
-def nobody() -> Actor:
-    """Somebody who is not signed in."""
-    return someone(None, None)
+def anonymous() -> Actor:
+    """Return an actor that is not signed in."""
+    return make_actor(None, None)
 
 
 @pytest.fixture
 def admin(shop: str) -> Actor:
-    """An administrator."""
+    """Return an administrator."""
     del shop
     user = users.create_admin(email="boss@example.com", name="Boss", password=PASSWORD)
-    return someone(user.id, ADMIN)
+    return make_actor(user.id, ADMIN)
 
 
 @pytest.fixture
 def client(new_client: Callable[[], Actor]) -> Actor:
-    """Somebody who buys."""
+    """Return a customer."""
     return new_client()
 
 
 @pytest.fixture
-def new_client(nobody: Actor) -> Callable[[], Actor]:
-    """Make another who buys, each time."""
+def new_client(anonymous: Actor) -> Callable[[], Actor]:
+    """Return a function that registers another customer each time."""
     numbers = itertools.count()
 
-    def make() -> Actor:
+    def register() -> Actor:
         user = users.register(
-            actor=nobody,
+            actor=anonymous,
             email=f"client{next(numbers)}@example.com",
             name="Client",
             password=PASSWORD,
         )
-        return someone(user.id, CLIENT)
+        return make_actor(user.id, CLIENT)
 
-    return make
+    return register
 
 
 @pytest.fixture
 def add_product(admin: Actor) -> AddProduct:
-    """Put products on sale, each with a sku of its own."""
+    """Return a function that creates products, each with a unique SKU."""
     numbers = itertools.count(1)
 
-    def add(stock: int = 10, price: int = 1000, **facts: Any) -> Product:
+    def add(stock: int = 10, price: int = 1000, **fields: Any) -> Product:
         number = next(numbers)
         defaults = {"sku": f"SKU-{number}", "name": f"Thing {number}", "description": ""}
-        return products.create_product(actor=admin, stock=stock, price=price, **(defaults | facts))
+        return products.create_product(actor=admin, stock=stock, price=price, **(defaults | fields))
 
     return add
 
 
 @pytest.fixture
-def sql(database_url: str) -> Iterator[Callable[..., list[tuple[Any, ...]]]]:
-    """Look at, or meddle with, the database behind the services' back."""
+def sql(database_url: str) -> Iterator[Sql]:
+    """Return a function that runs a statement on its own connection, past the services."""
     connection = psycopg2.connect(database_url)
     connection.autocommit = True
 
@@ -103,49 +95,3 @@ def sql(database_url: str) -> Iterator[Callable[..., list[tuple[Any, ...]]]]:
 
     yield run
     connection.close()
-
-
-def someone(user_id: UUID | None, role: str | None, *, user_agent: str = "Firefox") -> Actor:
-    """Return an actor, as the HTTP side would make it."""
-    return Actor(user_id, role, None, "request-1", "127.0.0.1", user_agent)
-
-
-def at_once(*calls: Callable[[], Any]) -> list[Any]:
-    """Make calls in as many threads, and return what each gave or raised."""
-
-    def outcome(call: Callable[[], Any]) -> Any:
-        try:
-            return call()
-        except Exception as error:  # it is the test that judges
-            return error
-
-    with ThreadPoolExecutor(len(calls)) as executor:
-        return list(executor.map(outcome, calls))
-
-
-def free_while_waiting(
-    database_url: str, call: Callable[[], Any], waited_for: UUID, others: list[UUID]
-) -> tuple[Any, int]:
-    """Make a call wait for one product's stock, and count which of the others it leaves free."""
-    locking, looking = psycopg2.connect(database_url), psycopg2.connect(database_url)
-    looking.autocommit = True
-    cursor = looking.cursor()
-    # Moves the row behind the others, where a scan of the table comes to it last.
-    cursor.execute("UPDATE stock SET quantity = quantity WHERE product_id = %s", (waited_for,))
-    cursor.execute("ANALYZE stock, product")
-    locking.cursor().execute("SELECT FROM stock WHERE product_id = %s FOR UPDATE", (waited_for,))
-
-    def look() -> int:
-        waiting = 0
-        while not waiting:
-            cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-            ((waiting,),) = cursor.fetchall()
-        cursor.execute(
-            "SELECT FROM stock WHERE product_id = ANY (%s) FOR UPDATE SKIP LOCKED", (others,)
-        )
-        locking.close()
-        return cursor.rowcount
-
-    outcome, free = at_once(call, look)
-    looking.close()
-    return outcome, free

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -13,9 +11,7 @@ from domain.actor import Actor
 from services import orders
 from services.audit import audit
 from services.orders import Order
-from tests.services.conftest import AddProduct
-
-Sql = Callable[..., list[tuple[Any, ...]]]
+from tests.support.services import AddProduct
 
 
 @pytest.fixture

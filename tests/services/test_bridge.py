@@ -26,9 +26,8 @@ from database.greenlets import Bridge, aside
 from database.transactions import autocommit, transaction
 from domain.errors import Unavailable
 from orderly.factory import compiled_app
-from tests.services.test_database import answer, ask, backend, server_that_never_answers
+from tests.support.database import Sql, autocommit_scalar, backend_pid, scalar, unresponsive_server
 
-Sql = Callable[..., list[tuple[Any, ...]]]
 CALLER: ContextVar[str] = ContextVar("CALLER", default="nobody")
 
 
@@ -69,10 +68,12 @@ def small(database_url: str) -> Iterator[None]:
 def test_what_work_returns_and_raises_comes_back(loop):
     async def main(on: Bridge) -> tuple[Any, Any, Any]:
         def fail() -> None:
-            answer("SELECT 1")
+            autocommit_scalar("SELECT 1")
             raise KeyError("why")
 
-        returned = await on.run(lambda: answer("SELECT 40") + answer("SELECT 2"))
+        returned = await on.run(
+            lambda: autocommit_scalar("SELECT 40") + autocommit_scalar("SELECT 2")
+        )
         raised = await asyncio.gather(on.run(fail), return_exceptions=True)
         stopped = await asyncio.gather(on.run(lambda: next(iter(()))), return_exceptions=True)
         return returned, raised[0], stopped[0]
@@ -112,10 +113,13 @@ def test_work_that_waits_keeps_nobody_waiting(loop):
         def meet(number: int) -> int:
             # Each goes on only when the other has begun: one after the other they never would.
             assert threading.current_thread() is both
-            answer(f"SELECT pg_advisory_lock_shared({number}) IS NULL")
+            autocommit_scalar(f"SELECT pg_advisory_lock_shared({number}) IS NULL")
             deadline = time.monotonic() + 10
             while (
-                answer("SELECT count(DISTINCT objid) FROM pg_locks WHERE locktype = 'advisory'") < 2
+                autocommit_scalar(
+                    "SELECT count(DISTINCT objid) FROM pg_locks WHERE locktype = 'advisory'"
+                )
+                < 2
             ):
                 assert time.monotonic() < deadline
             return number
@@ -131,14 +135,14 @@ def test_each_piece_of_work_has_its_own_connection_and_transaction(loop, sql: Sq
 
     @transaction
     def write(number: int, fails: bool) -> tuple[int, int, int]:
-        mine = ask("SELECT pg_backend_pid()")
-        ask("INSERT INTO scratch VALUES (%s) RETURNING n", number)
+        mine = scalar("SELECT pg_backend_pid()")
+        scalar("INSERT INTO scratch VALUES (%s) RETURNING n", number)
         depth = database.transaction_depth()
         greenlets.sleep(0.001)
         with database.atomic():
-            again = ask("SELECT pg_backend_pid() FROM pg_sleep(0.002)")
+            again = scalar("SELECT pg_backend_pid() FROM pg_sleep(0.002)")
         assert mine == again
-        seen = ask("SELECT count(*) FROM scratch WHERE n = %s", number)
+        seen = scalar("SELECT count(*) FROM scratch WHERE n = %s", number)
         if fails:
             raise ValueError
         return mine, depth, seen
@@ -163,7 +167,7 @@ def test_work_sees_the_context_it_was_begun_in_and_keeps_changes_to_itself(loop)
         def work() -> str:
             before = CALLER.get()
             CALLER.set("work")
-            answer()
+            autocommit_scalar()
             return before + " " + CALLER.get() + " " + aside(CALLER.get)()
 
         async def called_by(name: str) -> str:
@@ -183,7 +187,7 @@ def test_no_more_work_than_may_be_is_begun_at_once_and_the_rest_in_order(loop):
         begun.append(number)
         now[0] += 1
         most[0] = max(most[0], now[0])
-        answer("SELECT pg_sleep(0.001) IS NULL")
+        autocommit_scalar("SELECT pg_sleep(0.001) IS NULL")
         now[0] -= 1
 
     async def main(on: Bridge) -> None:
@@ -200,8 +204,8 @@ def test_work_whose_caller_gave_up_goes_on_to_its_end_and_is_waited_for(loop, sq
 
     @transaction
     def write() -> None:
-        ask("SELECT pg_sleep(0.05) IS NULL")
-        ask("INSERT INTO scratch VALUES (1) RETURNING n")
+        scalar("SELECT pg_sleep(0.05) IS NULL")
+        scalar("INSERT INTO scratch VALUES (1) RETURNING n")
 
     async def main(on: Bridge) -> None:
         with pytest.raises(TimeoutError):
@@ -221,13 +225,15 @@ def test_work_that_has_not_begun_is_not_when_its_caller_gives_up(loop):
     begun = []
 
     async def main(on: Bridge) -> Any:
-        first = asyncio.ensure_future(on.run(partial(answer, "SELECT 1 FROM pg_sleep(0.01)")))
+        first = asyncio.ensure_future(
+            on.run(partial(autocommit_scalar, "SELECT 1 FROM pg_sleep(0.01)"))
+        )
         others = [asyncio.ensure_future(on.run(partial(begun.append, n))) for n in range(3)]
         await asyncio.sleep(0)
         others[0].cancel()
         others[2].cancel()
         await asyncio.gather(first, *others, return_exceptions=True)
-        return await on.run(answer)
+        return await on.run(autocommit_scalar)
 
     assert 1 == loop(main, at_once=1)
     assert [1] == begun
@@ -291,11 +297,11 @@ def test_a_file_is_read_and_written_aside(loop):
 @pytest.mark.usefixtures("small")
 def test_a_server_that_does_not_answer_in_time_is_given_up_and_others_go_on(loop, sql: Sql):
     def stuck() -> int:
-        return answer("SELECT pg_sleep(5)")
+        return autocommit_scalar("SELECT pg_sleep(5)")
 
     async def main(on: Bridge) -> tuple[Any, list[int]]:
         waiting = asyncio.ensure_future(on.run(stuck))
-        others = [await on.run(partial(answer, f"SELECT {n}")) for n in range(20)]
+        others = [await on.run(partial(autocommit_scalar, f"SELECT {n}")) for n in range(20)]
         return (await asyncio.gather(waiting, return_exceptions=True))[0], others
 
     failure, others = loop(main)
@@ -305,11 +311,11 @@ def test_a_server_that_does_not_answer_in_time_is_given_up_and_others_go_on(loop
 
 
 def test_a_server_that_never_answers_keeps_nobody_else_waiting(loop, database_url: str):
-    with server_that_never_answers() as url:
+    with unresponsive_server() as url:
         binding.bind(url, max_connections=3, connect_timeout=0.3)
 
         async def main(on: Bridge) -> tuple[list[bool], Any]:
-            connecting = [asyncio.ensure_future(on.run(answer)) for _ in range(3)]
+            connecting = [asyncio.ensure_future(on.run(autocommit_scalar)) for _ in range(3)]
             await asyncio.sleep(0.01)
             over = [one.done() for one in connecting]
             return over, await asyncio.gather(*connecting, return_exceptions=True)
@@ -327,20 +333,20 @@ def test_an_answer_that_never_comes_ends_the_connection(loop, sql: Sql):
 
     @autocommit
     def stopped() -> Any:
-        os.kill(ask("SELECT pg_backend_pid()"), 19)  # SIGSTOP
+        os.kill(scalar("SELECT pg_backend_pid()"), 19)  # SIGSTOP
         database.connection().time_limit = 0.2
-        return ask()
+        return scalar()
 
     pid = []
 
     @autocommit
     def remember() -> None:
-        pid.append(ask("SELECT pg_backend_pid()"))
+        pid.append(scalar("SELECT pg_backend_pid()"))
 
     async def main(on: Bridge) -> tuple[Any, Any]:
         await on.run(remember)
         failure = (await asyncio.gather(on.run(stopped), return_exceptions=True))[0]
-        after = await on.run(backend)
+        after = await on.run(backend_pid)
         return failure, after
 
     try:
@@ -354,19 +360,19 @@ def test_an_answer_that_never_comes_ends_the_connection(loop, sql: Sql):
 
 def test_connections_that_are_lost_are_replaced(loop, sql: Sql):
     async def main(on: Bridge) -> tuple[list[int], Any, int]:
-        idle = await on.run(backend)
+        idle = await on.run(backend_pid)
         sql("SELECT pg_terminate_backend(%s)", idle)
         while sql("SELECT 1 FROM pg_stat_activity WHERE pid = %s", idle):
             await asyncio.sleep(0.01)
-        next_one = await on.run(backend)
-        busy = asyncio.ensure_future(on.run(partial(answer, "SELECT pg_sleep(60)")))
+        next_one = await on.run(backend_pid)
+        busy = asyncio.ensure_future(on.run(partial(autocommit_scalar, "SELECT pg_sleep(60)")))
         while not sql(
             "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND query ~ 'sleep'", next_one
         ):
             await asyncio.sleep(0.01)
         sql("SELECT pg_terminate_backend(%s)", next_one)
         failure = (await asyncio.gather(busy, return_exceptions=True))[0]
-        return [idle, next_one], failure, await on.run(backend)
+        return [idle, next_one], failure, await on.run(backend_pid)
 
     pids, failure, last = loop(main)
 
@@ -380,7 +386,7 @@ def test_lost_connections_are_watched_no_longer(loop, sql: Sql):
     async def main(on: Bridge) -> list[int]:
         counts = []
         for _ in range(5):
-            pids = await asyncio.gather(*(on.run(backend) for _ in range(5)))
+            pids = await asyncio.gather(*(on.run(backend_pid) for _ in range(5)))
             assert on.watches
             for pid in set(pids):
                 sql("SELECT pg_terminate_backend(%s, 5000)", pid)
@@ -399,9 +405,9 @@ def test_a_connection_that_is_reset_is_noticed_at_once(loop, sql: Sql):
     """Its server has said farewell, and has not heard what it was asked: two faults at once."""
 
     async def main(on: Bridge) -> Any:
-        pid = await on.run(backend)
+        pid = await on.run(backend_pid)
         os.kill(pid, 19)  # SIGSTOP
-        asked = asyncio.ensure_future(on.run(answer))
+        asked = asyncio.ensure_future(on.run(autocommit_scalar))
         await asyncio.sleep(0)
         sql("SELECT pg_terminate_backend(%s)", pid)
         os.kill(pid, 18)  # SIGCONT

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
-from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg2
@@ -30,11 +29,11 @@ from domain.errors import (
 )
 from models import placement
 from services import orders, products
-from tests.services.conftest import AddProduct, at_once, free_while_waiting, someone
+from tests.support.concurrency import count_unlocked_while_waiting, run_concurrently
+from tests.support.database import Sql
+from tests.support.services import AddProduct, make_actor
 
-pytestmark = pytest.mark.usefixtures("sound")
-
-Sql = Callable[..., list[tuple[Any, ...]]]
+pytestmark = pytest.mark.usefixtures("audit_after_test")
 
 
 def place(actor: Actor, *items: tuple[UUID, int], key: str | None = None) -> orders.PlacedOrder:
@@ -154,10 +153,10 @@ def test_a_free_order_is_an_order(client: Actor, add_product: AddProduct):
     assert place(client, (add_product(price=0).id, 3)).order.total == 0
 
 
-def test_whoever_has_no_account_any_more_orders_nothing(nobody: Actor, add_product: AddProduct):
+def test_whoever_has_no_account_any_more_orders_nothing(anonymous: Actor, add_product: AddProduct):
     mug = add_product()
 
-    for actor in (nobody, someone(uuid4(), "CLIENT")):
+    for actor in (anonymous, make_actor(uuid4(), "CLIENT")):
         with pytest.raises(SessionExpired):
             place(actor, (mug.id, 1), key="k")
     assert stock_of(mug.id) == [10]
@@ -205,7 +204,7 @@ def test_first_requests_with_one_key_at_once_place_one_order(
     mug = add_product(100)
 
     for key in ("k1", "k2", "k3"):
-        placed = at_once(*[lambda key=key: place(client, (mug.id, 1), key=key)] * 16)
+        placed = run_concurrently(*[lambda key=key: place(client, (mug.id, 1), key=key)] * 16)
 
         assert Counter(one.replayed for one in placed) == {False: 1, True: 15}
         assert len({one._replace(replayed=False) for one in placed}) == 1
@@ -217,7 +216,7 @@ def test_different_requests_with_one_key_at_once_place_one_order(
 ):
     bought = [add_product().id for _ in range(8)]
 
-    outcomes = at_once(
+    outcomes = run_concurrently(
         *(
             lambda product_id=product_id: place(client, (product_id, 1), key="k")
             for product_id in bought
@@ -307,7 +306,9 @@ def test_sixty_four_buyers_of_twenty_get_exactly_twenty(
 ):
     mug, buyers = add_product(20), [new_client() for _ in range(64)]
 
-    outcomes = at_once(*(lambda buyer=buyer: place(buyer, (mug.id, 1)) for buyer in buyers))
+    outcomes = run_concurrently(
+        *(lambda buyer=buyer: place(buyer, (mug.id, 1)) for buyer in buyers)
+    )
 
     assert Counter(map(type, outcomes)) == {orders.PlacedOrder: 20, InsufficientStock: 44}
     assert stock_of(mug.id) == [0]
@@ -346,7 +347,7 @@ def test_an_order_whose_connection_is_lost_can_be_repeated_safely(
         sql("SELECT pg_terminate_backend(%s, 1000)", found[0][0])
         locking.close()
 
-    lost, _ = at_once(lambda: place(client, (mug.id, 1), key="k"), kill)
+    lost, _ = run_concurrently(lambda: place(client, (mug.id, 1), key="k"), kill)
 
     assert isinstance(lost, Unavailable)
     assert not place(client, (mug.id, 1), key="k").replayed
@@ -362,7 +363,7 @@ def test_stock_is_locked_in_the_order_of_ids_whatever_the_order_of_lines_and_row
     bought = sorted(add_product().id for _ in range(4))
     basket = [(product_id, 1) for product_id in (bought[::-1] if turned else bought)]
 
-    placed, free = free_while_waiting(
+    placed, free = count_unlocked_while_waiting(
         database_url, lambda: place(client, *basket), bought[0], bought[1:]
     )
 
@@ -383,7 +384,7 @@ def test_orders_with_the_same_products_in_opposite_order_do_not_deadlock(
             basket = chance.sample(bought, len(bought))
             place(buyer, *((product_id, chance.randint(1, 3)) for product_id in basket))
 
-    outcomes = at_once(*(lambda n=n: shop(buyers[n], n) for n in range(len(buyers))))
+    outcomes = run_concurrently(*(lambda n=n: shop(buyers[n], n) for n in range(len(buyers))))
 
     assert outcomes == [None] * len(buyers)
     sql("SELECT pg_stat_force_next_flush()")
@@ -415,7 +416,7 @@ def test_buying_and_cancelling_at_once_keeps_the_ledger_true(
                 expected_versions=None,
             )
 
-    assert at_once(*(lambda n=n: shop(buyers[n], n) for n in range(12))) == [None] * 12
+    assert run_concurrently(*(lambda n=n: shop(buyers[n], n) for n in range(12))) == [None] * 12
     assert all(one.lines for one in refused)
     assert stock_of(*bought) == [8, 8, 8]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,9 +20,8 @@ from database.connection import open_connection
 from database.pool import ConnectionPool, PoolExhausted
 from database.transactions import autocommit, transaction, transaction_without_timeout
 from domain.errors import EmailTaken, Unavailable
-from tests.services.conftest import at_once
-
-Sql = Callable[..., list[tuple[Any, ...]]]
+from tests.support.concurrency import run_concurrently
+from tests.support.database import Sql
 
 
 def ask(sql: str = "SELECT 1", *values: Any) -> Any:
@@ -130,7 +129,7 @@ def test_no_more_connections_than_allowed_and_no_endless_wait(small: None, sql: 
         finally:
             leave.set()
 
-    first, second, (cause, waited) = at_once(stay, stay, ask_meanwhile)
+    first, second, (cause, waited) = run_concurrently(stay, stay, ask_meanwhile)
 
     assert first != second
     assert isinstance(cause, peewee.OperationalError)
@@ -146,7 +145,7 @@ def test_one_who_waits_gets_the_connection_that_comes_free(database_url: str):
     def slowly() -> int:
         return ask("SELECT 1 FROM pg_sleep(0.03)")
 
-    assert at_once(*[slowly] * 8) == [1] * 8
+    assert run_concurrently(*[slowly] * 8) == [1] * 8
 
 
 def test_a_connection_killed_while_idle_is_replaced_unnoticed(sql: Sql):
@@ -176,13 +175,13 @@ def test_a_connection_killed_in_the_middle_is_unavailable_and_the_next_call_fine
 
 
 def test_all_connections_killed_at_once_is_nothing_to_the_next_callers(sql: Sql):
-    at_once(*[lambda: answer("SELECT 1 FROM pg_sleep(0.05)")] * 8)
+    run_concurrently(*[lambda: answer("SELECT 1 FROM pg_sleep(0.05)")] * 8)
     sql(
         "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity"
         " WHERE application_name = 'orderly' AND datname = current_database()"
     )
 
-    assert at_once(*[answer] * 8) == [1] * 8
+    assert run_concurrently(*[answer] * 8) == [1] * 8
 
 
 def test_a_statement_that_takes_too_long_is_unavailable_and_its_connection_usable(small: None):
@@ -344,7 +343,7 @@ def test_a_real_deadlock_is_resolved(sql: Sql):
             both.wait(5)
         database.execute_sql("UPDATE crosswise SET n = n + 1 WHERE id = %s", (second,))
 
-    assert at_once(lambda: cross(1, 2), lambda: cross(2, 1)) == [None, None]
+    assert run_concurrently(lambda: cross(1, 2), lambda: cross(2, 1)) == [None, None]
     assert sql("SELECT n FROM crosswise") == [(2,), (2,)]
     sql("DROP TABLE crosswise")
 

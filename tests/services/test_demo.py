@@ -8,10 +8,11 @@ from domain.actor import Actor
 from services import demo, process, products, sessions
 from services.audit import audit
 from services.process import configuration
-from tests.services.conftest import AddProduct, at_once
+from tests.support.concurrency import run_concurrently
+from tests.support.services import AddProduct
 
 
-def test_an_empty_shop_is_filled_once(nobody: Actor):
+def test_an_empty_shop_is_filled_once(anonymous: Actor):
     first, second = demo.fill(), demo.fill()
 
     assert first.products >= 20
@@ -22,12 +23,12 @@ def test_an_empty_shop_is_filled_once(nobody: Actor):
     assert audit() == []
 
 
-def test_the_accounts_can_be_signed_in_as(nobody: Actor):
+def test_the_accounts_can_be_signed_in_as(anonymous: Actor):
     for email, password, role in demo.fill().accounts:
-        assert sessions.login(actor=nobody, email=email, password=password).user.role == role
+        assert sessions.login(actor=anonymous, email=email, password=password).user.role == role
 
 
-def test_it_may_be_started_as_often_as_one_likes(nobody: Actor):
+def test_it_may_be_started_as_often_as_one_likes(anonymous: Actor):
     process.bind(replace(configuration(), registration_limit=1))
 
     assert [demo.fill().accounts for _ in range(3)] == [demo.ACCOUNTS] * 3
@@ -41,8 +42,8 @@ def test_a_shop_with_products_gets_none(admin: Actor, add_product: AddProduct):
     assert products.list_products(limit=100).items == []
 
 
-def test_two_who_fill_one_shop_at_once_fill_it_once(nobody: Actor):
-    outcomes = at_once(*[demo.fill] * 4)
+def test_two_who_fill_one_shop_at_once_fill_it_once(anonymous: Actor):
+    outcomes = run_concurrently(*[demo.fill] * 4)
 
     assert sum(outcome.products for outcome in outcomes) == len(
         products.list_products(limit=100).items

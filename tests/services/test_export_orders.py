@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 from uuid import UUID
 
 import pytest
@@ -12,9 +11,8 @@ from psycopg2.extensions import make_dsn
 from database import binding
 from domain.actor import Actor
 from services import orders
-from tests.services.conftest import AddProduct
-
-Sql = Callable[..., list[tuple[Any, ...]]]
+from tests.support.database import Sql
+from tests.support.services import AddProduct
 
 
 @pytest.fixture

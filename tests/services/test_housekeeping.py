@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -12,14 +10,13 @@ from domain.actor import Actor
 from domain.errors import TooManyAttempts
 from services import housekeeping, process, sessions, throttling
 from services.process import configuration
-from tests.services.conftest import PASSWORD
-
-Sql = Callable[..., list[tuple[Any, ...]]]
+from tests.support.database import Sql
+from tests.support.services import PASSWORD
 
 
 @pytest.fixture
-def signed_in(client: Actor, nobody: Actor) -> sessions.SignIn:
-    return sessions.login(actor=nobody, email="client0@example.com", password=PASSWORD)
+def signed_in(client: Actor, anonymous: Actor) -> sessions.SignIn:
+    return sessions.login(actor=anonymous, email="client0@example.com", password=PASSWORD)
 
 
 def count(sql: Sql, table: str) -> int:
@@ -27,8 +24,8 @@ def count(sql: Sql, table: str) -> int:
     return number
 
 
-def test_full_buckets_go_and_others_stay(nobody: Actor, sql: Sql):
-    throttling.count_sign_in(nobody, "ada@example.com")
+def test_full_buckets_go_and_others_stay(anonymous: Actor, sql: Sql):
+    throttling.count_sign_in(anonymous, "ada@example.com")
     sql("UPDATE throttle SET full_at = now() + interval '1 minute'")
     buckets = count(sql, "throttle")
 
@@ -40,9 +37,9 @@ def test_full_buckets_go_and_others_stay(nobody: Actor, sql: Sql):
 
 
 def test_a_session_that_goes_on_stays_with_its_tokens(
-    signed_in: sessions.SignIn, nobody: Actor, sql: Sql
+    signed_in: sessions.SignIn, anonymous: Actor, sql: Sql
 ):
-    sessions.refresh_session(actor=nobody, refresh_token=signed_in.refresh_token)
+    sessions.refresh_session(actor=anonymous, refresh_token=signed_in.refresh_token)
     sql("TRUNCATE throttle")
 
     assert housekeeping.delete_expired() == 0
@@ -69,16 +66,16 @@ def test_sessions_go_a_month_after_they_ended_and_the_log_stays(
     assert count(sql, "security_event") == events
 
 
-def test_a_bucket_fills_again_by_and_by(nobody: Actor, sql: Sql):
+def test_a_bucket_fills_again_by_and_by(anonymous: Actor, sql: Sql):
     process.bind(replace(configuration(), sign_in_limit=2))
     for _ in range(2):
-        throttling.count_sign_in(nobody, "ada@example.com")
+        throttling.count_sign_in(anonymous, "ada@example.com")
     with pytest.raises(TooManyAttempts) as caught:
-        throttling.count_sign_in(nobody, "ada@example.com")
+        throttling.count_sign_in(anonymous, "ada@example.com")
     assert 299 <= caught.value.retry_after <= 300
 
     sql("UPDATE throttle SET full_at = full_at - interval '301 seconds'")
 
-    throttling.count_sign_in(nobody, "ada@example.com")
+    throttling.count_sign_in(anonymous, "ada@example.com")
     with pytest.raises(TooManyAttempts):
-        throttling.count_sign_in(nobody, "ada@example.com")
+        throttling.count_sign_in(anonymous, "ada@example.com")

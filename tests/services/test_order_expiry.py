@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
-from typing import Any
 from uuid import UUID
 
 import psycopg2
@@ -16,11 +15,11 @@ from domain.actor import Actor
 from services import orders, process, products
 from services.order_transitions import EXPIRY_BATCH_ORDERS
 from services.process import configuration
-from tests.services.conftest import AddProduct, at_once
+from tests.support.concurrency import run_concurrently
+from tests.support.database import Sql
+from tests.support.services import AddProduct
 
-pytestmark = pytest.mark.usefixtures("sound")
-
-Sql = Callable[..., list[tuple[Any, ...]]]
+pytestmark = pytest.mark.usefixtures("audit_after_test")
 
 
 def place(actor: Actor, product_id: UUID, quantity: int = 1) -> orders.Order:
@@ -41,15 +40,15 @@ def age(sql: Sql) -> Callable[[int], None]:
 
 
 def test_an_order_that_is_not_paid_for_in_time_is_cancelled_by_the_shop(
-    client: Actor, nobody: Actor, add_product: AddProduct, age: Callable[[int], None]
+    client: Actor, anonymous: Actor, add_product: AddProduct, age: Callable[[int], None]
 ):
     mug = add_product(5)
     order = place(client, mug.id, 2)
     age(59)
-    assert orders.expire_orders(actor=nobody) == 0
+    assert orders.expire_orders(actor=anonymous) == 0
     age(1)
 
-    assert orders.expire_orders(actor=nobody) == 1
+    assert orders.expire_orders(actor=anonymous) == 1
 
     expired = orders.get_order(actor=client, order_id=order.id)
     assert (expired.status, expired.version) == ("CANCELLED", 2)
@@ -63,13 +62,13 @@ def test_an_order_that_is_not_paid_for_in_time_is_cancelled_by_the_shop(
         last.request_id,
     )
     assert last.reason == "Not paid within 60 minutes."
-    assert orders.expire_orders(actor=nobody) == 0
+    assert orders.expire_orders(actor=anonymous) == 0
 
 
 def test_what_is_not_waiting_for_its_payment_does_not_expire(
     admin: Actor,
     client: Actor,
-    nobody: Actor,
+    anonymous: Actor,
     add_product: AddProduct,
     age: Callable[[int], None],
 ):
@@ -93,28 +92,28 @@ def test_what_is_not_waiting_for_its_payment_does_not_expire(
             )
     age(10_000)
 
-    assert orders.expire_orders(actor=nobody) == 0
+    assert orders.expire_orders(actor=anonymous) == 0
     assert sorted(ways) == sorted(
         order.status for order in orders.list_orders(actor=admin, limit=9).items
     )
 
 
 def test_a_shop_may_wait_for_ever_or_for_as_long_as_it_likes(
-    client: Actor, nobody: Actor, add_product: AddProduct, age: Callable[[int], None]
+    client: Actor, anonymous: Actor, add_product: AddProduct, age: Callable[[int], None]
 ):
     place(client, add_product().id)
     age(1000)
 
     process.bind(replace(configuration(), order_expiry_minutes=0))
-    assert orders.expire_orders(actor=nobody) == 0
+    assert orders.expire_orders(actor=anonymous) == 0
     process.bind(replace(configuration(), order_expiry_minutes=1001))
-    assert orders.expire_orders(actor=nobody) == 0
+    assert orders.expire_orders(actor=anonymous) == 0
     process.bind(replace(configuration(), order_expiry_minutes=1000))
-    assert orders.expire_orders(actor=nobody) == 1
+    assert orders.expire_orders(actor=anonymous) == 1
 
 
 def test_many_workers_at_once_expire_every_order_once(
-    client: Actor, nobody: Actor, add_product: AddProduct, age: Callable[[int], None], sql: Sql
+    client: Actor, anonymous: Actor, add_product: AddProduct, age: Callable[[int], None], sql: Sql
 ):
     bought = [add_product(1000).id for _ in range(3)]
     count = 2 * EXPIRY_BATCH_ORDERS + 50
@@ -124,11 +123,11 @@ def test_many_workers_at_once_expire_every_order_once(
 
     def worker() -> int:
         done = 0
-        while expired := orders.expire_orders(actor=nobody):
+        while expired := orders.expire_orders(actor=anonymous):
             done += expired
         return done
 
-    done = at_once(*[worker] * 6)
+    done = run_concurrently(*[worker] * 6)
     # Whoever found nothing left that was free has stopped; the last one leaves nothing behind.
     done.append(worker())
 
@@ -141,7 +140,7 @@ def test_many_workers_at_once_expire_every_order_once(
 
 def test_an_order_that_somebody_is_just_moving_on_is_passed_over(
     client: Actor,
-    nobody: Actor,
+    anonymous: Actor,
     add_product: AddProduct,
     age: Callable[[int], None],
     database_url: str,
@@ -152,17 +151,17 @@ def test_an_order_that_somebody_is_just_moving_on_is_passed_over(
     other = psycopg2.connect(database_url)
     other.cursor().execute("SELECT FROM orders WHERE id = %s FOR NO KEY UPDATE", (str(held.id),))
 
-    assert orders.expire_orders(actor=nobody) == 1
+    assert orders.expire_orders(actor=anonymous) == 1
 
     other.rollback()
     other.close()
     assert orders.get_order(actor=client, order_id=free.id).status == "CANCELLED"
-    assert orders.expire_orders(actor=nobody) == 1
+    assert orders.expire_orders(actor=anonymous) == 1
 
 
 def test_an_order_whose_stock_is_being_worked_on_keeps_no_other_waiting(
     client: Actor,
-    nobody: Actor,
+    anonymous: Actor,
     add_product: AddProduct,
     age: Callable[[int], None],
     database_url: str,
@@ -173,18 +172,18 @@ def test_an_order_whose_stock_is_being_worked_on_keeps_no_other_waiting(
     other = psycopg2.connect(database_url)
     other.cursor().execute("SELECT FROM stock WHERE product_id = %s FOR UPDATE", (str(counted.id),))
 
-    assert orders.expire_orders(actor=nobody) == 1
+    assert orders.expire_orders(actor=anonymous) == 1
 
     other.rollback()
     other.close()
     assert orders.get_order(actor=client, order_id=free.id).status == "CANCELLED"
     assert orders.get_order(actor=client, order_id=held.id).status == "PENDING"
-    assert orders.expire_orders(actor=nobody) == 1
+    assert orders.expire_orders(actor=anonymous) == 1
 
 
 def test_many_orders_for_locked_stock_keep_no_other_waiting(
     client: Actor,
-    nobody: Actor,
+    anonymous: Actor,
     add_product: AddProduct,
     age: Callable[[int], None],
     database_url: str,
@@ -203,16 +202,16 @@ def test_many_orders_for_locked_stock_keep_no_other_waiting(
             "SELECT FROM stock WHERE product_id = %s FOR UPDATE", (str(counted.id),)
         )
 
-        assert orders.expire_orders(actor=nobody) == 1
+        assert orders.expire_orders(actor=anonymous) == 1
 
     assert orders.get_order(actor=client, order_id=free.id).status == "CANCELLED"
     assert orders.get_order(actor=client, order_id=both.id).status == "PENDING"
-    assert orders.expire_orders(actor=nobody) == EXPIRY_BATCH_ORDERS
-    assert orders.expire_orders(actor=nobody) == 1
+    assert orders.expire_orders(actor=anonymous) == EXPIRY_BATCH_ORDERS
+    assert orders.expire_orders(actor=anonymous) == 1
 
 
 def test_an_order_that_cannot_be_cancelled_keeps_no_other_waiting(
-    client: Actor, nobody: Actor, add_product: AddProduct, age: Callable[[int], None], sql: Sql
+    client: Actor, anonymous: Actor, add_product: AddProduct, age: Callable[[int], None], sql: Sql
 ):
     full, mug = add_product(500), add_product(5)
     stuck = [place(client, full.id) for _ in range(EXPIRY_BATCH_ORDERS)]
@@ -221,9 +220,9 @@ def test_an_order_that_cannot_be_cancelled_keeps_no_other_waiting(
     sql("UPDATE stock SET quantity = 2147483647 WHERE product_id = %s", str(full.id))
 
     with pytest.raises(PeeweeException):
-        orders.expire_orders(actor=nobody)
+        orders.expire_orders(actor=anonymous)
 
     assert orders.get_order(actor=client, order_id=stuck[0].id).status == "PENDING"
     assert orders.get_order(actor=client, order_id=other.id).status == "CANCELLED"
     sql("UPDATE stock SET quantity = 400 WHERE product_id = %s", str(full.id))
-    assert orders.expire_orders(actor=nobody) == EXPIRY_BATCH_ORDERS
+    assert orders.expire_orders(actor=anonymous) == EXPIRY_BATCH_ORDERS

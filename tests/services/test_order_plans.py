@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from database.binding import database
 from database.transactions import autocommit
 from domain.actor import ADMIN, CLIENT, Actor
 from domain.order_status import STATUSES
 from services import orders
 from services.orders import OrderFilters
-from tests.services.conftest import someone
+from tests.support.database import Sql
+from tests.support.query_plans import Plan, record_plans, rows_read, sequential_scans
+from tests.support.services import make_actor
 
-Sql = Callable[..., list[tuple[Any, ...]]]
 ORDERS = 30_000
 USERS = 300
 LIMIT = 20
@@ -95,43 +94,15 @@ def many_orders(sql: Sql) -> None:
 
 
 @pytest.fixture
-def explained(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Collect the plans of what is asked, as they were carried out."""
-    plans: list[dict[str, Any]] = []
-    run = type(database).execute_sql
-
-    def explain(self: Any, text: str, parameters: Any = None, *more: Any) -> Any:
-        if '"orders"' in text:
-            explained = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {text}"
-            ((document,),) = run(self, explained, parameters).fetchall()
-            plans.append(document[0]["Plan"])
-        return run(self, text, parameters, *more)
-
-    monkeypatch.setattr(type(database), "execute_sql", explain)
-    return plans
+def plans(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
+    """Collect the query plans of the statements that the test runs."""
+    return record_plans(monkeypatch, "orders")
 
 
-def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for child in plan.get("Plans", ()):
-        yield from nodes(child)
-
-
-def touched(plan: dict[str, Any]) -> int:
-    """Return how many rows of orders a plan has looked at."""
-    return sum(
-        round((node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"])
-        for node in nodes(plan)
-        if node.get("Relation Name") == "orders"
-    )
-
-
-def test_no_list_reads_more_than_its_page(
-    many_orders: None, explained: list[dict[str, Any]], sql: Sql
-):
+def test_no_list_reads_more_than_its_page(many_orders: None, plans: list[Plan], sql: Sql):
     assert sql("SHOW enable_seqscan") == [("on",)]
     buyer: UUID = UUID(str(sql("SELECT id FROM users LIMIT 1")[0][0]))
-    client, admin = someone(buyer, CLIENT), someone(buyer, ADMIN)
+    client, admin = make_actor(buyer, CLIENT), make_actor(buyer, ADMIN)
     for name, filters in FILTERS.items():
         given = {one: moment(sql, value) for one, value in filters.items()}
         if "user_id" in given:
@@ -140,16 +111,16 @@ def test_no_list_reads_more_than_its_page(
             given["number"] = sql("SELECT number FROM orders OFFSET 5000 LIMIT 1")[0][0]
         for sort in ("created_at", "-created_at", "total", "-total"):
             for actor in (admin, client):
-                explained.clear()
+                plans.clear()
                 look(actor, sort, given)
-                for plan in explained:
+                for plan in plans:
                     case = f"{name} by {sort} for {actor.role}"
                     check(plan, case, most_rows(actor, sort, given))
 
 
 def test_every_list_is_what_a_plain_query_gives(many_orders: None, sql: Sql):
     """However a page is put together, by status, month or size of the total."""
-    admin = someone(UUID(int=1), ADMIN)
+    admin = make_actor(UUID(int=1), ADMIN)
     for name, filters in FILTERS.items():
         given = {one: moment(sql, value) for one, value in filters.items()}
         if "user_id" in given:
@@ -189,10 +160,9 @@ def look(actor: Actor, sort: str, given: dict[str, Any]) -> None:
 
 
 def check(plan: dict[str, Any], case: str, most: int) -> None:
-    for node in nodes(plan):
-        whole = node["Node Type"] == "Seq Scan" and node.get("Relation Name") == "orders"
-        assert not whole, f"{case}: {node}"
-    assert touched(plan) <= most, f"{case}: {touched(plan)}"
+    rows = rows_read(plan, "orders")
+    assert [] == sequential_scans(plan, "orders"), f"{case}: {plan}"
+    assert rows <= most, f"{case}: {rows} rows, {plan}"
 
 
 def most_rows(actor: Actor, sort: str, given: dict[str, Any]) -> int:

@@ -16,11 +16,12 @@ from domain.errors import NotFound, PreconditionFailed, TransitionNotAllowed
 from domain.order_status import Party
 from services import orders, products
 from services.orders import Order, OrderFilters
-from tests.services.conftest import AddProduct, at_once, free_while_waiting
+from tests.support.concurrency import count_unlocked_while_waiting, run_concurrently
+from tests.support.database import Sql
+from tests.support.services import AddProduct
 
-pytestmark = pytest.mark.usefixtures("sound")
+pytestmark = pytest.mark.usefixtures("audit_after_test")
 
-Sql = Callable[..., list[tuple[Any, ...]]]
 WAYS = {
     "PENDING": (),
     "PAID": ("PAID",),
@@ -68,7 +69,7 @@ def listed(actor: Actor, limit: int = 100, **filters: Any) -> list[Order]:
 
 
 def test_an_order_is_read_by_its_owner_and_by_administrators_alone(
-    admin: Actor, new_client: Callable[[], Actor], add_product: AddProduct, nobody: Actor
+    admin: Actor, new_client: Callable[[], Actor], add_product: AddProduct, anonymous: Actor
 ):
     owner, stranger = new_client(), new_client()
     order = place(owner, (add_product().id, 1))
@@ -79,7 +80,7 @@ def test_an_order_is_read_by_its_owner_and_by_administrators_alone(
         allowed_transitions=seen.allowed_transitions, customer=seen.customer
     )
     assert (owner.user_id, "client0@example.com", "Client") == seen.customer
-    for actor in (stranger, nobody):
+    for actor in (stranger, anonymous):
         for call in (
             lambda actor=actor: orders.get_order(actor=actor, order_id=order.id),
             lambda actor=actor: move(actor, order, "CANCELLED"),
@@ -160,7 +161,7 @@ def test_units_come_back_once_whoever_asks_how_often(
     mug, lamp = add_product(5), add_product(5)
     order = move(admin, place(client, (mug.id, 2), (lamp.id, 1)), *way[:-1])
 
-    outcomes = at_once(*[lambda: move(admin, order, way[-1])] * 8)
+    outcomes = run_concurrently(*[lambda: move(admin, order, way[-1])] * 8)
 
     assert len(set(outcomes)) == 1
     assert [5, 5] == [products.get_product(product_id=one.id).stock for one in (mug, lamp)]
@@ -176,7 +177,7 @@ def test_stock_is_given_back_in_the_order_of_ids(
     bought = sorted(add_product().id for _ in range(4))
     order = place(client, *((one, 1) for one in (bought[::-1] if turned else bought)))
 
-    moved, free = free_while_waiting(
+    moved, free = count_unlocked_while_waiting(
         database_url, lambda: move(client, order, "CANCELLED"), bought[0], bought[1:]
     )
 
@@ -223,7 +224,7 @@ def test_of_two_ways_at_once_one_is_gone(admin: Actor, client: Actor, add_produc
     order = place(client, (mug.id, 5))
     move(admin, order, "PAID")
 
-    outcomes = at_once(
+    outcomes = run_concurrently(
         *[lambda: move(admin, order, "SHIPPED")] * 4, *[lambda: move(admin, order, "CANCELLED")] * 4
     )
 
@@ -264,7 +265,7 @@ def test_the_timeline_tells_every_step_once_and_the_oldest_first(
 
 
 def test_clients_list_their_own_orders_and_administrators_all(
-    admin: Actor, nobody: Actor, new_client: Callable[[], Actor], add_product: AddProduct
+    admin: Actor, anonymous: Actor, new_client: Callable[[], Actor], add_product: AddProduct
 ):
     one, other, mug = new_client(), new_client(), add_product(100)
     of_one = {place(one, (mug.id, 1)).id for _ in range(3)}
@@ -278,7 +279,7 @@ def test_clients_list_their_own_orders_and_administrators_all(
     assert ids(admin) == of_one | of_other
     assert ids(admin, user_id=other.user_id) == of_other
     assert ids(admin, user_id=uuid4()) == set()
-    assert ids(nobody) == ids(nobody, user_id=one.user_id) == set()
+    assert ids(anonymous) == ids(anonymous, user_id=one.user_id) == set()
 
 
 @pytest.mark.parametrize("limit", [1, 3, 100])

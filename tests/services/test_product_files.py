@@ -10,9 +10,10 @@ import pytest
 from domain.actor import Actor
 from domain.product_file import ImportReport, Line
 from services import product_files, products
-from tests.services.conftest import AddProduct, at_once
+from tests.support.concurrency import run_concurrently
+from tests.support.services import AddProduct
 
-pytestmark = pytest.mark.usefixtures("sound")
+pytestmark = pytest.mark.usefixtures("audit_after_test")
 
 
 def test_an_import_undoes_nothing_that_an_administrator_saves_meanwhile(
@@ -46,7 +47,7 @@ def test_an_import_undoes_nothing_that_an_administrator_saves_meanwhile(
             stopped.set()
         return undone
 
-    imported, undone = at_once(go_on_importing, save)
+    imported, undone = run_concurrently(go_on_importing, save)
 
     assert [] == undone
     assert imported > 1
@@ -61,7 +62,7 @@ def test_of_two_imports_of_a_file_at_once_the_second_finds_all_as_it_is(admin: A
     def do() -> ImportReport:
         return product_files.import_products(actor=admin, lines=lines)
 
-    one, other = at_once(do, do)
+    one, other = run_concurrently(do, do)
 
     assert sorted([(1000, 0), (0, 1000)]) == sorted(
         (report.created, report.unchanged) for report in (one, other)
@@ -80,6 +81,6 @@ def test_two_imports_in_opposite_order_never_wait_for_each_other_crosswise(
         ]
         return product_files.import_products(actor=admin, lines=lines)
 
-    reports = at_once(lambda: do(skus, "1.00"), lambda: do(skus[::-1], "2.00"))
+    reports = run_concurrently(lambda: do(skus, "1.00"), lambda: do(skus[::-1], "2.00"))
 
     assert [600, 600] == [report.updated for report in reports]

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from domain.actor import Actor
 from services import products
 from services.products import Product
-from tests.services.conftest import AddProduct, at_once
+from tests.support.concurrency import run_concurrently
+from tests.support.services import AddProduct
 
-pytestmark = pytest.mark.usefixtures("sound")
+pytestmark = pytest.mark.usefixtures("audit_after_test")
 
 SORTS = ["name", "-name", "price", "-price", "created_at", "-created_at", "stock", "-stock"]
 NAMES = st.sampled_from(["Lamp", "lamp", "Mug", "Lamp shade", "Ämter", "Z" * 70, "Z" * 71])
@@ -114,7 +115,7 @@ def test_many_read_while_others_add_and_archive(admin: Actor, add_product: AddPr
             add(admin, f"Thing {3 * number + 2:03}", "", 1000, 1)
 
     asked: list[tuple[str | None, dict[str, Any]]] = [(sort, {}) for sort in SORTS]
-    readings = at_once(
+    readings = run_concurrently(
         change,
         lambda: read(None, {"q": "thing"}),
         *(lambda sort=sort, filters=filters: read(sort, filters) for sort, filters in asked),

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from database.binding import database
 from database.transactions import autocommit
 from domain.paging import Page
 from services import products
 from services.products import Product
-
-Sql = Callable[..., list[tuple[Any, ...]]]
+from tests.support.database import Sql
+from tests.support.query_plans import Plan, buffers_read, record_plans, rows_read, sequential_scans
 
 PRODUCTS = 30_000
 LIMIT = 20
@@ -103,41 +101,15 @@ def many_products(shop: str, sql: Sql) -> None:
 
 
 @pytest.fixture
-def explained(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Collect the plans of what is asked, as they were carried out."""
-    plans: list[dict[str, Any]] = []
-    run = type(database).execute_sql
-
-    def explain(self: Any, text: str, parameters: Any = None, *more: Any) -> Any:
-        if '"product"' in text or '"stock"' in text:
-            explained = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {text}"
-            ((document,),) = run(self, explained, parameters).fetchall()
-            plans.append(document[0]["Plan"])
-        return run(self, text, parameters, *more)
-
-    monkeypatch.setattr(type(database), "execute_sql", explain)
-    return plans
-
-
-def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for child in plan.get("Plans", ()):
-        yield from nodes(child)
-
-
-def rows_touched(plan: dict[str, Any]) -> int:
-    """Return how many rows of the tables a plan has looked at."""
-    return sum(
-        round((node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"])
-        for node in nodes(plan)
-        if "Relation Name" in node
-    )
+def plans(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
+    """Collect the query plans of the statements that the test runs."""
+    return record_plans(monkeypatch, "product", "stock")
 
 
 def assert_cheap(plan: dict[str, Any], case: str) -> None:
-    buffers = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
-    assert "Seq Scan" not in {node["Node Type"] for node in nodes(plan)}, f"{case}: {plan}"
-    assert rows_touched(plan) <= MOST_ROWS, f"{case}: {rows_touched(plan)} rows, {plan}"
+    rows, buffers = rows_read(plan), buffers_read(plan)
+    assert [] == sequential_scans(plan), f"{case}: {plan}"
+    assert rows <= MOST_ROWS, f"{case}: {rows} rows, {plan}"
     assert buffers <= MOST_BUFFERS, f"{case}: {buffers} buffers, {plan}"
 
 
@@ -149,22 +121,22 @@ def look(sort: str, filters: dict[str, Any], deep: str) -> None:
         products.list_products(limit=LIMIT, sort=sort, cursor=cursor, **filters)
 
 
-def test_no_list_reads_more_than_its_page(explained: list[dict[str, Any]]):
+def test_no_list_reads_more_than_its_page(plans: list[Plan]):
     for sort in SORTS:
         page = products.list_products(limit=100, sort=sort)
         for _ in range(20):
             page = products.list_products(limit=100, sort=sort, cursor=page.next_cursor)
         assert page.next_cursor is not None
-        explained.clear()
+        plans.clear()
         for name, filters in FILTERS.items():
             look(sort, filters, page.next_cursor)
-            for plan in explained:
+            for plan in plans:
                 assert_cheap(plan, f"{name} by {sort}")
-            explained.clear()
+            plans.clear()
 
 
 def test_what_is_alike_and_comes_last_is_found_without_reading_the_rest(
-    sql: Sql, explained: list[dict[str, Any]]
+    sql: Sql, plans: list[Plan]
 ):
     sql("TRUNCATE product CASCADE")
     sql(FILL_BY_KIND)
@@ -177,9 +149,9 @@ def test_what_is_alike_and_comes_last_is_found_without_reading_the_rest(
             cursor = page.next_cursor
             if cursor is None:
                 break
-        for plan in explained:
+        for plan in plans:
             assert_cheap(plan, f"{name} by {sort}")
-        explained.clear()
+        plans.clear()
 
 
 PLAIN = f"""

@@ -15,11 +15,12 @@ from domain.actor import Actor
 from domain.errors import NotFound, PreconditionFailed, SkuTaken
 from services import orders, products
 from services.products import Product
-from tests.services.conftest import AddProduct, at_once
+from tests.support.concurrency import run_concurrently
+from tests.support.database import Sql
+from tests.support.services import AddProduct
 
-pytestmark = pytest.mark.usefixtures("sound")
+pytestmark = pytest.mark.usefixtures("audit_after_test")
 
-Sql = Callable[..., list[tuple[Any, ...]]]
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size=100)
 
 
@@ -66,7 +67,7 @@ def test_a_sku_is_given_once_even_if_archived(admin: Actor, add_product: AddProd
         products.update_product(
             actor=admin, product_id=lamp.id, changes={"sku": "MUG"}, expected_versions=None
         )
-    outcomes = at_once(*[lambda: add_product(sku="NEW")] * 6)
+    outcomes = run_concurrently(*[lambda: add_product(sku="NEW")] * 6)
     assert Counter(map(type, outcomes)) == {Product: 1, SkuTaken: 5}
 
 
@@ -124,7 +125,7 @@ def test_a_sale_does_not_fail_an_administrators_change(
 def test_of_changes_to_one_version_at_once_one_is_made(admin: Actor, add_product: AddProduct):
     mug = add_product(price=0)
 
-    outcomes = at_once(
+    outcomes = run_concurrently(
         *(
             lambda price=price: products.update_product(
                 actor=admin, product_id=mug.id, changes={"price": price}, expected_versions={1}

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 
 from domain.actor import Actor
 from services import idempotency_keys, orders
-from tests.services.conftest import AddProduct, at_once
+from tests.support.concurrency import run_concurrently
+from tests.support.database import Sql
+from tests.support.services import AddProduct
 
-pytestmark = pytest.mark.usefixtures("sound")
+pytestmark = pytest.mark.usefixtures("audit_after_test")
 
-Sql = Callable[..., list[tuple[Any, ...]]]
 AGE = "UPDATE idempotency_key SET created_at = created_at - %s * interval '1 minute'"
 
 
@@ -46,5 +44,5 @@ def test_concurrent_workers_delete_every_old_key_once_and_no_other(
             done += deleted
         return done
 
-    assert sum([*at_once(*[worker] * 4), worker()]) == 3000
+    assert sum([*run_concurrently(*[worker] * 4), worker()]) == 3000
     assert sql("SELECT key FROM idempotency_key") == [("young",)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,25 +15,26 @@ from domain.actor import Actor
 from domain.errors import InvalidCredentials, RefreshRaced, SessionExpired, Unavailable
 from services import access_tokens, passwords, process, sessions, users
 from services.process import configuration
-from tests.services.conftest import PASSWORD, at_once, someone
+from tests.support.concurrency import run_concurrently
+from tests.support.database import Sql
+from tests.support.services import PASSWORD, make_actor
 
-Sql = Callable[..., list[tuple[Any, ...]]]
 EMAIL = "ada@example.com"
 
 
 @pytest.fixture
-def ada(nobody: Actor) -> users.User:
-    return users.register(actor=nobody, email="Ada@Example.COM", name="Ada", password=PASSWORD)
+def ada(anonymous: Actor) -> users.User:
+    return users.register(actor=anonymous, email="Ada@Example.COM", name="Ada", password=PASSWORD)
 
 
 @pytest.fixture
-def signed_in(ada: users.User, nobody: Actor) -> sessions.SignIn:
-    return sessions.login(actor=nobody, email=EMAIL, password=PASSWORD)
+def signed_in(ada: users.User, anonymous: Actor) -> sessions.SignIn:
+    return sessions.login(actor=anonymous, email=EMAIL, password=PASSWORD)
 
 
 def refresh(token: str, user_agent: str = "Firefox") -> sessions.SignIn:
     return sessions.refresh_session(
-        actor=someone(None, None, user_agent=user_agent), refresh_token=token
+        actor=make_actor(None, None, user_agent=user_agent), refresh_token=token
     )
 
 
@@ -54,15 +54,15 @@ def test_signing_in_gives_tokens_that_say_who_it_is(ada: users.User, signed_in: 
 
 
 @pytest.mark.parametrize("email", ["ada@example.com", "ADA@EXAMPLE.COM", "Ada@Example.com"])
-def test_the_case_of_an_email_makes_no_difference(ada: users.User, nobody: Actor, email: str):
-    assert sessions.login(actor=nobody, email=email, password=PASSWORD).user == ada
+def test_the_case_of_an_email_makes_no_difference(ada: users.User, anonymous: Actor, email: str):
+    assert sessions.login(actor=anonymous, email=email, password=PASSWORD).user == ada
 
 
-def test_the_same_characters_are_the_same_password_however_composed(nobody: Actor):
+def test_the_same_characters_are_the_same_password_however_composed(anonymous: Actor):
     composed, decomposed = "caf\u00e9 \u00fcber strudel", "cafe\u0301 u\u0308ber strudel"
-    users.register(actor=nobody, email=EMAIL, name="Ada", password=composed)
+    users.register(actor=anonymous, email=EMAIL, name="Ada", password=composed)
 
-    sessions.login(actor=nobody, email=EMAIL, password=decomposed)
+    sessions.login(actor=anonymous, email=EMAIL, password=decomposed)
 
 
 @pytest.mark.parametrize(
@@ -70,14 +70,14 @@ def test_the_same_characters_are_the_same_password_however_composed(nobody: Acto
     [(EMAIL, "blackberry strudel!"), (EMAIL, ""), ("eve@example.com", PASSWORD)],
 )
 def test_wrong_credentials_are_refused_alike(
-    ada: users.User, nobody: Actor, email: str, password: str
+    ada: users.User, anonymous: Actor, email: str, password: str
 ):
     with pytest.raises(InvalidCredentials):
-        sessions.login(actor=nobody, email=email, password=password)
+        sessions.login(actor=anonymous, email=email, password=password)
 
 
 def test_an_unknown_email_takes_a_hash_as_well(
-    ada: users.User, nobody: Actor, monkeypatch: pytest.MonkeyPatch
+    ada: users.User, anonymous: Actor, monkeypatch: pytest.MonkeyPatch
 ):
     """Counted, not timed: the same work is done, with the same parameters."""
     hashers = []
@@ -91,23 +91,23 @@ def test_an_unknown_email_takes_a_hash_as_well(
 
     for email in (EMAIL, "eve@example.com"):
         with pytest.raises(InvalidCredentials):
-            sessions.login(actor=nobody, email=email, password="wrong")
+            sessions.login(actor=anonymous, email=email, password="wrong")
 
     assert len(hashers) == 2
     assert hashers[0] == hashers[1] == "$argon2id$v=19$m=8,t=1,p=1"
 
 
 def test_a_disabled_account_is_refused_like_a_wrong_password(
-    ada: users.User, nobody: Actor, sql: Sql, signed_in: sessions.SignIn
+    ada: users.User, anonymous: Actor, sql: Sql, signed_in: sessions.SignIn
 ):
     sql("UPDATE users SET active = false")
 
     with pytest.raises(InvalidCredentials):
-        sessions.login(actor=nobody, email=EMAIL, password=PASSWORD)
+        sessions.login(actor=anonymous, email=EMAIL, password=PASSWORD)
     with pytest.raises(SessionExpired):
         refresh(signed_in.refresh_token)
     with pytest.raises(SessionExpired):
-        users.get_me(actor=someone(ada.id, "CLIENT"))
+        users.get_me(actor=make_actor(ada.id, "CLIENT"))
 
 
 def test_nothing_that_is_kept_signs_anybody_in(signed_in: sessions.SignIn, sql: Sql):
@@ -123,17 +123,17 @@ def test_nothing_that_is_kept_signs_anybody_in(signed_in: sessions.SignIn, sql: 
 
 
 def test_a_hash_made_with_other_costs_is_made_anew_at_sign_in(
-    ada: users.User, nobody: Actor, sql: Sql
+    ada: users.User, anonymous: Actor, sql: Sql
 ):
     before = configuration()
     process.bind(replace(before, argon2_time_cost=2))
 
-    sessions.login(actor=nobody, email=EMAIL, password=PASSWORD)
+    sessions.login(actor=anonymous, email=EMAIL, password=PASSWORD)
 
     ((password_hash,),) = sql("SELECT password_hash FROM users")
     assert password_hash.startswith("$argon2id$v=19$m=8,t=2,p=1$")
     process.bind(before)
-    sessions.login(actor=nobody, email=EMAIL, password=PASSWORD)
+    sessions.login(actor=anonymous, email=EMAIL, password=PASSWORD)
 
 
 def test_refreshing_goes_on_from_token_to_token_in_one_session(signed_in: sessions.SignIn):
@@ -159,7 +159,7 @@ def test_a_role_that_changed_is_in_the_next_access_token(signed_in: sessions.Sig
 
 
 def test_two_tabs_that_refresh_at_once_stay_signed_in(signed_in: sessions.SignIn):
-    outcomes = at_once(*[lambda: refresh(signed_in.refresh_token)] * 12)
+    outcomes = run_concurrently(*[lambda: refresh(signed_in.refresh_token)] * 12)
 
     assert Counter(map(type, outcomes)) == {sessions.SignIn: 1, RefreshRaced: 11}
     (winner,) = (one for one in outcomes if isinstance(one, sessions.SignIn))
@@ -199,7 +199,7 @@ def test_however_often_it_is_refreshed_a_session_ends(signed_in: sessions.SignIn
 
 
 def test_somebody_disabled_while_signing_in_gets_no_session(
-    ada: users.User, nobody: Actor, sql: Sql, monkeypatch: pytest.MonkeyPatch
+    ada: users.User, anonymous: Actor, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ):
     original = passwords.verify
 
@@ -211,12 +211,12 @@ def test_somebody_disabled_while_signing_in_gets_no_session(
     monkeypatch.setattr(passwords, "verify", verify)
 
     with pytest.raises(InvalidCredentials):
-        sessions.login(actor=nobody, email=EMAIL, password=PASSWORD)
+        sessions.login(actor=anonymous, email=EMAIL, password=PASSWORD)
     assert sql("SELECT count(*) FROM session") == [(0,)]
 
 
 def test_a_password_changed_while_it_is_verified_starts_no_session(
-    ada: users.User, nobody: Actor, sql: Sql, monkeypatch: pytest.MonkeyPatch
+    ada: users.User, anonymous: Actor, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ):
     original = passwords.verify
 
@@ -228,11 +228,11 @@ def test_a_password_changed_while_it_is_verified_starts_no_session(
     monkeypatch.setattr(passwords, "verify", verify)
 
     with pytest.raises(InvalidCredentials):
-        sessions.login(actor=nobody, email=EMAIL, password=PASSWORD)
+        sessions.login(actor=anonymous, email=EMAIL, password=PASSWORD)
 
 
-def test_ending_one_session_leaves_the_others(ada: users.User, nobody: Actor, sql: Sql):
-    one, other = (sessions.login(actor=nobody, email=EMAIL, password=PASSWORD) for _ in range(2))
+def test_ending_one_session_leaves_the_others(ada: users.User, anonymous: Actor, sql: Sql):
+    one, other = (sessions.login(actor=anonymous, email=EMAIL, password=PASSWORD) for _ in range(2))
     refresh(one.refresh_token)
     with pytest.raises(SessionExpired):
         refresh(one.refresh_token, user_agent="curl")
@@ -259,7 +259,7 @@ def test_a_token_that_was_never_issued_is_refused(signed_in: sessions.SignIn, to
 def test_logging_out_ends_the_session_and_may_be_repeated(
     ada: users.User, signed_in: sessions.SignIn
 ):
-    actor = replace(someone(ada.id, "CLIENT"), session_id=signed_in.session.id)
+    actor = replace(make_actor(ada.id, "CLIENT"), session_id=signed_in.session.id)
 
     sessions.logout(actor=actor)
     sessions.logout(actor=actor)
@@ -271,9 +271,9 @@ def test_logging_out_ends_the_session_and_may_be_repeated(
 def test_logging_out_and_refreshing_at_once_ends_in_a_session_that_is_over(
     ada: users.User, signed_in: sessions.SignIn
 ):
-    actor = replace(someone(ada.id, "CLIENT"), session_id=signed_in.session.id)
+    actor = replace(make_actor(ada.id, "CLIENT"), session_id=signed_in.session.id)
 
-    outcomes = at_once(
+    outcomes = run_concurrently(
         lambda: refresh(signed_in.refresh_token), lambda: sessions.logout(actor=actor)
     )
 
@@ -284,7 +284,7 @@ def test_logging_out_and_refreshing_at_once_ends_in_a_session_that_is_over(
 
 
 def test_a_session_remembers_where_it_was_opened(ada: users.User, sql: Sql):
-    actor = replace(someone(None, None), user_agent="x" * 999 + "\0", address="2001:db8::1")
+    actor = replace(make_actor(None, None), user_agent="x" * 999 + "\0", address="2001:db8::1")
 
     sessions.login(actor=actor, email=EMAIL, password=PASSWORD)
 
@@ -325,7 +325,7 @@ def test_an_access_token_expires(signed_in: sessions.SignIn):
 
 
 def test_hashing_keeps_no_connection(
-    ada: users.User, nobody: Actor, monkeypatch: pytest.MonkeyPatch
+    ada: users.User, anonymous: Actor, monkeypatch: pytest.MonkeyPatch
 ):
     closed = []
     original = passwords.PasswordHasher.verify
@@ -336,13 +336,13 @@ def test_hashing_keeps_no_connection(
 
     monkeypatch.setattr(passwords.PasswordHasher, "verify", verify)
 
-    sessions.login(actor=nobody, email=EMAIL, password=PASSWORD)
+    sessions.login(actor=anonymous, email=EMAIL, password=PASSWORD)
 
     assert closed == [True]
 
 
 def test_a_flood_of_sign_ins_is_turned_away_rather_than_queued(
-    ada: users.User, nobody: Actor, monkeypatch: pytest.MonkeyPatch
+    ada: users.User, anonymous: Actor, monkeypatch: pytest.MonkeyPatch
 ):
     """Of thirty at once one is looked at and eight wait, until the others have been refused."""
     process.bind(replace(configuration(), password_hashes_at_once=1))
@@ -356,7 +356,7 @@ def test_a_flood_of_sign_ins_is_turned_away_rather_than_queued(
 
     def attempt() -> sessions.SignIn | None:
         try:
-            return sessions.login(actor=nobody, email=EMAIL, password=PASSWORD)
+            return sessions.login(actor=anonymous, email=EMAIL, password=PASSWORD)
         except Unavailable as error:
             refused.append(error)
             if len(refused) == 21:
@@ -365,7 +365,7 @@ def test_a_flood_of_sign_ins_is_turned_away_rather_than_queued(
 
     monkeypatch.setattr(passwords.PasswordHasher, "verify", verify)
 
-    outcomes = at_once(*[attempt] * 30)
+    outcomes = run_concurrently(*[attempt] * 30)
 
     assert len([one for one in outcomes if one is not None]) == 9
-    sessions.login(actor=nobody, email=EMAIL, password=PASSWORD)
+    sessions.login(actor=anonymous, email=EMAIL, password=PASSWORD)

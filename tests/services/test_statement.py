@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import itertools
+import pkgutil
 import threading
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -10,23 +14,15 @@ from uuid import UUID
 import pytest
 from peewee import SQL, Case, Tuple
 
+import models
 from database import binding
 from database.binding import database
+from database.listing import Listing
 from database.statement import Command, Parameter, Statement, sql_of
 from database.transactions import autocommit, transaction
-from models import (
-    idempotency_key,
-    order,
-    order_event,
-    placement,
-    product,
-    session,
-    stock_movement,
-    user,
-)
 from models.product import ProductTable
 from models.user import UserTable
-from tests.services.conftest import at_once
+from tests.support.concurrency import run_concurrently
 
 ONE = UUID("01a20800-676e-7598-a9cd-edf85c4534c8")
 
@@ -126,56 +122,47 @@ def test_parameters_are_values_whatever_they_contain():
         assert run(text) == (text, ONE)
 
 
-def test_every_named_query_is_understood_by_the_database():
-    """Prepared, not run: tables, columns and types are checked for all of them."""
-    statements = {
-        f"{module.__name__}.{name}": value.sql
-        for module in (
-            user,
-            session,
-            product,
-            order,
-            order_event,
-            placement,
-            idempotency_key,
-            stock_movement,
-        )
-        for name, value in vars(module).items()
-        if isinstance(value, Statement | Command)
-    }
-    for listing, filters in (
-        (product.CATALOGUE, {"words", "min_price", "max_price", "min_stock", "max_stock"}),
-        (product.ARCHIVED, {"title_words", "without_title_words", "sku", "other_sku"}),
-        (
-            order.ORDERS,
-            {
-                "user_id",
-                "statuses",
-                "each_status",
-                "created_from",
-                "created_to",
-                "min_total",
-                "max_total",
-                "number",
-            },
-        ),
-        (order_event.TIMELINE, {"order_id"}),
-    ):
-        for sort in listing._sorts:
-            for direction in ("", "-"):
-                for goes_on in (False, True):
-                    text = listing.statement(direction + sort, frozenset(filters), goes_on).sql
-                    statements[f"{sort} {direction} {goes_on}"] = text
+def test_postgresql_can_plan_every_named_query():
+    """EXPLAIN checks the tables, columns and types of a statement without running it."""
+    queries = dict(named_queries())
 
     @autocommit
-    def plan(text: str) -> None:
-        for name in set(_names(text)):
+    def explain(text: str) -> None:
+        for name in set(_parameter_names(text)):
             text = text.replace(f"%({name})s", "NULL")
         database.execute_sql(f"EXPLAIN {text}")
 
-    for text in statements.values():
-        plan(text)
-    assert len(statements) > 40
+    for text in queries.values():
+        explain(text)
+    assert len(queries) > 40
+
+
+def named_queries() -> Iterator[tuple[str, str]]:
+    """Yield the name and the SQL of every named query in every module of `models`."""
+    for module_info in pkgutil.walk_packages(models.__path__, "models."):
+        module = importlib.import_module(module_info.name)
+        for name, value in vars(module).items():
+            members = value.values() if isinstance(value, Mapping) else [value]
+            for number, member in enumerate(members):
+                label = f"{module.__name__}.{name} {number}"
+                if isinstance(member, Statement | Command):
+                    yield label, member.sql
+                elif isinstance(member, Listing):
+                    for shape, text in listing_queries(member):
+                        yield f"{label} {shape}", text
+
+
+def listing_queries(listing: Listing[Any]) -> Iterator[tuple[str, str]]:
+    """Yield the statements of a listing for each sort order, for first and later pages.
+
+    They have no filter, all filters together, or all filters and one that takes several values.
+    """
+    filters = frozenset(listing._filters)
+    filter_sets = [frozenset[str](), filters, *(filters | {name} for name in listing._any_of)]
+    for sort, direction, later_page in itertools.product(listing._sorts, ("", "-"), (False, True)):
+        for number, filter_set in enumerate(filter_sets):
+            text = listing.statement(direction + sort, filter_set, later_page).sql
+            yield f"{direction}{sort} {later_page} {number}", text
 
 
 def test_a_percent_sign_in_sql_is_refused():
@@ -219,12 +206,12 @@ def test_a_column_whose_type_changes_under_a_prepared_query_is_nothing_to_the_ca
         together.wait()
         return read.one()
 
-    assert at_once(*[hold] * 4) == [(1,)] * 4
+    assert run_concurrently(*[hold] * 4) == [(1,)] * 4
     for kind, call in (("bigint", once), ("text", again)):
         sql(f"ALTER TABLE changing ALTER n TYPE {kind}")
         assert call() in {(1,), ("1",)}
     sql("DROP TABLE changing")
 
 
-def _names(text: str) -> list[str]:
+def _parameter_names(text: str) -> list[str]:
     return [part.partition(")")[0] for part in text.split("%(")[1:]]

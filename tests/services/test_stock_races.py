@@ -8,19 +8,18 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from domain.actor import Actor
 from domain.errors import InsufficientStock, StockBelowZero, StockNotAsExpected
 from services import orders, products, stock
-from tests.services.conftest import AddProduct, at_once
+from tests.support.concurrency import run_concurrently
+from tests.support.database import Sql
+from tests.support.services import AddProduct
 
-pytestmark = pytest.mark.usefixtures("sound")
+pytestmark = pytest.mark.usefixtures("audit_after_test")
 
-Sql = Callable[..., list[tuple[Any, ...]]]
 SECONDS = float(os.environ.get("PYTEST_RACE_SECONDS", "2"))
 
 
@@ -60,7 +59,7 @@ def test_adjustments_and_orders_at_once_add_up(
                 actor=admin, product_id=one, reason="COUNTED", set_to=20, expected=seen
             )
 
-    done = at_once(*[lambda seed=seed: go_on(seed) for seed in range(6)])
+    done = run_concurrently(*[lambda seed=seed: go_on(seed) for seed in range(6)])
 
     assert all(isinstance(count, int) and count for count in done), done
     assert [] == sql(

@@ -9,16 +9,17 @@ import pytest
 from domain.actor import Actor
 from domain.errors import EmailTaken, PasswordRejected, SessionExpired
 from services import users
-from tests.services.conftest import PASSWORD, at_once, someone
+from tests.support.concurrency import run_concurrently
+from tests.support.services import PASSWORD, make_actor
 
 
-def register(nobody: Actor, **facts: str) -> users.User:
+def register(anonymous: Actor, **facts: str) -> users.User:
     defaults = {"email": "ada@example.com", "name": "Ada Lovelace", "password": PASSWORD}
-    return users.register(actor=nobody, **(defaults | facts))
+    return users.register(actor=anonymous, **(defaults | facts))
 
 
-def test_whoever_registers_is_an_active_client(nobody: Actor):
-    user = register(nobody, email="Ada@Example.com")
+def test_whoever_registers_is_an_active_client(anonymous: Actor):
+    user = register(anonymous, email="Ada@Example.com")
 
     assert ("ada@example.com", "Ada Lovelace", "CLIENT", True) == (
         user.email,
@@ -26,7 +27,7 @@ def test_whoever_registers_is_an_active_client(nobody: Actor):
         user.role,
         user.active,
     )
-    assert user == users.get_me(actor=someone(user.id, user.role))
+    assert user == users.get_me(actor=make_actor(user.id, user.role))
 
 
 def test_an_administrator_is_made_on_purpose():
@@ -36,17 +37,17 @@ def test_an_administrator_is_made_on_purpose():
 
 
 @pytest.mark.parametrize("email", ["ada@example.com", "ADA@example.com"])
-def test_an_email_is_registered_once(nobody: Actor, email: str):
-    register(nobody)
+def test_an_email_is_registered_once(anonymous: Actor, email: str):
+    register(anonymous)
 
     with pytest.raises(EmailTaken):
-        register(nobody, email=email)
+        register(anonymous, email=email)
     with pytest.raises(EmailTaken):
         users.create_admin(email=email, name="Boss", password=PASSWORD)
 
 
-def test_of_many_who_register_one_email_at_once_one_gets_it(nobody: Actor):
-    outcomes = at_once(*[lambda: register(nobody)] * 10)
+def test_of_many_who_register_one_email_at_once_one_gets_it(anonymous: Actor):
+    outcomes = run_concurrently(*[lambda: register(anonymous)] * 10)
 
     assert Counter(map(type, outcomes)) == {users.User: 1, EmailTaken: 9}
 
@@ -65,9 +66,9 @@ def test_of_many_who_register_one_email_at_once_one_gets_it(nobody: Actor):
         "a" * 128,
     ],
 )
-def test_passwords_that_are_soon_guessed_are_refused(nobody: Actor, password: str):
+def test_passwords_that_are_soon_guessed_are_refused(anonymous: Actor, password: str):
     with pytest.raises(PasswordRejected):
-        register(nobody, password=password)
+        register(anonymous, password=password)
 
 
 @pytest.mark.parametrize(
@@ -79,10 +80,10 @@ def test_passwords_that_are_soon_guessed_are_refused(nobody: Actor, password: st
         "x7" * 20 + "!pQ9 zebra" * 8,
     ],
 )
-def test_other_passwords_of_any_script_and_length_are_taken(nobody: Actor, password: str):
-    register(nobody, password=password)
+def test_other_passwords_of_any_script_and_length_are_taken(anonymous: Actor, password: str):
+    register(anonymous, password=password)
 
 
-def test_an_account_that_is_gone_is_a_session_that_is_over(nobody: Actor):
+def test_an_account_that_is_gone_is_a_session_that_is_over(anonymous: Actor):
     with pytest.raises(SessionExpired):
-        users.get_me(actor=nobody)
+        users.get_me(actor=anonymous)

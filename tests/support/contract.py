@@ -9,6 +9,7 @@ import pytest
 from connexion.spec import Specification
 
 from orderly.contract.document import load
+from tests.support.processes import ROOT
 
 Node = Mapping[str, Any]
 Found = Iterator[tuple[str, Node]]
@@ -16,6 +17,9 @@ Found = Iterator[tuple[str, Node]]
 DOCUMENT = load()
 # The same document with every reference replaced by what it refers to.
 RESOLVED = Specification.load(load()).spec
+
+# Redocly, which `npm ci --prefix tests/contract/tools` installs.
+LINTER = ROOT / "tests" / "contract" / "tools" / "node_modules" / ".bin" / "redocly"
 
 _METHODS = ("get", "put", "post", "patch", "delete")
 

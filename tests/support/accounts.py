@@ -1,0 +1,24 @@
+"""The accounts that tests sign in with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx2
+
+from tests.support.processes import TIMEOUT_SECONDS, Server
+
+ADMIN = ("admin@example.com", "correct horse battery staple")
+PASSWORD = "a long enough passphrase"
+
+# The customer of a shop that `orderly serve --demo` fills.
+DEMO_CLIENT = {"email": "client@orderly.example", "password": "marmalade lantern 64"}
+
+
+@contextmanager
+def demo_client(server: Server) -> Iterator[httpx2.Client]:
+    """Sign the demo's customer in to a server; yield the HTTP client."""
+    with httpx2.Client(base_url=server.url, timeout=TIMEOUT_SECONDS) as client:
+        assert client.post("/api/v1/auth/login", json=DEMO_CLIENT).status_code == 200
+        yield client

@@ -1,0 +1,44 @@
+"""Runs the programs that build, check and use the generated clients."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+TIMEOUT_SECONDS = 180.0
+
+# What both example clients print: the beginning of each line.
+SCENARIO = [
+    "signed in: client@orderly.example CLIENT",
+    "found: GRND-HAND-01 8900 EUR",
+    "ordered: PENDING 17800, once: true",
+    "paid: PAID, next SHIPPED or CANCELLED",
+    "timeline: PENDING, PAID",
+    "refused: 409, wanted 900, there are",
+    "signed out: 401",
+]
+
+
+def run_program(command: Sequence[str | Path], directory: Path, **variables: str) -> str:
+    """Run a program in a directory until it exits; return its standard output."""
+    completed = subprocess.run(
+        [str(part) for part in command],
+        cwd=directory,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_SECONDS,
+        check=False,
+    )
+    assert 0 == completed.returncode, f"{command}:\n{completed.stdout}\n{completed.stderr}"
+    return completed.stdout
+
+
+def assert_scenario(output: str) -> None:
+    """Compare the output of an example client with the scenario, line by line."""
+    lines = output.splitlines()
+    assert len(SCENARIO) == len(lines), output
+    for expected, line in zip(SCENARIO, lines, strict=True):
+        assert line.lower().startswith(expected.lower())

@@ -1,0 +1,64 @@
+"""The query plans of the statements that a test runs, as PostgreSQL executed them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from database.binding import database
+
+Plan = dict[str, Any]
+
+
+def record_plans(monkeypatch: pytest.MonkeyPatch, *tables: str) -> list[Plan]:
+    """Run EXPLAIN (ANALYZE, BUFFERS) before each statement that names one of the tables.
+
+    Returns the list to which the plans are added.
+    """
+    plans: list[Plan] = []
+    execute_sql = type(database).execute_sql
+
+    def explain_and_execute(self: Any, text: str, parameters: Any = None, *more: Any) -> Any:
+        if any(f'"{table}"' in text for table in tables):
+            explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {text}"
+            ((document,),) = execute_sql(self, explain, parameters).fetchall()
+            plans.append(document[0]["Plan"])
+        return execute_sql(self, text, parameters, *more)
+
+    monkeypatch.setattr(type(database), "execute_sql", explain_and_execute)
+    return plans
+
+
+def nodes(plan: Plan) -> Iterator[Plan]:
+    """Yield every node of a plan."""
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from nodes(child)
+
+
+def rows_read(plan: Plan, *tables: str) -> int:
+    """Return how many rows a plan read, including those it filtered out.
+
+    Counts all tables unless some are named.
+    """
+    return sum(
+        round((node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"])
+        for node in nodes(plan)
+        if "Relation Name" in node and (not tables or node["Relation Name"] in tables)
+    )
+
+
+def sequential_scans(plan: Plan, *tables: str) -> list[Plan]:
+    """Return the sequential scans of a plan: of all tables unless some are named."""
+    return [
+        node
+        for node in nodes(plan)
+        if node["Node Type"] == "Seq Scan" and (not tables or node["Relation Name"] in tables)
+    ]
+
+
+def buffers_read(plan: Plan) -> int:
+    """Return how many 8 KiB buffers a plan read, from the cache or from disk."""
+    return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
