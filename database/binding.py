@@ -1,4 +1,4 @@
-"""The database of this process, bound once at start: Peewee's database over our connection pool."""
+"""The database of this process, bound once at start: Peewee's database with our connection pool."""
 
 from __future__ import annotations
 
@@ -18,39 +18,42 @@ _numbers = itertools.count()
 
 
 class ShopDatabase(PostgresqlDatabase):
-    """Peewee's PostgreSQL over the shop's own connection pool."""
+    """Peewee's PostgreSQL database with the shop's own connection pool."""
 
     pool: ConnectionPool | None = None
 
     def __init__(self) -> None:
-        self._place = f"database_{next(_numbers)}"
+        self._state_key = f"database_{next(_numbers)}"
         super().__init__(None, autoconnect=False)
-        # Peewee's lock is for connect() and close(), which the pool makes safe by itself; held
-        # while one waits for a connection, it would keep the others from giving theirs back.
+        # Peewee holds this lock in connect() and close(). The pool is thread-safe without it; a
+        # caller that waits for a connection must not keep others from returning theirs.
         self._lock = nullcontext()
 
     @property
     def _state(self) -> Any:
-        """Peewee's connection and transactions: of each piece of work, and each other thread."""
-        kept = vars(getcurrent())
-        state = kept.get(self._place)
+        """Peewee's state of the current greenlet: its connection and its transactions.
+
+        Each thread has a main greenlet, so threads have a state of their own too.
+        """
+        attributes = vars(getcurrent())
+        state = attributes.get(self._state_key)
         if state is None:
-            state = kept[self._place] = _ConnectionState()
+            state = attributes[self._state_key] = _ConnectionState()
         return state
 
     @_state.setter
-    def _state(self, by_thread: Any) -> None:
-        """Take no notice: Peewee would keep them by thread."""
+    def _state(self, thread_local: Any) -> None:
+        """Ignore the thread-local state that Peewee assigns."""
 
     def _connect(self) -> Connection:
         assert self.pool is not None  # noqa: S101  # Peewee refuses to connect before init()
-        return self.pool.take()
+        return self.pool.checkout()
 
     def _close(self, conn: Connection) -> None:
-        conn.pool.give_back(conn)
+        conn.pool.checkin(conn)
 
     def session(self) -> Connection | None:
-        """Return the caller's connection if what one prepares on it stays, else None."""
+        """Return the current connection if it keeps prepared statements, else None."""
         connection: Connection | None = self._state.conn
         return connection if connection is not None and connection.keeps_session else None
 
@@ -67,15 +70,15 @@ def bind(
     statement_timeout: float = 10.0,
     lock_timeout: float = 3.0,
 ) -> None:
-    """Say which database this process works on, in place of any before; nothing connects yet.
+    """Bind this process to a database; connections are opened on demand.
 
-    `url` is anything that libpq understands. All times are in seconds; 0 for `statement_timeout`
-    or `lock_timeout` leaves it to the server. Both are sent as connection options. A pooler in
-    transaction mode takes none: end the URL in `options=` then, and set them on the role (`ALTER
-    ROLE ... SET statement_timeout = '10s'`).
+    `url` is a URL or a connection string of libpq. All timeouts are in seconds; 0 for
+    `statement_timeout` or `lock_timeout` keeps the server's own setting. These two are sent as
+    connection options. PgBouncer in transaction mode refuses options: end the URL with `options=`,
+    and set the timeouts on the role (`ALTER ROLE ... SET statement_timeout = '10s'`).
     """
     close()
-    point(
+    set_pool(
         database,
         partial(
             open_connection,
@@ -90,20 +93,20 @@ def bind(
     )
 
 
-def point(
-    at: ShopDatabase,
+def set_pool(
+    target: ShopDatabase,
     connect: Callable[[], Connection],
     *,
     url: str,
     max_connections: int,
     checkout_timeout: float,
 ) -> None:
-    """Give a database a new pool of connections."""
-    at.init(url)
-    at.pool = ConnectionPool(connect, size=max_connections, wait=checkout_timeout)
+    """Give a database object a new connection pool."""
+    target.init(url)
+    target.pool = ConnectionPool(connect, size=max_connections, wait=checkout_timeout)
 
 
 def close() -> None:
-    """Close the pool. Connections in use are closed when their work is done."""
+    """Close the pool. Connections in use are closed when they are returned."""
     if database.pool is not None:
         database.pool.close()

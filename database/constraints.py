@@ -1,4 +1,4 @@
-"""What it means to the shop when the database refuses a row: one table, by constraint name."""
+"""The domain errors that violated constraints and lock timeouts mean, in one table."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ ERROR_BY_CONSTRAINT: Mapping[str, Callable[[], DomainError]] = MappingProxyType(
     {
         "uq_users_email": EmailTaken,
         "uq_product_sku": SkuTaken,
-        # The backstop: which lines are short, if any still is, services find out.
+        # The order service then finds out which products are short, if any still is.
         "stock_not_negative": lambda: InsufficientStock(()),
         "ck_orders_total": AmountOverflow,
-        # Somebody whose token outlived their account.
+        # The access token is still valid, but its user was deleted.
         "fk_orders_user_id": SessionExpired,
         "fk_session_user_id": SessionExpired,
         "fk_idempotency_key_user_id": SessionExpired,
     }
 )
 
-# Broken by bad luck alone: all of it again, and it gets another number.
-TRY_AGAIN = frozenset({"uq_orders_number"})
+# A random order number that exists already: a retry makes another number.
+RETRYABLE_CONSTRAINTS = frozenset({"uq_orders_number"})
 
-# What it means to have waited too long for a row of a table; of any other, that it is busy.
+# The error that a lock timeout on a table means; for any other table it is `Locked`.
 ERROR_BY_LOCKED_TABLE: Mapping[str, Callable[[], DomainError]] = MappingProxyType(
     {"idempotency_key": IdempotencyInFlight}
 )

@@ -1,11 +1,13 @@
-"""Lets plain functions wait in the event loop, where each would else need a thread to wait in.
+"""Runs synchronous functions on the event loop: each in a greenlet, which waits without blocking.
 
-A function runs in a greenlet. Where it has to wait, it hands what it waits for to the event loop,
-which goes on with others and comes back to it: psycopg2 has its wait callback for this. What is not
-run by a `Bridge`, in threads, commands and tests, waits as ever, so the same code serves both.
+Handlers, services and psycopg2 are synchronous code. Run in a greenlet, such code does not block
+the event loop while it waits for PostgreSQL: psycopg2's wait callback suspends the greenlet, and
+the event loop resumes it when the socket is ready. Outside of a `GreenletRunner` (in threads,
+commands and tests) the same code blocks its thread as usual.
 
-One rule keeps it sound: work never calls the event loop. While a greenlet runs, the C stack of the
-loop is put aside, and libuv has pointers into it. So what is to be done there is handed over.
+One rule keeps this safe: code in a greenlet never calls the event loop. While a greenlet runs, the
+C stack of the event loop is saved elsewhere, and libuv has pointers into that stack. So a greenlet
+passes a function to `suspend`, which the event loop's own greenlet then calls.
 """
 
 from __future__ import annotations
@@ -26,167 +28,188 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Ending(Protocol):
-    """Something on the event loop that has to be ended with it."""
+class Closable(Protocol):
+    """A resource on the event loop that must be closed before the loop is."""
 
-    def end(self) -> None:
-        """End it."""
+    def close(self) -> None:
+        """Release the resource."""
 
 
-class Bridge:
-    """Runs work on the event loop, at most `at_once` pieces of it; the others wait their turn.
+class GreenletRunner:
+    """Runs functions in greenlets on the event loop, at most `max_running` at a time.
 
-    `threads` are for what keeps a core busy: see `aside`.
+    Further functions wait in a queue, first in first out. `threads` run what `run_in_thread` is
+    given.
     """
 
-    def __init__(self, at_once: int, threads: Executor) -> None:
+    def __init__(self, max_running: int, threads: Executor) -> None:
         self.threads = threads
-        self.watches: set[Ending] = set()
-        self._at_once = at_once
+        self.resources: set[Closable] = set()
+        self._max_running = max_running
         self._running = 0
-        self._queue: deque[Work] = deque()
-        self._idle: asyncio.Future[None] | None = None
+        self._queue: deque[Task] = deque()
+        self._all_done: asyncio.Future[None] | None = None
 
     async def run(self, function: Callable[[], R]) -> R:
-        """Carry out a function and return what it returns.
+        """Run a function and return its result.
 
-        Once begun it goes on to its end, even if the one who waits for it is cancelled, as in a
-        thread.
+        A function that has started runs to its end even if the caller is cancelled, as it would in
+        a thread.
         """
         loop = asyncio.get_running_loop()
-        if sys.platform == "win32":  # whose event loop watches no sockets
+        if sys.platform == "win32":  # its default event loop cannot watch sockets
             return await loop.run_in_executor(self.threads, copy_context().run, function)
-        done: asyncio.Future[R] = loop.create_future()
-        work = Work(function, self, loop, done)
-        if self._running < self._at_once:
+        result: asyncio.Future[R] = loop.create_future()
+        task = Task(function, self, loop, result)
+        if self._running < self._max_running:
             self._running += 1
-            work.go_on()
+            task.resume()
         else:
-            self._queue.append(work)
+            self._queue.append(task)
         try:
-            return await done
+            return await result
         finally:
-            del done, work  # an error keeps this frame, which would keep the error
+            # An exception refers to this frame; without this the frame would refer back to it.
+            del result, task
 
     async def close(self) -> None:
-        """Wait until all work is over."""
+        """Wait until all running functions have returned, and close all resources."""
         if self._running:
-            self._idle = asyncio.get_running_loop().create_future()
-            await self._idle
-        for watch in list(self.watches):
-            watch.end()
+            self._all_done = asyncio.get_running_loop().create_future()
+            await self._all_done
+        for resource in list(self.resources):
+            resource.close()
 
-    def over(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Let the next piece of work begin, as one has ended."""
+    def task_done(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start the next task of the queue after one has ended."""
         while self._queue:
-            following = self._queue.popleft()
-            if following.is_awaited():
-                loop.call_soon(following.go_on)
+            task = self._queue.popleft()
+            if task.has_caller():
+                loop.call_soon(task.resume)
                 return
         self._running -= 1
-        if self._idle is not None and not self._running:
-            self._idle.set_result(None)
+        if self._all_done is not None and not self._running:
+            self._all_done.set_result(None)
 
 
-class Work(greenlet):
-    """A piece of work: goes on until it waits for something, or is over."""
+class Task(greenlet):
+    """A greenlet that runs a function. It is suspended each time the function has to wait."""
 
     def __init__(
         self,
         function: Callable[[], Any],
-        bridge: Bridge,
+        runner: GreenletRunner,
         loop: asyncio.AbstractEventLoop,
-        done: asyncio.Future[Any],
+        result: asyncio.Future[Any],
     ) -> None:
         super().__init__(function)
         self.gr_context = copy_context()
-        self.bridge = bridge
+        self.runner = runner
         self.loop = loop
-        self._done: asyncio.Future[Any] | None = done
+        self._result: asyncio.Future[Any] | None = result
 
-    def is_awaited(self) -> bool:
-        """Tell whether somebody waits for its outcome."""
-        return self._done is not None and not self._done.cancelled()
+    def has_caller(self) -> bool:
+        """Return whether the caller still waits for the result."""
+        return self._result is not None and not self._result.cancelled()
 
-    def go_on(self, *told: Any) -> None:
-        """Go on, with what the work has waited for; to be called by the event loop alone."""
-        resume: Callable[..., Any] = self.switch
+    def resume(self, *values: Any) -> None:
+        """Start the function, or resume it with the value that `suspend` returns.
+
+        Only the event loop may call this.
+        """
+        switch: Callable[..., Any] = self.switch
         while True:
             try:
-                answer = resume(*told)
+                # Returns when the function returns, or when it calls `suspend`.
+                returned = switch(*values)
             except BaseException as error:
-                self._end(error, raised=True)
+                self._set_exception(error)
                 return
             if self.dead:
-                self._end(answer)
+                self._set_result(returned)
                 return
+            begin = returned
             try:
-                answer(self)
+                begin(self)
             except Exception as error:
-                resume, told = self.throw, (error,)  # it cannot be waited for
+                # Raise the error where the function called `suspend`.
+                switch, values = self.throw, (error,)
             else:
                 return
 
-    def wait(self, begin: Callable[[Work], object]) -> Any:
-        """Hand over what will have this work go on, wait, and return what it is told then."""
-        assert self.parent is not None  # noqa: S101  # only a thread's first greenlet has none
+    def suspend(self, begin: Callable[[Task], object]) -> Any:
+        """Suspend this greenlet. Return the value with which the event loop resumes it.
+
+        `begin` is called on the event loop with this task, and schedules its resumption.
+        """
+        assert self.parent is not None  # noqa: S101  # only a thread's main greenlet has none
         return self.parent.switch(begin)
 
-    def _end(self, answer: Any, *, raised: bool = False) -> None:
-        # Let go of, or an error would keep this, and be kept by it, until the garbage is collected.
-        done, self._done = self._done, None
-        if done is not None and not done.cancelled():
-            if raised:
-                done.set_exception(_raisable(answer))
-            else:
-                done.set_result(answer)
-        self.bridge.over(self.loop)
+    def _set_result(self, value: object) -> None:
+        result = self._take_result()
+        if result is not None:
+            result.set_result(value)
+        self.runner.task_done(self.loop)
+
+    def _set_exception(self, error: BaseException) -> None:
+        result = self._take_result()
+        if result is not None:
+            result.set_exception(_for_future(error))
+        self.runner.task_done(self.loop)
+
+    def _take_result(self) -> asyncio.Future[Any] | None:
+        # Removed from the task: a future with an exception and its traceback would otherwise form
+        # a reference cycle with it.
+        result, self._result = self._result, None
+        return None if result is None or result.cancelled() else result
 
 
-def _raisable(error: BaseException) -> BaseException:
-    # As in a generator (PEP 479): a future that ended so would never wake anybody.
-    return RuntimeError("work raised StopIteration") if isinstance(error, StopIteration) else error
+def _for_future(error: BaseException) -> BaseException:
+    # A future cannot raise StopIteration into a coroutine (PEP 479).
+    return RuntimeError("task raised StopIteration") if isinstance(error, StopIteration) else error
 
 
-def current_work() -> Work | None:
-    """Return the work on the event loop that the caller is part of: it must never block."""
-    here = getcurrent()
-    return here if isinstance(here, Work) else None
+def current_task() -> Task | None:
+    """Return the task that is running the caller; None if the caller may block its thread."""
+    current = getcurrent()
+    return current if isinstance(current, Task) else None
 
 
-def aside(function: Callable[P, R]) -> Callable[P, R]:
-    """Have a function run in a thread where work on the event loop calls it.
+def run_in_thread(function: Callable[P, R]) -> Callable[P, R]:
+    """Return a function that, called in a greenlet on the event loop, runs in a worker thread.
 
-    For what keeps a core busy, or waits for something else than PostgreSQL.
+    For code that is CPU-bound, or blocks on anything but PostgreSQL. Called outside of a greenlet,
+    it runs in the caller's thread.
     """
 
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        work = current_work()
-        if work is None:
+        task = current_task()
+        if task is None:
             return function(*args, **kwargs)
 
         def call() -> R:
             try:
                 return function(*args, **kwargs)
             except StopIteration as error:
-                raise _raisable(error) from None
+                raise _for_future(error) from None
 
-        call_there = partial(copy_context().run, call)
+        call_in_context = partial(copy_context().run, call)
 
-        def begin(work: Work) -> None:
-            work.loop.run_in_executor(work.bridge.threads, call_there).add_done_callback(work.go_on)
+        def begin(task: Task) -> None:
+            future = task.loop.run_in_executor(task.runner.threads, call_in_context)
+            future.add_done_callback(task.resume)
 
-        future: asyncio.Future[R] = work.wait(begin)
+        future: asyncio.Future[R] = task.suspend(begin)
         return future.result()
 
     return run
 
 
 def sleep(seconds: float) -> None:
-    """Let so much time pass."""
-    work = current_work()
-    if work is None:
+    """Wait without blocking the event loop."""
+    task = current_task()
+    if task is None:
         time.sleep(seconds)
     else:
-        work.wait(lambda work: work.loop.call_later(seconds, work.go_on))
+        task.suspend(lambda task: task.loop.call_later(seconds, task.resume))

@@ -1,4 +1,4 @@
-"""Brings the schema up to what this code expects, also when several processes start at once."""
+"""Applies migrations of the schema; safe if several processes start at the same time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import psycopg2
 from peewee import PeeweeException, TextField, fn
 from playhouse.migrations import Migration, MigrationError, Runner
 
-from database.binding import ShopDatabase, database, point
+from database.binding import ShopDatabase, database, set_pool
 from database.connection import open_connection
 from database.table import InstantField, Table, primary_key
 from database.transactions import autocommit, domain_error
@@ -22,18 +22,18 @@ from domain.errors import Unavailable
 
 DIRECTORY = Path(__file__).parent.parent / "migrations"
 
-# Any number will do, as long as every version of the application takes the same.
+# The key of the advisory lock: an arbitrary number that all versions of the application share.
 _LOCK = 0x0DE2_1700
 _POLL_SECONDS = 0.1
 _CONNECT_SECONDS = 10.0
 
 
-class MigrationChanged(MigrationError):  # noqa: N818  # says what is wrong
-    """A migration that was applied is not the file any more that it was applied from."""
+class MigrationChanged(MigrationError):  # noqa: N818  # named after what is wrong
+    """The file of a migration was edited after the migration was applied."""
 
 
 class MigrationTable(Table):
-    """A migration that was applied, and what its file was then."""
+    """Applied migrations, with a checksum of the file."""
 
     name = TextField()
     checksum = TextField()
@@ -51,23 +51,23 @@ def apply(
     *,
     directory: Path = DIRECTORY,
     lock_timeout: float = 5.0,
-    patience: float = 600.0,
+    wait_seconds: float = 600.0,
 ) -> list[str]:
-    """Apply what is pending on the bound database, in order, and return the names.
+    """Apply pending migrations to the bound database, in order, and return their names.
 
-    Each migration is a transaction of its own, unless it says `atomic = False`. It gives up
-    waiting for a lock on a table after `lock_timeout` seconds, since everybody else would queue
-    up behind it. Another process that is migrating is waited for, `patience` seconds at most.
-    `progress` is told each name when it has been applied.
+    Each migration is one transaction, unless its module sets `atomic = False`. It waits for a
+    table lock at most `lock_timeout` seconds, since later queries would queue behind it. If
+    another process is migrating, this one waits for it at most `wait_seconds`. `progress` is
+    called with each name after the migration was applied.
 
     Raises:
         MigrationChanged: a file was edited after it had been applied.
-        Unavailable: the database cannot be reached, a lock was not to be had, or the other
-            process took too long.
+        Unavailable: the database cannot be reached, a lock timed out, or the other process took
+            too long.
     """
     try:
-        with _migrating(patience) as connected:
-            names: list[str] = _Runner(connected, directory, lock_timeout, progress).up()
+        with _migration_database(wait_seconds) as target:
+            names: list[str] = _Runner(target, directory, lock_timeout, progress).up()
             return names
     except psycopg2.OperationalError as error:
         raise Unavailable from error
@@ -79,62 +79,67 @@ def apply(
 
 
 def revert(*, directory: Path = DIRECTORY, lock_timeout: float = 5.0) -> list[str]:
-    """Take the last migration back and return its name: for development, since data goes too."""
-    with _migrating(0) as connected:
-        names: list[str] = _Runner(connected, directory, lock_timeout, None).down()
+    """Revert the last migration and return its name. For development: this deletes data."""
+    with _migration_database(wait_seconds=0) as target:
+        names: list[str] = _Runner(target, directory, lock_timeout, None).down()
         return names
 
 
 @autocommit
 def pending(*, directory: Path = DIRECTORY) -> list[str]:
-    """Return the names of the migrations that the bound database lacks, in order.
+    """Return the names of the migrations that were not applied to the bound database, in order.
 
     Raises:
         Unavailable: the database cannot be reached.
     """
     applied = _checksums(database)
-    return [one.name for one in Migration.load_directory(str(directory)) if one.name not in applied]
+    migrations = Migration.load_directory(str(directory))
+    return [migration.name for migration in migrations if migration.name not in applied]
 
 
 class _Runner(Runner):
-    """Peewee's runner, which also remembers what each file was."""
+    """Peewee's migration runner, extended by checksums, progress and a lock timeout."""
 
     def __init__(
         self,
-        connected: ShopDatabase,
+        target: ShopDatabase,
         directory: Path,
         lock_timeout: float,
         progress: Callable[[str], None] | None,
     ) -> None:
-        super().__init__(connected, str(directory))
+        super().__init__(target, str(directory))
         self._lock_timeout = lock_timeout
         self._progress = progress
 
         class History(MigrationTable):
-            """The same table, reached over this connection."""
+            """The same table on the connection of this runner."""
 
             class Meta:
-                """Where and what it is."""
+                """The database and the table's name."""
 
-                database = connected
+                database = target
                 table_name = "schema_migration"
 
         self.History: Any = History
 
     def applied(self) -> dict[str, Any]:
-        """Return the checksums of what was applied, having looked whether the files still agree."""
+        """Return the checksums of the applied migrations by name.
+
+        Raises:
+            MigrationChanged: a file has another checksum now.
+        """
         checksums = _checksums(self.database)
         for migration in self.migrations():
             known = checksums.get(migration.name)
             if known is not None and known != _checksum(migration.path):
                 raise MigrationChanged(
-                    f"{migration.name} was edited after it had been applied: put it back as it"
-                    " was, and make the change in a new migration"
+                    f"{migration.name} was edited after it had been applied: restore the file, and"
+                    " make the change in a new migration"
                 )
         return checksums
 
     def _run(self, name: str, module: Any, direction: str, fake: bool = False) -> None:
-        assert not fake  # noqa: S101  # nobody here asks for that
+        assert not fake  # noqa: S101  # Peewee's option, which is not used here
         atomic = getattr(module, "atomic", True)
         with self.migrator.migration_context(atomic):
             if atomic:
@@ -156,8 +161,8 @@ class _Runner(Runner):
 
 
 @contextmanager
-def _migrating(patience: float) -> Iterator[ShopDatabase]:
-    """Give a database of one connection without time limits, while nobody else migrates."""
+def _migration_database(wait_seconds: float) -> Iterator[ShopDatabase]:
+    """Hold the migration lock; provide a database with one connection and no statement timeout."""
     connect = partial(
         open_connection,
         database.database,
@@ -165,31 +170,31 @@ def _migrating(patience: float) -> Iterator[ShopDatabase]:
         statement_timeout=0,
         lock_timeout=0,
     )
-    with _alone(connect, patience):
-        migrating = ShopDatabase()
-        point(migrating, connect, url=database.database, max_connections=1, checkout_timeout=1)
+    with _migration_lock(connect, wait_seconds):
+        target = ShopDatabase()
+        set_pool(target, connect, url=database.database, max_connections=1, checkout_timeout=1)
         try:
-            with migrating.connection_context():
-                yield migrating
+            with target.connection_context():
+                yield target
         finally:
-            if migrating.pool is not None:
-                migrating.pool.close()
+            if target.pool is not None:
+                target.pool.close()
 
 
 @contextmanager
-def _alone(connect: Callable[[], Any], patience: float) -> Iterator[None]:
-    """Hold the lock that says who migrates.
+def _migration_lock(connect: Callable[[], Any], wait_seconds: float) -> Iterator[None]:
+    """Hold the advisory lock that only one migrating process can hold.
 
-    It is polled: a process that waited inside the database for the lock would hold a snapshot,
-    for which CREATE INDEX CONCURRENTLY waits in turn. It belongs to a transaction, on a
-    connection of its own, so that it needs no session of PostgreSQL's (as a pooler gives none)
-    and ends with the process, however that ends.
+    The lock is polled: a process that waited inside the database for it would hold a snapshot, and
+    CREATE INDEX CONCURRENTLY waits for all snapshots. The lock is bound to a transaction on its own
+    connection: this also works through a pooler in transaction mode, and the lock is released when
+    the process ends, even by SIGKILL.
     """
-    holder = connect()
+    connection = connect()
     try:
-        cursor = holder.cursor()
+        cursor = connection.cursor()
         cursor.execute("BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0")
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + wait_seconds
         while True:
             cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", (_LOCK,))
             if cursor.fetchone() == (True,):
@@ -199,18 +204,18 @@ def _alone(connect: Callable[[], Any], patience: float) -> Iterator[None]:
             time.sleep(_POLL_SECONDS)
         yield
     finally:
-        holder.close()
+        connection.close()
 
 
-def _checksums(connected: ShopDatabase) -> dict[str, str]:
-    known = connected.execute_sql("SELECT to_regclass('schema_migration') IS NOT NULL").fetchone()
-    if known != (True,):
+def _checksums(target: ShopDatabase) -> dict[str, str]:
+    exists = target.execute_sql("SELECT to_regclass('schema_migration') IS NOT NULL").fetchone()
+    if exists != (True,):
         return {}
-    rows = connected.execute_sql("SELECT name, checksum FROM schema_migration").fetchall()
+    rows = target.execute_sql("SELECT name, checksum FROM schema_migration").fetchall()
     return dict(rows)
 
 
 def _checksum(path: str) -> str:
-    # However git has written the line ends.
+    # Independent of the line endings with which git checked out the file.
     text = Path(path).read_bytes().replace(b"\r\n", b"\n")
     return hashlib.sha256(text).hexdigest()

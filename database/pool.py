@@ -1,7 +1,7 @@
-"""Connections to PostgreSQL that are shared between threads and never wait for ever.
+"""A pool of PostgreSQL connections, shared by threads and greenlets, without unbounded waits.
 
-Thinner than Peewee's own pool: handing out a connection costs no round trip and holds no lock, so
-one slow connect does not hold up everybody else.
+It is thinner than Peewee's pool: checking out a connection costs no round trip and holds no lock,
+so that one slow connect does not delay the others.
 """
 
 from __future__ import annotations
@@ -16,71 +16,72 @@ from typing import Any
 import psycopg2
 from psycopg2 import extensions
 
-from database.greenlets import aside, current_work, sleep
-from database.socket_wait import SocketWatch, is_ready
+from database.greenlets import current_task, run_in_thread, sleep
+from database.socket_wait import SocketWatcher, wait_until_ready
 
-_LOOKED_AGAIN_AFTER_SECONDS = 0.01
+_PERMIT_POLL_SECONDS = 0.01
 
 
 class PoolExhausted(psycopg2.OperationalError):
-    """Every connection stayed in use for as long as one may wait for one."""
+    """Every connection stayed in use until the checkout timeout."""
 
 
 class Connection(extensions.connection):
-    """A connection that knows where it belongs and how long it may keep one waiting."""
+    """A connection that knows its pool and has a time limit for each response of the server."""
 
     pool: ConnectionPool
-    # Whether what is prepared on it stays: a pooler in transaction mode gives no such promise.
+    # Whether prepared statements persist: not with a pooler in transaction mode (PgBouncer).
     keeps_session = False
     retired = False
-    watch: SocketWatch | None = None
-    # Seconds for one answer of the server; None waits for ever.
+    watcher: SocketWatcher | None = None
+    # Seconds to wait for a response of the server; None waits for ever.
     time_limit: float | None = None
 
     def __init__(self, dsn: str, time_limit: float | None = None, **options: Any) -> None:
         self.time_limit = time_limit
+        # The names of the statements that are prepared on this connection.
         self.prepared: set[str] = set()
         super().__init__(dsn, **options)
 
     def retire(self) -> None:
-        """Have this connection, and those that are idle, closed rather than used again."""
+        """Close the pool's idle connections now, and this one when it is returned."""
         self.retired = True
         self.pool.close_idle()
 
 
 class ConnectionPool:
-    """At most `size` connections, made by `connect` when first needed, the latest used first."""
+    """At most `size` connections, opened on demand by `connect`; last in, first out."""
 
     def __init__(self, connect: Callable[[], Connection], *, size: int, wait: float) -> None:
         self._connect = connect
         self._wait = wait
         self._closed = False
         self._idle: deque[Connection] = deque()
-        # A permit is the right to hold a connection. A SimpleQueue is written in C, as a
-        # semaphore is not.
+        # One permit for each connection that may be in use. SimpleQueue is implemented in C and
+        # faster than a semaphore.
         self._permits: SimpleQueue[None] = SimpleQueue()
         for _ in range(size):
             self._permits.put(None)
 
-    def take(self) -> Connection:
-        """Return a connection that is for the caller alone until it is given back.
+    def checkout(self) -> Connection:
+        """Return a connection for exclusive use until it is checked in.
 
         Raises:
-            PoolExhausted: none came free in time.
+            PoolExhausted: no connection was returned within `wait` seconds.
             psycopg2.Error: the server cannot be reached.
         """
         try:
-            self._take_permit()
+            self._acquire_permit()
         except Empty:
-            raise PoolExhausted(f"no connection came free within {self._wait} s") from None
+            raise PoolExhausted(f"no connection was returned within {self._wait} s") from None
         try:
-            return self._alive() or self._new()
+            return self._take_idle() or self._open()
         except BaseException:
             self._permits.put(None)
             raise
 
-    def give_back(self, connection: Connection) -> None:
-        """Take a connection back; one that is broken or in mid-transaction is closed."""
+    def checkin(self, connection: Connection) -> None:
+        """Return a connection; close it if it is broken, retired or inside a transaction."""
         if (
             connection.closed
             or connection.retired
@@ -93,21 +94,22 @@ class ConnectionPool:
         self._permits.put(None)
 
     def close(self) -> None:
-        """Close the idle connections now, those in use when they are given back."""
+        """Close idle connections now, and those in use when they are returned."""
         self._closed = True
         self.close_idle()
 
     def close_idle(self) -> None:
-        """Close the connections that nobody uses at this moment."""
-        with suppress(IndexError):  # another thread may take the last
+        """Close the connections that are not in use."""
+        with suppress(IndexError):  # another thread may take the last one
             while self._idle:
                 self._idle.pop().close()
 
-    def _take_permit(self) -> None:
-        if current_work() is None:
+    def _acquire_permit(self) -> None:
+        if current_task() is None:
             self._permits.get(timeout=self._wait)
             return None
-        # There is one for each piece of work on the event loop: it hardly ever has to wait.
+        # Polling is enough: there are as many permits as tasks on the event loop, so that a task
+        # waits only if other threads hold connections too.
         deadline = time.monotonic() + self._wait
         while True:
             try:
@@ -115,36 +117,42 @@ class ConnectionPool:
             except Empty:
                 if time.monotonic() > deadline:
                     raise
-                sleep(_LOOKED_AGAIN_AFTER_SECONDS)
+                sleep(_PERMIT_POLL_SECONDS)
 
-    def _alive(self) -> Connection | None:
+    def _take_idle(self) -> Connection | None:
         while self._idle:
             try:
                 connection = self._idle.pop()
-            except IndexError:  # another thread was faster
+            except IndexError:  # another thread took the last one
                 break
-            if not _has_been_told_something(connection):
+            if not _has_unread_data(connection):
                 return connection
             connection.close()
         return None
 
-    def _new(self) -> Connection:
-        # Aside, since the name of a host is looked up by a call that blocks.
-        connection = aside(self._connect)()
+    def _open(self) -> Connection:
+        # In a thread, since libpq resolves host names by a blocking call.
+        connection = run_in_thread(self._connect)()
         connection.pool = self
         return connection
 
 
-def _has_been_told_something(connection: Connection) -> bool:
-    """Tell whether the server has written to an idle connection: all but always a farewell."""
-    return bool(connection.closed) or is_ready(connection, writing=False, seconds=0)
+def _has_unread_data(connection: Connection) -> bool:
+    """Return whether the server has sent data on an idle connection.
+
+    That is almost always a shutdown notice or EOF: the connection cannot be used.
+    """
+    return bool(connection.closed) or wait_until_ready(connection, writing=False, seconds=0)
 
 
-def wait_for_answer(connection: Any) -> None:
-    """Let psycopg2 wait for the server, but no longer than the connection's time limit.
+def wait_for_response(connection: Any) -> None:
+    """Wait for the server, at most for the connection's time limit: psycopg2's wait callback.
 
-    Without it a server that takes a question and never answers blocks its thread for ever: TCP's
-    own limits end only connections whose other side is gone.
+    Without a limit, a server that accepts a query and never responds would block its caller for
+    ever: TCP timeouts detect only a peer that is gone.
+
+    Raises:
+        psycopg2.OperationalError: the time limit has passed.
     """
     limit = getattr(connection, "time_limit", None)
     deadline = None if limit is None else time.monotonic() + limit
@@ -152,9 +160,9 @@ def wait_for_answer(connection: Any) -> None:
     while (state := connection.poll()) != extensions.POLL_OK:
         seconds = None if deadline is None else max(deadline - time.monotonic(), 0)
         writing = state == extensions.POLL_WRITE
-        if not is_ready(connection, writing=writing, seconds=seconds, again=again):
-            raise psycopg2.OperationalError(f"the server gave no answer within {limit} s")
+        if not wait_until_ready(connection, writing=writing, seconds=seconds, again=again):
+            raise psycopg2.OperationalError(f"the server did not respond within {limit} s")
         again = True
 
 
-extensions.set_wait_callback(wait_for_answer)
+extensions.set_wait_callback(wait_for_response)

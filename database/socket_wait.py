@@ -1,4 +1,4 @@
-"""Waiting for a connection's socket: in the event loop, or where there is none, in the thread."""
+"""Waits until a connection's socket is ready: on the event loop in a greenlet, else by poll()."""
 
 from __future__ import annotations
 
@@ -9,105 +9,113 @@ import sys
 from functools import partial
 from typing import Protocol
 
-from database.greenlets import Bridge, Work, current_work
+from database.greenlets import GreenletRunner, Task, current_task
 
 
-class Watched(Protocol):
+class WatchedConnection(Protocol):
     """A connection whose socket can be waited for."""
 
-    watch: SocketWatch | None
+    watcher: SocketWatcher | None
 
     @property
     def closed(self) -> int:
-        """Tell whether it is over, by anything but 0."""
+        """0 while the connection is open."""
         ...
 
     def fileno(self) -> int:
-        """Return the socket's descriptor."""
+        """Return the socket's file descriptor."""
         ...
 
 
-def is_ready(
-    connection: Watched, *, writing: bool, seconds: float | None, again: bool = False
+def wait_until_ready(
+    connection: WatchedConnection, *, writing: bool, seconds: float | None, again: bool = False
 ) -> bool:
-    """Wait until a connection can be read, or written to; tell whether it can within so long.
+    """Wait until the socket can be read or, if `writing`, written; return False on a timeout.
 
-    `again` says that it could, and that it was not enough.
+    `seconds` is the timeout; None waits for ever. `again` says that the socket was ready before,
+    but that what was read is not the whole response.
     """
-    work = current_work()
-    if work is None or seconds == 0:
+    task = current_task()
+    if task is None or seconds == 0:
         return _poll(connection.fileno(), writing=writing, seconds=seconds)
-    # libuv tells of a reset once and is silent then: the last words are read, and the end is to be.
+    # libuv reports a reset only once. Poll again before waiting, or EOF would be missed.
     if again and _poll(connection.fileno(), writing=writing, seconds=0):
         return True
-    can: bool = work.wait(partial(_watch, connection, writing, seconds))
-    return can
+    ready: bool = task.suspend(partial(_watch, connection, writing, seconds))
+    return ready
 
 
-def _watch(connection: Watched, writing: bool, seconds: float | None, work: Work) -> None:
-    watch = connection.watch
-    if watch is None or watch.over or watch.loop is not work.loop:
-        watch = connection.watch = SocketWatch(work.loop, work.bridge, connection)
-    watch.wake(work, writing, seconds)
+def _watch(connection: WatchedConnection, writing: bool, seconds: float | None, task: Task) -> None:
+    watcher = connection.watcher
+    if watcher is None or watcher.closed or watcher.loop is not task.loop:
+        watcher = SocketWatcher(task.loop, task.runner, connection)
+        connection.watcher = watcher
+    watcher.resume_when_ready(task, writing, seconds)
 
 
-class SocketWatch:
-    """Wakes the one who waits for a socket; begun once, since each beginning costs the kernel.
+class SocketWatcher:
+    """Resumes the task that waits for a socket.
 
-    It has a descriptor of its own, for the loop must not watch one that is closed meanwhile, and a
-    connection is closed by whoever finds it broken. It is over when the server speaks while nobody
-    waits, which all but always is its farewell, or when who waited finds the connection broken.
+    It stays registered with the event loop between two waits, since each registration is a system
+    call. It uses a duplicate of the file descriptor: a broken connection closes its own one, and
+    the event loop must not watch a closed descriptor.
+
+    It closes itself when the server sends data while no task waits (which is almost always EOF or
+    a shutdown notice), and when the task finds the connection closed.
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, bridge: Bridge, connection: Watched
+        self,
+        loop: asyncio.AbstractEventLoop,
+        runner: GreenletRunner,
+        connection: WatchedConnection,
     ) -> None:
         self.loop = loop
-        self.over = False
-        self._bridge = bridge
+        self.closed = False
+        self._runner = runner
         self._connection = connection
-        self._work: Work | None = None
+        self._task: Task | None = None
         self._writing = False
         self._timer: asyncio.TimerHandle | None = None
         self._descriptor = os.dup(connection.fileno())
-        loop.add_reader(self._descriptor, self._on_input)
-        bridge.watches.add(self)
+        loop.add_reader(self._descriptor, self._on_readable)
+        runner.resources.add(self)
 
-    def wake(self, work: Work, writing: bool, seconds: float | None) -> None:
-        """Have work go on when the socket can be read, or written to, or after so long."""
-        self._work = work
+    def resume_when_ready(self, task: Task, writing: bool, seconds: float | None) -> None:
+        """Resume the task with True when the socket is ready, or with False after `seconds`."""
+        self._task = task
         self._writing = writing
         if writing:
-            self.loop.add_writer(self._descriptor, self._go_on, True)
+            self.loop.add_writer(self._descriptor, self._resume, True)
         if seconds is not None:
-            self._timer = self.loop.call_later(seconds, self._go_on, False)
+            self._timer = self.loop.call_later(seconds, self._resume, False)
 
-    def end(self) -> None:
-        """Watch no longer."""
-        if self.over:
-            return  # its descriptor may be somebody else's by now
-        self.over = True
-        self._bridge.watches.discard(self)
+    def close(self) -> None:
+        """Stop watching the socket."""
+        if self.closed:
+            return  # the number of the descriptor may be in use again
+        self.closed = True
+        self._runner.resources.discard(self)
         self.loop.remove_reader(self._descriptor)
         os.close(self._descriptor)
 
-    def _on_input(self) -> None:
-        if self._work is None:
-            self.end()
+    def _on_readable(self) -> None:
+        if self._task is None:
+            self.close()
         else:
-            self._go_on(True)
+            self._resume(True)
 
-    def _go_on(self, can: bool) -> None:
-        work, self._work = self._work, None
+    def _resume(self, ready: bool) -> None:
+        task, self._task = self._task, None
         if self._writing:
             self.loop.remove_writer(self._descriptor)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if work is not None:
-            work.go_on(can)
+        if task is not None:
+            task.resume(ready)
             if self._connection.closed:
-                self.end()  # libuv may tell of nothing more, and the server never speak again
+                self.close()  # no further event is guaranteed that would close it
 
 
 if sys.platform == "win32":  # has no poll()

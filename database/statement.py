@@ -1,14 +1,15 @@
-"""Named queries: written by Peewee once, planned by PostgreSQL once, run ever after.
+"""Named queries: their SQL is generated once, and each connection prepares them once.
 
-Peewee takes ten times as long to write the SQL of a query as to run it, and PostgreSQL about as
-long to plan it as to carry it out. For a query whose shape is fixed both come to the same each
-time. So its SQL is written when the module is imported:
+Generating the SQL of a query takes Peewee ten times as long as running it, and PostgreSQL takes
+about as long to plan a simple query as to execute it. Both results are the same each time if the
+query has a fixed shape. So the SQL is generated when the module is imported:
 
     FIND = Statement(UserTable.select(...).where(UserTable.email == Parameter("email")), User._make)
 
     FIND.one(email="ada@example.com")
 
-and each connection that keeps its session prepares it when it first runs it.
+and each connection runs PREPARE when it executes the statement for the first time. A connection
+through a pooler in transaction mode keeps no prepared statements: it sends the SQL each time.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _numbers = itertools.count(1)
 
 
 class Parameter(ColumnBase):
-    """A value that a statement is given each time it runs; no field converts it."""
+    """A named parameter of a statement. Its values are passed to psycopg2 without conversion."""
 
     def __init__(self, name: str, cast: str | None = None) -> None:
         self._name = name
@@ -39,15 +40,15 @@ class Parameter(ColumnBase):
         return ctx.literal(f"%({self._name})s{self._type}")
 
 
-class _Named:
-    """The SQL of a query and, for connections that keep their session, its preparation."""
+class _NamedQuery:
+    """The SQL of a query, and the PREPARE and EXECUTE commands for it."""
 
     def __init__(self, query: Query | str, *, prepared: bool) -> None:
         self.sql = query if isinstance(query, str) else sql_of(query)
         names = list(dict.fromkeys(_PARAMETER.findall(self.sql)))
-        body = _PARAMETER.sub(lambda found: f"${names.index(found[1]) + 1}", self.sql)
+        body = _PARAMETER.sub(lambda match: f"${names.index(match[1]) + 1}", self.sql)
         if "%" in body:
-            raise TypeError("a % in SQL is the driver's: make it part of a Parameter")
+            raise TypeError("psycopg2 interprets a % in SQL: pass it in a Parameter")
         self._name = f"named_{next(_numbers)}" if prepared else None
         arguments = ", ".join(f"%({name})s" for name in names)
         self._prepare = f"PREPARE {self._name} AS {body}"
@@ -63,17 +64,17 @@ class _Named:
         try:
             return database.execute_sql(self._execute, parameters)
         except NotSupportedError:
-            # A migration has changed the type of a column under the prepared statement.
+            # "cached plan must not change result type": a migration has changed a column's type.
             connection.retire()
             raise
 
 
-class Statement(_Named, Generic[Row]):
-    """A statement that gives rows, its parameters named, and what becomes of each row.
+class Statement(_NamedQuery, Generic[Row]):
+    """A statement that returns rows.
 
-    `query` is a Peewee query with `Parameter`s in it, or SQL with `%(name)s`. `row` makes a row
-    from a tuple of columns: for a named tuple, its `_make`. `prepared` is for queries whose best
-    plan does not depend on their parameters.
+    `query` is a Peewee query that contains `Parameter`s, or SQL with `%(name)s`. `row` makes a row
+    from a tuple of column values: for a named tuple, its `_make`. Set `prepared` to False if the
+    best query plan depends on the values of the parameters.
     """
 
     def __init__(
@@ -83,52 +84,52 @@ class Statement(_Named, Generic[Row]):
         self._row = row
 
     def all(self, **parameters: object) -> list[Row]:
-        """Run it and return every row."""
+        """Execute the statement and return all rows."""
         return list(map(self._row, self._run(parameters).fetchall()))
 
     def one(self, **parameters: object) -> Row | None:
-        """Run it and return the first row, None where there is none."""
+        """Execute the statement and return the first row, or None if there is none."""
         columns = self._run(parameters).fetchone()
         return None if columns is None else self._row(columns)
 
 
-class Command(_Named):
-    """A statement that only writes, its parameters named."""
+class Command(_NamedQuery):
+    """A statement that writes and returns no rows."""
 
     def __init__(self, query: Query | str) -> None:
         super().__init__(query, prepared=True)
 
     def execute(self, **parameters: object) -> int:
-        """Run it and return how many rows it wrote."""
+        """Execute the statement and return the number of rows that it wrote."""
         count: int = self._run(parameters).rowcount
         return count
 
 
 def sql_of(query: Node) -> str:
-    """Return a query's SQL with its parameters named and its constants written out."""
-    text: str = _StatementContext(**database.get_context_options()).sql(query).query()[0]
+    """Return a query's SQL with named parameters (`%(name)s`) and literal constants."""
+    text: str = _LiteralContext(**database.get_context_options()).sql(query).query()[0]
     return text
 
 
-class _StatementContext(Context):
-    """Writes constants into the SQL, so that named parameters are all there is to fill in."""
+class _LiteralContext(Context):
+    """Renders constants as SQL literals, where Peewee would add positional parameters."""
 
     def value(self, value: Any, converter: Any = None, add_param: bool = True) -> Context:
         if not add_param:
-            raise TypeError("SQL() takes no parameters here: put a Parameter beside it")
+            raise TypeError("SQL() cannot have parameters here: use a Parameter")
         if isinstance(value, Node):
             self.sql(value)
             return self
         convert = converter or (self.state.converter if converter is None else None)
-        self.literal(_constant(convert(value) if convert else value))
+        self.literal(_literal(convert(value) if convert else value))
         return self
 
 
-def _constant(value: object) -> str:
+def _literal(value: object) -> str:
     if value is None:
         return "NULL"
     if isinstance(value, bool | int):
         return str(value).upper()
     if isinstance(value, str) and "\\" not in value and "%" not in value:
         return "'{}'".format(value.replace("'", "''"))
-    raise TypeError(f"{value!r} is no constant for SQL: make it a Parameter")
+    raise TypeError(f"{value!r} cannot be an SQL literal: use a Parameter")

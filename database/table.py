@@ -1,4 +1,4 @@
-"""What all tables have in common: named constraints, no implicit ids, no implicit indexes."""
+"""The base of all table classes: named constraints, no implicit ids, no implicit indexes."""
 
 from __future__ import annotations
 
@@ -10,35 +10,34 @@ from database.binding import database
 
 
 class Table(Model):
-    """Base of the tables. Rows are read as named tuples: nobody makes instances of these."""
+    """Base class of the tables. It is never instantiated: rows are read as named tuples."""
 
     class Meta:
-        """What holds for every table."""
+        """Options of all tables."""
 
         database = database
-        # Peewee would leave the constraint unnamed: each table names its own below.
+        # Peewee's own primary key has no name; each table declares a named constraint instead.
         primary_key = False
         legacy_table_names = False
 
 
-# As strong a lock as changing a row takes, and no stronger: foreign keys go on being checked
-# against it, for which FOR UPDATE would have them wait.
+# The lock that an UPDATE takes. FOR UPDATE is stronger: foreign key checks would wait for it.
 NO_KEY_UPDATE: Any = "FOR NO KEY UPDATE"
-# Nobody changes the row, and others may hold on to it as well.
+# Prevents updates of the row; several transactions can hold it.
 SHARE: Any = "FOR SHARE"
 
-# The same for rows that nobody else has locked: others are passed over, not waited for.
-NO_KEY_UPDATE_IF_FREE: Any = "FOR NO KEY UPDATE SKIP LOCKED"
+# Like NO_KEY_UPDATE, but skips rows that another transaction has locked.
+NO_KEY_UPDATE_SKIP_LOCKED: Any = "FOR NO KEY UPDATE SKIP LOCKED"
 
 
 class InstantField(DateTimeField):
-    """A moment, whatever clock the reader lives by."""
+    """A point in time (timestamptz)."""
 
     field_type = "TIMESTAMPTZ"
 
 
 def reference(table: type[Table], name: str, **options: Any) -> ForeignKeyField:
-    """Return a foreign key column with its constraint's name and without a hidden index."""
+    """Return a foreign key column with a named constraint, without Peewee's implicit index."""
     return ForeignKeyField(
         table,
         field="id",
@@ -51,7 +50,7 @@ def reference(table: type[Table], name: str, **options: Any) -> ForeignKeyField:
 
 
 def primary_key(name: str, *columns: str) -> SQL:
-    """Return the named primary key of a table."""
+    """Return a named primary key constraint."""
     return SQL(f"CONSTRAINT {name} PRIMARY KEY ({', '.join(columns)})")
 
 
@@ -61,7 +60,7 @@ def unique(name: str, *columns: str) -> SQL:
 
 
 def check(name: str, condition: str) -> Node:
-    """Return a named check."""
+    """Return a named check constraint."""
     return Check(condition, name)
 
 
@@ -75,7 +74,7 @@ def index(
     where: str = "",
     unique: bool = False,
 ) -> None:
-    """Give a table a named index."""
+    """Add a named index to a table."""
     kind = "UNIQUE INDEX" if unique else "INDEX"
     suffix = f" INCLUDE ({include})" if include else ""
     suffix += f" WHERE {where}" if where else ""

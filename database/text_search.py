@@ -1,4 +1,4 @@
-"""Searching rows by their words: how a row's words are kept, and how some are asked for."""
+"""PostgreSQL full-text search: the column with the words of a row, and the query for words."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from peewee import SQL, Expression, Field, fn
 
 from database.statement import Parameter
 
-# What stands between words: migrations split the text of a row by the same rule, and one text
-# serves both kinds of regular expression. Left to itself PostgreSQL takes what is not ASCII as its
-# server's locale does, and where that is C, “mug” in such quotes is no mug.
+# The characters between words. Migrations 0007, 0013 and 0014 split texts by the same characters;
+# the notation is valid in regular expressions of Python and of PostgreSQL. PostgreSQL's own parser
+# depends on the server's locale for characters that are not ASCII: with the locale C it takes
+# typographic quotes as part of the word, and does not find “mug”.
 _PUNCTUATION = (
     r"!-/:-@[-`{-~\u0080-\u00A9\u00AB-\u00B1\u00B4\u00B6-\u00B8\u00BB\u00BF\u00D7\u00F7"
     r"\u055A-\u055F\u0589\u05BE\u05F3\u05F4\u060C\u061B\u061F\u066A-\u066D\u06D4\u0964\u0965"
@@ -19,17 +20,17 @@ _PUNCTUATION = (
     r"\uFE00-\uFE0F\uFE30-\uFE6F\uFEFF\uFF01-\uFF0F\uFF1A-\uFF20\uFF3B-\uFF40\uFF5B-\uFF65\uFFFD"
     r"\U0001F000-\U0001FAFF"
 )
-_NO_WORD = re.compile(rf"[\x00-\x20\x7F{_PUNCTUATION}]+")
+_SEPARATORS = re.compile(rf"[\x00-\x20\x7F{_PUNCTUATION}]+")
 
 
 class SearchField(Field):
-    """The words of a row, as PostgreSQL's text search keeps them."""
+    """A column of PostgreSQL's type tsvector: the words of a row."""
 
     field_type = "TSVECTOR"
 
 
 def words_of(text: str) -> SearchField:
-    """Return the generated column of the words of a row, `text` being an expression in SQL."""
+    """Return a generated column with the words of `text`, which is an SQL expression."""
     return SearchField(
         constraints=[
             SQL(
@@ -41,11 +42,14 @@ def words_of(text: str) -> SearchField:
 
 
 def has_words(column: SearchField, parameter: str = "words") -> Expression:
-    """Return the condition that a row has the words of a parameter."""
+    """Return the condition that a row matches the tsquery in a parameter (see `all_words`)."""
     return Expression(column, "@@", fn.to_tsquery("simple", Parameter(parameter)))
 
 
 def all_words(text: str) -> str | None:
-    """Return a text search for every word of a text, or its beginning; None if it has no word."""
-    words = _NO_WORD.split(unicodedata.normalize("NFC", text))
+    """Return a tsquery for rows that have all words of a text; None if it contains no word.
+
+    A word also matches longer words that begin with it.
+    """
+    words = _SEPARATORS.split(unicodedata.normalize("NFC", text))
     return " & ".join(f"'{word}':*" for word in words if word) or None

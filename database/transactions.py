@@ -1,6 +1,6 @@
-"""Transactions: how services open them, when they are retried, and what their failures mean.
+"""Transactions: how services open them, when they are retried, and what database errors mean.
 
-Only services use the decorators; functions of `models` expect to be called inside one of them.
+Only services use the decorators. Statements of `models` must be run inside one of them.
 """
 
 from __future__ import annotations
@@ -16,124 +16,146 @@ from psycopg2 import errors
 
 from database import greenlets
 from database.binding import database
-from database.constraints import ERROR_BY_CONSTRAINT, ERROR_BY_LOCKED_TABLE, TRY_AGAIN
+from database.constraints import ERROR_BY_CONSTRAINT, ERROR_BY_LOCKED_TABLE, RETRYABLE_CONSTRAINTS
 from database.pool import Connection
 from domain.errors import DomainError, Locked, Unavailable
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# SQLSTATEs of a transaction that was rolled back and can be retried: serialization_failure,
-# deadlock_detected, and feature_not_supported, which is how a prepared statement fails when a
-# column's type has changed.
-_RETRYABLE = frozenset({"40001", "40P01", "0A000"})
-_MOST_ATTEMPTS = 6
-_FIRST_PAUSE_SECONDS = 0.005
-_LONGEST_PAUSE_SECONDS = 0.1
+# SQLSTATEs of statements that had no effect and can be retried: serialization_failure,
+# deadlock_detected, and feature_not_supported, with which a prepared statement fails after a
+# migration has changed the type of a column.
+_RETRYABLE_SQLSTATES = frozenset({"40001", "40P01", "0A000"})
+_MAX_ATTEMPTS = 6
+_MIN_PAUSE_SECONDS = 0.005
+_MAX_PAUSE_SECONDS = 0.1
 
 
 def autocommit(function: Callable[P, R]) -> Callable[P, R]:
-    """Run a function with a connection, each of its statements a transaction of its own.
+    """Run a function with a connection; each of its statements is committed by itself.
 
-    For reads, and for the commands that are one statement: those save the two round trips of
-    BEGIN and COMMIT. Joins the connection, and the transaction, that the caller already has.
+    For reads, and for writes of one statement: they save the round trips of BEGIN and COMMIT. The
+    whole function is retried after a deadlock or a serialization failure. So it must be safe to
+    repeat: it may commit at most one write, or only writes that have no further effect when they
+    are repeated.
+
+    Joins the transaction, or the connection, that the caller already has.
     """
-    return _with_connection(function, lambda work: work())
+    return _with_connection(function, lambda call: call(), max_attempts=_MAX_ATTEMPTS)
+
+
+def autocommit_without_retry(function: Callable[P, R]) -> Callable[P, R]:
+    """Run a function as `autocommit` does, but never retry it: it commits several writes."""
+    return _with_connection(function, lambda call: call(), max_attempts=1)
 
 
 def transaction(function: Callable[P, R]) -> Callable[P, R]:
-    """Run a function in a transaction, all of it again after a deadlock or a lost race.
+    """Run a function in a transaction, which is retried after a deadlock or a similar failure.
 
-    Joins the transaction that the caller is already in.
+    Joins the transaction that the caller already has.
     """
 
-    def begin(work: Callable[[], R]) -> R:
+    def in_transaction(call: Callable[[], R]) -> R:
         with database.atomic():
-            return work()
+            return call()
 
-    return _with_connection(function, begin)
+    return _with_connection(function, in_transaction, max_attempts=_MAX_ATTEMPTS)
 
 
 def transaction_without_timeout(function: Callable[P, R]) -> Callable[P, R]:
-    """Run a function in a transaction whose statements may take as long as they like."""
+    """Run a function as `transaction` does, without a time limit for its statements."""
 
-    def begin(work: Callable[[], R]) -> R:
+    def in_transaction(call: Callable[[], R]) -> R:
         with database.atomic():
             connection: Connection = database.connection()
             limit, connection.time_limit = connection.time_limit, None
             try:
                 database.execute_sql("SET LOCAL statement_timeout = 0")
-                return work()
+                return call()
             finally:
                 connection.time_limit = limit
 
-    return _with_connection(function, begin)
+    return _with_connection(function, in_transaction, max_attempts=_MAX_ATTEMPTS)
 
 
 def _with_connection(
-    function: Callable[P, R], around: Callable[[Callable[[], R]], R]
+    function: Callable[P, R], around: Callable[[Callable[[], R]], R], *, max_attempts: int
 ) -> Callable[P, R]:
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         if database.in_transaction():
             return function(*args, **kwargs)
-        work = partial(function, *args, **kwargs)
+        call = partial(function, *args, **kwargs)
         if not database.is_closed():
-            return around(work)
-        return _attempts(partial(_connected, around, work))
+            return around(call)
+        return _retry(partial(_connected, around, call), max_attempts)
 
     return run
 
 
-def _connected(around: Callable[[Callable[[], R]], R], work: Callable[[], R]) -> R:
+def _connected(around: Callable[[Callable[[], R]], R], call: Callable[[], R]) -> R:
     database.connect()
     try:
-        return around(work)
+        return around(call)
     finally:
         database.close()
 
 
-def _attempts(run: Callable[[], R]) -> R:
-    for attempt in range(_MOST_ATTEMPTS):
+def _retry(run: Callable[[], R], max_attempts: int) -> R:
+    """Run a function until it succeeds, with exponential backoff and jitter between attempts.
+
+    Raises:
+        Unavailable: the last attempt failed with a retryable error.
+        DomainError: what another database error means.
+    """
+    for attempt in range(max_attempts):
+        if attempt:
+            pause = min(_MIN_PAUSE_SECONDS * 2 ** (attempt - 1), _MAX_PAUSE_SECONDS)
+            greenlets.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  # jitter, not a secret
         try:
             return run()
         except PeeweeException as error:
-            if not _is_worth_another_try(error):
+            if not _is_retryable(error):
                 meaning = domain_error(error)
                 if meaning is None:
                     raise
                 raise meaning from error
             failure = error
-        pause = min(_FIRST_PAUSE_SECONDS * 2**attempt, _LONGEST_PAUSE_SECONDS)
-        greenlets.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  # spreads retries, no secret
     raise Unavailable from failure
 
 
 def domain_error(error: PeeweeException) -> DomainError | None:
-    """Return what a database error means to the shop; None where it is a fault of ours."""
+    """Return the domain error that a database error means; None if it is a bug."""
     original = getattr(error, "orig", None)
     if isinstance(original, errors.LockNotAvailable):
-        return _locked_too_long(original)
-    # ReadOnlySqlTransaction: this server has become a standby, and another is the primary now.
-    lost = (psycopg2.OperationalError, psycopg2.InterfaceError, errors.ReadOnlySqlTransaction)
-    if isinstance(original, lost):
+        return _lock_timeout(original)
+    # ReadOnlySqlTransaction: this server has become a standby; another one is the primary now.
+    unavailable = (
+        psycopg2.OperationalError,
+        psycopg2.InterfaceError,
+        errors.ReadOnlySqlTransaction,
+    )
+    if isinstance(original, unavailable):
         return Unavailable()
     meaning = ERROR_BY_CONSTRAINT.get(_constraint(error))
     return meaning() if meaning is not None else None
 
 
-def _is_worth_another_try(error: PeeweeException) -> bool:
+def _is_retryable(error: PeeweeException) -> bool:
     sqlstate = getattr(getattr(error, "orig", None), "pgcode", None)
-    return sqlstate in _RETRYABLE or _constraint(error) in TRY_AGAIN
+    return sqlstate in _RETRYABLE_SQLSTATES or _constraint(error) in RETRYABLE_CONSTRAINTS
 
 
 def _constraint(error: PeeweeException) -> str:
+    """Return the name of the constraint that was violated; empty if there is none."""
     original = getattr(error, "orig", None)
     return original.diag.constraint_name or "" if isinstance(original, psycopg2.Error) else ""
 
 
-def _locked_too_long(error: psycopg2.Error) -> DomainError:
-    # The message is in the server's language; the name of the table in it is not.
+def _lock_timeout(error: psycopg2.Error) -> DomainError:
+    # PostgreSQL names the table only in the error's context. That text is translated into the
+    # server's language, but the table's name in it is not.
     context = error.diag.context or ""
     for table, meaning in ERROR_BY_LOCKED_TABLE.items():
         if f'"{table}"' in context or f'"pk_{table}"' in context:

@@ -1,4 +1,4 @@
-"""Signing up, in and out."""
+"""HTTP handlers of accounts and sessions: registering, signing in and out, passwords."""
 
 from __future__ import annotations
 
@@ -9,53 +9,54 @@ from uuid import UUID
 from domain.actor import Actor
 from handlers import representations
 from handlers.cookies import SessionCookies
+from handlers.responses import BASE_PATH, Response
 from services import sessions, users
 from services.process import configuration
 
-Answer = tuple[Any, int, dict[str, Any]]
-
-_UNSTORED = {"Cache-Control": "no-store"}
+_NO_STORE = {"Cache-Control": "no-store"}
 
 
-def register(actor: Actor, body: dict[str, Any]) -> Answer:
-    """Make an account."""
+def register(actor: Actor, body: dict[str, Any]) -> Response:
+    """Create an account."""
     row = users.register(
         actor=actor, email=body["email"], name=body["name"], password=body["password"]
     )
-    return representations.user(row), 201, {"Location": "/api/v1/users/me"}
+    return representations.user(row), 201, {"Location": f"{BASE_PATH}/users/me"}
 
 
-def login(actor: Actor, body: dict[str, Any]) -> Answer:
-    """Open a session and hand its tokens to the browser's cookie jar."""
-    return _signed_in(sessions.login(actor=actor, email=body["email"], password=body["password"]))
+def login(actor: Actor, body: dict[str, Any]) -> Response:
+    """Start a session and set its tokens as cookies."""
+    sign_in = sessions.login(actor=actor, email=body["email"], password=body["password"])
+    return _response_with_cookies(sign_in)
 
 
-def issue_token(actor: Actor, body: dict[str, Any]) -> Answer:
-    """Open a session, or go on with one, and answer its tokens themselves."""
+def issue_token(actor: Actor, body: dict[str, Any]) -> Response:
+    """Start or refresh a session and return its tokens in the body."""
     sign_in = sessions.issue_token(actor=actor, **body)
-    answer = {
+    tokens = {
         **_representation(sign_in),
         "token_type": "Bearer",
         "access_token": sign_in.access_token,
         "refresh_token": sign_in.refresh_token,
         "refresh_expires_at": representations.instant(sign_in.refresh_expires_at),
     }
-    return answer, 200, dict(_UNSTORED)
+    return tokens, 200, _NO_STORE
 
 
-def refresh_session(actor: Actor, credential: str) -> Answer:
-    """Exchange the refresh token of the cookie for the next pair."""
-    return _signed_in(sessions.refresh_session(actor=actor, refresh_token=credential))
+def refresh_session(actor: Actor, credential: str) -> Response:
+    """Exchange the refresh token of the cookie for a new pair of tokens."""
+    sign_in = sessions.refresh_session(actor=actor, refresh_token=credential)
+    return _response_with_cookies(sign_in)
 
 
-def logout(actor: Actor) -> Answer:
+def logout(actor: Actor) -> Response:
     """End the session and clear its cookies."""
     sessions.logout(actor=actor)
     return None, 204, {"Set-Cookie": _cookies().clear()}
 
 
-def change_password(actor: Actor, body: dict[str, Any]) -> Answer:
-    """Change the password and end the other sessions."""
+def change_password(actor: Actor, body: dict[str, Any]) -> Response:
+    """Change the password and end the user's other sessions."""
     users.change_password(
         actor=actor,
         current_password=body["current_password"],
@@ -64,16 +65,17 @@ def change_password(actor: Actor, body: dict[str, Any]) -> Answer:
     return None, 204, {}
 
 
-def list_sessions(actor: Actor, limit: int, cursor: str | None = None) -> Answer:
-    """Answer one page of where the one who asks is signed in."""
+def list_sessions(actor: Actor, limit: int, cursor: str | None = None) -> Response:
+    """Return a page of the user's own open sessions."""
     page = sessions.list_sessions(actor=actor, limit=limit, cursor=cursor)
     represent = partial(representations.open_session, current=actor.session_id)
-    body, link = representations.page(page, represent, "/api/v1/auth/sessions", {"limit": limit})
+    path = f"{BASE_PATH}/auth/sessions"
+    body, link = representations.page(page, represent, path, {"limit": limit})
     return body, 200, link
 
 
-def revoke_session(actor: Actor, session_id: UUID) -> Answer:
-    """End one of the sessions of the one who asks."""
+def revoke_session(actor: Actor, session_id: UUID) -> Response:
+    """End one of the user's own sessions."""
     sessions.revoke_session(actor=actor, session_id=session_id)
     return None, 204, {}
 
@@ -90,11 +92,11 @@ def _cookies() -> SessionCookies:
     return SessionCookies(configuration().cookie_secure)
 
 
-def _signed_in(sign_in: sessions.SignIn) -> Answer:
+def _response_with_cookies(sign_in: sessions.SignIn) -> Response:
     set_cookie = _cookies().set(
         sign_in.access_token,
         sign_in.access_expires_at,
         sign_in.refresh_token,
         sign_in.refresh_expires_at,
     )
-    return _representation(sign_in), 200, {"Set-Cookie": set_cookie, **_UNSTORED}
+    return _representation(sign_in), 200, {"Set-Cookie": set_cookie, **_NO_STORE}

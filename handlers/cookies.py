@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
 
+from handlers.responses import BASE_PATH
+
 ACCESS_COOKIE = "orderly_access"
 REFRESH_COOKIE = "orderly_refresh"
 
 # The refresh token is sent only to the operations that rotate or end a session.
-_REFRESH_PATH = "/api/v1/auth"
+_REFRESH_PATH = f"{BASE_PATH}/auth"
 
 # A browser accepts a cookie with one of these prefixes only over HTTPS, so that an attacker on the
 # network cannot set it. "__Host-" also binds the cookie to this host and to the path "/", so that
@@ -22,7 +24,7 @@ _EPOCH = "Thu, 01 Jan 1970 00:00:00 GMT"
 
 @dataclass(frozen=True, slots=True)
 class SessionCookies:
-    """Writes the session cookies; `secure` restricts them to HTTPS."""
+    """Formats the session cookies; `secure` restricts them to HTTPS."""
 
     secure: bool
 

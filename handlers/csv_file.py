@@ -1,4 +1,4 @@
-"""CSV files (RFC 4180), written row by row while they are sent."""
+"""Writes CSV files (RFC 4180) in chunks, so that a response is sent while its rows are read."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 
-# A chunk is sent once it has this many characters: fewer trips to the network, little memory.
+# Large enough for few network writes, small enough to hold in memory.
 _CHUNK_CHARACTERS = 1 << 16
 
 
 def chunks(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[bytes]:
-    """Return rows as chunks of a CSV file, the columns' names first."""
+    """Return a header of column names, and the rows, as chunks of a CSV file in UTF-8."""
     text = io.StringIO()
     writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
     writer.writerow(columns)

@@ -1,4 +1,4 @@
-"""Orders as CSV (RFC 4180), written row by row and safe to open in a spreadsheet."""
+"""Orders as a CSV file with one row per line item, which a spreadsheet program can open."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ _ADDRESS = ("recipient", "street", "addition", "postal_code", "city", "region", 
 
 
 def as_csv(rows: Iterator[Order]) -> Iterator[bytes]:
-    """Return the orders' lines as chunks of a CSV file, header first."""
-    return csv_file.chunks(COLUMNS, (line for row in rows for line in _lines(row)))
+    """Return the line items of orders as chunks of a CSV file."""
+    return csv_file.chunks(COLUMNS, (cells for row in rows for cells in _csv_rows(row)))
 
 
-def _lines(row: Order) -> Iterator[list[str]]:
+def _csv_rows(row: Order) -> Iterator[list[str]]:
     address = row.shipping_address.without_none() if row.shipping_address else {}
-    of_order = [
+    order_cells = [
         row.number,
         str(row.id),
         row.status,
@@ -63,10 +63,10 @@ def _lines(row: Order) -> Iterator[list[str]]:
         row.currency,
         in_major_units(row.total, row.currency),
     ]
-    for line, item in enumerate(row.items, start=1):
+    for line_number, item in enumerate(row.items, start=1):
         yield [
-            *of_order,
-            str(line),
+            *order_cells,
+            str(line_number),
             str(item.product_id),
             escape(item.sku),
             escape(item.name),

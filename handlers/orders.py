@@ -8,10 +8,9 @@ from uuid import UUID
 
 from domain.actor import Actor
 from handlers import order_export, preconditions, representations
+from handlers.responses import BASE_PATH, Response
 from services import orders
 from services.orders import Order, OrderFilters, ShippingAddress
-
-Response = tuple[Any, int, dict[str, Any]]
 
 
 def create_order(
@@ -26,7 +25,7 @@ def create_order(
         shipping_address=ShippingAddress(**address) if address else None,
         note=body.get("note"),
     )
-    headers = {"Location": f"/api/v1/orders/{placed.order.id}"}
+    headers = {"Location": f"{BASE_PATH}/orders/{placed.order.id}"}
     if placed.replayed:
         headers["Idempotent-Replayed"] = "true"
     return _response(placed.order, 201, headers)
@@ -67,7 +66,7 @@ def list_orders(
         "user_id": user_id,
         "q": q,
     }
-    body, link = representations.page(page, representations.order, "/api/v1/orders", query)
+    body, link = representations.page(page, representations.order, f"{BASE_PATH}/orders", query)
     return body, 200, link
 
 
@@ -140,7 +139,7 @@ def list_order_events(
 ) -> Response:
     """Return a page of an order's timeline."""
     page = orders.list_order_events(actor=actor, order_id=order_id, limit=limit, cursor=cursor)
-    path = f"/api/v1/orders/{order_id}/events"
+    path = f"{BASE_PATH}/orders/{order_id}/events"
     body, link = representations.page(page, representations.order_event, path, {"limit": limit})
     return body, 200, link
 

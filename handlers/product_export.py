@@ -1,4 +1,4 @@
-"""Products as CSV (RFC 4180), written row by row, safe to open in a spreadsheet and to import."""
+"""Products as a CSV file, which a spreadsheet program can open and an import can read again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COLUMNS = ("sku", "name", "description", "price", "currency", "stock")
 
 
 def as_csv(rows: Iterator[Product]) -> Iterator[bytes]:
-    """Return products as chunks of a CSV file, header first."""
+    """Return products as chunks of a CSV file."""
     return csv_file.chunks(COLUMNS, map(_line, rows))
 
 

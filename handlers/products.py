@@ -1,4 +1,4 @@
-"""The catalogue."""
+"""HTTP handlers of products and their stock."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from uuid import UUID
 
 from domain.actor import Actor
 from handlers import preconditions, product_export, representations
+from handlers.responses import BASE_PATH, Response
 from services import product_files, products, stock
 from services.product_files import Line
 from services.products import Product
 
-Answer = tuple[Any, int, dict[str, Any]]
-
-# Catalogue answers are the same for everyone, yet must be asked after again each time.
+# Responses are the same for everyone, so that shared caches may store them, but a cache must
+# revalidate a response before each use (RFC 9111, section 5.2.2.4).
 _PUBLIC = {"Cache-Control": "public, no-cache"}
 
 
@@ -29,8 +29,8 @@ def list_products(
     min_stock: int | None = None,
     max_stock: int | None = None,
     if_none_match: str | None = None,
-) -> Answer:
-    """Answer one page of the catalogue."""
+) -> Response:
+    """Return a page of the products on sale."""
     query: dict[str, Any] = {
         "limit": limit,
         "sort": sort,
@@ -46,23 +46,23 @@ def list_products(
     headers = {"ETag": preconditions.list_entity_tag([*parts, page.next_cursor]), **_PUBLIC}
     if preconditions.is_unchanged(if_none_match, headers["ETag"]):
         return None, 304, headers
-    body, link = representations.page(page, representations.product, "/api/v1/products", query)
+    body, link = representations.page(page, representations.product, f"{BASE_PATH}/products", query)
     return body, 200, {**headers, **link}
 
 
 def list_archived_products(
     limit: int, sort: str | None = None, cursor: str | None = None, q: str | None = None
-) -> Answer:
-    """Answer one page of what has been taken off sale."""
+) -> Response:
+    """Return a page of the archived products."""
     query: dict[str, Any] = {"limit": limit, "sort": sort, "q": q}
     page = products.list_archived_products(cursor=cursor, **query)
-    path = "/api/v1/products/archived"
+    path = f"{BASE_PATH}/products/archived"
     body, link = representations.page(page, representations.product, path, query)
     return body, 200, link
 
 
-def create_product(actor: Actor, body: dict[str, Any]) -> Answer:
-    """Put a product into the catalogue."""
+def create_product(actor: Actor, body: dict[str, Any]) -> Response:
+    """Create a product."""
     row = products.create_product(
         actor=actor,
         sku=body["sku"],
@@ -71,21 +71,21 @@ def create_product(actor: Actor, body: dict[str, Any]) -> Answer:
         price=body["price"]["amount"],
         stock=body.get("stock", 0),
     )
-    return _answer(row, 201, Location=f"/api/v1/products/{row.id}")
+    return _response(row, 201, Location=f"{BASE_PATH}/products/{row.id}")
 
 
-def get_product(product_id: UUID, if_none_match: str | None = None) -> Answer:
-    """Answer one product, or 304 to one who has it already."""
+def get_product(product_id: UUID, if_none_match: str | None = None) -> Response:
+    """Return one product, or 304 if the client has this version of it."""
     row = products.get_product(product_id=product_id)
     if preconditions.is_unchanged(if_none_match, _entity_tag(row)):
         return None, 304, {"ETag": _entity_tag(row), **_PUBLIC}
-    return _answer(row, 200, **_PUBLIC)
+    return _response(row, 200, **_PUBLIC)
 
 
 def update_product(
     actor: Actor, product_id: UUID, body: dict[str, Any], if_match: str | None = None
-) -> Answer:
-    """Change what a merge patch (RFC 7396) names."""
+) -> Response:
+    """Change the members that a merge patch (RFC 7396) contains."""
     changes = dict(body)
     if "price" in changes:
         changes["price"] = changes["price"]["amount"]
@@ -95,11 +95,11 @@ def update_product(
         changes=changes,
         expected_versions=preconditions.expected_versions(if_match),
     )
-    return _answer(row, 200)
+    return _response(row, 200)
 
 
-def archive_product(actor: Actor, product_id: UUID, if_match: str | None = None) -> Answer:
-    """Take a product out of the catalogue; past orders keep their snapshot of it."""
+def archive_product(actor: Actor, product_id: UUID, if_match: str | None = None) -> Response:
+    """Archive a product. Line items of orders keep their copy of it."""
     products.archive_product(
         actor=actor,
         product_id=product_id,
@@ -108,55 +108,57 @@ def archive_product(actor: Actor, product_id: UUID, if_match: str | None = None)
     return None, 204, {}
 
 
-def restore_product(actor: Actor, product_id: UUID, if_match: str | None = None) -> Answer:
+def restore_product(actor: Actor, product_id: UUID, if_match: str | None = None) -> Response:
     """Put an archived product back on sale."""
     row = products.restore_product(
         actor=actor,
         product_id=product_id,
         expected_versions=preconditions.expected_versions(if_match),
     )
-    return _answer(row, 200)
+    return _response(row, 200)
 
 
-def adjust_stock(actor: Actor, product_id: UUID, body: dict[str, Any]) -> Answer:
-    """Change a product's stock and record why."""
+def adjust_stock(actor: Actor, product_id: UUID, body: dict[str, Any]) -> Response:
+    """Change a product's stock and record the reason."""
     movement = stock.adjust_stock(actor=actor, product_id=product_id, **body)
-    headers = {"Location": f"/api/v1/products/{product_id}/stock-movements"}
+    headers = {"Location": f"{BASE_PATH}/products/{product_id}/stock-movements"}
     return representations.stock_movement(movement), 201, headers
 
 
 def list_stock_movements(
     actor: Actor, product_id: UUID, limit: int, cursor: str | None = None
-) -> Answer:
-    """Answer one page of a product's ledger."""
+) -> Response:
+    """Return a page of a product's stock movements."""
     page = stock.list_stock_movements(
         actor=actor, product_id=product_id, limit=limit, cursor=cursor
     )
-    path = f"/api/v1/products/{product_id}/stock-movements"
+    path = f"{BASE_PATH}/products/{product_id}/stock-movements"
     body, link = representations.page(page, representations.stock_movement, path, {"limit": limit})
     return body, 200, link
 
 
-def import_products(actor: Actor, body: Iterable[Line], dry_run: bool, skip_faulty: bool) -> Answer:
-    """Make or change the products of a file."""
+def import_products(
+    actor: Actor, body: Iterable[Line], dry_run: bool, skip_faulty: bool
+) -> Response:
+    """Create or update the products of a file."""
     report = product_files.import_products(
         actor=actor, lines=body, dry_run=dry_run, skip_faulty=skip_faulty
     )
     return representations.product_import(report), 200, {}
 
 
-def export_products(actor: Actor) -> Answer:
-    """Answer all products on sale, as CSV that is written while it is read."""
+def export_products(actor: Actor) -> Response:
+    """Return all products on sale as CSV, written while they are read."""
     rows = product_files.export_products(actor=actor)
     headers = {"Content-Disposition": 'attachment; filename="products.csv"'}
     return product_export.as_csv(rows), 200, headers
 
 
 def _entity_tag(row: Product) -> str:
-    # A sale changes the stock shown, so the tag; an administrator's change is held against the
-    # version alone, so that a sale in between does not fail it.
+    # A sale changes the stock in the response, and so the tag. If-Match compares only the version:
+    # a sale must not make an administrator's change fail.
     return preconditions.entity_tag(row.version, row.stock)
 
 
-def _answer(row: Product, status: int, **headers: str) -> Answer:
+def _response(row: Product, status: int, **headers: str) -> Response:
     return representations.product(row), status, {"ETag": _entity_tag(row), **headers}

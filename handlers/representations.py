@@ -1,4 +1,4 @@
-"""Rows to their wire form: the shapes of the contract's response schemas."""
+"""The JSON forms of rows, as the contract's response schemas define them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Representation = dict[str, Any]
 
 
 def user(row: User) -> Representation:
-    """Return a person as the contract's User."""
+    """Return a user as the contract's User."""
     return {
         "id": row.id,
         "email": row.email,
@@ -34,7 +34,7 @@ def user(row: User) -> Representation:
 
 
 def session(row: Session) -> Representation:
-    """Return a sign-in as the contract's Session."""
+    """Return a session as the contract's Session."""
     return {
         "id": row.id,
         "created_at": instant(row.created_at),
@@ -43,7 +43,7 @@ def session(row: Session) -> Representation:
 
 
 def open_session(row: OpenSession, *, current: UUID | None) -> Representation:
-    """Return a sign-in among others as the contract's OpenSession."""
+    """Return a session as the contract's OpenSession; `current` is the id of the caller's own."""
     return {
         "id": row.id,
         "created_at": instant(row.created_at),
@@ -88,12 +88,12 @@ def product(row: Product) -> Representation:
 
 
 def stock_movement(row: StockMovement) -> Representation:
-    """Return a line of a product's ledger as the contract's StockMovement."""
+    """Return a stock movement as the contract's StockMovement."""
     return {**row._asdict(), "created_at": instant(row.created_at)}
 
 
 def product_import(report: ImportReport) -> Representation:
-    """Return what became of a file as the contract's ProductImport."""
+    """Return the report of an import as the contract's ProductImport."""
     faults = [fault._asdict() for fault in report.faults]
     return {**vars(report), "faults": faults}
 
@@ -129,7 +129,7 @@ def order(row: Order) -> Representation:
 
 
 def order_event(row: OrderEvent) -> Representation:
-    """Return one step of an order's timeline as the contract's OrderEvent."""
+    """Return an event of an order's timeline as the contract's OrderEvent."""
     return {
         "id": row.id,
         "type": row.type,
@@ -148,34 +148,37 @@ def page(
     path: str,
     query: Mapping[str, object],
 ) -> tuple[Representation, dict[str, str]]:
-    """Return one page of a list, and the header that leads to the next (`Link`, RFC 8288)."""
+    """Return a page of a list, and the `Link` header (RFC 8288) with the URL of the next page.
+
+    `path` and `query` are those of the request for this page, without the cursor.
+    """
     body = {"items": [represent(row) for row in rows.items], "next_cursor": rows.next_cursor}
     if rows.next_cursor is None:
         return body, {}
-    fields = [(name, text) for name, value in query.items() for text in _spelled(value)]
-    address = urlencode([*fields, ("cursor", rows.next_cursor)])
-    return body, {"Link": f'<{path}?{address}>; rel="next"'}
+    fields = [(name, text) for name, value in query.items() for text in _query_texts(value)]
+    next_query = urlencode([*fields, ("cursor", rows.next_cursor)])
+    return body, {"Link": f'<{path}?{next_query}>; rel="next"'}
 
 
-def _spelled(value: object) -> list[str]:
-    """Return the query fields of a parameter, spelled as the contract reads them."""
+def _query_texts(value: object) -> list[str]:
+    """Return a parameter's value as the texts of its query fields: one for each item of a list."""
     if value is None:
         return []
     if isinstance(value, list):
-        return [text for one in value for text in _spelled(one)]
+        return [text for item in value for text in _query_texts(item)]
     if isinstance(value, bool):
         return [str(value).lower()]
     return [instant(value) if isinstance(value, datetime) else str(value)]
 
 
 def instant(moment: datetime) -> str:
-    """Return a UTC instant as RFC 3339 text."""
+    """Return a UTC timestamp as RFC 3339 text."""
     return moment.isoformat().replace("+00:00", "Z")
 
 
 def _printable(text: str) -> str:
-    """Return a text that clients have made up, fit to be shown."""
-    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
+    """Return a text from a client with every character that is not printable replaced."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def _money(amount: int, currency: str) -> Representation:

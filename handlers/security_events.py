@@ -1,4 +1,4 @@
-"""The security log."""
+"""HTTP handlers of the security log."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ from typing import Any
 from uuid import UUID
 
 from handlers import representations
+from handlers.responses import BASE_PATH, Response
 from services import security_events
-
-Answer = tuple[Any, int, dict[str, Any]]
 
 
 def list_security_events(
     limit: int,
     sort: str,
     cursor: str | None = None,
-    type: list[str] | None = None,  # noqa: A002  # the operation's own word
+    type: list[str] | None = None,  # noqa: A002  # the operation's parameter name
     user_id: UUID | None = None,
     created_from: datetime | None = None,
     created_to: datetime | None = None,
-) -> Answer:
-    """Answer one page of the log."""
+) -> Response:
+    """Return a page of the security log."""
     query: dict[str, Any] = {
         "limit": limit,
         "sort": sort,
@@ -31,7 +30,6 @@ def list_security_events(
         "created_to": created_to,
     }
     page = security_events.list_security_events(cursor=cursor, **query)
-    body, link = representations.page(
-        page, representations.security_event, "/api/v1/security-events", query
-    )
+    path = f"{BASE_PATH}/security-events"
+    body, link = representations.page(page, representations.security_event, path, query)
     return body, 200, link

@@ -1,4 +1,4 @@
-"""People and their accounts."""
+"""HTTP handlers of users."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ from uuid import UUID
 
 from domain.actor import Actor
 from handlers import representations
+from handlers.responses import BASE_PATH, Response
 from services import users
 
-Answer = tuple[Any, int, dict[str, Any]]
 
-
-def get_me(actor: Actor) -> Answer:
-    """Answer the account of the one who asks."""
+def get_me(actor: Actor) -> Response:
+    """Return the caller's own account."""
     return representations.user(users.get_me(actor=actor)), 200, {}
 
 
-def update_me(actor: Actor, body: dict[str, Any]) -> Answer:
-    """Change what the one who asks is called."""
+def update_me(actor: Actor, body: dict[str, Any]) -> Response:
+    """Change the caller's own name."""
     return representations.user(users.update_me(actor=actor, name=body["name"])), 200, {}
 
 
@@ -29,21 +28,21 @@ def list_users(
     q: str | None = None,
     role: str | None = None,
     active: bool | None = None,
-) -> Answer:
-    """Answer one page of those who have registered."""
+) -> Response:
+    """Return a page of users."""
     query: dict[str, Any] = {"limit": limit, "sort": sort, "q": q, "role": role, "active": active}
     page = users.list_users(cursor=cursor, **query)
-    body, link = representations.page(page, representations.user, "/api/v1/users", query)
+    body, link = representations.page(page, representations.user, f"{BASE_PATH}/users", query)
     return body, 200, link
 
 
-def get_user(user_id: UUID) -> Answer:
-    """Answer one account."""
+def get_user(user_id: UUID) -> Response:
+    """Return one user."""
     return representations.user(users.get_user(user_id=user_id)), 200, {}
 
 
-def update_user(actor: Actor, user_id: UUID, body: dict[str, Any]) -> Answer:
-    """Promote, demote, disable or enable somebody."""
+def update_user(actor: Actor, user_id: UUID, body: dict[str, Any]) -> Response:
+    """Change a user's role, or disable or enable the user."""
     row = users.update_user(
         actor=actor, user_id=user_id, role=body.get("role"), active=body.get("active")
     )

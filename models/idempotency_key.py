@@ -9,7 +9,7 @@ from peewee import SQL, BlobField, TextField, Tuple, fn
 
 from database.statement import Command, Parameter, Statement
 from database.table import (
-    NO_KEY_UPDATE_IF_FREE,
+    NO_KEY_UPDATE_SKIP_LOCKED,
     InstantField,
     Table,
     check,
@@ -72,7 +72,7 @@ PURGE = Command(
                 IdempotencyKeyTable.created_at, IdempotencyKeyTable.user, IdempotencyKeyTable.key
             )
             .limit(Parameter("limit"))
-            .for_update(NO_KEY_UPDATE_IF_FREE)
+            .for_update(NO_KEY_UPDATE_SKIP_LOCKED)
         )
     )
 )

@@ -26,7 +26,7 @@ from database.listing import Listing, Sort
 from database.statement import Command, Parameter, Statement
 from database.table import (
     NO_KEY_UPDATE,
-    NO_KEY_UPDATE_IF_FREE,
+    NO_KEY_UPDATE_SKIP_LOCKED,
     InstantField,
     Table,
     check,
@@ -236,7 +236,7 @@ FIND_TO_CHANGE = Statement(
 FIND_TO_EXPIRE = Statement(
     _ORDERS.where(
         OrderTable.id == Parameter("order_id"), OrderTable.status == order_status.PENDING
-    ).for_update(NO_KEY_UPDATE_IF_FREE),
+    ).for_update(NO_KEY_UPDATE_SKIP_LOCKED),
     _order,
 )
 

@@ -12,7 +12,7 @@ from database.listing import Listing, Seek, Sort
 from database.statement import Command, Parameter, Statement
 from database.table import (
     NO_KEY_UPDATE,
-    NO_KEY_UPDATE_IF_FREE,
+    NO_KEY_UPDATE_SKIP_LOCKED,
     InstantField,
     Table,
     check,
@@ -156,7 +156,7 @@ FIND_STOCK: Statement[int] = Statement(
 FIND_UNLOCKED: Statement[UUID] = Statement(
     StockTable.select(StockTable.product)
     .where(StockTable.product == fn.any(Parameter("product_ids", "uuid[]")))
-    .for_update(NO_KEY_UPDATE_IF_FREE),
+    .for_update(NO_KEY_UPDATE_SKIP_LOCKED),
     lambda columns: columns[0],
 )
 

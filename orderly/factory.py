@@ -1,4 +1,4 @@
-"""Puts the application together: the one place that knows all the rooms."""
+"""Creates the application: the only module that connects all layers."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from database import binding
-from database.greenlets import Bridge
+from database.greenlets import GreenletRunner
 from domain.errors import DomainError
 from handlers.cookies import SessionCookies
-from orderly.background.refresh import Watch
+from orderly.background.refresh import BackgroundRefresh
 from orderly.contract import document
 from orderly.contract.operations import CompiledApp
 from orderly.contract.routing import CompiledRoutingMiddleware
@@ -35,67 +35,68 @@ from services import process
 
 
 def create_app(settings: Settings) -> ASGIApp:
-    """Return the ASGI application of one process, its database bound but not yet connected.
+    """Return the ASGI application of one process. The database is bound but not yet connected.
 
     Raises:
-        ValueError: the settings name no database.
-        DocumentError: the contract is not well-formed.
-        TypeError: a handler does not take what its operation gives.
+        ValueError: the settings have no database URL.
+        DocumentError: the contract is invalid.
+        TypeError: a handler's parameters do not match its operation.
     """
     if settings.database_url is None:
-        raise ValueError("an application needs the URL of a database that runs")
+        raise ValueError("create_app needs settings with a database URL")
     process.bind(settings.configuration())
-    # One for each request at a time, and one for the watch, which never waits for those.
+    # One connection for each concurrent request, and one for the background refresh, which must
+    # never wait for the requests.
     binding.bind(settings.database_url, max_connections=settings.threads + 1)
-    threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="aside")
-    bridge = Bridge(settings.threads, threads)
+    threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="worker")
+    runner = GreenletRunner(settings.threads, threads)
 
     @asynccontextmanager
     async def lifespan(_app: Any) -> AsyncIterator[None]:
-        watch = Watch(settings, run_aside=threads.submit)
-        await asyncio.to_thread(watch.start)
+        refresh = BackgroundRefresh(settings, run_in_thread=threads.submit)
+        await asyncio.to_thread(refresh.start)
         yield
-        await asyncio.to_thread(watch.stop)
-        await bridge.close()
+        await asyncio.to_thread(refresh.stop)
+        await runner.close()
         threads.shutdown()
         binding.close()
 
     cookie_names = SessionCookies(settings.cookie_secure).names()
     contract = document.load(settings.currency, cookie_names=cookie_names)
     origins = settings.allowed_origins
-    return compiled_app(
+    return connexion_app(
         contract,
-        beside=page_router(document.published(contract), storefront=settings.storefront),
+        other_routes=page_router(document.published(contract), storefront=settings.storefront),
         lifespan=lifespan,
-        front=[allow_origins(origins)] if origins else [],
-        run=bridge.run,
+        middlewares=[allow_origins(origins)] if origins else [],
+        run=runner.run,
         max_body_bytes=settings.max_body_bytes,
         validate_responses=settings.validate_responses,
     )
 
 
-def compiled_app(
+def connexion_app(
     contract: dict[str, Any],
     *,
-    beside: ASGIApp,
+    other_routes: ASGIApp,
     lifespan: Any = None,
-    front: Sequence[Callable[[ASGIApp], ASGIApp]] = (),
-    app: Callable[[ASGIApp], CompiledApp] = CompiledApp,
+    middlewares: Sequence[Callable[[ASGIApp], ASGIApp]] = (),
     security_map: Mapping[str, Any] = SECURITY_MAP,
     **options: Any,
 ) -> ASGIApp:
-    """Return Connexion's middleware chain around a contract's compiled operations.
+    """Return Connexion's middleware chain with the compiled operations of a contract.
 
-    `beside` takes the requests outside the contract's base path; `front` sees each request and
-    answer, errors included, before all but the log; `options` are those of `CompiledAPI`.
+    `other_routes` handles requests outside the contract's base path. `middlewares` handle all
+    requests and responses, including errors; only the request log is outside of them. `options`
+    are passed to `CompiledAPI`.
     """
     chain = ConnexionMiddleware(
-        app(beside),
+        CompiledApp(other_routes),
         lifespan=lifespan,
         middlewares=[
             ServerErrorMiddleware,
             RequestLog,
-            *front,
+            *middlewares,
             ExceptionMiddleware,
             CompiledRoutingMiddleware,
             SecurityMiddleware,
@@ -104,7 +105,7 @@ def compiled_app(
         security_map=dict(security_map),
     )
     chain.add_error_handler(DomainError, problems.on_domain_error)
-    for kind in (HTTPException, ProblemException):  # Connexion has handlers of its own for both
+    for kind in (HTTPException, ProblemException):  # Connexion has a handler for each: replace both
         chain.add_error_handler(kind, problems.on_http_error)
     chain.add_error_handler(Exception, problems.on_unexpected_error)
     chain.add_api(contract, **options)
@@ -112,5 +113,5 @@ def compiled_app(
 
 
 def app_from_environment() -> ASGIApp:
-    """Return the application as the environment describes it: each worker process calls this."""
+    """Return the application with settings from the environment; each server process calls this."""
     return create_app(Settings.from_environment())

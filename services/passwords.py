@@ -19,7 +19,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.low_level import Type
 
-from database.greenlets import aside
+from database.greenlets import run_in_thread
 from domain.errors import PasswordRejected, Unavailable
 from services import process
 from services.process import configuration
@@ -42,7 +42,7 @@ class Verification:
     outdated: bool = False
 
 
-@aside
+@run_in_thread
 def require_strong(password: str, *, email: str, name: str) -> None:
     """Refuse a password that is easily guessed. The contract checks its length.
 
@@ -61,7 +61,7 @@ def require_strong(password: str, *, email: str, name: str) -> None:
         raise PasswordRejected("it is too easy to guess")
 
 
-@aside
+@run_in_thread
 def hash_password(password: str) -> str:
     """Return the Argon2id hash (RFC 9106) of a password in the PHC string format.
 
@@ -72,7 +72,7 @@ def hash_password(password: str) -> str:
         return _hasher().hash(_normalise(password))
 
 
-@aside
+@run_in_thread
 def verify(password: str, password_hash: str | None) -> Verification:
     """Verify a password against its hash. Without a hash, fail after the same time.
 

@@ -19,7 +19,7 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
 from benchmarks.pipeline import handlers
-from orderly.factory import compiled_app
+from orderly.factory import connexion_app
 from orderly.http import logging
 from services import process
 from services.configuration import Configuration
@@ -117,7 +117,7 @@ def orderly() -> ASGIApp:
     logging.configure("info", "json", Path(os.devnull).open("wb"))  # noqa: SIM115  # for as long as the process lives
     # As if a look into the database had just told that nobody was signed out: there is none here.
     process.state().revoked_sessions.refreshed_at = math.inf
-    return compiled_app(yaml.safe_load(CONTRACT.read_text()), beside=Router())
+    return connexion_app(yaml.safe_load(CONTRACT.read_text()), other_routes=Router())
 
 
 STACKS = {

@@ -1,7 +1,7 @@
-"""What each server process does beside its requests: learn what has changed, and tidy up.
+"""Periodic work of each server process: refresh what it caches, and delete expired rows.
 
-In a thread of its own with a connection of its own, so that neither the event loop nor the threads
-that answer requests ever wait for it.
+It runs in a thread with its own database connection, so that neither the event loop nor a request
+waits for it.
 """
 
 from __future__ import annotations
@@ -17,67 +17,66 @@ from orderly.settings import Settings
 from services import housekeeping, process, revocation
 from services.process import configuration
 
-_KEYS_EVERY_SECONDS = 1.0
-_TIDY_EVERY_SECONDS = 60.0
+_RELOAD_KEYS_EVERY_SECONDS = 1.0
+_DELETE_EXPIRED_EVERY_SECONDS = 60.0
 
 
-class Watch:
-    """The thread, from `start` to `stop`."""
+class BackgroundRefresh:
+    """A thread that refreshes revoked sessions and signing keys, from `start` to `stop`."""
 
-    def __init__(self, settings: Settings, *, run_aside: Callable[[Callable[[], None]], object]):
-        """Make one; `run_aside` runs a function in some thread that may take its time."""
+    def __init__(
+        self, settings: Settings, *, run_in_thread: Callable[[Callable[[], None]], object]
+    ) -> None:
+        """Create the thread; `run_in_thread` runs slower work in another thread."""
         self._settings = settings
-        self._run_aside = run_aside
+        self._run_in_thread = run_in_thread
         self._stopped = threading.Event()
-        self._looked = threading.Event()
+        self._refreshed = threading.Event()
         self._failing: set[Callable[[], object]] = set()
-        # Not all processes at the same moment
         now = time.monotonic()
-        self._keys_due = now + _KEYS_EVERY_SECONDS
-        self._tidy_due = now + random.uniform(0.5, 1) * _TIDY_EVERY_SECONDS  # noqa: S311
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._reload_keys_at = now + _RELOAD_KEYS_EVERY_SECONDS
+        # Random, so that several processes do not delete at the same time.
+        first_delay = random.uniform(0.5, 1) * _DELETE_EXPIRED_EVERY_SECONDS  # noqa: S311
+        self._delete_expired_at = now + first_delay
+        self._thread = threading.Thread(target=self._run, name="refresh", daemon=True)
 
-    def start(self, patience: float = 2.0) -> None:
-        """Begin, and wait a little for what there is to be known."""
+    def start(self, timeout: float = 2.0) -> None:
+        """Start the thread; wait until its first refresh is done, at most `timeout` seconds."""
         self._thread.start()
-        self._looked.wait(patience)
+        self._refreshed.wait(timeout)
 
     def stop(self) -> None:
-        """End it."""
+        """Stop the thread."""
         self._stopped.set()
         self._thread.join(timeout=5)
 
     def _run(self) -> None:
         while not self._stopped.is_set():
             self._attempt(revocation.refresh)
-            self._looked.set()
+            self._refreshed.set()
             now = time.monotonic()
-            if now >= self._keys_due:
-                self._keys_due = now + _KEYS_EVERY_SECONDS
+            if now >= self._reload_keys_at:
+                self._reload_keys_at = now + _RELOAD_KEYS_EVERY_SECONDS
                 self._attempt(self._reload_keys)
-            if now >= self._tidy_due:
-                self._tidy_due = now + _TIDY_EVERY_SECONDS
-                self._run_aside(lambda: self._attempt(_tidy))
+            if now >= self._delete_expired_at:
+                self._delete_expired_at = now + _DELETE_EXPIRED_EVERY_SECONDS
+                self._run_in_thread(lambda: self._attempt(housekeeping.delete_expired))
             self._stopped.wait(revocation.REFRESH_EVERY_SECONDS)
 
     def _attempt(self, work: Callable[[], object]) -> None:
-        """Do something that may fail for a while; tell of the first failure only."""
+        """Call a function that may fail repeatedly; log only the first failure in a row."""
         try:
             work()
-        except Exception as error:  # whatever it is, the next round may do better
+        except Exception as error:  # any error: the next attempt may succeed
             if work not in self._failing:
-                structlog.get_logger("orderly").error("watch_fails", exc_info=error)
+                structlog.get_logger("orderly").error("refresh_failed", exc_info=error)
             self._failing.add(work)
         else:
             self._failing.discard(work)
 
     def _reload_keys(self) -> None:
-        """Take over keys that were rotated in the data directory."""
-        known = configuration()
+        """Use signing keys that were rotated in the data directory."""
+        current = configuration()
         signing, others = self._settings.signing_keys()
-        if (signing, others) != (known.signing_key, known.other_signing_keys):
+        if (signing, others) != (current.signing_key, current.other_signing_keys):
             process.replace_signing_keys(signing, others)
-
-
-def _tidy() -> None:
-    housekeeping.delete_expired()

@@ -1,6 +1,6 @@
-"""The background work of a shop: what is due by the clock, not because somebody asks.
+"""The worker: runs jobs that are due by time, such as the expiry of unpaid orders.
 
-Any number of workers may be at it: each takes what no other is just working on.
+Any number of workers can run concurrently; each skips rows that another one has locked.
 """
 
 from __future__ import annotations
@@ -17,69 +17,71 @@ from domain.actor import Actor
 from domain.errors import Unavailable
 from services import idempotency_keys, orders
 
-# How long to rest when nothing is due, in seconds; what is due by the minute can be so late.
+# Seconds to wait when nothing is due: the longest delay of a job.
 PAUSE_SECONDS = 5.0
-# What has begun by then is rolled back by the end of the process: each order is cancelled or not.
-_LONGEST_GOODBYE_SECONDS = 5.0
+# How long to wait for a running job at shutdown. After that the process ends and PostgreSQL rolls
+# back the open transaction.
+_SHUTDOWN_SECONDS = 5.0
 
-Chore = Callable[[], int]
+Job = Callable[[], int]
 
 
 def _expire_orders() -> int:
-    return orders.expire_orders(actor=_system())
+    return orders.expire_orders(actor=_system_actor())
 
 
-# Each does a small part of its work at a time, and returns how much: 0 when nothing is due.
-CHORES: Mapping[str, Chore] = {
+# The name is the event in the log. A job does one batch per call and returns its size; 0 means that
+# nothing is due.
+JOBS: Mapping[str, Job] = {
     "orders_expired": _expire_orders,
     "idempotency_keys_deleted": idempotency_keys.purge_idempotency_keys,
 }
 
 
-def work(
-    stopped: threading.Event, chores: Mapping[str, Chore] = CHORES, pause: float = PAUSE_SECONDS
+def run(
+    stopped: threading.Event, jobs: Mapping[str, Job] = JOBS, pause: float = PAUSE_SECONDS
 ) -> None:
-    """Do the chores, over and over, until stopped; what has been begun is finished first.
+    """Run the jobs repeatedly until `stopped` is set. A batch that has started is finished.
 
-    A chore that fails is logged and tried again after a pause; so the database may come and go.
+    A job that fails is logged and retried after a pause; so the database may be away for a time.
     """
     while not stopped.is_set():
-        busy = [_do(name, chore) for name, chore in chores.items() if not stopped.is_set()]
+        busy = [_run_job(name, job) for name, job in jobs.items() if not stopped.is_set()]
         if not any(busy):
-            # Not in step, so that many workers do not all come at the same moment.
-            stopped.wait(pause * random.uniform(0.8, 1.2))  # noqa: S311  # no secret
+            # Jitter, so that several workers do not query the database at the same moment.
+            stopped.wait(pause * random.uniform(0.8, 1.2))  # noqa: S311  # not a secret
 
 
 @contextmanager
-def beside(chores: Mapping[str, Chore] = CHORES) -> Iterator[Callable[[], None]]:
-    """Give a function that starts a worker in a thread, which is stopped when the block is left."""
+def in_thread(jobs: Mapping[str, Job] = JOBS) -> Iterator[Callable[[], None]]:
+    """Provide a function that starts a worker in a thread; stop the worker at the end."""
     stopped = threading.Event()
-    thread = threading.Thread(target=work, args=(stopped, chores), name="worker", daemon=True)
+    thread = threading.Thread(target=run, args=(stopped, jobs), name="worker", daemon=True)
     try:
         yield thread.start
     finally:
         stopped.set()
         if thread.ident is not None:
-            thread.join(_LONGEST_GOODBYE_SECONDS)
+            thread.join(_SHUTDOWN_SECONDS)
 
 
-def _do(name: str, chore: Chore) -> bool:
-    """Do a chore; tell whether there may be more of it at once."""
+def _run_job(name: str, job: Job) -> bool:
+    """Run one batch of a job; return whether it did anything, so that more may be due."""
     log = structlog.get_logger("orderly")
     try:
-        done = chore()
+        done = job()
     except Unavailable:
-        log.warning("chore_put_off", chore=name)
+        log.warning("job_postponed", job=name)
         return False
-    except Exception as error:  # whatever it is, the other chores go on
-        log.error("chore_failed", chore=name, exc_info=error)
+    except Exception as error:  # whatever it is, the other jobs must run
+        log.error("job_failed", job=name, exc_info=error)
         return False
     if done:
         log.info(name, count=done)
     return done > 0
 
 
-def _system() -> Actor:
-    """Return the shop itself; each round of its work has an id to find it by in the log."""
+def _system_actor() -> Actor:
+    """Return the actor of a job; its request id identifies this run in the log."""
     request_id = str(uuid_utils.uuid7())
     return Actor(None, None, None, request_id=request_id, address="", user_agent="")

@@ -124,7 +124,7 @@ def worker(**overrides: Any) -> None:
 
         migrations.apply()
         click.echo("Doing the background work. Ctrl-C stops it.")
-        worker.work(stopped)
+        worker.run(stopped)
 
 
 @main.command()

@@ -1,4 +1,4 @@
-"""Request bodies: bounded, strictly parsed as JSON (RFC 8259), judged by the document."""
+"""Request bodies: limited in size, parsed strictly as JSON (RFC 8259), checked by their schema."""
 
 from __future__ import annotations
 
@@ -12,15 +12,23 @@ from orjson import JSONDecodeError, loads
 from starlette.types import Receive
 
 from orderly.contract.csv_rows import CsvPlan
+from orderly.contract.references import escape
 from orderly.contract.schemas import CompiledSchema, Violation
 from orderly.http.problems import Problem
 
-# A file up to here stays in memory; a longer one goes on disk.
-_KEPT_IN_MEMORY = 1 << 20
+# A larger file is stored on disk.
+_MAX_MEMORY_BYTES = 1 << 20
+
+# orjson refuses deeper nesting than 1024. With fewer brackets a text cannot be that deep.
+_MAX_UNCHECKED_BRACKETS = 1000
+
+
+class ClientDisconnectedError(Exception):
+    """The client closed the connection before it had sent the whole request."""
 
 
 class BodyPlan:
-    """The request body of one operation: its media types, bound and schemas."""
+    """The request body of one operation: its media types, their schemas, and its maximum size."""
 
     def __init__(self, definition: Mapping[str, Any], *, max_bytes: int) -> None:
         self._required = bool(definition.get("required"))
@@ -34,24 +42,25 @@ class BodyPlan:
 
     @property
     def is_file(self) -> bool:
-        """Tell whether a body is a file of rows, which are read and judged as they are taken."""
+        """Whether a body can be a CSV file, whose rows are parsed during iteration."""
         return any(isinstance(schema, CsvPlan) for schema in self._schemas.values())
 
     async def read(self, headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> Any:
-        """Return the parsed body, or None where an optional one is absent.
+        """Return the parsed body, or None if it is optional and missing.
 
-        A file of CSV is kept on disk, and its rows are read and judged as they are taken.
+        A CSV file is stored on disk; it is parsed and checked when the result is iterated.
 
         Raises:
             Problem: `unsupported_media_type`, `payload_too_large` or `malformed_request`.
+            ClientDisconnectedError: the client closed the connection.
         """
         content_type, length = _content_headers(headers)
         schema = self._schema_for(content_type) if content_type else None
         if length is not None and length > self._max_bytes:
             raise self._too_large()
         if isinstance(schema, CsvPlan):
-            file = SpooledTemporaryFile(max_size=_KEPT_IN_MEMORY)  # noqa: SIM115  # its rows are read
-            rows = schema.rows(cast(BinaryIO, file))  # which close it in any case
+            file = SpooledTemporaryFile(max_size=_MAX_MEMORY_BYTES)  # noqa: SIM115  # `rows` closes it
+            rows = schema.rows(cast(BinaryIO, file))
             async for chunk in self._chunks(receive):
                 file.write(chunk)
             return rows
@@ -61,7 +70,7 @@ class BodyPlan:
                 raise _malformed([Violation((), "required", "is required")])
             return None
         if schema is None:
-            raise self._unsupported("The body has no Content-Type.")
+            raise self._unsupported("The request has a body but no Content-Type.")
         document = parse(body)
         if not schema.accepts(document):
             raise _malformed(schema.violations(document))
@@ -71,8 +80,8 @@ class BodyPlan:
         media_type, _, parameters = content_type.partition(";")
         schema = self._schemas.get(media_type.strip().lower())
         if schema is None:
-            raise self._unsupported("This operation does not take the body's media type.")
-        # RFC 8259, section 8.1: JSON between systems is UTF-8; application/json has no charset.
+            raise self._unsupported("This operation does not accept the body's media type.")
+        # RFC 8259, section 8.1: JSON is UTF-8. A charset that says so is harmless.
         for parameter in parameters.split(";"):
             name, _, value = parameter.strip().partition("=")
             if name.lower() == "charset" and value.strip('" ').lower() not in {"utf-8", "utf8"}:
@@ -84,7 +93,7 @@ class BodyPlan:
         while more:
             message = await receive()
             if message["type"] != "http.request":
-                raise ClientGoneError
+                raise ClientDisconnectedError
             chunk: bytes = message.get("body", b"")
             size += len(chunk)
             if size > self._max_bytes:
@@ -103,76 +112,71 @@ class BodyPlan:
         return Problem("unsupported_media_type", detail, supported=list(self._schemas))
 
 
-class ClientGoneError(Exception):
-    """The client hung up before its request was whole."""
-
-
 def parse(body: bytes) -> Any:
-    """Return what a JSON text says; refuse what would be read in two ways.
+    """Return the value of a JSON text; refuse texts that parsers interpret differently.
 
     Raises:
-        Problem: `malformed_request`: not UTF-8, no JSON, NaN or Infinity, an object that names a
-            member twice, an unpaired surrogate, numbers or nesting beyond any sense.
+        Problem: `malformed_request`: the text is not UTF-8 or not JSON; it contains NaN or
+            Infinity, an object with a duplicate member, an unpaired surrogate, a number that is
+            too long, or nesting that is too deep.
     """
     try:
         text = body.decode()
         document = _DECODER.decode(text)
-        if "\\u" in text or text.count("[") + text.count("{") > _SUSPICIOUS_BRACKETS:
-            # Refuses unpaired surrogates, which no UTF-8 answer could repeat, and nesting beyond
-            # 1024, where Python's own parser has another limit in each version.
+        if "\\u" in text or text.count("[") + text.count("{") > _MAX_UNCHECKED_BRACKETS:
+            # orjson refuses unpaired surrogates, which cannot be encoded as UTF-8 in a response,
+            # and nesting deeper than 1024. The limit of Python's parser depends on its version.
             loads(body)
     except UnicodeDecodeError as error:
         raise Problem("malformed_request", "The body is not UTF-8.") from error
     except JSONDecodeError as error:
-        deep = "depth" in error.msg
-        raise _not_json("nested too deeply" if deep else "an unpaired surrogate") from error
+        too_deep = "depth" in error.msg
+        raise _not_json("nested too deeply" if too_deep else "an unpaired surrogate") from error
     except json.JSONDecodeError as error:
         raise _not_json(f"{error.msg} at character {error.pos}") from error
     except RecursionError as error:
         raise _not_json("nested too deeply") from error
     except ValueError as error:
-        raise _not_json(
-            str(error) if str(error) in _OWN_REASONS else "a number too long"
-        ) from error
+        # Python raises a ValueError for an integer of more than 4300 digits.
+        reason = str(error) if str(error) in _REFUSALS else "a number that is too long"
+        raise _not_json(reason) from error
     return document
 
 
-_SUSPICIOUS_BRACKETS = 1000
-
-_DUPLICATE = "an object that names a member twice"
+_DUPLICATE_MEMBER = "an object with a duplicate member"
 _NOT_FINITE = "NaN or Infinity"
-_OWN_REASONS = {_DUPLICATE, _NOT_FINITE}
+_REFUSALS = {_DUPLICATE_MEMBER, _NOT_FINITE}
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise ValueError(_DUPLICATE)
+        raise ValueError(_DUPLICATE_MEMBER)
     return members
 
 
-def _not_finite(_: str) -> NoReturn:
+def _refuse_constant(_: str) -> NoReturn:
     raise ValueError(_NOT_FINITE)
 
 
-def _finite(text: str) -> float:
+def _finite_float(text: str) -> float:
     number = float(text)
-    return number if isfinite(number) else _not_finite(text)
+    return number if isfinite(number) else _refuse_constant(text)
 
 
 _DECODER = json.JSONDecoder(
-    object_pairs_hook=_object, parse_constant=_not_finite, parse_float=_finite
+    object_pairs_hook=_object, parse_constant=_refuse_constant, parse_float=_finite_float
 )
 
 
 def _not_json(reason: str) -> Problem:
-    return Problem("malformed_request", f"The body is not JSON: {reason}.")
+    return Problem("malformed_request", f"The body is not valid JSON: {reason}.")
 
 
 def _malformed(violations: Iterable[Violation]) -> Problem:
     return Problem(
         "malformed_request",
-        "The body does not fit the contract.",
+        "The body does not match the contract.",
         errors=[
             {"pointer": _pointer(one.path), "code": one.code, "message": one.message}
             for one in violations
@@ -181,11 +185,12 @@ def _malformed(violations: Iterable[Violation]) -> Problem:
 
 
 def _pointer(path: tuple[str | int, ...]) -> str:
-    """Return an RFC 6901 JSON pointer."""
-    return "".join(f"/{str(part)[:64].replace('~', '~0').replace('/', '~1')}" for part in path)
+    """Return a JSON pointer (RFC 6901) whose tokens are at most 64 characters long."""
+    return "".join(f"/{escape(str(part)[:64])}" for part in path)
 
 
 def _content_headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str | None, int | None]:
+    """Return the values of Content-Type and Content-Length, None for a missing header."""
     content_type = length = None
     for name, value in headers:
         if name == b"content-type":

@@ -1,7 +1,7 @@
-"""Tells clients in time that an operation will be gone, in headers that the document decides on.
+"""Response headers that announce when an operation will be removed.
 
-An operation that is `deprecated` says since when (`x-deprecated-since`) and until when it is
-answered (`x-sunset`), each a date, which begins at midnight UTC.
+A deprecated operation has two dates in the document: `x-deprecated-since`, and `x-sunset`, the day
+when it is removed. Each date means midnight UTC at the beginning of that day.
 """
 
 from __future__ import annotations
@@ -14,22 +14,23 @@ from typing import Any
 Headers = tuple[tuple[bytes, bytes], ...]
 
 
-def headers_of(operation: Mapping[str, Any]) -> Headers:
-    """Return the fields that each answer of an operation carries: none, unless it is deprecated.
+def deprecation_headers(operation: Mapping[str, Any]) -> Headers:
+    """Return the headers that each response of an operation has; none if it is not deprecated.
 
-    `Deprecation` is that of RFC 9745, a date of RFC 9651; `Sunset` that of RFC 8594.
+    `Deprecation` is defined by RFC 9745, its date format by RFC 9651; `Sunset` by RFC 8594.
 
     Raises:
-        ValueError: it is deprecated without its dates, or gone before it is deprecated.
+        ValueError: a deprecated operation lacks a date, another operation has one, or the
+            operation is removed before it is deprecated.
     """
-    name = operation.get("operationId")
+    operation_id = operation.get("operationId")
     if not operation.get("deprecated"):
         if operation.keys() & {"x-deprecated-since", "x-sunset"}:
-            raise ValueError(f"{name} has dates of a deprecation but is not deprecated")
+            raise ValueError(f"{operation_id} has deprecation dates but is not deprecated")
         return ()
     since, sunset = (_midnight(operation, key) for key in ("x-deprecated-since", "x-sunset"))
     if sunset < since:
-        raise ValueError(f"{name} is gone before it is deprecated")
+        raise ValueError(f"{operation_id} is removed before it is deprecated")
     return (
         (b"deprecation", b"@%d" % since.timestamp()),
         (b"sunset", format_datetime(sunset, usegmt=True).encode()),
@@ -40,8 +41,8 @@ def _midnight(operation: Mapping[str, Any], key: str) -> datetime:
     try:
         day = date.fromisoformat(operation[key])
     except (KeyError, TypeError, ValueError) as error:
-        name = operation.get("operationId")
+        operation_id = operation.get("operationId")
         raise ValueError(
-            f"{name} is deprecated: {key} must be a date such as 2026-11-23"
+            f"{operation_id} is deprecated: {key} must be a date such as 2026-11-23"
         ) from error
     return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -1,7 +1,7 @@
-"""The last step of Connexion's chain: judge a request, call its handler, write the answer.
+"""The last part of Connexion's middleware chain: check a request, call its handler, respond.
 
-Stock Connexion derives all of this from the document again for each request; here it is derived
-once, at start.
+Stock Connexion derives what an operation needs from the document for each request. Here it is
+derived once, at start.
 """
 
 from __future__ import annotations
@@ -20,18 +20,27 @@ from connexion.middleware.abstract import RoutedAPI
 from connexion.operations import AbstractOperation
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from database.greenlets import aside
-from orderly.contract.bodies import BodyPlan, ClientGoneError
+from database.greenlets import run_in_thread
+from handlers.responses import Response
+from orderly.contract.bodies import BodyPlan, ClientDisconnectedError
 from orderly.contract.parameters import ParameterPlan
 from orderly.contract.responses import ResponseCheck, is_json
-from orderly.contract.streams import Run, send_pieces
+from orderly.contract.streams import Run, send_chunks
 from orderly.http.authentication import actor_of, authorize, credential_of
 
-Answer = tuple[Any, int, Mapping[str, str]]
+# What a handler can ask for by the name of a parameter, besides the arguments of its operation.
+_FROM_SCOPE: Mapping[str, Callable[[Scope], Any]] = {
+    "actor": actor_of,
+    "credential": credential_of,
+    "scope": lambda scope: scope,
+}
+
+# RFC 9110, section 8.6: 204 has no Content-Length, and 304 may only have that of the 200 response.
+_WITHOUT_CONTENT_LENGTH = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 
 
 class CompiledOperation:
-    """One operation of the document, with all that depends on the document alone made ready."""
+    """One operation of the document, with everything precomputed that no request changes."""
 
     def __init__(
         self,
@@ -41,13 +50,11 @@ class CompiledOperation:
         max_body_bytes: int,
         validate_responses: bool,
     ) -> None:
-        definition = operation._operation  # extensions have no public accessor
-        self._handler: Callable[..., Any] = operation.function
-        self._is_async = inspect.iscoroutinefunction(self._handler)
         self._run = run
         self._is_secured = bool(operation.security)
         self._is_unsafe = operation.method.upper() not in {"GET", "HEAD", "OPTIONS"}
-        self._required_role: str | None = definition.get("x-required-role")
+        # Connexion has no public accessor for extensions (x-...).
+        self._required_role: str | None = operation._operation.get("x-required-role")
         self._parameters = ParameterPlan(operation.parameters)
         self._body = (
             BodyPlan(operation.request_body, max_bytes=max_body_bytes)
@@ -58,106 +65,112 @@ class CompiledOperation:
             int(status): next(iter(response.get("content", {})), "").encode()
             for status, response in operation.responses.items()
         }
-        answers_file = any(one and not is_json(one.decode()) for one in self._media_types.values())
-        if answers_file or (self._body and self._body.is_file):
-            self._handler = aside(self._handler)  # thousands of lines keep a core busy
-        self._check = ResponseCheck(operation.responses) if validate_responses else None
-        taken = set(inspect.signature(self._handler).parameters)
-        self._takes_actor = "actor" in taken
-        self._takes_credential = "credential" in taken and self._is_secured
-        self._check_signature(operation.operation_id, taken)
+        self._check_response = ResponseCheck(operation.responses) if validate_responses else None
+        self._handler: Callable[..., Any] = operation.function
+        self._is_async = inspect.iscoroutinefunction(self._handler)
+        self._from_scope = self._bind_handler(operation.operation_id)
+        if not self._is_async and self._handles_files():
+            # Parsing or formatting thousands of lines is CPU-bound: keep it off the event loop.
+            self._handler = run_in_thread(self._handler)
 
-    def _check_signature(self, operation_id: str, taken: set[str]) -> None:
-        """Refuse to start with a handler that does not take just what its operation gives."""
-        given = set(self._parameters.names) | ({"body"} if self._body else set())
-        if given != taken - {"actor"} - ({"credential"} if self._is_secured else set()):
-            raise TypeError(
-                f"{operation_id} takes {sorted(taken)}; its operation gives {sorted(given)}"
-            )
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request.
+    def _bind_handler(self, operation_id: str) -> tuple[tuple[str, Callable[[Scope], Any]], ...]:
+        """Return the parameters that the handler wants from the scope.
 
         Raises:
-            Problem: the request departs from the contract, or its sender may not make it.
+            TypeError: the handler's other parameters are not those of the operation.
+        """
+        parameters = inspect.signature(self._handler).parameters
+        wanted = parameters.keys() & _FROM_SCOPE.keys()
+        if not self._is_secured:
+            wanted -= {"credential"}
+        accepts_any = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+        provided = set(self._parameters.names) | ({"body"} if self._body else set())
+        if not accepts_any and provided != parameters.keys() - wanted:
+            raise TypeError(
+                f"{operation_id}: the handler takes {sorted(parameters)},"
+                f" the operation provides {sorted(provided)}"
+            )
+        return tuple((name, _FROM_SCOPE[name]) for name in sorted(wanted))
+
+    def _handles_files(self) -> bool:
+        """Return whether the request or a response has a body that is not JSON."""
+        return bool(self._body and self._body.is_file) or any(
+            media_type and not is_json(media_type.decode())
+            for media_type in self._media_types.values()
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request that was routed here and authenticated.
+
+        The checks run in the order that the contract states: cross-site requests and the role
+        (403), the body (415, 413, 400), the parameters (400).
+
+        Raises:
+            Problem: the request violates the contract, or the caller may not make it.
             DomainError: a business rule forbids it.
         """
-        headers = scope["headers"]
-        # openapi.yaml documents the order of checks. Earlier middleware has checked the path, the
-        # method and the credential. The rest: role (403), media type (415), body and parameters.
         if self._is_secured:
             authorize(scope, role=self._required_role, unsafe=self._is_unsafe)
+        headers = scope["headers"]
         arguments: dict[str, Any] = {}
         if self._body is not None:
             try:
                 arguments["body"] = await self._body.read(headers, receive)
-            except ClientGoneError:
+            except ClientDisconnectedError:
                 return
         arguments.update(
             self._parameters.read(scope["path_params"], scope["query_string"], headers)
         )
-        if self._takes_actor:
-            arguments["actor"] = actor_of(scope)
-        if self._takes_credential:
-            arguments["credential"] = credential_of(scope)
-        answer, status, extra_headers = await self._call(arguments)
-        await self._send(answer, status, extra_headers, receive, send)
+        for name, value_of in self._from_scope:
+            arguments[name] = value_of(scope)
+        response = await self._call(arguments)
+        await self._send(response, receive, send)
 
-    async def _call(self, arguments: dict[str, Any]) -> Answer:
-        answer: Answer
+    async def _call(self, arguments: dict[str, Any]) -> Response:
+        response: Response
         if self._is_async:
-            answer = await self._handler(**arguments)
+            response = await self._handler(**arguments)
         else:
-            answer = await self._run(partial(self._handler, **arguments))
-        return answer
+            response = await self._run(partial(self._handler, **arguments))
+        return response
 
-    async def _send(
-        self,
-        answer: Any,
-        status: int,
-        extra_headers: Mapping[str, str],
-        receive: Receive,
-        send: Send,
-    ) -> None:
+    async def _send(self, response: Response, receive: Receive, send: Send) -> None:
+        content, status, extra_headers = response
         media_type = self._media_types[status]
         headers = [
             (name.lower().encode("latin-1"), value.encode("latin-1"))
             for name, value in _header_fields(extra_headers)
         ]
         if self._is_secured and "Cache-Control" not in extra_headers:
-            # One person's answer, by cookie too: for nobody else's cache (RFC 9111, section 5.2.2).
+            # Cookies select the response too: shared caches must not store it (RFC 9111, 5.2.2.7).
             headers.append((b"cache-control", b"private, no-cache"))
-        if self._check is not None:
-            self._check(answer, status, headers)
+        if self._check_response is not None:
+            self._check_response(content, status, headers)
         if media_type and not is_json(media_type.decode()):
             headers.append((b"content-type", media_type))
             await send({"type": "http.response.start", "status": status, "headers": headers})
-            await send_pieces(answer, run=self._run, receive=receive, send=send)
+            await send_chunks(content, run=self._run, receive=receive, send=send)
             return
         body = b""
         if media_type and status != HTTPStatus.NOT_MODIFIED:
-            body = orjson.dumps(answer)
+            body = orjson.dumps(content)
             headers.append((b"content-type", media_type))
-        if status not in _WITHOUT_LENGTH:
+        if status not in _WITHOUT_CONTENT_LENGTH:
             headers.append((b"content-length", b"%d" % len(body)))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
 
-# RFC 9110, section 8.6: no Content-Length with 204, and none with 304 unless it is the 200's.
-_WITHOUT_LENGTH = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
-
-
-def _header_fields(headers: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Spread a header that is given several times (Set-Cookie) into its fields."""
+def _header_fields(headers: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return (name, value) pairs: one for each value of a header with several (Set-Cookie)."""
     fields: list[tuple[str, str]] = []
     for name, value in headers.items():
         fields.extend((name, one) for one in ([value] if isinstance(value, str) else value))
     return fields
 
 
-async def in_a_thread(function: Callable[[], Any]) -> Any:
-    """Run a handler in a thread, where it may wait as it likes."""
+async def run_in_default_executor(function: Callable[[], Any]) -> Any:
+    """Run a handler in a thread of the event loop's default executor."""
     return await asyncio.get_running_loop().run_in_executor(None, copy_context().run, function)
 
 
@@ -168,11 +181,12 @@ class CompiledAPI(RoutedAPI):
         self,
         specification: Any,
         *,
-        run: Run = in_a_thread,
+        run: Run = run_in_default_executor,
         max_body_bytes: int = 1 << 20,
         validate_responses: bool = False,
         **kwargs: Any,
     ) -> None:
+        # Connexion passes the options of all middlewares to each of them.
         known = {key: kwargs[key] for key in ("next_app", "base_path", "resolver") if key in kwargs}
         super().__init__(specification, **known)
         self._compile = partial(
@@ -189,16 +203,20 @@ class CompiledAPI(RoutedAPI):
 
 
 class CompiledApp(AsyncASGIApp):
-    """Connexion's own application, with compiled operations instead of decorated functions."""
+    """Connexion's application with compiled operations instead of decorated functions.
+
+    `other_routes` handles the requests outside the base path of the API.
+    """
 
     api_cls = CompiledAPI
 
-    def __init__(self, beside: ASGIApp) -> None:
+    def __init__(self, other_routes: ASGIApp) -> None:
         super().__init__()
-        self.app = beside  # takes what routing left unrouted
+        self.app = other_routes  # Connexion calls this for requests without an operation
 
     def add_api(self, *args: Any, **kwargs: Any) -> CompiledAPI:
-        """Compile a document's operations."""
-        # AsyncASGIApp would also mount a router that nothing reaches: routing is done by then.
+        """Compile the operations of a document."""
+        # Skip AsyncASGIApp.add_api, which would also mount a router: the requests are routed by
+        # CompiledRoutingMiddleware before they arrive here.
         api: CompiledAPI = super(AsyncASGIApp, self).add_api(*args, **kwargs)
         return api

@@ -1,4 +1,4 @@
-"""Path, query and header parameters: read only as the document's types spell them."""
+"""Path, query and header parameters: parsed and checked by the types of the document."""
 
 from __future__ import annotations
 
@@ -12,65 +12,79 @@ from uuid import UUID
 from orderly.contract.schemas import CompiledSchema, Violation, parse_date_time
 from orderly.http.problems import Problem
 
-MOST_QUERY_FIELDS = 100
+MAX_QUERY_FIELDS = 100
 
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,18})", re.ASCII)
 _BOOLEANS = {"true": True, "false": False}
 
-# Parameters that belong to HTTP itself; OpenAPI has them ignored where a document lists them.
+# OpenAPI ignores parameter definitions with these names (OpenAPI 3.0.3, Parameter Object).
 _RESERVED_HEADERS = {"accept", "authorization", "content-type"}
 
 
 def python_name(parameter: str) -> str:
-    """Return the name by which a handler takes a parameter: `If-Match` is `if_match`."""
+    """Return the name of the handler's argument: `if_match` for the parameter `If-Match`."""
     return parameter.lower().replace("-", "_")
 
 
 @dataclass(frozen=True, slots=True)
 class _Parameter:
     name: str
-    place: str
+    # "path", "query" or "header".
+    location: str
     python_name: str
     is_list: bool
-    read: Callable[[str], object]
+    # Turns the text in the request into the JSON value that the schema checks.
+    parse: Callable[[str], object]
+    # Turns the checked value into the handler's argument; None keeps the value.
     convert: Callable[[Any], object] | None
 
 
 class ParameterPlan:
-    """The parameters of one operation: how to read, judge and convert them."""
+    """The parameters of one operation: how they are parsed, checked and converted."""
 
     def __init__(self, definitions: Iterable[Mapping[str, Any]]) -> None:
-        # Connexion adds a path item's parameters again at each reading: keep one of each.
+        # Connexion appends the parameters of a path item once per middleware: keep one of each.
         unique = {(one["in"], one["name"]): one for one in definitions}
         used = [
             one
-            for (place, name), one in unique.items()
-            if place in {"path", "query"} or (place == "header" and _is_own(name))
+            for (location, name), one in unique.items()
+            if location in {"path", "query"}
+            or (location == "header" and name.lower() not in _RESERVED_HEADERS)
         ]
-        self._by_place: dict[str, dict[str, _Parameter]] = {"path": {}, "query": {}, "header": {}}
-        self._places: dict[str, tuple[str, str]] = {}
+        self._by_location: dict[str, dict[str, _Parameter]] = {
+            "path": {},
+            "query": {},
+            "header": {},
+        }
+        self._by_python_name: dict[str, _Parameter] = {}
         self._defaults: dict[str, object] = {}
-        converted = []
         for definition in used:
-            parameter = _planned(definition)
-            if parameter.python_name in self._places:
-                raise ValueError(f"two parameters are called {parameter.python_name}")
-            key = definition["name"].lower() if parameter.place == "header" else parameter.name
-            self._by_place[parameter.place][key] = parameter
-            self._places[parameter.python_name] = (parameter.place, parameter.name)
-            if "default" in definition["schema"]:
-                self._defaults[parameter.python_name] = definition["schema"]["default"]
-            if parameter.convert is not None:
-                converted.append((parameter.python_name, parameter.convert))
-        self._converted = tuple(converted)
+            self._add(definition)
+        self._conversions = tuple(
+            (parameter.python_name, parameter.convert)
+            for parameter in self._by_python_name.values()
+            if parameter.convert is not None
+        )
         schema: dict[str, Any] = {
             "type": "object",
             "properties": {python_name(one["name"]): one["schema"] for one in used},
         }
         if required := [python_name(one["name"]) for one in used if one.get("required")]:
-            schema["required"] = required  # Draft 4 takes no empty list here
+            schema["required"] = required  # JSON Schema Draft 4 does not allow an empty list here
         self._schema = CompiledSchema(schema)
-        self.names = frozenset(self._places)
+        self.names = frozenset(self._by_python_name)
+
+    def _add(self, definition: Mapping[str, Any]) -> None:
+        parameter = _plan(definition)
+        if parameter.python_name in self._by_python_name:
+            raise ValueError(f"two parameters have the Python name {parameter.python_name}")
+        # Header names are case-insensitive; ASGI sends them in lower case.
+        is_header = parameter.location == "header"
+        key = parameter.name.lower() if is_header else parameter.name
+        self._by_location[parameter.location][key] = parameter
+        self._by_python_name[parameter.python_name] = parameter
+        if "default" in definition["schema"]:
+            self._defaults[parameter.python_name] = definition["schema"]["default"]
 
     def read(
         self,
@@ -78,27 +92,27 @@ class ParameterPlan:
         query_string: bytes,
         headers: Iterable[tuple[bytes, bytes]],
     ) -> dict[str, Any]:
-        """Return the arguments that a request spells, by Python name, defaults filled in.
+        """Return the arguments of a request by their Python names, with defaults.
 
         Raises:
-            Problem: `malformed_request`, with every parameter that is wrong.
+            Problem: `malformed_request`, with all parameters that are invalid.
         """
         values: dict[str, Any] = dict(self._defaults)
         errors: list[Violation] = []
-        for name, parameter in self._by_place["path"].items():
-            values[parameter.python_name] = parameter.read(path[name])
+        for name, parameter in self._by_location["path"].items():
+            values[parameter.python_name] = parameter.parse(path[name])
         if query_string:
             self._read_query(query_string, values, errors)
-        if self._by_place["header"]:
+        if self._by_location["header"]:
             self._read_headers(headers, values, errors)
         if errors or not self._schema.accepts(values):
             errors.extend(self._schema.violations(values))
             raise Problem(
                 "malformed_request",
-                "The request's parameters do not fit the contract.",
+                "The parameters of the request do not match the contract.",
                 errors=[self._error(violation) for violation in errors],
             )
-        for name, convert in self._converted:
+        for name, convert in self._conversions:
             if name in values:
                 values[name] = convert(values[name])
         return values
@@ -109,16 +123,16 @@ class ParameterPlan:
         lists: dict[str, list[object]] = {}
         seen: set[str] = set()
         for name, text in _query_fields(query_string):
-            parameter = self._by_place["query"].get(name)
+            parameter = self._by_location["query"].get(name)
             if parameter is None:
-                errors.append(Violation((name[:64],), "unknown", "is not known here"))
+                errors.append(Violation((name[:64],), "unknown", "is unknown"))
             elif parameter.is_list:
-                lists.setdefault(parameter.python_name, []).append(parameter.read(text))
+                lists.setdefault(parameter.python_name, []).append(parameter.parse(text))
             elif name in seen:
-                errors.append(Violation((parameter.python_name,), "repeated", "is given twice"))
+                errors.append(Violation((parameter.python_name,), "repeated", "occurs twice"))
             else:
                 seen.add(name)
-                values[parameter.python_name] = parameter.read(text)
+                values[parameter.python_name] = parameter.parse(text)
         values.update(lists)
 
     def _read_headers(
@@ -128,26 +142,22 @@ class ParameterPlan:
         errors: list[Violation],
     ) -> None:
         for raw_name, raw_value in headers:
-            parameter = self._by_place["header"].get(raw_name.decode("latin-1"))
+            parameter = self._by_location["header"].get(raw_name.decode("latin-1"))
             if parameter is None:
                 continue
             if parameter.python_name in values:
-                errors.append(Violation((parameter.python_name,), "repeated", "is given twice"))
-            values[parameter.python_name] = parameter.read(raw_value.decode("latin-1"))
+                errors.append(Violation((parameter.python_name,), "repeated", "occurs twice"))
+            values[parameter.python_name] = parameter.parse(raw_value.decode("latin-1"))
 
     def _error(self, violation: Violation) -> dict[str, str]:
         name = str(violation.path[0])
-        place, spelled = self._places.get(name, ("query", name))
+        parameter = self._by_python_name.get(name)
         return {
-            "parameter": spelled,
-            "in": place,
+            "parameter": parameter.name if parameter else name,
+            "in": parameter.location if parameter else "query",
             "code": violation.code,
             "message": violation.message,
         }
-
-
-def _is_own(header: str) -> bool:
-    return header.lower() not in _RESERVED_HEADERS
 
 
 def _query_fields(query_string: bytes) -> Sequence[tuple[str, str]]:
@@ -156,39 +166,39 @@ def _query_fields(query_string: bytes) -> Sequence[tuple[str, str]]:
             query_string.decode("ascii"),
             keep_blank_values=True,
             errors="strict",
-            max_num_fields=MOST_QUERY_FIELDS,
+            max_num_fields=MAX_QUERY_FIELDS,
         )
     except UnicodeError as error:
         raise Problem("malformed_request", "The query string is not UTF-8.") from error
     except ValueError as error:
         raise Problem(
-            "malformed_request", f"The query string has more than {MOST_QUERY_FIELDS} fields."
+            "malformed_request", f"The query string has more than {MAX_QUERY_FIELDS} fields."
         ) from error
 
 
-def _planned(definition: Mapping[str, Any]) -> _Parameter:
+def _plan(definition: Mapping[str, Any]) -> _Parameter:
     schema = definition["schema"]
     is_list = schema.get("type") == "array"
     if is_list and not (definition.get("style", "form") == "form" and definition.get("explode", 1)):
-        raise ValueError(f"{definition['name']}: lists are read as repeated fields only")
+        raise ValueError(f"{definition['name']}: a list must be repeated fields (form, explode)")
     item = schema["items"] if is_list else schema
     convert = _CONVERSIONS.get(item.get("format", ""))
     return _Parameter(
         name=definition["name"],
-        place=definition["in"],
+        location=definition["in"],
         python_name=python_name(definition["name"]),
         is_list=is_list,
-        read=_READERS.get(item.get("type", "string"), _as_spelled),
+        parse=_PARSERS.get(item.get("type", "string"), _text),
         convert=_each(convert) if convert and is_list else convert,
     )
 
 
-def _as_spelled(text: str) -> object:
+def _text(text: str) -> object:
     return text
 
 
 def _integer(text: str) -> object:
-    # What spells no integer stays text, and the schema's own type check refuses it by name.
+    # A text that is not an integer stays a text; the schema's type check then refuses it.
     return int(text) if _INTEGER.fullmatch(text) else text
 
 
@@ -200,5 +210,5 @@ def _each(convert: Callable[[Any], object]) -> Callable[[Any], object]:
     return lambda values: [convert(value) for value in values]
 
 
-_READERS: Mapping[str, Callable[[str], object]] = {"integer": _integer, "boolean": _boolean}
+_PARSERS: Mapping[str, Callable[[str], object]] = {"integer": _integer, "boolean": _boolean}
 _CONVERSIONS: Mapping[str, Callable[[Any], object]] = {"uuid": UUID, "date-time": parse_date_time}

@@ -1,4 +1,4 @@
-"""Holds our own answers to the contract; on in every test, a setting in production."""
+"""Checks the API's own responses against the document: always in tests, by a setting elsewhere."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from orderly.contract.schemas import CompiledSchema
 
 
 class ResponseMismatchError(AssertionError):
-    """An answer departs from the contract: a fault of ours, told in full to the log alone."""
+    """A response violates the contract. The client gets a 500; only the log has the details."""
 
 
 def is_json(media_type: str) -> bool:
-    """Tell whether answers of this media type are JSON; others are iterators of bytes."""
+    """Return whether bodies of this media type are JSON; other bodies are iterators of bytes."""
     return media_type.partition(";")[0].endswith("json")
 
 
 class ResponseCheck:
-    """The documented responses of one operation, ready to judge an answer.
+    """The documented responses of one operation, compiled for checking.
 
-    The body of a stream is not judged: it is not there yet.
+    Bodies that are sent in chunks are not checked.
     """
 
     def __init__(self, responses: Mapping[str, Any]) -> None:
@@ -36,16 +36,16 @@ class ResponseCheck:
             int(status): {
                 name.lower(): (bool(header.get("required")), CompiledSchema(header["schema"]))
                 for name, header in response.get("headers", {}).items()
-                if name.lower() != "x-request-id"  # the outermost layer adds it to every answer
+                if name.lower() != "x-request-id"  # the outermost middleware adds it
             }
             for status, response in responses.items()
         }
 
     def __call__(self, body: Any, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        """Pass an answer that is as documented.
+        """Check one response.
 
         Raises:
-            ResponseMismatchError: it is not.
+            ResponseMismatchError: it violates the contract.
         """
         if status not in self._headers:
             raise ResponseMismatchError(f"status {status} is not documented")

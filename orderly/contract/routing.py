@@ -1,4 +1,4 @@
-"""Routing by a tree built from the document, instead of one regular expression after another."""
+"""Routing by a tree of path segments, which is built from the document at start."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from connexion.middleware.routing import RoutingMiddleware
 from connexion.operations import AbstractOperation
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from orderly.contract.deprecation import Headers, headers_of
+from orderly.contract.deprecation import Headers, deprecation_headers
 from orderly.http.problems import Problem
 
 
 class _Node:
-    """One segment of the paths: what may follow it, and what may be done there."""
+    """The segments that can follow a path, and the operations at this path by method."""
 
     __slots__ = ("literals", "methods", "variable")
 
     def __init__(self) -> None:
         self.literals: dict[str, _Node] = {}
         self.variable: _Node | None = None
+        # Method -> (operation id, names of the path parameters).
         self.methods: dict[str, tuple[str, tuple[str, ...]]] = {}
 
     def child(self, segment: str) -> _Node:
@@ -32,14 +33,15 @@ class _Node:
 
 
 class RouteTree:
-    """Finds the operation of a method and path in a time that does not grow with the contract."""
+    """Finds the operation of a method and a path, in a time that depends only on the path."""
 
     def __init__(self) -> None:
         self._root = _Node()
+        # Operation id -> headers of all its responses.
         self.headers: dict[str, Headers] = {}
 
     def add(self, method: str, path: str, operation_id: str) -> None:
-        """Add an operation under its path template."""
+        """Add an operation under its path template, such as `/orders/{order_id}`."""
         node = self._root
         names = []
         for segment in path.strip("/").split("/"):
@@ -49,7 +51,9 @@ class RouteTree:
         node.methods[method.upper()] = (operation_id, tuple(names))
 
     def find(self, method: str, path: str) -> tuple[str, Mapping[str, str]]:
-        """Return the operation's id and its path parameters as they are spelled.
+        """Return the operation's id and the texts of its path parameters by name.
+
+        A literal segment takes precedence over a parameter.
 
         Raises:
             Problem: `not_found`, or `method_not_allowed` with all methods of the path in `Allow`
@@ -58,13 +62,13 @@ class RouteTree:
         node = self._root
         values = []
         for segment in path[1:].split("/"):
-            following = node.literals.get(segment)
-            if following is None:
-                following = node.variable
-                if following is None or not segment:
+            child = node.literals.get(segment)
+            if child is None:
+                child = node.variable
+                if child is None or not segment:
                     raise not_found()
                 values.append(segment)
-            node = following
+            node = child
         if not node.methods:
             raise not_found()
         found = node.methods.get(method)
@@ -72,7 +76,7 @@ class RouteTree:
             allowed = ", ".join(sorted(node.methods))
             raise Problem(
                 "method_not_allowed",
-                f"This address takes {allowed} only.",
+                f"This path supports only {allowed}.",
                 headers={"Allow": allowed},
             )
         operation_id, names = found
@@ -80,12 +84,12 @@ class RouteTree:
 
 
 def not_found() -> Problem:
-    """Return the problem of an address that the contract does not have."""
-    return Problem("not_found", "There is nothing at this address.")
+    """Return the problem of a path that the contract does not have."""
+    return Problem("not_found", "There is nothing at this path.")
 
 
 class _RouteTreeAPI(AbstractRoutingAPI):
-    """Fills the tree through Connexion's own walk over the document's operations."""
+    """Fills a tree by Connexion's own iteration over the operations of a document."""
 
     def __init__(self, specification: Any, *, tree: RouteTree, **kwargs: Any) -> None:
         self._tree = tree
@@ -93,8 +97,8 @@ class _RouteTreeAPI(AbstractRoutingAPI):
 
     def make_operation(self, operation: AbstractOperation) -> str:
         operation_id: str = operation.operation_id
-        # Extensions have no public accessor.
-        if headers := headers_of(operation._operation):
+        # Connexion has no public accessor for extensions (x-...).
+        if headers := deprecation_headers(operation._operation):
             self._tree.headers[operation_id] = headers
         return operation_id
 
@@ -107,10 +111,10 @@ class _RouteTreeAPI(AbstractRoutingAPI):
 
 
 class CompiledRoutingMiddleware(RoutingMiddleware):
-    """Connexion's routing step: names the operation in the scope, for the steps after it.
+    """Connexion's routing middleware: stores the operation in the scope for later middlewares.
 
-    Stock routing tries one pattern after another, names only the first match's methods in
-    `Allow`, and redirects a trailing slash; here that is a 404 like any other unknown address.
+    Stock routing tries one regular expression after another, lists only the first match's methods
+    in `Allow`, and redirects a path with a trailing slash. Here such a path is unknown: 404.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -118,7 +122,7 @@ class CompiledRoutingMiddleware(RoutingMiddleware):
         self._trees: dict[str, RouteTree] = {}
 
     def add_api(self, specification: Any, base_path: str | None = None, **kwargs: Any) -> None:
-        """Register a document's operations under its base path."""
+        """Register the operations of a document under its base path."""
         tree = RouteTree()
         api = _RouteTreeAPI(
             specification,
@@ -129,7 +133,7 @@ class CompiledRoutingMiddleware(RoutingMiddleware):
         self._trees[api.base_path] = tree
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Route a request; an address outside the base paths goes on unrouted."""
+        """Route a request; pass on a request outside all base paths without an operation."""
         if scope["type"] == "http":
             path: str = scope["path"]
             routing: dict[str, str | None] = {"operation_id": None}

@@ -1,4 +1,4 @@
-"""A schema of the document, compiled once into a validator whose verdicts never echo a value."""
+"""Schemas of the document, compiled once into validators whose errors never repeat the input."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 from jsonschema_rs import Draft4Validator, ValidationError
 
-MOST_ERRORS = 20
+MAX_VIOLATIONS = 20
 
-# RFC 9562, section 4: hexadecimal digits in either case, and nothing around them.
+# RFC 9562, section 4: hexadecimal digits of either case, without braces or a prefix.
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
-# RFC 3339, section 5.6, less the leap second, which neither Python nor PostgreSQL can hold.
+# RFC 3339, section 5.6, without leap seconds, which Python and PostgreSQL cannot represent.
 _DATE_TIME = re.compile(
     r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
@@ -22,7 +22,7 @@ _DATE_TIME = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One place where an instance departs from its schema."""
+    """One violation of a schema: where it is, the keyword that failed, and what is expected."""
 
     path: tuple[str | int, ...]
     code: str
@@ -30,10 +30,10 @@ class Violation:
 
 
 def parse_date_time(text: str) -> datetime:
-    """Return an RFC 3339 date-time as an aware UTC datetime.
+    """Return an RFC 3339 date-time as an aware datetime in UTC.
 
     Raises:
-        ValueError: it is none, or its instant lies outside the years 1 to 9999.
+        ValueError: the text is not a date-time, or is outside the years 1 to 9999.
     """
     if not _DATE_TIME.fullmatch(text):
         raise ValueError("not an RFC 3339 date-time")
@@ -56,35 +56,35 @@ def _is_date_time(text: str) -> bool:
 
 
 class CompiledSchema:
-    """An OpenAPI 3.0 schema object, ready to judge parsed JSON."""
+    """A schema object of OpenAPI 3.0, compiled to check parsed JSON."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self._validator = Draft4Validator(
-            _as_draft4(schema),
+            _to_draft4(schema),
             validate_formats=True,
             formats={"uuid": _is_uuid, "date-time": _is_date_time},
-            mask="value",
+            mask="value",  # error messages show this word instead of the value
         )
         self.accepts = self._validator.is_valid
 
     def violations(self, instance: object) -> list[Violation]:
-        """Return what is wrong with an instance, at most MOST_ERRORS of it."""
+        """Return the violations of an instance, at most `MAX_VIOLATIONS`."""
         found: list[Violation] = []
         for error in self._validator.iter_errors(instance):
-            found.extend(_described(error))
-            if len(found) >= MOST_ERRORS:
+            found.extend(_violations(error))
+            if len(found) >= MAX_VIOLATIONS:
                 break
-        return found[:MOST_ERRORS]
+        return found[:MAX_VIOLATIONS]
 
 
-def _as_draft4(schema: Any) -> Any:
-    """Translate what OpenAPI 3.0 adds to JSON Schema (`nullable`) into plain Draft 4."""
+def _to_draft4(schema: Any) -> Any:
+    """Translate the keywords that OpenAPI 3.0 adds (`nullable`) to JSON Schema Draft 4."""
     if isinstance(schema, list):
-        return [_as_draft4(member) for member in schema]
+        return [_to_draft4(member) for member in schema]
     if not isinstance(schema, Mapping):
         return schema
     translated = {
-        key: _named_schemas(value) if key == "properties" else _as_draft4(value)
+        key: _properties_to_draft4(value) if key == "properties" else _to_draft4(value)
         for key, value in schema.items()
         if key not in {"nullable", "example", "default", "discriminator", "xml"}
     }
@@ -93,13 +93,13 @@ def _as_draft4(schema: Any) -> Any:
     return translated
 
 
-def _named_schemas(properties: Mapping[str, Any]) -> dict[str, Any]:
-    # A property may be called `example` or `default`: names are not keywords.
-    return {name: _as_draft4(schema) for name, schema in properties.items()}
+def _properties_to_draft4(properties: Mapping[str, Any]) -> dict[str, Any]:
+    # Keys are property names here, not keywords: a property can be called `example`.
+    return {name: _to_draft4(schema) for name, schema in properties.items()}
 
 
-def _described(error: ValidationError) -> list[Violation]:
-    """Word an error for a client: what is expected, never what was sent."""
+def _violations(error: ValidationError) -> list[Violation]:
+    """Describe an error for a client: what is expected, never what was sent."""
     path = tuple(error.instance_path)
     keyword = error.kind.name
     facts = error.kind.as_dict()
@@ -108,13 +108,12 @@ def _described(error: ValidationError) -> list[Violation]:
         return [Violation((*path, missing), "required", "is required")]
     if keyword == "additionalProperties":
         return [
-            Violation((*path, str(name)), "unknown", "is not known here")
-            for name in facts["unexpected"]
+            Violation((*path, str(name)), "unknown", "is unknown") for name in facts["unexpected"]
         ]
     if keyword in {"anyOf", "oneOf"}:
-        return _described_choice(keyword, facts["context"])
+        return _violations_of_choice(keyword, facts["context"])
     template = _MESSAGES.get(keyword)
-    message = template.format(**facts) if template else "does not fit the contract"
+    message = template.format(**facts) if template else "does not match the contract"
     if keyword == "type":
         message = f"must be of type {' or '.join(facts['types'])}"
     elif keyword == "enum":
@@ -122,21 +121,23 @@ def _described(error: ValidationError) -> list[Violation]:
     return [Violation(path, keyword, message)]
 
 
-def _described_choice(keyword: str, branches: list[list[ValidationError]]) -> list[Violation]:
-    """Word a failed choice by the branch that was meant.
+def _violations_of_choice(
+    keyword: str, alternatives: list[list[ValidationError]]
+) -> list[Violation]:
+    """Describe a failed choice by the alternative that the client most likely meant.
 
-    Of `oneOf` that whose names are given: with the fewest that lack or are not known. `anyOf` is
-    ours for `nullable`, and there it is the last.
+    For `oneOf` this is the alternative with the fewest missing and unknown members. `anyOf` comes
+    from `nullable` (see `_to_draft4`), so its last alternative is the schema itself.
     """
-    described = [[one for error in branch for one in _described(error)] for branch in branches]
+    described = [[one for error in errors for one in _violations(error)] for errors in alternatives]
     if keyword == "anyOf":
         return described[-1]
-    return min(described, key=lambda found: sum(one.code in _ABOUT_NAMES for one in found))
+    return min(described, key=lambda found: sum(one.code in _ABOUT_MEMBERS for one in found))
 
 
-_ABOUT_NAMES = {"required", "unknown"}
+_ABOUT_MEMBERS = {"required", "unknown"}
 _MESSAGES = {
-    "not": "is what it must not be",
+    "not": "has a value that is not allowed",
     "format": "must be a valid {format}",
     "maximum": "must be at most {limit}",
     "minimum": "must be at least {limit}",

@@ -1,4 +1,4 @@
-"""Answers that are written while they are read: bytes, piece by piece, of any media type."""
+"""Sends response bodies in chunks while they are produced."""
 
 from __future__ import annotations
 
@@ -9,35 +9,36 @@ from typing import Any
 
 from starlette.types import Receive, Send
 
-from database.greenlets import aside
+from database.greenlets import run_in_thread
 
+# Runs a synchronous function without blocking the event loop, and returns its result.
 Run = Callable[[Callable[[], Any]], Awaitable[Any]]
 
 
-async def send_pieces(pieces: Iterator[bytes], *, run: Run, receive: Receive, send: Send) -> None:
-    """Send the pieces of a body, each made by `run` once the one before is on its way.
+async def send_chunks(chunks: Iterator[bytes], *, run: Run, receive: Receive, send: Send) -> None:
+    """Send the chunks of a body; `run` produces each chunk after the one before it was sent.
 
-    The next piece waits for the client to take the last, so that no more than a few are in memory;
-    a client that hangs up ends it. An error is raised as it is: the server closes the connection
-    then without the end of the body, by which the client can tell that it is not whole.
+    So only a few chunks are in memory, however slowly the client reads (backpressure). Stops when
+    the client disconnects. If producing a chunk raises an error, the body has no end: the server
+    closes the connection, by which the client detects that the body is incomplete.
     """
-    gone = asyncio.ensure_future(_hang_up(receive))
+    disconnected = asyncio.ensure_future(_wait_for_disconnect(receive))
     try:
-        while not gone.done():
-            piece = await run(aside(lambda: next(pieces, None)))
-            if piece is None:
+        while not disconnected.done():
+            chunk = await run(run_in_thread(lambda: next(chunks, None)))
+            if chunk is None:
                 await send({"type": "http.response.body", "body": b""})
                 return
-            if piece:
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            if chunk:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
     finally:
-        gone.cancel()
+        disconnected.cancel()
         with suppress(asyncio.CancelledError):
-            await gone
-        if isinstance(pieces, Generator):
-            await run(aside(pieces.close))
+            await disconnected
+        if isinstance(chunks, Generator):
+            await run(run_in_thread(chunks.close))
 
 
-async def _hang_up(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -60,7 +60,7 @@ class CookieHandler(ApiKeySecurityHandler):
             value = cookie_parser(header).get(name)
             if not value:
                 return NO_VALUE
-            return _store(request.scope, principal_of(value, by_cookie=True))
+            return set_principal(request.scope, principal_of(value, by_cookie=True))
 
         return authenticate
 
@@ -80,7 +80,7 @@ class BearerHandler(BearerSecurityHandler):
             scheme, _, token = header.partition(" ")
             if scheme.lower() != "bearer":
                 raise Problem("unauthenticated", "The Authorization header has no bearer token.")
-            return _store(request.scope, _access_principal(token.strip(), by_cookie=False))
+            return set_principal(request.scope, _access_principal(token.strip(), by_cookie=False))
 
         return authenticate
 
@@ -128,7 +128,7 @@ def credential_of(scope: Scope) -> str:
     return principal.credential
 
 
-def _store(scope: Scope, principal: Principal) -> dict[str, Any]:
+def set_principal(scope: Scope, principal: Principal) -> dict[str, Any]:
     """Store the principal in the scope. Return the token information that Connexion expects."""
     scope["orderly"]["principal"] = principal
     scope["orderly"]["user_id"] = principal.user_id

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import replace
-from functools import partial
 
 from connexion.resolver import Resolver
 from starlette.types import ASGIApp
@@ -17,11 +16,11 @@ from starlette.types import ASGIApp
 from handlers.cookies import SessionCookies
 from orderly import __version__
 from orderly.contract import document
-from orderly.factory import compiled_app
+from orderly.factory import connexion_app
 from orderly.http import logging
 from orderly.http.cors import allow_any_origin
 from orderly.mock.credentials import SECURITY_MAP
-from orderly.mock.operations import MockApp
+from orderly.mock.handlers import example_handlers
 from orderly.pages.routes import page_router
 from orderly.server import processes
 from orderly.server.listen_socket import open_socket, url_of
@@ -33,16 +32,14 @@ def create_mock(settings: Settings) -> ASGIApp:
     """Return an application that answers the examples of the contract, from pages of any site."""
     cookies = SessionCookies(settings.cookie_secure)
     contract = document.published(document.load(settings.currency, cookie_names=cookies.names()))
-    return compiled_app(
+    handlers = example_handlers(contract, cookies)
+    return connexion_app(
         contract,
-        beside=page_router(
-            contract, check_ready=_nothing_to_wait_for, storefront=settings.storefront
-        ),
-        front=[allow_any_origin()],
-        app=partial(MockApp, contract=contract, cookies=cookies),
+        other_routes=page_router(contract, check_ready=_ready, storefront=settings.storefront),
+        middlewares=[allow_any_origin()],
         security_map=SECURITY_MAP,
         max_body_bytes=settings.max_body_bytes,
-        resolver=Resolver(_no_handler),
+        resolver=Resolver(handlers.__getitem__),
     )
 
 
@@ -74,9 +71,5 @@ def serve(settings: Settings, *, say: Callable[[str], None]) -> int:
         return processes.run(settings, bound, occasions, stopping, create=create_mock)
 
 
-def _nothing_to_wait_for() -> None:
-    """There is no database that could be away."""
-
-
-def _no_handler(_operation_id: str) -> Callable[[], None]:
-    return _nothing_to_wait_for
+def _ready() -> None:
+    """The mock is always ready: it has no database."""

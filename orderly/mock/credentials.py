@@ -1,6 +1,6 @@
-"""Credentials as the mock takes them: whoever brings one is signed in, since nobody is registered.
+"""Authentication in the mock: any credential is accepted, since nobody is registered.
 
-That one is brought is still asked, where the contract asks it.
+Where the contract requires a credential, it must still be sent.
 """
 
 from __future__ import annotations
@@ -12,36 +12,47 @@ from connexion.lifecycle import ConnexionRequest
 from connexion.security import NO_VALUE, ApiKeySecurityHandler, BearerSecurityHandler
 from starlette.requests import cookie_parser
 
+from domain.actor import ADMIN
+from orderly.http.authentication import Principal, set_principal
+
 
 class AnyCookieHandler(ApiKeySecurityHandler):
-    """The cookie schemes, with any value."""
+    """The cookie schemes of the document, with any value."""
 
     def get_fn(
         self, security_scheme: Mapping[str, str], _required_scopes: list[str]
     ) -> Callable[[ConnexionRequest], Any]:
-        """Return the function that looks for the cookie which the document's scheme names."""
+        """Return the function that accepts a request which has the cookie of the scheme."""
         name = security_scheme["name"]
 
-        def look(request: ConnexionRequest) -> Any:
-            brought = cookie_parser(request.headers.get("cookie", "")).get(name)
-            return {"sub": brought} if brought else NO_VALUE
+        def authenticate(request: ConnexionRequest) -> Any:
+            value = cookie_parser(request.headers.get("cookie", "")).get(name)
+            return _accept(request, value) if value else NO_VALUE
 
-        return look
+        return authenticate
 
 
 class AnyBearerHandler(BearerSecurityHandler):
-    """The bearer scheme, with any token."""
+    """The bearer scheme of the document, with any token."""
 
     def get_fn(
         self, _security_scheme: Mapping[str, str], _required_scopes: list[str]
     ) -> Callable[[ConnexionRequest], Any]:
-        """Return the function that looks for an Authorization header."""
+        """Return the function that accepts a request which has an Authorization header."""
 
-        def look(request: ConnexionRequest) -> Any:
+        def authenticate(request: ConnexionRequest) -> Any:
             scheme, _, token = request.headers.get("authorization", "").partition(" ")
-            return {"sub": token} if scheme.lower() == "bearer" and token.strip() else NO_VALUE
+            token = token.strip()
+            return _accept(request, token) if scheme.lower() == "bearer" and token else NO_VALUE
 
-        return look
+        return authenticate
 
 
 SECURITY_MAP = {"apiKey": AnyCookieHandler, "bearer": AnyBearerHandler}
+
+
+def _accept(request: ConnexionRequest, credential: str) -> dict[str, Any]:
+    # An administrator may make every operation. `by_cookie` is false, because the mock accepts
+    # requests from pages of any site.
+    principal = Principal(None, ADMIN, None, credential, by_cookie=False)
+    return set_principal(request.scope, principal)

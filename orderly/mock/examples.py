@@ -1,4 +1,4 @@
-"""The answers that an operation's document has, and which of them a request prefers."""
+"""The example responses in the document, and the choice of one by the header `Prefer`."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from orderly.contract.references import resolve
 from orderly.http.problems import Problem
 
 _SUCCESS = range(200, 300)
-# RFC 7240, section 2, as far as our two preferences need it.
+# The syntax of RFC 7240, section 2, as far as our two preferences need it.
 _PREFERENCE = re.compile(r'\s*([A-Za-z]+)\s*=\s*(?:"([^"]*)"|([\w.-]*))\s*', re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One documented answer. `name` is None where a status has no body, and so no examples."""
+    """One documented response. `name` and `media_type` are None if the response has no body."""
 
     status: int
     name: str | None
@@ -25,33 +26,46 @@ class Example:
     headers: Mapping[str, str]
 
 
-def documented(responses: Mapping[str, Any]) -> Sequence[Example]:
-    """Return the examples of an operation, successes first, else as they are written."""
-    found = [one for status, response in responses.items() for one in _of(int(status), response)]
-    return sorted(found, key=lambda one: one.status not in _SUCCESS)
+def documented_examples(
+    contract: Mapping[str, Any], operation: Mapping[str, Any]
+) -> Sequence[Example]:
+    """Return the examples of an operation in the order of the document, successes first."""
+    found = [
+        example
+        for status, response in operation["responses"].items()
+        for example in _examples_of(contract, int(status), resolve(contract, response))
+    ]
+    return sorted(found, key=lambda example: example.status not in _SUCCESS)
 
 
-def preferred(examples: Sequence[Example], headers: Iterable[tuple[bytes, bytes]]) -> Example:
-    """Return the first example that has the code and the name which `Prefer` asks for.
+def preferred_example(
+    examples: Sequence[Example], headers: Iterable[tuple[bytes, bytes]]
+) -> Example:
+    """Return the first example with the `code` and the `example` name in the header `Prefer`.
 
-    Other preferences are passed over (RFC 7240, section 2).
+    Other preferences are ignored (RFC 7240, section 2).
 
     Raises:
-        Problem: `malformed_request`: there is none, and which there are instead.
+        Problem: `malformed_request`: there is no such example; lists those that exist.
     """
-    wanted = dict(_preferences(headers))
-    code, name = wanted.get("code"), wanted.get("example")
-    for one in examples:
-        if code in {None, str(one.status)} and name in {None, one.name}:
-            return one
-    raise _unknown(examples, code)
+    preferences = dict(_preferences(headers))
+    code, name = preferences.get("code"), preferences.get("example")
+    for example in examples:
+        if code in {None, str(example.status)} and name in {None, example.name}:
+            return example
+    raise _unknown_example(examples, code)
 
 
-def _of(status: int, response: Mapping[str, Any]) -> Iterator[Example]:
-    # Those that are not always there stay away: they tell of a replay, or of a page that follows.
+def _examples_of(
+    contract: Mapping[str, Any], status: int, response: Mapping[str, Any]
+) -> Iterator[Example]:
+    # Optional headers are left out: they announce a replay or a next page, for example.
+    all_headers = {
+        name: resolve(contract, header) for name, header in response.get("headers", {}).items()
+    }
     headers = {
         name: str(header["example"])
-        for name, header in response.get("headers", {}).items()
+        for name, header in all_headers.items()
         if header.get("required") and "example" in header
     }
     content = response.get("content", {})
@@ -59,22 +73,22 @@ def _of(status: int, response: Mapping[str, Any]) -> Iterator[Example]:
         yield Example(status, None, None, None, headers)
     for media_type, described in content.items():
         for name, example in described.get("examples", {}).items():
-            yield Example(status, name, media_type, example["value"], headers)
+            yield Example(status, name, media_type, resolve(contract, example)["value"], headers)
 
 
 def _preferences(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[str, str]]:
     for name, value in headers:
         if name == b"prefer":
             for part in re.split("[,;]", value.decode("latin-1")):
-                if found := _PREFERENCE.fullmatch(part):
-                    yield found[1].lower(), found[2] or found[3] or ""
+                if match := _PREFERENCE.fullmatch(part):
+                    yield match[1].lower(), match[2] or match[3] or ""
 
 
-def _unknown(examples: Sequence[Example], code: str | None) -> Problem:
-    of_code = [one for one in examples if code in {None, str(one.status)}]
+def _unknown_example(examples: Sequence[Example], code: str | None) -> Problem:
+    with_code = [example for example in examples if code in {None, str(example.status)}]
     choices = ", ".join(
-        f"code={one.status}" + (f" example={one.name}" if one.name else "")
-        for one in of_code or examples
+        f"code={example.status}" + (f" example={example.name}" if example.name else "")
+        for example in with_code or examples
     )
     return Problem(
         "malformed_request",

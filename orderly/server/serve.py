@@ -109,7 +109,7 @@ def _worker(settings: Settings) -> Iterator[Callable[[], None]]:
     assert settings.database_url is not None  # noqa: S101
     binding.bind(settings.database_url, max_connections=1)
     try:
-        with worker.beside() as start:
+        with worker.in_thread() as start:
             yield start
     finally:
         binding.close()

@@ -94,8 +94,8 @@ def test_the_good_lines_can_be_taken_alone(admin: Client) -> None:
 @pytest.mark.parametrize(
     ("bad", "says"),
     [
-        ('B,"B" is open,,1,1', "mind the quotes"),
-        ('B,"B,,1,1', "mind the quotes"),
+        ('B,"B" is open,,1,1', "check the quotes"),
+        ('B,"B,,1,1', "check the quotes"),
         (f"B,{'B' * 65_537},,1,1", "more than 65536 characters"),
     ],
 )

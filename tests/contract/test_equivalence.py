@@ -29,7 +29,7 @@ from starlette.types import ASGIApp
 
 from orderly.contract import schemas
 from orderly.contract.parameters import ParameterPlan
-from orderly.factory import compiled_app
+from orderly.factory import connexion_app
 from tests.support.contract import DOCUMENT, Node, operations
 
 REQUESTS = 3000
@@ -134,7 +134,9 @@ def stack() -> Iterator[Stack]:
         FORMATS.checks(name)(lambda value, judge=judge: not isinstance(value, str) or judge(value))
     stock = connexion.AsyncApp(__name__)
     stock.add_api(without_security(), strict_validation=True, resolver=resolver(compiled=False))
-    compiled = compiled_app(without_security(), beside=Router(), resolver=resolver(compiled=True))
+    compiled = connexion_app(
+        without_security(), other_routes=Router(), resolver=resolver(compiled=True)
+    )
     loop = asyncio.new_event_loop()
     logging.disable(logging.ERROR)  # stock Connexion tells of each request that it refuses
     yield Stack(compiled, stock, loop)

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from orderly.contract.deprecation import headers_of
+from orderly.contract.deprecation import deprecation_headers
 from orderly.contract.schemas import CompiledSchema
 from orderly.http.problems import PROBLEM_TYPES
 from tests.support.contract import (
@@ -77,7 +77,7 @@ def test_responses_carry_the_headers_that_their_status_asks_for(node: Node) -> N
 
 @each(operations())
 def test_a_deprecated_operation_says_until_when_it_is_answered(node: Node) -> None:
-    announced = {"Deprecation", "Sunset"} if headers_of(node) else set()
+    announced = {"Deprecation", "Sunset"} if deprecation_headers(node) else set()
     for status, response in node["responses"].items():
         if status < "300":
             assert announced == response["headers"].keys() & {"Deprecation", "Sunset"}

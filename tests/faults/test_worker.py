@@ -107,7 +107,7 @@ def test_serve_goes_on_with_it_after_its_database_was_killed(data_dir: Path) -> 
 
         wait_until(lambda: is_cancelled(client, placed))
         assert 0 == server.stop()
-    assert "chore_failed" not in server.stderr
+    assert "job_failed" not in server.stderr
 
 
 def test_workers_of_their_own_do_it_where_serve_does_not(data_dir: Path) -> None:

@@ -207,7 +207,7 @@ def test_somebody_who_migrates_for_too_long_is_not_waited_for(empty: str, tmp_pa
     time.sleep(0.3)
 
     with pytest.raises(Unavailable):
-        migrations.apply(directory=tmp_path, patience=0.2)
+        migrations.apply(directory=tmp_path, wait_seconds=0.2)
     first.join()
 
 

@@ -22,10 +22,10 @@ from starlette.applications import Starlette
 
 from database import binding, greenlets
 from database.binding import database
-from database.greenlets import Bridge, aside
+from database.greenlets import GreenletRunner, run_in_thread
 from database.transactions import autocommit, transaction
 from domain.errors import Unavailable
-from orderly.factory import compiled_app
+from orderly.factory import connexion_app
 from tests.support.database import Sql, autocommit_scalar, backend_pid, scalar, unresponsive_server
 
 CALLER: ContextVar[str] = ContextVar("CALLER", default="nobody")
@@ -35,10 +35,10 @@ CALLER: ContextVar[str] = ContextVar("CALLER", default="nobody")
 def loop(request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
     """Run a coroutine function that is given a bridge for so many at once; then close both."""
 
-    def run(main: Callable[[Bridge], Any], *, at_once: int = 10) -> Any:
+    def run(main: Callable[[GreenletRunner], Any], *, at_once: int = 10) -> Any:
         async def bridged() -> Any:
             with ThreadPoolExecutor(at_once) as threads:
-                crossing = Bridge(at_once, threads)
+                crossing = GreenletRunner(at_once, threads)
                 try:
                     return await main(crossing)
                 finally:
@@ -66,7 +66,7 @@ def small(database_url: str) -> Iterator[None]:
 
 
 def test_what_work_returns_and_raises_comes_back(loop):
-    async def main(on: Bridge) -> tuple[Any, Any, Any]:
+    async def main(on: GreenletRunner) -> tuple[Any, Any, Any]:
         def fail() -> None:
             autocommit_scalar("SELECT 1")
             raise KeyError("why")
@@ -92,11 +92,11 @@ def test_failures_are_let_go_of_without_the_garbage_collector(loop):
     def fail() -> None:
         raise FailureError
 
-    async def main(on: Bridge) -> list[Any]:
+    async def main(on: GreenletRunner) -> list[Any]:
         for _ in range(5):
             with suppress(FailureError):
                 await on.run(fail)
-        return [one for one in gc.get_objects() if isinstance(one, FailureError | greenlets.Work)]
+        return [one for one in gc.get_objects() if isinstance(one, FailureError | greenlets.Task)]
 
     gc.collect()
     gc.disable()
@@ -107,7 +107,7 @@ def test_failures_are_let_go_of_without_the_garbage_collector(loop):
 
 
 def test_work_that_waits_keeps_nobody_waiting(loop):
-    async def main(on: Bridge) -> set[int]:
+    async def main(on: GreenletRunner) -> set[int]:
         both = threading.current_thread()
 
         def meet(number: int) -> int:
@@ -147,7 +147,7 @@ def test_each_piece_of_work_has_its_own_connection_and_transaction(loop, sql: Sq
             raise ValueError
         return mine, depth, seen
 
-    async def main(on: Bridge) -> list[Any]:
+    async def main(on: GreenletRunner) -> list[Any]:
         work = [on.run(partial(write, n, n % 2 == 0)) for n in range(20)]
         return await asyncio.gather(*work, return_exceptions=True)
 
@@ -163,12 +163,12 @@ def test_each_piece_of_work_has_its_own_connection_and_transaction(loop, sql: Sq
 
 
 def test_work_sees_the_context_it_was_begun_in_and_keeps_changes_to_itself(loop):
-    async def main(on: Bridge) -> list[str]:
+    async def main(on: GreenletRunner) -> list[str]:
         def work() -> str:
             before = CALLER.get()
             CALLER.set("work")
             autocommit_scalar()
-            return before + " " + CALLER.get() + " " + aside(CALLER.get)()
+            return before + " " + CALLER.get() + " " + run_in_thread(CALLER.get)()
 
         async def called_by(name: str) -> str:
             CALLER.set(name)
@@ -190,7 +190,7 @@ def test_no_more_work_than_may_be_is_begun_at_once_and_the_rest_in_order(loop):
         autocommit_scalar("SELECT pg_sleep(0.001) IS NULL")
         now[0] -= 1
 
-    async def main(on: Bridge) -> None:
+    async def main(on: GreenletRunner) -> None:
         await asyncio.gather(*(on.run(partial(work, number)) for number in range(50)))
 
     loop(main, at_once=3)
@@ -207,7 +207,7 @@ def test_work_whose_caller_gave_up_goes_on_to_its_end_and_is_waited_for(loop, sq
         scalar("SELECT pg_sleep(0.05) IS NULL")
         scalar("INSERT INTO scratch VALUES (1) RETURNING n")
 
-    async def main(on: Bridge) -> None:
+    async def main(on: GreenletRunner) -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
                 await on.run(write)
@@ -224,7 +224,7 @@ def test_work_that_has_not_begun_is_not_when_its_caller_gives_up(loop):
     """Or a stop would wait for all that is in line, though nobody is any more."""
     begun = []
 
-    async def main(on: Bridge) -> Any:
+    async def main(on: GreenletRunner) -> Any:
         first = asyncio.ensure_future(
             on.run(partial(autocommit_scalar, "SELECT 1 FROM pg_sleep(0.01)"))
         )
@@ -242,18 +242,18 @@ def test_work_that_has_not_begun_is_not_when_its_caller_gives_up(loop):
 def test_what_keeps_a_core_busy_is_done_aside(loop):
     on_the_loop = threading.Event()
 
-    @aside
+    @run_in_thread
     def slow() -> str:
         assert on_the_loop.wait(10)  # for ever, were the event loop waiting for this
         return threading.current_thread().name
 
-    async def main(on: Bridge) -> tuple[Any, Any]:
+    async def main(on: GreenletRunner) -> tuple[Any, Any]:
         going_on = asyncio.ensure_future(on.run(slow))
         await asyncio.sleep(0)
         on_the_loop.set()
         failures = await asyncio.gather(
-            on.run(aside(partial(int, "x"))),
-            on.run(aside(partial(next, iter(())))),
+            on.run(run_in_thread(partial(int, "x"))),
+            on.run(run_in_thread(partial(next, iter(())))),
             return_exceptions=True,
         )
         return await going_on, failures
@@ -285,8 +285,8 @@ def test_a_file_is_read_and_written_aside(loop):
         "paths": {"/file": {"get": operation}},
     }
 
-    async def main(on: Bridge) -> str:
-        app = compiled_app(contract, beside=Starlette(), run=on.run)
+    async def main(on: GreenletRunner) -> str:
+        app = connexion_app(contract, other_routes=Starlette(), run=on.run)
         wire = httpx2.ASGITransport(app)
         async with httpx2.AsyncClient(transport=wire, base_url="http://shop") as client:
             return (await client.get("/file")).text
@@ -299,7 +299,7 @@ def test_a_server_that_does_not_answer_in_time_is_given_up_and_others_go_on(loop
     def stuck() -> int:
         return autocommit_scalar("SELECT pg_sleep(5)")
 
-    async def main(on: Bridge) -> tuple[Any, list[int]]:
+    async def main(on: GreenletRunner) -> tuple[Any, list[int]]:
         waiting = asyncio.ensure_future(on.run(stuck))
         others = [await on.run(partial(autocommit_scalar, f"SELECT {n}")) for n in range(20)]
         return (await asyncio.gather(waiting, return_exceptions=True))[0], others
@@ -314,7 +314,7 @@ def test_a_server_that_never_answers_keeps_nobody_else_waiting(loop, database_ur
     with unresponsive_server() as url:
         binding.bind(url, max_connections=3, connect_timeout=0.3)
 
-        async def main(on: Bridge) -> tuple[list[bool], Any]:
+        async def main(on: GreenletRunner) -> tuple[list[bool], Any]:
             connecting = [asyncio.ensure_future(on.run(autocommit_scalar)) for _ in range(3)]
             await asyncio.sleep(0.01)
             over = [one.done() for one in connecting]
@@ -343,7 +343,7 @@ def test_an_answer_that_never_comes_ends_the_connection(loop, sql: Sql):
     def remember() -> None:
         pid.append(scalar("SELECT pg_backend_pid()"))
 
-    async def main(on: Bridge) -> tuple[Any, Any]:
+    async def main(on: GreenletRunner) -> tuple[Any, Any]:
         await on.run(remember)
         failure = (await asyncio.gather(on.run(stopped), return_exceptions=True))[0]
         after = await on.run(backend_pid)
@@ -359,7 +359,7 @@ def test_an_answer_that_never_comes_ends_the_connection(loop, sql: Sql):
 
 
 def test_connections_that_are_lost_are_replaced(loop, sql: Sql):
-    async def main(on: Bridge) -> tuple[list[int], Any, int]:
+    async def main(on: GreenletRunner) -> tuple[list[int], Any, int]:
         idle = await on.run(backend_pid)
         sql("SELECT pg_terminate_backend(%s)", idle)
         while sql("SELECT 1 FROM pg_stat_activity WHERE pid = %s", idle):
@@ -383,14 +383,14 @@ def test_connections_that_are_lost_are_replaced(loop, sql: Sql):
 def test_lost_connections_are_watched_no_longer(loop, sql: Sql):
     """A watch that went on would keep a core busy, and its descriptor open."""
 
-    async def main(on: Bridge) -> list[int]:
+    async def main(on: GreenletRunner) -> list[int]:
         counts = []
         for _ in range(5):
             pids = await asyncio.gather(*(on.run(backend_pid) for _ in range(5)))
-            assert on.watches
+            assert on.resources
             for pid in set(pids):
                 sql("SELECT pg_terminate_backend(%s, 5000)", pid)
-            while on.watches:
+            while on.resources:
                 await asyncio.sleep(0.01)
             counts.append(len(list(Path("/proc/self/fd").iterdir())))
         return counts
@@ -404,7 +404,7 @@ def test_lost_connections_are_watched_no_longer(loop, sql: Sql):
 def test_a_connection_that_is_reset_is_noticed_at_once(loop, sql: Sql):
     """Its server has said farewell, and has not heard what it was asked: two faults at once."""
 
-    async def main(on: Bridge) -> Any:
+    async def main(on: GreenletRunner) -> Any:
         pid = await on.run(backend_pid)
         os.kill(pid, 19)  # SIGSTOP
         asked = asyncio.ensure_future(on.run(autocommit_scalar))
@@ -413,13 +413,13 @@ def test_a_connection_that_is_reset_is_noticed_at_once(loop, sql: Sql):
         os.kill(pid, 18)  # SIGCONT
         sql("SELECT pg_terminate_backend(%s, 5000)", pid)  # which waits, and the event loop too
         failure = (await asyncio.gather(asked, return_exceptions=True))[0]
-        assert not on.watches
+        assert not on.resources
         return failure
 
     failure = loop(main)
 
     assert isinstance(failure, Unavailable)
-    assert "no answer within" not in str(failure.__cause__)
+    assert "did not respond within" not in str(failure.__cause__)
 
 
 @pytest.mark.usefixtures("small")
@@ -438,7 +438,7 @@ def test_work_waits_for_a_connection_but_not_for_ever(loop, database_url: str):
             return "none came free"
         return "had one"
 
-    async def main(on: Bridge) -> tuple[list[str], list[str]]:
+    async def main(on: GreenletRunner) -> tuple[list[str], list[str]]:
         briefly = await asyncio.gather(*(on.run(partial(hold, 0.05)) for _ in range(6)))
         for_long = await asyncio.gather(*(on.run(partial(hold, 0.6)) for _ in range(4)))
         return list(briefly), list(for_long)

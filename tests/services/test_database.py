@@ -231,7 +231,7 @@ def test_a_server_that_stops_answering_is_given_up(database_url: str):
     )
     connection.time_limit = 0.3
 
-    with pytest.raises(psycopg2.OperationalError, match="no answer within"):
+    with pytest.raises(psycopg2.OperationalError, match="did not respond within"):
         connection.cursor().execute("SELECT pg_sleep(5)")
     assert connection.closed
 
@@ -247,18 +247,18 @@ def test_a_slow_connect_holds_up_nobody_else(database_url: str):
         return open_connection(database_url, connect_timeout=5, statement_timeout=5, lock_timeout=5)
 
     pool = ConnectionPool(connect, size=3, wait=1)
-    first = pool.take()
+    first = pool.checkout()
     hanging.set()
-    waiting = threading.Thread(target=lambda: pool.give_back(pool.take()))
+    waiting = threading.Thread(target=lambda: pool.checkin(pool.checkout()))
     waiting.start()
 
     for _ in range(3):
-        pool.give_back(first)
-        first = pool.take()
+        pool.checkin(first)
+        first = pool.checkout()
 
     held.set()
     waiting.join()
-    pool.give_back(first)
+    pool.checkin(first)
     pool.close()
 
 
@@ -270,12 +270,12 @@ def test_a_connection_in_mid_transaction_is_not_given_to_another(database_url: s
         size=1,
         wait=1,
     )
-    connection = pool.take()
+    connection = pool.checkout()
     connection.cursor().execute("BEGIN")
-    pool.give_back(connection)
+    pool.checkin(connection)
 
     assert connection.closed
-    assert pool.take() is not connection
+    assert pool.checkout() is not connection
 
 
 def test_a_connection_given_back_after_the_pool_was_closed_is_closed(database_url: str):
@@ -286,13 +286,13 @@ def test_a_connection_given_back_after_the_pool_was_closed_is_closed(database_ur
         size=2,
         wait=1,
     )
-    in_use, idle = pool.take(), pool.take()
-    pool.give_back(idle)
+    in_use, idle = pool.checkout(), pool.checkout()
+    pool.checkin(idle)
     pool.close()
 
     assert idle.closed
     assert not in_use.closed
-    pool.give_back(in_use)
+    pool.checkin(in_use)
     assert in_use.closed
 
 

@@ -9,8 +9,8 @@ import yaml
 from starlette.routing import Router
 from starlette.testclient import TestClient
 
-from orderly.contract.deprecation import headers_of
-from orderly.factory import compiled_app
+from orderly.contract.deprecation import deprecation_headers
+from orderly.factory import connexion_app
 
 DOCUMENT = """
 openapi: 3.0.3
@@ -52,7 +52,7 @@ def get_item(item_id: int) -> tuple[dict[str, Any], int, dict[str, str]]:
 
 @pytest.fixture
 def client() -> TestClient:
-    return TestClient(compiled_app(yaml.safe_load(DOCUMENT), beside=Router()))
+    return TestClient(connexion_app(yaml.safe_load(DOCUMENT), other_routes=Router()))
 
 
 def announced(answer: Any) -> tuple[str | None, str | None]:
@@ -85,7 +85,7 @@ def test_any_other_says_nothing_of_it(client: TestClient) -> None:
         ),
         (
             {"deprecated": True, "x-deprecated-since": "2026-11-23", "x-sunset": "2026-11-22"},
-            "gone before it is deprecated",
+            "removed before it is deprecated",
         ),
         ({"x-sunset": "2026-11-22"}, "is not deprecated"),
     ],
@@ -94,4 +94,4 @@ def test_a_deprecation_that_does_not_say_when_is_refused(
     operation: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        headers_of({"operationId": "get_thing", **operation})
+        deprecation_headers({"operationId": "get_thing", **operation})

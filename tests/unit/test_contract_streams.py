@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from orderly.contract.operations import in_a_thread
-from orderly.contract.streams import send_pieces
+from orderly.contract.operations import run_in_default_executor
+from orderly.contract.streams import send_chunks
 
 
 class Wire:
@@ -39,7 +39,7 @@ class Wire:
 def stream(pieces: Iterator[bytes], **options: Any) -> list[dict[str, Any]]:
     async def run() -> list[dict[str, Any]]:
         wire = Wire(**options)
-        await send_pieces(pieces, run=in_a_thread, receive=wire.receive, send=wire.send)
+        await send_chunks(pieces, run=run_in_default_executor, receive=wire.receive, send=wire.send)
         return wire.got
 
     return asyncio.run(run())
@@ -94,7 +94,9 @@ def test_an_error_leaves_the_body_without_its_end() -> None:
     async def run() -> None:
         wire = Wire()
         try:
-            await send_pieces(pieces(), run=in_a_thread, receive=wire.receive, send=wire.send)
+            await send_chunks(
+                pieces(), run=run_in_default_executor, receive=wire.receive, send=wire.send
+            )
         finally:
             got.extend(wire.got)
 

@@ -34,7 +34,7 @@ def test_what_is_due_is_done_without_a_pause_and_what_fails_stops_nothing() -> N
         failures[0] += 1
         raise ZeroDivisionError
 
-    worker.work(stopped, {"away": away, "broken": broken, "due": due}, pause=60)
+    worker.run(stopped, {"away": away, "broken": broken, "due": due}, pause=60)
 
     assert ([0], [14]) == (left, failures)
 
@@ -46,7 +46,7 @@ def test_it_rests_when_nothing_is_due_and_is_stopped_at_once() -> None:
         rounds[0] += 1
         return 0
 
-    thread = finished(lambda: worker.work(stopped, {"nothing": nothing}, pause=60))
+    thread = finished(lambda: worker.run(stopped, {"nothing": nothing}, pause=60))
     while not rounds[0]:
         time.sleep(0.001)
     stopped.set()
@@ -65,7 +65,7 @@ def test_what_has_begun_is_finished_before_it_stops() -> None:
         ended.append(True)
         return 1
 
-    with worker.beside({"slow": slow}) as start:
+    with worker.in_thread({"slow": slow}) as start:
         start()
         begun.wait()
 
@@ -74,5 +74,5 @@ def test_what_has_begun_is_finished_before_it_stops() -> None:
 
 
 def test_one_that_was_never_started_needs_no_stopping() -> None:
-    with worker.beside({}):
+    with worker.in_thread({}):
         pass

@@ -1,0 +1,13 @@
+"""What all handlers share: the type of their responses, and the base path of the links in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+# The body (None if there is none), the status code, and the headers. The value of a header that is
+# sent several times (Set-Cookie) is a list.
+Response = tuple[Any, int, Mapping[str, Any]]
+
+# The path under which the API is served: the first entry of `servers` in the OpenAPI document.
+BASE_PATH = "/api/v1"
