@@ -1,4 +1,4 @@
-"""How the contract is exercised, and who does so."""
+"""Fixtures and command line options for tests of the contract."""
 
 from __future__ import annotations
 
@@ -7,85 +7,87 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.coverage import Coverage
-from tests.contract.proxy import agree, proxying
-from tests.contract.visitor import Watch
-from tests.support.contract import LINTER
+from tests.support.contract_client import OnResponse, Servers
+from tests.support.contract_coverage import Coverage
+from tests.support.node_tools import REDOCLY
+from tests.support.prism import assert_no_violations, prism_proxy
 from tests.support.processes import run_server
-from tests.support.settings import NO_RATE_LIMIT_VARIABLES
+from tests.support.settings import NO_RATE_LIMIT_VARIABLES, SIGNING_KEY
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option without which `test_schemathesis.py` is skipped, since it takes its time."""
+    """Add the options of the slow tests and of tests with other tools."""
     parser.addoption(
         "--schemathesis",
         metavar="ARGUMENTS",
-        help="run Schemathesis with these arguments too, such as '--max-time 150'",
+        help="also run Schemathesis, with these arguments, such as '--max-time 150'",
     )
     parser.addoption(
         "--every-link",
         action="store_true",
-        help="fail where generated requests did not follow a link: the rare ones take long",
+        help="fail if generated requests did not follow every link, which takes long",
     )
     parser.addoption(
         "--random-seed",
         action="store_true",
-        help="have Schemathesis use a seed that is chosen, and printed, for this run",
+        help="run Schemathesis with a random seed, which is printed",
     )
     parser.addoption(
         "--through-proxy",
         action="store_true",
-        help="have Prism, which reads the contract too, judge what the examples' server answers",
+        help="send the examples through Prism, which validates requests and responses too",
     )
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave to their own environments of tox the tests that need what those bring, or its time."""
-    named = any(collection_path.name in one for one in config.args)
-    elsewhere = {
+    """Ignore tests that need an option or a tool, unless they are named on the command line."""
+    ignored = {
         "test_schemathesis.py": config.getoption("--schemathesis", None) is None,
-        "test_lint.py": not LINTER.exists(),
+        "test_lint.py": not REDOCLY.exists(),
     }
-    return True if elsewhere.get(collection_path.name) and not named else None
+    named = any(collection_path.name in argument for argument in config.args)
+    return True if ignored.get(collection_path.name) and not named else None
 
 
 @pytest.fixture(scope="session")
 def coverage() -> Coverage:
-    """Return the record of all that this run exercises of the contract."""
+    """Return the coverage of the contract in this run."""
     return Coverage()
 
 
 @pytest.fixture(scope="session")
-def entrances(
+def servers(
     request: pytest.FixtureRequest, database_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[str, str]]:
-    """Serve a shop at two entrances; at the second, hardly anything may be tried twice."""
+) -> Iterator[Servers]:
+    """Run two servers on one database: without rate limits, and with limits of one attempt."""
     common = {
         "ORDERLY_DATABASE_URL": database_url,
-        "ORDERLY_SIGNING_KEY": "a signing key for tests, 32 bytes long",
+        "ORDERLY_SIGNING_KEY": SIGNING_KEY,
         "ORDERLY_COOKIE_SECURE": "false",
         "ORDERLY_VALIDATE_RESPONSES": "true",
         "ORDERLY_WORKER": "false",
     }
-    throttled = dict.fromkeys(NO_RATE_LIMIT_VARIABLES, "1")
+    low_limits = dict.fromkeys(NO_RATE_LIMIT_VARIABLES, "1")
     directory = tmp_path_factory.mktemp
     with (
-        run_server(directory("contract") / "data", **common, **NO_RATE_LIMIT_VARIABLES) as usual,
-        run_server(directory("throttled") / "data", **common, **throttled) as strict,
+        run_server(
+            directory("unlimited") / "data", **common, **NO_RATE_LIMIT_VARIABLES
+        ) as unlimited,
+        run_server(directory("rate_limited") / "data", **common, **low_limits) as rate_limited,
     ):
         if not request.config.getoption("--through-proxy"):
-            yield f"{usual.url}/api/v1", f"{strict.url}/api/v1"
+            yield Servers(f"{unlimited.url}/api/v1", f"{rate_limited.url}/api/v1")
             return
         with (
-            proxying(usual.url, directory("proxy")) as first,
-            proxying(strict.url, directory("proxy")) as second,
+            prism_proxy(unlimited.url, directory("proxy")) as first,
+            prism_proxy(rate_limited.url, directory("proxy")) as second,
         ):
-            yield first, second
+            yield Servers(first, second)
 
 
 @pytest.fixture
-def watch(request: pytest.FixtureRequest) -> Watch:
-    """Look at each answer as the proxy does, where there is one."""
+def on_response(request: pytest.FixtureRequest) -> OnResponse:
+    """Check each response for violations that Prism found, if Prism is used."""
     if request.config.getoption("--through-proxy"):
-        return agree
-    return lambda _request, _answer: None
+        return assert_no_violations
+    return lambda _request, _response: None

@@ -1,4 +1,4 @@
-"""The linter's rules of our own find what they are there for."""
+"""Each custom rule in redocly.yaml finds the violation that it is for."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from pathlib import Path
 
 import yaml
 
-from tests.support.contract import LINTER
+from tests.support.node_tools import REDOCLY
 
-BROKEN = """\
+# Violates every custom rule.
+DOCUMENT = """\
 openapi: 3.0.3
-info: {title: Broken, version: 1.0.0}
+info: {title: Invalid, version: 1.0.0}
 tags: [{name: things}]
 paths:
   /things:
@@ -38,14 +39,14 @@ components:
 """
 
 
-def test_each_rule_of_our_own_finds_what_it_is_for(repository: Path, tmp_path: Path) -> None:
-    (tmp_path / "broken.yaml").write_text(BROKEN)
+def test_each_custom_rule_finds_a_violation(repository: Path, tmp_path: Path) -> None:
+    (tmp_path / "invalid.yaml").write_text(DOCUMENT)
     configuration = repository / "redocly.yaml"
     rules = yaml.safe_load(configuration.read_text())["rules"]
 
-    done = subprocess.run(
+    finished = subprocess.run(
         [
-            *(LINTER, "lint", tmp_path / "broken.yaml", "--config", configuration),
+            *(REDOCLY, "lint", tmp_path / "invalid.yaml", "--config", configuration),
             *("--format", "json", "--max-problems", "1000"),
         ],
         capture_output=True,
@@ -53,5 +54,5 @@ def test_each_rule_of_our_own_finds_what_it_is_for(repository: Path, tmp_path: P
         check=False,
     )
 
-    found = {one["ruleId"] for one in json.loads(done.stdout)["problems"]}
+    found = {problem["ruleId"] for problem in json.loads(finished.stdout)["problems"]}
     assert {rule for rule in rules if rule.startswith("rule/")} <= found

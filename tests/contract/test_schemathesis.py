@@ -1,9 +1,8 @@
-"""The server as it is run, against requests that Schemathesis generates from the contract."""
+"""Test a running server with requests that Schemathesis generates from the contract."""
 
 from __future__ import annotations
 
 import json
-import re
 import secrets
 import shlex
 import shutil
@@ -17,23 +16,20 @@ import pytest
 
 from services import demo
 from services.audit import audit
-from tests.contract.coverage import Coverage, links
-from tests.contract.visitor import OPERATIONS
 from tests.support.contract import Node, operations
+from tests.support.contract_coverage import Coverage, documented_links
+from tests.support.contract_requests import OPERATIONS
 from tests.support.processes import Server, run_server
 from tests.support.settings import NO_RATE_LIMIT_VARIABLES
 
 CREDENTIALS = Path(__file__).with_name("credentials.json")
-
-
-GENERATED = "generated"
+COVERAGE_SOURCE = "generated"
 REPORTS = Path("test-output/contract")
-SUCCESS = re.compile(r"answered with 2\d\d$")
 
 
 @pytest.fixture
 def server(shop: str, tmp_path: Path) -> Iterator[Server]:
-    """Serve a shop that has products, an administrator and two customers."""
+    """Run a server with products and the accounts of credentials.json."""
     with run_server(
         tmp_path / "data",
         ORDERLY_DATABASE_URL=shop,
@@ -53,14 +49,14 @@ def server(shop: str, tmp_path: Path) -> Iterator[Server]:
         yield server
 
 
-def test_whatever_the_contract_allows_is_answered_as_it_says(
+def test_generated_requests_get_documented_responses(
     request: pytest.FixtureRequest, repository: Path, coverage: Coverage
-):
+) -> None:
     arguments = request.config.getoption("--schemathesis", None)
     if arguments is None:
         pytest.skip("takes minutes: tox -e contract")
     if request.config.getoption("--random-seed"):
-        # Before the others: a seed that is asked for holds.
+        # First, so that a `--seed` among the arguments overrides it.
         arguments = f"--seed {secrets.randbelow(1 << 32)} {arguments}"
     reports = repository / REPORTS
     shutil.rmtree(reports, ignore_errors=True)
@@ -74,56 +70,59 @@ def test_whatever_the_contract_allows_is_answered_as_it_says(
         *shlex.split(arguments),
     ]
     click.echo(f"\n{shlex.join(command[2:])}")
-    # Its configuration has warnings fail the run as well.
+    # Warnings fail the run too: `fail-on` in schemathesis.toml.
     assert 0 == subprocess.run(command, cwd=repository, check=False).returncode
 
     assert "" == server.stderr
     assert [] == audit()
     _record(reports / "events.ndjson", coverage)
-    missing = coverage.missing(by=[GENERATED])
-    assert [] == [one for one in missing if SUCCESS.search(one)]
+    missing = coverage.missing_statuses(COVERAGE_SOURCE)
+    assert [] == [str(status) for status in missing if status.is_success]
     if request.config.getoption("--every-link"):
-        assert [] == [one for one in missing if one.startswith("the link")]
+        assert [] == coverage.missing_links(COVERAGE_SOURCE)
 
 
-def test_all_of_the_contract_was_exercised(
+def test_the_whole_contract_was_covered(
     request: pytest.FixtureRequest, repository: Path, coverage: Coverage
 ) -> None:
     if request.config.getoption("--schemathesis", None) is None:
-        pytest.skip("is told of the whole contract run: tox -e contract")
+        pytest.skip("needs the examples and generated requests in one run: tox -e contract")
 
     click.echo(f"\n{coverage.write(repository / REPORTS)}; see {REPORTS}/coverage.md")
 
-    assert [] == coverage.missing()
+    assert [] == coverage.missing_statuses()
+    assert [] == coverage.missing_links()
 
 
 def _accounts() -> Iterator[tuple[str, str, str]]:
+    """Yield the name, email address and password of each account in credentials.json."""
     for account in json.loads(CREDENTIALS.read_text())["auth"]:
         credentials = account["loginEndpointAuth"]["payloadUserPwd"]
         yield account["name"], credentials["username"], credentials["password"]
 
 
 def _record(events: Path, coverage: Coverage) -> None:
-    """Record what Schemathesis met, and which links it followed."""
+    """Count the responses and links in Schemathesis's report."""
     operation_ids = {_label(operation): name for name, operation in operations()}
-    labels = {
+    links_by_label = {
         f"{_label(OPERATIONS[link.operation_id])} -> [{link.status}] {link.name} -> "
-        f"{_label(OPERATIONS[definition['operationId']])}": link
-        for link, definition in links()
+        f"{_label(OPERATIONS[link_object['operationId']])}": link
+        for link, link_object in documented_links()
     }
     with events.open() as lines:
         for line in lines:
-            recorded = json.loads(line).get("ScenarioFinished", {}).get("recorder", {})
-            for number, case in recorded.get("cases", {}).items():
-                response = recorded["interactions"][number].get("response")
+            recorder = json.loads(line).get("ScenarioFinished", {}).get("recorder", {})
+            for case_id, case in recorder.get("cases", {}).items():
+                response = recorder["interactions"][case_id].get("response")
                 label = f"{case['value']['method']} {case['value']['path']}"
                 if response is None or label not in operation_ids:
                     continue
-                coverage.met(GENERATED, operation_ids[label], str(response["status_code"]))
-                # Schemathesis infers links of its own beside those of the contract.
-                link = labels.get(case.get("transition", {}).get("id"))
+                status = str(response["status_code"])
+                coverage.record_status(COVERAGE_SOURCE, operation_ids[label], status)
+                # Schemathesis also follows links that it infers; they are not in the contract.
+                link = links_by_label.get(case.get("transition", {}).get("id"))
                 if link:
-                    coverage.followed(GENERATED, link)
+                    coverage.record_link(COVERAGE_SOURCE, link)
 
 
 def _label(operation: Node) -> str:

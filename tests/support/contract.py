@@ -1,4 +1,4 @@
-"""The contract as its tests read it: every operation, body and schema, one by one."""
+"""Iterate over the operations, bodies and schemas of the contract."""
 
 from __future__ import annotations
 
@@ -9,86 +9,85 @@ import pytest
 from connexion.spec import Specification
 
 from orderly.contract.document import load
-from tests.support.processes import ROOT
 
 Node = Mapping[str, Any]
-Found = Iterator[tuple[str, Node]]
+NamedNodes = Iterator[tuple[str, Node]]
 
 DOCUMENT = load()
-# The same document with every reference replaced by what it refers to.
+# The same document with all references resolved.
 RESOLVED = Specification.load(load()).spec
-
-# Redocly, which `npm ci --prefix tests/contract/tools` installs.
-LINTER = ROOT / "tests" / "contract" / "tools" / "node_modules" / ".bin" / "redocly"
 
 _METHODS = ("get", "put", "post", "patch", "delete")
 
 
-def operations() -> Found:
-    """Every operation by its id, with the parameters of its path among its own."""
-    for path, item in RESOLVED["paths"].items():
+def operations() -> NamedNodes:
+    """Yield each operation under its operationId, with its method, its path and all parameters."""
+    for path, path_item in RESOLVED["paths"].items():
         for method in _METHODS:
-            if method in item:
-                operation = item[method]
-                parameters = [*item.get("parameters", []), *operation.get("parameters", [])]
+            if method in path_item:
+                operation = path_item[method]
+                parameters = [*path_item.get("parameters", []), *operation.get("parameters", [])]
                 yield (
                     operation["operationId"],
                     {**operation, "parameters": parameters, "method": method, "path": path},
                 )
 
 
-def media_types() -> Found:
-    """Every body of a request or response."""
-    for name, operation in operations():
+def media_types() -> NamedNodes:
+    """Yield the content of each request and response body."""
+    for operation_id, operation in operations():
         bodies = {"body": operation.get("requestBody", {}), **operation["responses"]}
         for place, body in bodies.items():
             for media_type, content in body.get("content", {}).items():
-                yield f"{name} {place} {media_type}", content
+                yield f"{operation_id} {place} {media_type}", content
 
 
-def schemas() -> Found:
-    """Every schema that is written out anywhere, by its place."""
+def schemas() -> NamedNodes:
+    """Yield each schema of the document, except references, under its JSON pointer."""
     for name, schema in DOCUMENT["components"]["schemas"].items():
-        yield from _within(schema, f"#/components/schemas/{name}")
+        yield from _with_subschemas(schema, f"#/components/schemas/{name}")
     for section in ("paths", "components"):
-        for place, schema in _inline(DOCUMENT[section], f"#/{section}"):
-            yield from _within(schema, place)
+        for pointer, schema in _inline_schemas(DOCUMENT[section], f"#/{section}"):
+            yield from _with_subschemas(schema, pointer)
 
 
-def _inline(node: Any, place: str) -> Found:
+def _inline_schemas(node: Any, pointer: str) -> NamedNodes:
+    """Yield the value of each `schema` keyword."""
     if isinstance(node, dict):
         for key, value in node.items():
             if key == "schema":
-                yield f"{place}/schema", value
+                yield f"{pointer}/schema", value
             elif key not in {"schemas", "examples", "links"}:
-                yield from _inline(value, f"{place}/{str(key).replace('/', '~1')}")
+                yield from _inline_schemas(value, f"{pointer}/{str(key).replace('/', '~1')}")
     elif isinstance(node, list):
         for index, item in enumerate(node):
-            yield from _inline(item, f"{place}/{index}")
+            yield from _inline_schemas(item, f"{pointer}/{index}")
 
 
-def _within(schema: Node, place: str) -> Found:
+def _with_subschemas(schema: Node, pointer: str) -> NamedNodes:
     if "$ref" in schema:
         return
-    yield place, schema
-    for name, member in schema.get("properties", {}).items():
-        yield from _within(member, f"{place}/properties/{name}")
-    for combination in ("allOf", "oneOf"):
-        for index, part in enumerate(schema.get(combination, [])):
-            yield from _within(part, f"{place}/{combination}/{index}")
+    yield pointer, schema
+    for name, subschema in schema.get("properties", {}).items():
+        yield from _with_subschemas(subschema, f"{pointer}/properties/{name}")
+    for keyword in ("allOf", "oneOf"):
+        for index, subschema in enumerate(schema.get(keyword, [])):
+            yield from _with_subschemas(subschema, f"{pointer}/{keyword}/{index}")
     for keyword in ("items", "not"):
         if keyword in schema:
-            yield from _within(schema[keyword], f"{place}/{keyword}")
+            yield from _with_subschemas(schema[keyword], f"{pointer}/{keyword}")
 
 
-def parameter_names(operation: Node, place: str) -> set[str]:
-    """The names of an operation's parameters of one kind."""
-    return {one["name"] for one in operation["parameters"] if one["in"] == place}
+def parameter_names(operation: Node, location: str) -> set[str]:
+    """Return the names of an operation's parameters in one location, such as "query"."""
+    return {
+        parameter["name"] for parameter in operation["parameters"] if parameter["in"] == location
+    }
 
 
-def each(found: Iterable[tuple[str, Node]]) -> pytest.MarkDecorator:
-    """Test each of these, under its name."""
-    cases = list(found)
+def each(named_nodes: Iterable[tuple[str, Node]]) -> pytest.MarkDecorator:
+    """Run a test once for each node, passed as `node`; the names become the test ids."""
+    cases = list(named_nodes)
     return pytest.mark.parametrize(
         "node", [node for _, node in cases], ids=[name for name, _ in cases]
     )

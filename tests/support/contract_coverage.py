@@ -1,0 +1,153 @@
+"""Count how often tests reach each operation, response status and link of the contract."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.support.contract import Node, operations
+
+# No request can cause these errors, so they are not counted.
+SERVER_ERRORS = {"500", "503"}
+
+
+class OperationStatus(NamedTuple):
+    """A response status that an operation documents."""
+
+    operation_id: str
+    status: str
+
+    @property
+    def is_success(self) -> bool:
+        return self.status < "300"
+
+    def __str__(self) -> str:
+        return f"{self.operation_id} {self.status}"
+
+
+class Link(NamedTuple):
+    """A link of the contract, from a response to a request (OpenAPI 3.0, section 4.7.20)."""
+
+    operation_id: str
+    status: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.operation_id} {self.status} -> {self.name}"
+
+
+Counts = dict[str, Counter[OperationStatus | Link]]
+
+
+class Coverage:
+    """Counts by the source of the requests: the contract's examples, or generated requests."""
+
+    def __init__(self) -> None:
+        self._statuses: Counts = {}
+        self._links: Counts = {}
+
+    def record_status(self, source: str, operation_id: str, status: str) -> None:
+        """Count a response."""
+        reached = OperationStatus(operation_id, status)
+        self._statuses.setdefault(source, Counter())[reached] += 1
+
+    def record_link(self, source: str, link: Link) -> None:
+        """Count a request that followed a link."""
+        self._links.setdefault(source, Counter())[link] += 1
+
+    def missing_statuses(self, *sources: str) -> list[OperationStatus]:
+        """Return the statuses that these sources never reached; without arguments, any source."""
+        reached = _reached(self._statuses, sources)
+        return [status for status in documented_statuses() if status not in reached]
+
+    def missing_links(self, *sources: str) -> list[Link]:
+        """Return the links that these sources never followed; without arguments, any source."""
+        followed = _reached(self._links, sources)
+        return [link for link, _ in documented_links() if link not in followed]
+
+    def write(self, directory: Path) -> str:
+        """Write coverage.md and coverage.json into a directory; return a one-line summary."""
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "coverage.json").write_text(json.dumps(self._as_json(), indent=2) + "\n")
+        (directory / "coverage.md").write_text("\n".join(self._as_markdown()) + "\n")
+        return self._summary()
+
+    def _summary(self) -> str:
+        statuses = set(documented_statuses())
+        reached = statuses & _reached(self._statuses)
+        links = {link for link, _ in documented_links()}
+        parts = (
+            (
+                "operations",
+                {status.operation_id for status in reached if status.is_success},
+                {status.operation_id for status in statuses},
+            ),
+            ("statuses", reached, statuses),
+            ("links", links & _reached(self._links), links),
+        )
+        return "; ".join(
+            f"{name}: {len(covered)} of {len(documented)},"
+            f" {100 * len(covered) / max(len(documented), 1):.1f}%"
+            for name, covered, documented in parts
+        )
+
+    def _as_json(self) -> dict[str, object]:
+        return {
+            "statuses": [
+                {
+                    "operation": status.operation_id,
+                    "status": status.status,
+                    **_by_source(self._statuses, status),
+                }
+                for status in documented_statuses()
+            ],
+            "links": [
+                {"link": str(link), **_by_source(self._links, link)}
+                for link, _ in documented_links()
+            ],
+            "missing": [*map(str, self.missing_statuses()), *map(str, self.missing_links())],
+        }
+
+    def _as_markdown(self) -> Iterator[str]:
+        yield "# Coverage of the contract"
+        yield ""
+        yield f"{self._summary()} (500 and 503 are not counted: no request can cause them)."
+        yield from _table("Operation and status", documented_statuses(), self._statuses)
+        yield from _table("Link", (link for link, _ in documented_links()), self._links)
+
+
+def documented_statuses() -> Iterator[OperationStatus]:
+    """Yield each status of each operation, except errors of the server."""
+    for operation_id, operation in operations():
+        for status in operation["responses"]:
+            if status not in SERVER_ERRORS:
+                yield OperationStatus(operation_id, status)
+
+
+def documented_links() -> Iterator[tuple[Link, Node]]:
+    """Yield each link with its Link Object."""
+    for operation_id, operation in operations():
+        for status, response in operation["responses"].items():
+            for name, link_object in response.get("links", {}).items():
+                yield Link(operation_id, status, name), link_object
+
+
+def _reached(counts: Counts, sources: Iterable[str] = ()) -> set[OperationStatus | Link]:
+    """Return the keys that the sources counted at least once; without sources, that any did."""
+    return {key for source in sources or counts for key in counts.get(source, ())}
+
+
+def _by_source(counts: Counts, key: OperationStatus | Link) -> Mapping[str, int]:
+    return {source: counter[key] for source, counter in counts.items()}
+
+
+def _table(title: str, keys: Iterable[OperationStatus | Link], counts: Counts) -> Iterator[str]:
+    sources = sorted(counts)
+    yield ""
+    yield f"| {title} | {' | '.join(sources)} |"
+    yield f"|---|{'---|' * len(sources)}"
+    for key in keys:
+        yield f"| {key} | {' | '.join(str(counts[source][key]) for source in sources)} |"

@@ -1,0 +1,190 @@
+"""How to trigger each error code of the contract: functions that change a valid request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import uuid4
+
+from tests.support.contract import DOCUMENT
+from tests.support.contract_client import INITIAL_STOCK, ExampleClient, Preparation
+from tests.support.contract_requests import EXAMPLES, Request
+
+MEBIBYTE = 1 << 20
+WRONG_PASSWORD = "brew-42-fast-mornings"
+
+# By the error code, or by the operationId and the error code.
+TRIGGERS: dict[str, Preparation] = {}
+# These take two concurrent requests.
+UNTRIGGERED = {"import_products sku_taken", "create_order idempotency_in_flight"}
+
+
+def triggers(*keys: str) -> Callable[[Preparation], Preparation]:
+    """Use a function to trigger these error codes."""
+
+    def register(trigger: Preparation) -> Preparation:
+        TRIGGERS.update(dict.fromkeys(keys, trigger))
+        return trigger
+
+    return register
+
+
+@triggers("malformed_request")
+def add_undocumented_parameter(_client: ExampleClient, request: Request) -> None:
+    request.query["undocumented"] = "1"
+
+
+@triggers("unauthenticated")
+def remove_credentials(_client: ExampleClient, request: Request) -> None:
+    request.session = None
+
+
+@triggers("invalid_token")
+def use_forged_access_token(_client: ExampleClient, request: Request) -> None:
+    request.headers["Authorization"] = f"Bearer {EXAMPLES['tokens']['access_token']}"
+
+
+@triggers("invalid_credentials")
+def use_wrong_password(_client: ExampleClient, request: Request) -> None:
+    request.body = {**EXAMPLES["credentials"], "password": WRONG_PASSWORD}
+
+
+@triggers("session_expired")
+def use_unknown_refresh_cookie(_client: ExampleClient, request: Request) -> None:
+    request.headers["Cookie"] = f"orderly_refresh={EXAMPLES['refresh_token']['refresh_token']}"
+
+
+@triggers("issue_token session_expired")
+def send_unknown_refresh_token(_client: ExampleClient, request: Request) -> None:
+    request.body = EXAMPLES["refresh_token"]
+
+
+@triggers("forbidden")
+def sign_in_without_the_role(client: ExampleClient, request: Request) -> None:
+    request.session = client.sign_in_ada()
+
+
+@triggers("cross_site_request")
+def send_from_another_site(_client: ExampleClient, request: Request) -> None:
+    if request.operation_id != "refresh_session":
+        request.use_cookie()
+    request.headers["Sec-Fetch-Site"] = "cross-site"
+
+
+@triggers("not_found")
+def use_unknown_ids(_client: ExampleClient, request: Request) -> None:
+    request.path = {name: str(uuid4()) for name in request.path}
+
+
+@triggers("email_taken", "sku_taken", "refresh_raced")
+def send_the_same_before(client: ExampleClient, request: Request) -> None:
+    client.send_successfully(request)
+
+
+@triggers("update_product sku_taken")
+def use_the_sku_of_another_product(client: ExampleClient, request: Request) -> None:
+    request.body = {"sku": client.create_product()["sku"]}
+
+
+@triggers("password_rejected")
+def choose_a_common_password(_client: ExampleClient, request: Request) -> None:
+    for name in {"password", "new_password"} & request.body.keys():
+        request.body[name] = "password1234"
+
+
+@triggers("current_password_wrong")
+def use_wrong_current_password(_client: ExampleClient, request: Request) -> None:
+    request.body["current_password"] = WRONG_PASSWORD
+
+
+@triggers("issue_token refresh_raced")
+def use_the_refresh_token_before(client: ExampleClient, request: Request) -> None:
+    request.body = {"refresh_token": client.sign_in_ada().refresh_token}
+    client.send_successfully(request)
+
+
+@triggers("insufficient_stock")
+def order_more_than_the_stock(_client: ExampleClient, request: Request) -> None:
+    request.body["items"][0]["quantity"] = 10_000
+
+
+@triggers("products_unavailable")
+def order_an_unknown_product(_client: ExampleClient, request: Request) -> None:
+    request.body["items"][0]["product_id"] = str(uuid4())
+
+
+@triggers("transition_not_allowed")
+def skip_statuses(_client: ExampleClient, request: Request) -> None:
+    request.body = {"status": "DELIVERED"}
+
+
+@triggers("cancel_order transition_not_allowed")
+def ship_the_order_before(client: ExampleClient, request: Request) -> None:
+    client.update_order_status(request.path["order_id"], "PAID", "SHIPPED")
+
+
+@triggers("last_administrator")
+def demote_the_only_administrator(_client: ExampleClient, request: Request) -> None:
+    assert request.session
+    request.path["user_id"] = request.session.user_id
+    request.body = {"role": "CLIENT"}
+
+
+@triggers("precondition_failed")
+def send_outdated_etag(_client: ExampleClient, request: Request) -> None:
+    request.headers["If-Match"] = '"0"'
+
+
+@triggers("payload_too_large")
+def send_too_large_a_body(_client: ExampleClient, request: Request) -> None:
+    request.content = b" " * (MEBIBYTE + 1)
+
+
+@triggers("import_products payload_too_large")
+def send_too_large_a_file(_client: ExampleClient, request: Request) -> None:
+    request.content = b" " * (EXAMPLES["file_too_large"]["max_bytes"] + 1)
+
+
+@triggers("unsupported_media_type")
+def send_another_media_type(_client: ExampleClient, request: Request) -> None:
+    request.media_type = "text/plain"
+
+
+@triggers("idempotency_key_reused")
+def use_the_key_for_another_order(client: ExampleClient, request: Request) -> None:
+    client.send_successfully(request)
+    request.body["items"][0]["quantity"] += 1
+
+
+@triggers("too_many_attempts")
+def exceed_the_rate_limit(client: ExampleClient, request: Request) -> None:
+    if request.operation_id in {"login", "issue_token", "change_password"}:
+        # The rate limit counts failed attempts only.
+        field = "current_password" if "current_password" in request.body else "password"
+        request.body[field] = WRONG_PASSWORD
+    request.rate_limited = True
+    for _ in range(2):
+        client.send(request)
+        if request.operation_id == "refresh_session":
+            request.session = client.sign_in_ada()  # a refresh token is valid only once
+
+
+@triggers("stock_below_zero")
+def remove_more_than_the_stock(_client: ExampleClient, request: Request) -> None:
+    request.body = {"delta": -INITIAL_STOCK - 1, "reason": "LOST"}
+
+
+@triggers("stock_too_large")
+def exceed_the_maximum_stock(client: ExampleClient, request: Request) -> None:
+    maximum = DOCUMENT["components"]["schemas"]["NewProduct"]["properties"]["stock"]["maximum"]
+    request.path["product_id"] = client.create_product(stock=maximum)["id"]
+    request.body = {"delta": 1, "reason": "FOUND"}
+
+
+@triggers("stock_not_as_expected")
+def expect_another_stock(_client: ExampleClient, request: Request) -> None:
+    request.body = {"set_to": 1, "expected": INITIAL_STOCK + 1, "reason": "COUNTED"}
+
+
+@triggers("import_refused")
+def send_an_invalid_file(_client: ExampleClient, request: Request) -> None:
+    request.content = b'"'
