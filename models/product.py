@@ -8,7 +8,8 @@ from uuid import UUID
 
 from peewee import BigIntegerField, Expression, IntegerField, TextField, UUIDField, fn
 
-from database.listing import Listing, Seek, Sort
+from database.adaptive_search import SearchListing, Seek
+from database.listing import Sort
 from database.statement import Command, Parameter, Statement
 from database.table import (
     NO_KEY_UPDATE,
@@ -230,8 +231,8 @@ _PRICES = frozenset({"min_price", "max_price"})
 _STOCKS = frozenset({"min_stock", "max_stock"})
 
 
-def _catalogue(archived: Expression) -> Listing[Product]:
-    return Listing(
+def _catalogue(archived: Expression) -> SearchListing[Product]:
+    return SearchListing(
         _ALL_PRODUCTS.where(archived),
         Product._make,
         id_field=ProductTable.id,
@@ -267,11 +268,11 @@ def _catalogue(archived: Expression) -> Listing[Product]:
             Seek(
                 ProductTable.select(ProductTable.id).where(archived),
                 _WORDS | _PRICES,
-                more=frozenset({"without_title_words", "other_sku"}),
+                more_filters=frozenset({"without_title_words", "other_sku"}),
                 sorts=frozenset({"name", "price", "created_at"}),
             ),
         ),
-        misjudged=_WORDS | _STOCKS,
+        misestimated=_WORDS | _STOCKS,
         unique={"sku"},
     )
 

@@ -9,7 +9,8 @@ from uuid import UUID
 
 from peewee import SQL, BooleanField, IntegerField, TextField, UUIDField, fn
 
-from database.listing import Listing, Seek, Sort
+from database.adaptive_search import SearchListing, Seek
+from database.listing import Sort
 from database.statement import Command, Parameter, Statement
 from database.table import (
     NO_KEY_UPDATE,
@@ -190,7 +191,7 @@ UPDATE = Command(
     )
 )
 
-USERS: Listing[User] = Listing(
+USERS: SearchListing[User] = SearchListing(
     UserTable.select(*PUBLIC_COLUMNS),
     User._make,
     id_field=UserTable.id,

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from database.transactions import autocommit, transaction
+from database.transactions import autocommit, autocommit_without_retry, transaction
 from domain.actor import Actor
 from domain.errors import InvalidCredentials, NotFound, RefreshRaced, SessionExpired
 from domain.paging import Page
@@ -153,7 +153,7 @@ def revoke_session(*, actor: Actor, session_id: UUID) -> None:
     revocation.add([session_id])
 
 
-@autocommit
+@autocommit_without_retry
 def _count_sign_in(*, actor: Actor, email: str) -> tuple[list[CountedAttempt], Credentials | None]:
     counted = throttling.count_sign_in(actor, email)
     return counted, users.FIND_CREDENTIALS.one(email=email)

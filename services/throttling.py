@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import NamedTuple
 
-from database.transactions import autocommit
+from database.transactions import autocommit, autocommit_without_retry
 from domain.actor import Actor
 from domain.errors import TooManyAttempts, Unavailable
 from models import session as sessions
@@ -119,7 +119,7 @@ def count_password_change(actor: Actor) -> list[CountedAttempt]:
     ]
 
 
-@autocommit
+@autocommit_without_retry
 def refund(counted: list[CountedAttempt]) -> None:
     """Undo the counting of attempts that succeeded, or that the server was too busy to handle."""
     for quota, bucket in counted:

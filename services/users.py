@@ -7,7 +7,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from database import text_search
-from database.transactions import autocommit, transaction
+from database.transactions import autocommit, autocommit_without_retry, transaction
 from domain.actor import ADMIN, CLIENT, Actor
 from domain.errors import (
     CurrentPasswordWrong,
@@ -170,12 +170,12 @@ def canonical_email(email: str) -> str:
     return email.lower()
 
 
-@autocommit
+@autocommit_without_retry
 def _count_registration(*, actor: Actor, email: str) -> list[CountedAttempt]:
     return throttling.count_registration(actor, email)
 
 
-@autocommit
+@autocommit_without_retry
 def _count_password_change(*, actor: Actor) -> tuple[list[CountedAttempt], Credentials]:
     counted = throttling.count_password_change(actor)
     credentials = users.FIND_CREDENTIALS_BY_ID.one(user_id=actor.user_id)

@@ -18,7 +18,12 @@ from database import binding
 from database.binding import database
 from database.connection import open_connection
 from database.pool import ConnectionPool, PoolExhausted
-from database.transactions import autocommit, transaction, transaction_without_timeout
+from database.transactions import (
+    autocommit,
+    autocommit_without_retry,
+    transaction,
+    transaction_without_timeout,
+)
 from domain.errors import EmailTaken, Unavailable
 from tests.support.concurrency import run_concurrently
 from tests.support.database import Sql
@@ -387,3 +392,24 @@ def admin_row(admin: Any) -> Any:
 
 def _with_options(url: str, options: str) -> str:
     return f"{url}{'&' if '?' in url else '?'}options={options}"
+
+
+def test_a_function_that_commits_several_writes_is_not_repeated(sql: Sql):
+    """A retry would commit the first write twice."""
+    sql("CREATE TABLE written AS SELECT 1 AS n WHERE false")
+
+    @autocommit_without_retry
+    def write_twice() -> None:
+        database.execute_sql("INSERT INTO written VALUES (1)")
+        raise_sqlstate("40P01")
+
+    with pytest.raises(Unavailable):
+        write_twice()
+
+    assert sql("SELECT count(*) FROM written") == [(1,)]
+    sql("DROP TABLE written")
+
+
+@autocommit
+def raise_sqlstate(sqlstate: str) -> None:
+    database.execute_sql(f"DO $$ BEGIN RAISE SQLSTATE '{sqlstate}'; END $$")

@@ -16,8 +16,9 @@ from peewee import SQL, Case, Tuple
 
 import models
 from database import binding
+from database.adaptive_search import SearchListing
 from database.binding import database
-from database.listing import Listing
+from database.listing import Listing, Shape
 from database.statement import Command, Parameter, Statement, sql_of
 from database.transactions import autocommit, transaction
 from models.product import ProductTable
@@ -161,8 +162,15 @@ def listing_queries(listing: Listing[Any]) -> Iterator[tuple[str, str]]:
     filter_sets = [frozenset[str](), filters, *(filters | {name} for name in listing._any_of)]
     for sort, direction, later_page in itertools.product(listing._sorts, ("", "-"), (False, True)):
         for number, filter_set in enumerate(filter_sets):
-            text = listing.statement(direction + sort, filter_set, later_page).sql
-            yield f"{direction}{sort} {later_page} {number}", text
+            shape = Shape(direction + sort, filter_set, later_page)
+            label = f"{direction}{sort} {later_page} {number}"
+            yield label, listing.statement(shape).sql
+            if isinstance(listing, SearchListing) and filter_set:
+                yield f"{label} sample", listing.sample(shape).sql
+                yield f"{label} nearby page", listing.nearby_page(shape).sql
+                for place, seek in enumerate(listing._seeks):
+                    yield f"{label} count {place}", listing.match_count(seek, filter_set).sql
+                    yield f"{label} seek {place}", listing.seek_page(seek, shape).sql
 
 
 def test_a_percent_sign_in_sql_is_refused():
