@@ -1,4 +1,4 @@
-"""HTTP handlers of accounts and sessions: registering, signing in and out, passwords."""
+"""HTTP handlers of registration, login, tokens, sessions and passwords."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def issue_token(actor: Actor, body: dict[str, Any]) -> Response:
     """Start or refresh a session and return its tokens in the body."""
     sign_in = sessions.issue_token(actor=actor, **body)
     tokens = {
-        **_representation(sign_in),
+        **_sign_in(sign_in),
         "token_type": "Bearer",
         "access_token": sign_in.access_token,
         "refresh_token": sign_in.refresh_token,
@@ -56,7 +56,7 @@ def logout(actor: Actor) -> Response:
 
 
 def change_password(actor: Actor, body: dict[str, Any]) -> Response:
-    """Change the password and end the user's other sessions."""
+    """Change the caller's password and end the other sessions."""
     users.change_password(
         actor=actor,
         current_password=body["current_password"],
@@ -66,21 +66,21 @@ def change_password(actor: Actor, body: dict[str, Any]) -> Response:
 
 
 def list_sessions(actor: Actor, limit: int, cursor: str | None = None) -> Response:
-    """Return a page of the user's own open sessions."""
+    """Return a page of the caller's own sessions."""
     page = sessions.list_sessions(actor=actor, limit=limit, cursor=cursor)
-    represent = partial(representations.open_session, current=actor.session_id)
+    represent = partial(representations.open_session, current_id=actor.session_id)
     path = f"{BASE_PATH}/auth/sessions"
     body, link = representations.page(page, represent, path, {"limit": limit})
     return body, 200, link
 
 
 def revoke_session(actor: Actor, session_id: UUID) -> Response:
-    """End one of the user's own sessions."""
+    """End one of the caller's own sessions."""
     sessions.revoke_session(actor=actor, session_id=session_id)
     return None, 204, {}
 
 
-def _representation(sign_in: sessions.SignIn) -> dict[str, Any]:
+def _sign_in(sign_in: sessions.SignIn) -> dict[str, Any]:
     return {
         "user": representations.user(sign_in.user),
         "session": representations.session(sign_in.session),
@@ -99,4 +99,4 @@ def _response_with_cookies(sign_in: sessions.SignIn) -> Response:
         sign_in.refresh_token,
         sign_in.refresh_expires_at,
     )
-    return _representation(sign_in), 200, {"Set-Cookie": set_cookie, **_NO_STORE}
+    return _sign_in(sign_in), 200, {"Set-Cookie": set_cookie, **_NO_STORE}

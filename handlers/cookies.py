@@ -1,4 +1,4 @@
-"""The session cookies: their names, scopes and attributes (RFC 6265bis)."""
+"""The session cookies: their names, paths and attributes (RFC 6265bis)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class SessionCookies:
     secure: bool
 
     def names(self) -> dict[str, str]:
-        """Return the names of the cookies as sent, by the names in the OpenAPI document."""
+        """Return the cookie names that are sent, by the names in the OpenAPI document."""
         return {cookie: self._name(cookie) for cookie in _SECURE_PREFIXES}
 
     def set(

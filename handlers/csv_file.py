@@ -1,4 +1,4 @@
-"""Writes CSV files (RFC 4180) in chunks, so that a response is sent while its rows are read."""
+"""Writes CSV files (RFC 4180) in chunks, so that no file is in memory as a whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Orders as a CSV file with one row per line item, which a spreadsheet program can open."""
+"""Orders as a CSV file with one row per line item.
+
+Texts are escaped, so that a spreadsheet program does not run them as formulas.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ COLUMNS = (
     "subtotal",
 )
 
-_ADDRESS = ("recipient", "street", "addition", "postal_code", "city", "region", "country")
+_ADDRESS_FIELDS = ("recipient", "street", "addition", "postal_code", "city", "region", "country")
 
 
 def as_csv(rows: Iterator[Order]) -> Iterator[bytes]:
@@ -57,7 +60,7 @@ def _csv_rows(row: Order) -> Iterator[list[str]]:
         instant(row.updated_at),
         str(row.user_id),
         *((escape(row.customer.email), escape(row.customer.name)) if row.customer else ("", "")),
-        *(escape(address.get(part, "")) for part in _ADDRESS),
+        *(escape(address.get(field, "")) for field in _ADDRESS_FIELDS),
         escape(row.note or ""),
         escape(row.tracking_number or ""),
         row.currency,

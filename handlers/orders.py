@@ -81,7 +81,7 @@ def get_order(actor: Actor, order_id: UUID, if_none_match: str | None = None) ->
 def update_order_status(
     actor: Actor, order_id: UUID, body: dict[str, Any], if_match: str | None = None
 ) -> Response:
-    """Set an order's status."""
+    """Change an order's status."""
     row = orders.update_order_status(
         actor=actor,
         order_id=order_id,
@@ -152,10 +152,10 @@ def _unquote(idempotency_key: str | None) -> str | None:
 
 
 def _entity_tag(row: Order) -> str:
-    # Administrators see the customer's account too, so its changes change their ETag. If-Match
-    # compares the version alone.
-    seen = [] if row.customer is None else [preconditions.digest(row.customer)]
-    return preconditions.entity_tag(row.version, *seen)
+    # Administrators also see the customer's account, so a change of it changes the tag. If-Match
+    # compares only the version.
+    account = [] if row.customer is None else [preconditions.digest(row.customer)]
+    return preconditions.entity_tag(row.version, *account)
 
 
 def _response(row: Order, status: int, headers: dict[str, str] | None = None) -> Response:

@@ -1,4 +1,7 @@
-"""Products as a CSV file, which a spreadsheet program can open and an import can read again."""
+"""Products as a CSV file that can be imported again.
+
+Texts are escaped, so that a spreadsheet program does not run them as formulas.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,10 @@ COLUMNS = ("sku", "name", "description", "price", "currency", "stock")
 
 def as_csv(rows: Iterator[Product]) -> Iterator[bytes]:
     """Return products as chunks of a CSV file."""
-    return csv_file.chunks(COLUMNS, map(_line, rows))
+    return csv_file.chunks(COLUMNS, map(_cells, rows))
 
 
-def _line(row: Product) -> list[object]:
+def _cells(row: Product) -> list[object]:
     currency = configuration().currency
     price = in_major_units(row.price, currency)
     return [row.sku, escape(row.name), escape(row.description), price, currency, row.stock]

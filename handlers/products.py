@@ -13,8 +13,8 @@ from services import product_files, products, stock
 from services.product_files import Line
 from services.products import Product
 
-# Responses are the same for everyone, so that shared caches may store them, but a cache must
-# revalidate a response before each use (RFC 9111, section 5.2.2.4).
+# Everyone gets the same response, so shared caches may store it. They must revalidate it before
+# each use (RFC 9111, section 5.2.2.4).
 _PUBLIC = {"Cache-Control": "public, no-cache"}
 
 
@@ -85,7 +85,7 @@ def get_product(product_id: UUID, if_none_match: str | None = None) -> Response:
 def update_product(
     actor: Actor, product_id: UUID, body: dict[str, Any], if_match: str | None = None
 ) -> Response:
-    """Change the members that a merge patch (RFC 7396) contains."""
+    """Update a product with a merge patch (RFC 7396)."""
     changes = dict(body)
     if "price" in changes:
         changes["price"] = changes["price"]["amount"]
@@ -155,8 +155,8 @@ def export_products(actor: Actor) -> Response:
 
 
 def _entity_tag(row: Product) -> str:
-    # A sale changes the stock in the response, and so the tag. If-Match compares only the version:
-    # a sale must not make an administrator's change fail.
+    # A sale changes the stock in the response, so it changes the tag. If-Match compares only the
+    # version: a sale does not make an administrator's update fail.
     return preconditions.entity_tag(row.version, row.stock)
 
 

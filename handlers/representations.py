@@ -42,15 +42,15 @@ def session(row: Session) -> Representation:
     }
 
 
-def open_session(row: OpenSession, *, current: UUID | None) -> Representation:
-    """Return a session as the contract's OpenSession; `current` is the id of the caller's own."""
+def open_session(row: OpenSession, *, current_id: UUID | None) -> Representation:
+    """Return a session as the contract's OpenSession. `current_id` is the caller's session."""
     return {
         "id": row.id,
         "created_at": instant(row.created_at),
         "last_used_at": instant(row.last_used_at),
         "expires_at": instant(row.expires_at),
         "user_agent": _printable(row.user_agent),
-        "current": row.id == current,
+        "current": row.id == current_id,
     }
 
 
@@ -177,7 +177,7 @@ def instant(moment: datetime) -> str:
 
 
 def _printable(text: str) -> str:
-    """Return a text from a client with every character that is not printable replaced."""
+    """Replace the control characters in a text that a client sent."""
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 

@@ -1,4 +1,4 @@
-"""What all handlers share: the type of their responses, and the base path of the links in them."""
+"""The type of every handler's response, and the base path of the URLs in responses."""
 
 from __future__ import annotations
 
