@@ -1,4 +1,4 @@
-"""The conventions of the contract's operations, each held by a test over all of them."""
+"""Every operation of the contract follows the conventions: names, statuses, headers, examples."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tests.support.contract import (
 )
 
 UNSAFE = ("put", "post", "patch", "delete")
-THROTTLED = {"register", "login", "issue_token", "refresh_session", "change_password"}
+RATE_LIMITED = {"register", "login", "issue_token", "refresh_session", "change_password"}
 SNAKE_CASE = re.compile(r"[a-z]+(_[a-z]+)*")
 
 
 @each(operations())
-def test_an_operation_says_what_it_is(node: Node) -> None:
+def test_an_operation_has_names_a_handler_and_a_description(node: Node) -> None:
     assert SNAKE_CASE.fullmatch(node["operationId"])
     assert node["x-openapi-router-controller"] == f"handlers.{node['tags'][0]}"
     assert len(node["tags"]) == 1
@@ -36,33 +36,33 @@ def test_an_operation_says_what_it_is(node: Node) -> None:
 
 
 @each(operations())
-def test_an_operation_documents_every_status_it_can_answer(node: Node) -> None:
-    signed_in = node.get("security", DOCUMENT["security"]) != []
+def test_an_operation_documents_every_status_that_it_can_return(node: Node) -> None:
+    authenticated = node.get("security", DOCUMENT["security"]) != []
     headers = parameter_names(node, "header")
     expected = {
         "304": "If-None-Match" in headers,
         "400": True,
-        "401": signed_in or node["operationId"] in {"login", "issue_token"},
-        "403": "x-required-role" in node or (signed_in and node["method"] in UNSAFE),
+        "401": authenticated or node["operationId"] in {"login", "issue_token"},
+        "403": "x-required-role" in node or (authenticated and node["method"] in UNSAFE),
         "404": bool(parameter_names(node, "path")),
         "412": "If-Match" in headers,
         "413": "requestBody" in node,
         "415": "requestBody" in node,
         "422": "Idempotency-Key" in headers,
-        "429": node["operationId"] in THROTTLED,
+        "429": node["operationId"] in RATE_LIMITED,
         "500": True,
         "503": True,
     }
 
     documented = {status for status in node["responses"] if status >= "300"}
 
-    assert documented - {"409"} == {status for status, can_be in expected.items() if can_be}
-    assert len(node["responses"].keys() - documented) == 1
+    assert documented - {"409"} == {status for status, possible in expected.items() if possible}
+    assert len(node["responses"].keys() - documented) == 1  # one success
 
 
-@each((name, one["responses"]) for name, one in operations())
-def test_responses_carry_the_headers_that_their_status_asks_for(node: Node) -> None:
-    asked_for = {
+@each((name, operation["responses"]) for name, operation in operations())
+def test_responses_have_the_headers_of_their_status(node: Node) -> None:
+    headers_by_status = {
         "201": {"Location"},
         "304": {"ETag"},
         "401": {"WWW-Authenticate"},
@@ -70,20 +70,22 @@ def test_responses_carry_the_headers_that_their_status_asks_for(node: Node) -> N
         "503": {"Retry-After"},
     }
     for status, response in node.items():
-        wanted = {"X-Request-ID"} | asked_for.get(status, set())
+        expected = {"X-Request-ID"} | headers_by_status.get(status, set())
 
-        assert wanted <= response["headers"].keys()
+        assert expected <= response["headers"].keys()
 
 
 @each(operations())
-def test_a_deprecated_operation_says_until_when_it_is_answered(node: Node) -> None:
-    announced = {"Deprecation", "Sunset"} if deprecation_headers(node) else set()
+def test_a_deprecated_operation_documents_the_deprecation_headers(
+    node: Node,
+) -> None:
+    expected = {"Deprecation", "Sunset"} if deprecation_headers(node) else set()
     for status, response in node["responses"].items():
         if status < "300":
-            assert announced == response["headers"].keys() & {"Deprecation", "Sunset"}
+            assert expected == response["headers"].keys() & {"Deprecation", "Sunset"}
 
 
-# What is no object but a file.
+# Operations that return a file.
 FILES = dict.fromkeys(("export_orders", "export_products"), "text/csv; charset=utf-8")
 
 
@@ -92,9 +94,9 @@ def test_errors_are_problem_documents_and_successes_json(node: Node) -> None:
     success = FILES.get(node["operationId"], "application/json")
     for status, response in node["responses"].items():
         expected = success if status < "300" else "application/problem+json"
-        without_body = status in {"204", "304"}
+        has_body = status not in {"204", "304"}
 
-        assert list(response.get("content", {})) == ([] if without_body else [expected])
+        assert list(response.get("content", {})) == ([expected] if has_body else [])
         if status >= "400":
             schema = response["content"][expected]["schema"]
             assert (
@@ -109,13 +111,13 @@ def test_errors_are_problem_documents_and_successes_json(node: Node) -> None:
     for method, operation in item.items()
     if method != "parameters"
 )
-def test_refusals_are_shared_responses(node: Node) -> None:
+def test_errors_are_shared_components(node: Node) -> None:
     for status, response in node.items():
         assert list(response) == ["$ref"] or status < "300"
 
 
 @each(media_types())
-def test_a_body_is_shown_by_named_stories_that_fit_its_schema(node: Node) -> None:
+def test_a_body_has_named_examples_that_match_its_schema(node: Node) -> None:
     schema = CompiledSchema(node["schema"])
 
     assert node["examples"]
@@ -125,8 +127,12 @@ def test_a_body_is_shown_by_named_stories_that_fit_its_schema(node: Node) -> Non
         assert schema.violations(example["value"]) == []
 
 
-@each((f"{n} {p['name']}", p) for n, one in operations() for p in one["parameters"])
-def test_a_parameter_is_described_and_shown(node: Node) -> None:
+@each(
+    (f"{operation_id} {parameter['name']}", parameter)
+    for operation_id, operation in operations()
+    for parameter in operation["parameters"]
+)
+def test_a_parameter_has_a_description_and_examples(node: Node) -> None:
     schema = CompiledSchema(node["schema"])
 
     assert node["description"].endswith(".")
@@ -136,19 +142,19 @@ def test_a_parameter_is_described_and_shown(node: Node) -> None:
 
 
 @each(RESOLVED["components"]["headers"].items())
-def test_a_header_is_described_and_shown(node: Node) -> None:
+def test_a_header_has_a_description_and_its_example_matches_its_schema(node: Node) -> None:
     assert node["description"].endswith(".")
     if "example" in node:
         assert CompiledSchema(node["schema"]).violations(node["example"]) == []
 
 
 @each(
-    (f"{name} {link_name}", link)
-    for name, one in operations()
-    for response in one["responses"].values()
-    for link_name, link in response.get("links", {}).items()
+    (f"{operation_id} {name}", link)
+    for operation_id, operation in operations()
+    for response in operation["responses"].values()
+    for name, link in response.get("links", {}).items()
 )
-def test_a_link_leads_to_an_operation_that_takes_what_it_gives(node: Node) -> None:
+def test_a_link_provides_what_its_target_operation_requires(node: Node) -> None:
     target = dict(operations())[node["operationId"]]
     names = {parameter["name"] for parameter in target["parameters"]}
 
@@ -161,7 +167,7 @@ def test_a_link_leads_to_an_operation_that_takes_what_it_gives(node: Node) -> No
 
 
 @pytest.mark.parametrize(
-    ("creation", "uses"),
+    ("operation_id", "targets"),
     [
         (
             "create_product",
@@ -177,12 +183,12 @@ def test_a_link_leads_to_an_operation_that_takes_what_it_gives(node: Node) -> No
         ("register", {"login", "issue_token", "get_user", "update_user"}),
     ],
 )
-def test_a_creation_links_to_the_operations_that_use_what_it_made(
-    creation: str, uses: set[str]
+def test_an_operation_that_creates_something_links_to_the_operations_on_it(
+    operation_id: str, targets: set[str]
 ) -> None:
-    links = dict(operations())[creation]["responses"]["201"]["links"].values()
+    links = dict(operations())[operation_id]["responses"]["201"]["links"].values()
 
-    assert uses <= {link["operationId"] for link in links}
+    assert targets <= {link["operationId"] for link in links}
 
 
 @each(
@@ -190,15 +196,15 @@ def test_a_creation_links_to_the_operations_that_use_what_it_made(
     for name, example in DOCUMENT["components"]["examples"].items()
     if "/problems#" in str(example["value"])
 )
-def test_a_problem_is_shown_as_the_server_would_tell_it(node: Node) -> None:
-    kind = PROBLEM_TYPES[node["code"]]
+def test_the_example_of_a_problem_equals_what_the_server_sends(node: Node) -> None:
+    problem_type = PROBLEM_TYPES[node["code"]]
 
     assert node["type"] == f"/problems#{node['code']}"
-    assert (node["status"], node["title"]) == (kind.status, kind.title)
+    assert (node["status"], node["title"]) == (problem_type.status, problem_type.title)
 
 
 @each(DOCUMENT["components"]["responses"].items())
-def test_a_problem_response_names_its_codes(node: Node) -> None:
+def test_the_description_of_an_error_names_its_codes(node: Node) -> None:
     for content in node.get("content", {}).values():
         for reference in content["examples"].values():
             example = DOCUMENT["components"]["examples"][reference["$ref"].rpartition("/")[2]]
@@ -208,8 +214,8 @@ def test_a_problem_response_names_its_codes(node: Node) -> None:
 def test_every_security_scheme_is_used() -> None:
     used = {
         scheme
-        for _, one in operations()
-        for requirement in one.get("security", DOCUMENT["security"])
+        for _, operation in operations()
+        for requirement in operation.get("security", DOCUMENT["security"])
         for scheme in requirement
     }
 

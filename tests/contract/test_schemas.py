@@ -1,4 +1,4 @@
-"""The conventions of the contract's schemas, and what its patterns let through."""
+"""Every schema of the contract follows the conventions: types, bounds, names and patterns."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from tests.support.contract import (
 
 SCHEMAS = DOCUMENT["components"]["schemas"]
 RESOLVED_SCHEMAS = RESOLVED["components"]["schemas"]
-LARGEST_EXACT_NUMBER = 2**53 - 1
+MAX_SAFE_INTEGER = 2**53 - 1  # of a double, so of JavaScript
 
-# A parameter's name as the request spells it can be any text.
+# The name of a parameter as the client sent it: any text.
 FREE_TEXT = {"#/components/schemas/ProblemError/properties/parameter"}
-# A file is as long as there are orders or products in it.
-ENDLESS = {"#/components/schemas/OrderExport", "#/components/schemas/ProductExport"}
-# Facts may be added to problems at any time, so clients must not take them for closed.
+# An export has as many rows as there are orders or products.
+UNBOUNDED = {"#/components/schemas/OrderExport", "#/components/schemas/ProductExport"}
+# Later versions may add properties to problems, so clients must accept unknown ones.
 OPEN_OBJECTS = {"#/components/schemas/Problem"}
 
 
-@each((place, schema) for place, schema in schemas() if place not in ENDLESS)
-def test_every_value_has_a_type_and_bounds(node: Node) -> None:
+@each((pointer, schema) for pointer, schema in schemas() if pointer not in UNBOUNDED)
+def test_every_schema_has_a_type_and_bounds(node: Node) -> None:
     kind = node.get("type")
     if kind == "string" and "enum" not in node:
         assert node["maxLength"] > 0
     elif kind == "integer":
         assert node["format"] in {"int32", "int64"}
-        assert node["minimum"] <= node["maximum"] <= LARGEST_EXACT_NUMBER
+        assert node["minimum"] <= node["maximum"] <= MAX_SAFE_INTEGER
         assert node["format"] == "int64" or node["maximum"] < 2**31
     elif kind == "array":
         assert node["maxItems"] > 0
@@ -50,43 +50,43 @@ def test_every_value_has_a_type_and_bounds(node: Node) -> None:
         assert kind in {"string", "boolean"} or node.keys() & {"allOf", "oneOf", "required"}
 
 
-def test_every_text_has_a_form() -> None:
-    formless = {
-        place
-        for place, schema in schemas()
+def test_every_string_has_a_pattern_format_or_enum() -> None:
+    free_text = {
+        pointer
+        for pointer, schema in schemas()
         if schema.get("type") == "string" and not schema.keys() & {"enum", "pattern", "format"}
     }
 
-    assert formless == FREE_TEXT
+    assert free_text == FREE_TEXT
 
 
-def test_every_object_is_closed() -> None:
+def test_every_object_rejects_unknown_properties() -> None:
     open_objects = {
-        place
-        for place, schema in schemas()
+        pointer
+        for pointer, schema in schemas()
         if schema.get("type") == "object" and schema["additionalProperties"] is not False
     }
 
     assert open_objects == OPEN_OBJECTS
 
 
-def test_every_object_has_a_name() -> None:
-    # So that generated clients have one for it, and none is written down twice.
-    nameless = {
-        place
-        for place, schema in schemas()
-        if schema.get("type") == "object" and not re.fullmatch(r"#/components/schemas/\w+", place)
+def test_every_object_is_a_component() -> None:
+    # So that generated clients have a name for it, and no schema is written twice.
+    inline = {
+        pointer
+        for pointer, schema in schemas()
+        if schema.get("type") == "object" and not re.fullmatch(r"#/components/schemas/\w+", pointer)
     }
 
-    assert nameless == set()
+    assert inline == set()
 
 
 @each(SCHEMAS.items())
-def test_a_schema_and_its_members_are_described(node: Node) -> None:
+def test_a_schema_and_its_properties_have_descriptions(node: Node) -> None:
     assert node["description"].endswith((".", "`"))
-    for name, member in node.get("properties", {}).items():
+    for name, subschema in node.get("properties", {}).items():
         assert re.fullmatch(r"[a-z]+(_[a-z]+)*", name)
-        assert "$ref" in member or member.get("description") or name == "currency"
+        assert "$ref" in subschema or subschema.get("description") or name == "currency"
 
 
 PATTERNS = sorted({node["pattern"] for _, node in schemas() if "pattern" in node})
@@ -95,10 +95,10 @@ PATTERNS = sorted({node["pattern"] for _, node in schemas() if "pattern" in node
 @pytest.mark.parametrize("pattern", PATTERNS)
 @given(data=strategies.data())
 @settings(max_examples=20, deadline=None, database=None)
-def test_a_pattern_means_the_same_to_python_rust_and_browsers(
+def test_a_pattern_has_the_same_meaning_in_python_rust_and_javascript(
     pattern: str, data: strategies.DataObject
 ) -> None:
-    # Look-around, inline flags, properties and class escapes differ from engine to engine.
+    # Look-around, inline flags, Unicode properties and classes such as \w differ between engines.
     assert re.fullmatch(r"\^.+\$", pattern)
     assert not re.search(r"\(\?|\\[^ntu.*\[\]-]", pattern)
 
@@ -110,9 +110,7 @@ def test_a_pattern_means_the_same_to_python_rust_and_browsers(
 @pytest.mark.parametrize("pattern", PATTERNS)
 @given(data=strategies.data())
 @settings(max_examples=20, deadline=None, database=None)
-def test_a_pattern_lets_no_control_character_through(
-    pattern: str, data: strategies.DataObject
-) -> None:
+def test_a_pattern_rejects_control_characters(pattern: str, data: strategies.DataObject) -> None:
     text = data.draw(strategies.from_regex(pattern, fullmatch=True))
     position = data.draw(strategies.integers(0, len(text)))
     control = data.draw(strategies.sampled_from("\0\x01\b\v\f\r\x1b\x1f\x7f"))
@@ -123,7 +121,7 @@ def test_a_pattern_lets_no_control_character_through(
 
 @pytest.mark.parametrize("name", ["PersonName", "ProductName"])
 @pytest.mark.parametrize("text", ["", " ", "\u3000", "\u200b", " A", "A\u00a0", "A\n", "A\tB"])
-def test_a_name_is_one_line_that_can_be_seen(name: str, text: str) -> None:
+def test_a_name_is_one_line_of_visible_text(name: str, text: str) -> None:
     accepts = CompiledSchema(RESOLVED_SCHEMAS[name]).accepts
 
     assert not accepts(text)
@@ -131,7 +129,7 @@ def test_a_name_is_one_line_that_can_be_seen(name: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("email", "is_one"),
+    ("email", "valid"),
     [
         ("ada@example.com", True),
         ("Ada.Lovelace+shop@mail.example.co.uk", True),
@@ -148,13 +146,17 @@ def test_a_name_is_one_line_that_can_be_seen(name: str, text: str) -> None:
         ("ada@localhost@example.com", False),
     ],
 )
-def test_an_email_address_is_one_that_mail_can_reach(email: str, is_one: bool) -> None:
-    assert CompiledSchema(RESOLVED_SCHEMAS["Email"]).accepts(email) is is_one
+def test_an_email_address_can_receive_mail(email: str, valid: bool) -> None:
+    assert CompiledSchema(RESOLVED_SCHEMAS["Email"]).accepts(email) is valid
 
 
-@each((name, one) for name, one in operations() if parameter_names(one, "header"))
-def test_the_headers_of_conditional_and_repeated_requests_are_read_liberally(node: Node) -> None:
-    # What is no entity tag is no fault, it only matches nothing; so the pattern is wide there.
+@each(
+    (operation_id, operation)
+    for operation_id, operation in operations()
+    if parameter_names(operation, "header")
+)
+def test_conditional_and_idempotency_headers_have_lenient_patterns(node: Node) -> None:
+    # An invalid entity tag is not an error: it matches nothing.
     tags = ['"1"', '"3.18"', 'W/"1"', "*", '"1", "2" ,\tW/"3"', '""', "1"]
     accepted = {
         "If-Match": tags,
@@ -173,23 +175,24 @@ def test_the_headers_of_conditional_and_repeated_requests_are_read_liberally(nod
             assert not any(map(accepts, refused[parameter["name"]]))
 
 
-def test_statuses_are_those_of_the_domain_wherever_they_stand() -> None:
+def test_the_contract_has_the_order_statuses_of_the_domain() -> None:
     statuses = list(order_status.STATUSES)
 
     assert SCHEMAS["OrderStatus"]["enum"] == statuses
     assert SCHEMAS["OrderEvent"]["properties"]["from_status"]["enum"] == [*statuses, None]
 
 
-def test_a_tracking_number_has_one_form() -> None:
-    form = {"type", "minLength", "maxLength", "pattern"}
-    of_order = SCHEMAS["Order"]["properties"]["tracking_number"]
+def test_tracking_numbers_in_requests_and_responses_have_the_same_schema() -> None:
+    # An order's is written out, since in OpenAPI 3.0 a reference cannot be nullable.
+    keywords = {"type", "minLength", "maxLength", "pattern"}
+    in_order = SCHEMAS["Order"]["properties"]["tracking_number"]
 
-    assert {key: of_order[key] for key in form} == {
-        key: SCHEMAS["TrackingNumber"][key] for key in form
+    assert {keyword: in_order[keyword] for keyword in keywords} == {
+        keyword: SCHEMAS["TrackingNumber"][keyword] for keyword in keywords
     }
 
 
-def test_a_tracking_number_goes_with_shipping_alone() -> None:
+def test_only_the_status_shipped_accepts_a_tracking_number() -> None:
     accepts = CompiledSchema(RESOLVED_SCHEMAS["OrderStatusChange"]).accepts
 
     for status in order_status.STATUSES:
@@ -197,7 +200,7 @@ def test_a_tracking_number_goes_with_shipping_alone() -> None:
         assert accepts({"status": status, "tracking_number": "1Z"}) is (status == "SHIPPED")
 
 
-def test_the_largest_order_can_be_written_down_exactly() -> None:
+def test_the_total_of_the_largest_order_is_a_valid_amount() -> None:
     lines = SCHEMAS["OrderRequest"]["properties"]["items"]["maxItems"]
     quantity = SCHEMAS["Quantity"]["maximum"]
     price = SCHEMAS["Price"]["properties"]["amount"]["maximum"]
@@ -205,8 +208,7 @@ def test_the_largest_order_can_be_written_down_exactly() -> None:
     assert lines * quantity * price <= SCHEMAS["Money"]["properties"]["amount"]["maximum"]
 
 
-def test_code_and_contract_have_the_same_bounds() -> None:
-    """Where a rule of the shop is also a bound of the document."""
+def test_bounds_in_the_code_equal_bounds_in_the_contract() -> None:
     assert stock.MAX_STOCK == SCHEMAS["NewProduct"]["properties"]["stock"]["maximum"]
     assert stock.MAX_STOCK == SCHEMAS["StockCount"]["properties"]["set_to"]["maximum"]
     assert product_files.MAX_PRICE == SCHEMAS["Price"]["properties"]["amount"]["maximum"]
