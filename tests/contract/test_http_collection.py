@@ -1,4 +1,4 @@
-"""docs/examples/orderly.http: a request for each operation, and each of them works."""
+"""docs/examples/orderly.http has a request for each operation, and all requests succeed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,11 +20,11 @@ BASE = "/api/v1"
 
 
 class Request(NamedTuple):
-    """One request as the file has it, its variables not yet replaced."""
+    """One request of the file, before its variables are replaced."""
 
     name: str
     method: str
-    address: str
+    url: str
     headers: tuple[tuple[str, str], ...]
     body: str
 
@@ -42,39 +43,42 @@ def text(repository: Path) -> str:
 
 
 def requests(text: str) -> Iterator[Request]:
-    """Yield the requests of a file for Visual Studio Code's REST Client."""
+    """Parse a file in the format of Visual Studio Code's REST Client."""
     for block in re.split(r"^###.*\n", text, flags=re.MULTILINE)[1:]:
         (name,) = re.findall(r"^# @name (\w+)$", block, re.MULTILINE)
         head, _, body = re.sub(r"^#.*\n", "", block, flags=re.MULTILINE).strip().partition("\n\n")
         line, *fields = head.splitlines()
-        method, address = line.split(" ", 1)
+        method, url = line.split(" ", 1)
         headers = tuple(tuple(field.split(": ", 1)) for field in fields)
-        yield Request(name, method, address, headers, body)  # type: ignore[arg-type]
+        yield Request(name, method, url, headers, body)  # type: ignore[arg-type]
 
 
 def operation_of(request: Request) -> str | None:
-    """Return the operation that a request is for: literal paths before those with parameters."""
-    path = request.address.removeprefix("{{shop}}").partition("?")[0]
-    steps = path.split("/")
-    found = []
-    for name, operation in operations():
-        template = operation["path"].split("/")
-        if operation["method"].upper() == request.method and len(template) == len(steps):
-            pairs = list(zip(template, steps, strict=True))
-            if all(("{{" in step) if one.startswith("{") else one == step for one, step in pairs):
-                found.append(name)
-    return found[0] if found else None
+    """Return the operationId for a request, or None if no operation matches.
+
+    A path parameter matches a variable only, so /users/me does not match /users/{user_id}.
+    """
+    path = request.url.removeprefix("{{shop}}").partition("?")[0]
+    for operation_id, operation in operations():
+        if operation["method"].upper() == request.method and matches(operation["path"], path):
+            return operation_id
+    return None
+
+
+def matches(template: str, path: str) -> bool:
+    pairs = zip_longest(template.split("/"), path.split("/"), fillvalue="")
+    return all("{{" in part if name.startswith("{") else name == part for name, part in pairs)
 
 
 class Variables:
-    """Replaces `{{...}}` as the REST Client does, from what was answered so far."""
+    """Replaces `{{...}}` as the REST Client does, from file variables and earlier responses."""
 
-    def __init__(self, given: Mapping[str, str]) -> None:
-        self._given = given
-        self._answers: dict[str, httpx2.Response] = {}
+    def __init__(self, file_variables: Mapping[str, str]) -> None:
+        self._file_variables = file_variables
+        self._responses: dict[str, httpx2.Response] = {}
 
-    def remember(self, name: str, answer: httpx2.Response) -> None:
-        self._answers[name] = answer
+    def add_response(self, name: str, response: httpx2.Response) -> None:
+        self._responses[name] = response
 
     def replace(self, text: str) -> str:
         return re.sub(r"\{\{([^}]+)\}\}", lambda match: self._value(match[1]), text)
@@ -84,41 +88,41 @@ class Variables:
             return str(uuid.uuid4())
         if variable == "$timestamp":
             return str(int(time.time()))
-        if variable in self._given:
-            return self._given[variable]
+        if variable in self._file_variables:
+            return self._file_variables[variable]
         name, _, part, path = variable.split(".", 3)
         if part == "headers":
-            return self._answers[name].headers[path]
-        value: Any = self._answers[name].json()
-        for step in re.findall(r"\.(\w+)|\[(\d+)\]", path):
-            value = value[step[0] or int(step[1])]
+            return self._responses[name].headers[path]
+        value: Any = self._responses[name].json()
+        for key, index in re.findall(r"\.(\w+)|\[(\d+)\]", path):
+            value = value[key or int(index)]
         return str(value)
 
 
-def test_every_operation_has_a_request_of_its_name(text: str) -> None:
+def test_every_operation_has_a_request_with_its_name(text: str) -> None:
     names = [request.name for request in requests(text)]
     assert len(names) == len(set(names))
     for request in requests(text):
         operation = operation_of(request)
-        assert operation is not None, f"{request.name}: no operation is at {request.address}"
+        assert operation is not None, f"{request.name}: no operation has the path {request.url}"
         if request.name in dict(operations()):
             assert request.name == operation
 
-    lacking = {name for name, _ in operations()} - set(names)
-    assert not lacking, f"docs/examples/orderly.http lacks a request for {sorted(lacking)}"
+    missing = {name for name, _ in operations()} - set(names)
+    assert not missing, f"docs/examples/orderly.http has no request for {sorted(missing)}"
 
 
-def test_every_request_works_from_top_to_bottom(text: str, demo: Server) -> None:
-    given = dict(re.findall(r"^@(\w+) = (.+)$", text, re.MULTILINE))
-    variables = Variables({**given, "shop": demo.url + BASE})
+def test_the_requests_succeed_from_top_to_bottom(text: str, demo: Server) -> None:
+    file_variables = dict(re.findall(r"^@(\w+) = (.+)$", text, re.MULTILINE))
+    variables = Variables({**file_variables, "shop": demo.url + BASE})
     with httpx2.Client() as client:
         for request in requests(text):
-            answer = client.request(
+            response = client.request(
                 request.method,
-                variables.replace(request.address),
+                variables.replace(request.url),
                 headers=[(name, variables.replace(value)) for name, value in request.headers],
                 content=variables.replace(request.body) or None,
             )
 
-            assert answer.is_success, f"{request.name}: {answer.status_code} {answer.text}"
-            variables.remember(request.name, answer)
+            assert response.is_success, f"{request.name}: {response.status_code} {response.text}"
+            variables.add_response(request.name, response)
