@@ -118,7 +118,7 @@ def test_what_is_optional_is_left_out_until_an_example_is_chosen(page: Page, adm
     expect(block.locator(".request-url")).to_have_text(re.compile(r"/products\?limit=20$"))
 
     block.locator("tr[data-param-name='min_price'] .examples-select select").select_option(
-        "from_five"
+        "at_least_5"
     )
     block.locator("button.execute").click()
 
