@@ -18,15 +18,15 @@ def adjust(client: Client, product: dict[str, Any], **body: Any) -> Any:
     return client.post(f"{PRODUCTS}/{product['id']}/stock-adjustments", json=body)
 
 
-def test_units_come_and_go(admin: Client) -> None:
+def test_an_adjustment_changes_the_stock_and_is_recorded_as_a_stock_movement(admin: Client) -> None:
     product = add_product(admin, stock=10)
 
-    answer = adjust(admin, product, delta=-3, reason="DAMAGED")
+    response = adjust(admin, product, delta=-3, reason="DAMAGED")
 
-    assert 201 == answer.status_code, answer.text
+    assert 201 == response.status_code, response.text
     ledger = f"{PRODUCTS}/{product['id']}/stock-movements"
-    assert ledger == answer.headers["location"]
-    movement = answer.json()
+    assert ledger == response.headers["location"]
+    movement = response.json()
     assert movement == admin.get(ledger).json()["items"][0]
     assert {
         "kind": "ADJUSTMENT",
@@ -35,85 +35,87 @@ def test_units_come_and_go(admin: Client) -> None:
         "reason": "DAMAGED",
         "order_id": None,
         "actor_user_id": admin.get("/api/v1/users/me").json()["id"],
-        "request_id": answer.headers["x-request-id"],
+        "request_id": response.headers["x-request-id"],
     }.items() <= movement.items()
     assert 12 == adjust(admin, product, delta=5, reason="RECEIVED").json()["stock_after"]
     assert 12 == get_stock(admin, product)
     assert [] == audit()
 
 
-def test_a_count_sets_the_stock_if_it_is_still_as_expected(admin: Client) -> None:
+def test_a_count_sets_the_stock_only_if_the_stock_is_as_expected(admin: Client) -> None:
     product = add_product(admin, stock=37)
 
-    answer = adjust(admin, product, set_to=40, expected=37, reason="COUNTED")
-    again = adjust(admin, product, set_to=40, expected=37, reason="COUNTED")
+    response = adjust(admin, product, set_to=40, expected=37, reason="COUNTED")
+    repeated = adjust(admin, product, set_to=40, expected=37, reason="COUNTED")
 
-    assert (3, 40) == (answer.json()["delta"], answer.json()["stock_after"])
-    refused = assert_problem(again, 409, "stock_not_as_expected")
-    assert (40, 37) == (refused["available"], refused["expected"])
+    assert (3, 40) == (response.json()["delta"], response.json()["stock_after"])
+    problem = assert_problem(repeated, 409, "stock_not_as_expected")
+    assert (40, 37) == (problem["available"], problem["expected"])
     assert 40 == get_stock(admin, product)
 
 
-def test_a_count_that_was_right_is_recorded(admin: Client) -> None:
+def test_a_count_that_equals_the_stock_is_recorded_with_a_delta_of_zero(admin: Client) -> None:
     product = add_product(admin, stock=37)
 
-    answer = adjust(admin, product, set_to=37, expected=37, reason="COUNTED")
+    response = adjust(admin, product, set_to=37, expected=37, reason="COUNTED")
 
     assert (201, 0, 37) == (
-        answer.status_code,
-        answer.json()["delta"],
-        answer.json()["stock_after"],
+        response.status_code,
+        response.json()["delta"],
+        response.json()["stock_after"],
     )
     assert [] == audit()
 
 
-def test_there_are_never_fewer_than_none(admin: Client) -> None:
+def test_an_adjustment_cannot_make_the_stock_negative(admin: Client) -> None:
     product = add_product(admin, stock=2)
 
-    refused = assert_problem(
+    problem = assert_problem(
         adjust(admin, product, delta=-3, reason="LOST"), 409, "stock_below_zero"
     )
 
-    assert (2, -3) == (refused["available"], refused["delta"])
+    assert (2, -3) == (problem["available"], problem["delta"])
     assert 2 == get_stock(admin, product)
 
 
-def test_what_an_order_gives_back_may_come_on_top_of_all_that_can_be_counted(admin: Client) -> None:
+def test_a_cancelled_order_can_raise_the_stock_above_the_maximum_of_an_adjustment(
+    admin: Client,
+) -> None:
     product = add_product(admin, stock=MAX_STOCK)
     order = place_order(admin, (product, 5)).json()
     adjust(admin, product, delta=5, reason="RECEIVED")
 
     assert 200 == cancel_order(admin, order).status_code
 
-    there_are = MAX_STOCK + 5
-    assert there_are == get_stock(admin, product)
-    refused = assert_problem(
+    stock = MAX_STOCK + 5
+    assert stock == get_stock(admin, product)
+    problem = assert_problem(
         adjust(admin, product, delta=1, reason="FOUND"), 409, "stock_too_large"
     )
-    assert there_are == refused["available"]
+    assert stock == problem["available"]
     exported = admin.get(f"{PRODUCTS}/export").content
     imported = admin.post(
         f"{PRODUCTS}/import", content=exported, headers={"Content-Type": "text/csv"}
     )
     assert 1 == imported.json()["unchanged"], imported.text
     assert 1 == -adjust(admin, product, delta=-1, reason="LOST").json()["delta"]
-    there_are -= 1
-    answer = adjust(admin, product, set_to=0, expected=there_are, reason="COUNTED")
-    assert (-there_are, 0) == (answer.json()["delta"], answer.json()["stock_after"])
+    stock -= 1
+    response = adjust(admin, product, set_to=0, expected=stock, reason="COUNTED")
+    assert (-stock, 0) == (response.json()["delta"], response.json()["stock_after"])
     assert [] == audit()
 
 
-def test_there_are_never_more_than_can_be_counted(admin: Client) -> None:
+def test_an_adjustment_cannot_exceed_the_maximum_stock(admin: Client) -> None:
     product = add_product(admin, stock=999_999_999)
 
-    refused = assert_problem(
+    problem = assert_problem(
         adjust(admin, product, delta=2, reason="FOUND"), 409, "stock_too_large"
     )
 
-    assert 999_999_999 == refused["available"]
+    assert 999_999_999 == problem["available"]
 
 
-def test_a_product_that_is_archived_has_a_stock_as_well(admin: Client) -> None:
+def test_the_stock_of_an_archived_product_can_be_adjusted(admin: Client) -> None:
     product = add_product(admin, stock=2)
     admin.delete(f"{PRODUCTS}/{product['id']}")
 
@@ -121,7 +123,7 @@ def test_a_product_that_is_archived_has_a_stock_as_well(admin: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "named"),
+    ("body", "pointers"),
     [
         ({}, ["/delta", "/reason"]),
         ({"delta": 1}, ["/reason"]),
@@ -136,13 +138,15 @@ def test_a_product_that_is_archived_has_a_stock_as_well(admin: Client) -> None:
         ({"delta": 1, "reason": "FOUND", "note": "behind the shelf"}, ["/note"]),
     ],
 )
-def test_what_does_not_fit_is_named(admin: Client, body: dict[str, Any], named: list[str]) -> None:
-    refused = assert_problem(adjust(admin, add_product(admin), **body), 400, "malformed_request")
+def test_an_invalid_body_is_a_400_that_names_the_property(
+    admin: Client, body: dict[str, Any], pointers: list[str]
+) -> None:
+    problem = assert_problem(adjust(admin, add_product(admin), **body), 400, "malformed_request")
 
-    assert named == sorted(one["pointer"] for one in refused["errors"])
+    assert pointers == sorted(error["pointer"] for error in problem["errors"])
 
 
-def test_it_is_for_administrators_and_for_products_there_are(
+def test_only_administrators_can_adjust_stock_and_an_unknown_product_is_404(
     admin: Client, alice: Client, anonymous: Client
 ) -> None:
     product, change = add_product(admin), {"delta": 1, "reason": "FOUND"}

@@ -8,19 +8,21 @@ from tests.support.problems import assert_problem
 from tests.support.shop import ORDERS, PRODUCTS, add_product, place_order
 
 
-def test_an_archived_product_is_gone_from_the_catalogue(admin: Client, anonymous: Client) -> None:
+def test_an_archived_product_is_no_longer_in_the_catalogue(
+    admin: Client, anonymous: Client
+) -> None:
     product = add_product(admin)
     path = f"{PRODUCTS}/{product['id']}"
 
-    answer = admin.delete(path)
+    response = admin.delete(path)
 
-    assert (204, b"") == (answer.status_code, answer.content)
+    assert (204, b"") == (response.status_code, response.content)
     assert_problem(anonymous.get(path), 404, "not_found")
     assert [] == anonymous.get(PRODUCTS).json()["items"]
     assert_problem(admin.delete(path), 404, "not_found")
 
 
-def test_past_orders_keep_their_snapshot_and_new_ones_are_refused(
+def test_existing_orders_are_unchanged_and_new_orders_of_the_product_are_rejected(
     admin: Client, alice: Client
 ) -> None:
     product = add_product(admin)
@@ -29,11 +31,11 @@ def test_past_orders_keep_their_snapshot_and_new_ones_are_refused(
     admin.delete(f"{PRODUCTS}/{product['id']}")
 
     assert order == alice.get(f"{ORDERS}/{order['id']}").json()
-    refused = assert_problem(place_order(alice, (product, 1)), 409, "products_unavailable")
-    assert [{"product_id": product["id"], "requested": 1}] == refused["lines"]
+    problem = assert_problem(place_order(alice, (product, 1)), 409, "products_unavailable")
+    assert [{"product_id": product["id"], "requested": 1}] == problem["lines"]
 
 
-def test_only_the_version_that_was_read_is_archived(admin: Client, anonymous: Client) -> None:
+def test_if_match_with_an_outdated_etag_is_412(admin: Client, anonymous: Client) -> None:
     path = f"{PRODUCTS}/{add_product(admin)['id']}"
     etag = anonymous.get(path).headers["etag"]
     admin.patch(path, json={"name": "Changed"})
@@ -42,5 +44,5 @@ def test_only_the_version_that_was_read_is_archived(admin: Client, anonymous: Cl
     assert 200 == anonymous.get(path).status_code
 
 
-def test_a_client_may_not(alice: Client, admin: Client) -> None:
+def test_a_customer_cannot_archive_a_product(alice: Client, admin: Client) -> None:
     assert_problem(alice.delete(f"{PRODUCTS}/{add_product(admin)['id']}"), 403, "forbidden")

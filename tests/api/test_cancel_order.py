@@ -31,18 +31,18 @@ def order(alice: Client, mug: dict[str, Any]) -> dict[str, Any]:
     return placed
 
 
-def events_of(client: Client, order: dict[str, Any]) -> list[dict[str, Any]]:
+def list_events(client: Client, order: dict[str, Any]) -> list[dict[str, Any]]:
     events: list[dict[str, Any]] = client.get(f"{ORDERS}/{order['id']}/events").json()["items"]
     return events
 
 
-def test_its_owner_cancels_it_and_the_stock_is_back(
+def test_a_customer_can_cancel_their_pending_order_and_its_stock_is_restored(
     alice: Client, order: dict[str, Any], mug: dict[str, Any]
 ) -> None:
-    answer = cancel_order(alice, order, reason="Wrong colour.\nSorry!")
+    response = cancel_order(alice, order, reason="Wrong colour.\nSorry!")
 
-    assert 200 == answer.status_code, answer.text
-    cancelled = answer.json()
+    assert 200 == response.status_code, response.text
+    cancelled = response.json()
     assert ("CANCELLED", [], 2) == (
         cancelled["status"],
         cancelled["allowed_transitions"],
@@ -50,7 +50,7 @@ def test_its_owner_cancels_it_and_the_stock_is_back(
     )
     assert cancelled == alice.get(f"{ORDERS}/{order['id']}").json()
     assert 10 == get_stock(alice, mug)
-    last = events_of(alice, order)[-1]
+    last = list_events(alice, order)[-1]
     assert ("STATUS_CHANGED", "PENDING", "CANCELLED", "Wrong colour.\nSorry!") == (
         last["type"],
         last["from_status"],
@@ -58,19 +58,19 @@ def test_its_owner_cancels_it_and_the_stock_is_back(
         last["reason"],
     )
     assert {"kind": "PERSON", "user_id": order["user_id"]} == last["actor"]
-    assert answer.headers["x-request-id"] == last["request_id"]
+    assert response.headers["x-request-id"] == last["request_id"]
     assert [] == audit()
 
 
 @pytest.mark.parametrize("body", [{}, {"content": b""}, {"json": {}}, {"json": {"reason": None}}])
-def test_nobody_has_to_say_why(alice: Client, order: dict[str, Any], body: Any) -> None:
-    answer = alice.post(f"{ORDERS}/{order['id']}/cancel", **body)
+def test_the_reason_is_optional(alice: Client, order: dict[str, Any], body: Any) -> None:
+    response = alice.post(f"{ORDERS}/{order['id']}/cancel", **body)
 
-    assert (200, "CANCELLED") == (answer.status_code, answer.json()["status"])
-    assert events_of(alice, order)[-1]["reason"] is None
+    assert (200, "CANCELLED") == (response.status_code, response.json()["status"])
+    assert list_events(alice, order)[-1]["reason"] is None
 
 
-def test_a_second_time_changes_nothing(
+def test_cancelling_a_cancelled_order_changes_nothing(
     alice: Client, order: dict[str, Any], mug: dict[str, Any]
 ) -> None:
     first = cancel_order(alice, order, reason="Changed my mind.")
@@ -78,52 +78,52 @@ def test_a_second_time_changes_nothing(
 
     assert (200, first.json()) == (second.status_code, second.json())
     assert first.headers["etag"] == second.headers["etag"]
-    assert ["PLACED", "STATUS_CHANGED"] == [event["type"] for event in events_of(alice, order)]
+    assert ["PLACED", "STATUS_CHANGED"] == [event["type"] for event in list_events(alice, order)]
     assert 10 == get_stock(alice, mug)
 
 
-def test_an_owner_cannot_once_it_is_paid_but_an_administrator_can(
+def test_only_an_administrator_can_cancel_a_paid_order(
     admin: Client, alice: Client, order: dict[str, Any], mug: dict[str, Any]
 ) -> None:
     update_status(admin, order, "PAID")
 
-    refused = assert_problem(cancel_order(alice, order), 409, "transition_not_allowed")
+    problem = assert_problem(cancel_order(alice, order), 409, "transition_not_allowed")
     assert ("PAID", "CANCELLED", []) == (
-        refused["current"],
-        refused["requested"],
-        refused["allowed"],
+        problem["current"],
+        problem["requested"],
+        problem["allowed"],
     )
     assert 6 == get_stock(alice, mug)
     assert "CANCELLED" == cancel_order(admin, order).json()["status"]
     assert 10 == get_stock(alice, mug)
 
 
-def test_nobody_can_once_it_is_shipped(
+def test_a_shipped_order_cannot_be_cancelled(
     admin: Client, alice: Client, order: dict[str, Any], mug: dict[str, Any]
 ) -> None:
     update_status(admin, order, "PAID")
     update_status(admin, order, "SHIPPED")
 
-    refused = assert_problem(cancel_order(admin, order), 409, "transition_not_allowed")
-    assert ["DELIVERED"] == refused["allowed"]
+    problem = assert_problem(cancel_order(admin, order), 409, "transition_not_allowed")
+    assert ["DELIVERED"] == problem["allowed"]
     assert_problem(cancel_order(alice, order), 409, "transition_not_allowed")
     assert 6 == get_stock(alice, mug)
 
 
-def test_only_the_version_that_was_read_is_cancelled(
+def test_if_match_with_an_outdated_etag_is_412(
     admin: Client, alice: Client, order: dict[str, Any]
 ) -> None:
     path = f"{ORDERS}/{order['id']}"
-    seen = admin.get(path).headers["etag"]
+    outdated = admin.get(path).headers["etag"]
     update_status(admin, order, "PAID")
 
-    stale = admin.post(f"{path}/cancel", headers={"If-Match": seen})
+    stale = admin.post(f"{path}/cancel", headers={"If-Match": outdated})
     assert_problem(stale, 412, "precondition_failed")
-    now = admin.get(path).headers["etag"]
-    assert 200 == admin.post(f"{path}/cancel", headers={"If-Match": now}).status_code
+    current = admin.get(path).headers["etag"]
+    assert 200 == admin.post(f"{path}/cancel", headers={"If-Match": current}).status_code
 
 
-def test_somebody_elses_order_is_not_found(
+def test_an_order_of_another_customer_is_404(
     alice: Client, bob: Client, anonymous: Client, order: dict[str, Any]
 ) -> None:
     assert_problem(cancel_order(bob, order), 404, "not_found")
@@ -131,32 +131,32 @@ def test_somebody_elses_order_is_not_found(
     assert "PENDING" == alice.get(f"{ORDERS}/{order['id']}").json()["status"]
 
 
-def test_another_web_site_cannot(alice: Client, order: dict[str, Any]) -> None:
+def test_a_request_from_another_site_is_rejected(alice: Client, order: dict[str, Any]) -> None:
     headers = {"Sec-Fetch-Site": "cross-site"}
 
-    refused = alice.post(f"{ORDERS}/{order['id']}/cancel", headers=headers)
+    response = alice.post(f"{ORDERS}/{order['id']}/cancel", headers=headers)
 
-    assert_problem(refused, 403, "cross_site_request")
+    assert_problem(response, 403, "cross_site_request")
 
 
 @pytest.mark.parametrize("reason", ["", "x" * 501, "a\0b", 7])
-def test_a_reason_that_is_none_is_named(
+def test_an_invalid_reason_is_a_400_that_names_the_property(
     alice: Client, order: dict[str, Any], reason: object
 ) -> None:
-    answer = alice.post(f"{ORDERS}/{order['id']}/cancel", json={"reason": reason})
+    response = alice.post(f"{ORDERS}/{order['id']}/cancel", json={"reason": reason})
 
-    refused = assert_problem(answer, 400, "malformed_request")
-    assert "/reason" == refused["errors"][0]["pointer"]
+    problem = assert_problem(response, 400, "malformed_request")
+    assert "/reason" == problem["errors"][0]["pointer"]
 
 
-def test_its_owner_and_an_administrator_at_once_give_the_stock_back_once(
+def test_concurrent_cancellations_restore_the_stock_once(
     admin: Client, alice: Client, order: dict[str, Any], mug: dict[str, Any]
 ) -> None:
     with ThreadPoolExecutor(10) as pool:
-        answers = list(
-            pool.map(lambda who: cancel_order(who, order).status_code, [admin, alice] * 5)
+        statuses = list(
+            pool.map(lambda client: cancel_order(client, order).status_code, [admin, alice] * 5)
         )
 
-    assert [200] * 10 == answers
+    assert [200] * 10 == statuses
     assert 10 == get_stock(admin, mug)
     assert [] == audit()

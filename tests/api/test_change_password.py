@@ -30,21 +30,21 @@ def test_the_new_password_signs_in_and_the_old_one_does_not(
     assert_problem(anonymous.post("/api/v1/auth/login", json=old), 401, "invalid_credentials")
 
 
-def test_every_other_session_ends_and_this_one_goes_on(
+def test_all_other_sessions_of_the_user_end_and_the_current_session_continues(
     alice: Client, bob: Client, sign_in: Callable[[str, str], Client]
 ) -> None:
-    elsewhere = sign_in("alice@example.com", PASSWORD)
+    other_session = sign_in("alice@example.com", PASSWORD)
 
     change(alice)
 
-    assert_problem(elsewhere.get(ME), 401, "invalid_token")
-    assert_problem(elsewhere.post("/api/v1/auth/refresh"), 401, "session_expired")
+    assert_problem(other_session.get(ME), 401, "invalid_token")
+    assert_problem(other_session.post("/api/v1/auth/refresh"), 401, "session_expired")
     assert 200 == alice.get(ME).status_code
     assert 200 == alice.post("/api/v1/auth/refresh").status_code
     assert 200 == bob.get(ME).status_code
 
 
-def test_without_the_current_password_nothing_changes(
+def test_a_wrong_current_password_is_rejected_and_the_password_stays_the_same(
     alice: Client, sign_in: Callable[[str, str], Client]
 ) -> None:
     assert_problem(change(alice, current="not the password"), 409, "current_password_wrong")
@@ -53,22 +53,22 @@ def test_without_the_current_password_nothing_changes(
 
 
 @pytest.mark.parametrize("new", ["password1234", "alice@example.com", "ALICE@example.com"])
-def test_a_common_password_or_the_email_itself_is_refused(alice: Client, new: str) -> None:
+def test_a_common_password_or_the_own_email_is_rejected(alice: Client, new: str) -> None:
     assert_problem(change(alice, new=new), 409, "password_rejected")
 
 
 @pytest.mark.parametrize("new", ["ninechars", "x" * 129])
-def test_it_has_10_to_128_characters(alice: Client, new: str) -> None:
+def test_a_new_password_must_have_10_to_128_characters(alice: Client, new: str) -> None:
     errors = assert_problem(change(alice, new=new), 400, "malformed_request")["errors"]
 
-    assert {"/new_password"} == {one["pointer"] for one in errors}
+    assert {"/new_password"} == {error["pointer"] for error in errors}
 
 
-def test_only_somebody_signed_in_has_a_password_to_change(anonymous: Client) -> None:
+def test_an_anonymous_request_is_401(anonymous: Client) -> None:
     assert_problem(change(anonymous), 401, "unauthenticated")
 
 
-def test_another_site_cannot_change_it(alice: Client) -> None:
-    answer = change(alice, headers={"sec-fetch-site": "cross-site"})
+def test_a_request_from_another_site_is_rejected(alice: Client) -> None:
+    response = change(alice, headers={"sec-fetch-site": "cross-site"})
 
-    assert_problem(answer, 403, "cross_site_request")
+    assert_problem(response, 403, "cross_site_request")

@@ -17,28 +17,30 @@ from services.audit import audit
 from tests.support.problems import assert_problem
 from tests.support.shop import LONDON, ORDERS, add_product, cancel_order, get_stock, place_order
 
-NOWHERE = "0192f0c1-7e2a-7b31-8c55-5d0a1f4be111"
+UNKNOWN_ID = "0192f0c1-7e2a-7b31-8c55-5d0a1f4be111"
 
 
-def test_an_order_has_exact_totals_and_takes_the_stock(admin: Client, alice: Client) -> None:
+def test_an_order_has_exact_totals_and_reduces_the_stock(admin: Client, alice: Client) -> None:
     mug, lamp = add_product(admin, "MUG", 1990, 10), add_product(admin, "LAMP", 4999, 5)
 
-    answer = place_order(alice, (mug, 3), (lamp, 2))
+    response = place_order(alice, (mug, 3), (lamp, 2))
 
-    assert 201 == answer.status_code, answer.text
-    order = answer.json()
+    assert 201 == response.status_code, response.text
+    order = response.json()
     assert {"amount": 3 * 1990 + 2 * 4999, "currency": "EUR"} == order["total"]
     assert [("MUG", 3, 5970), ("LAMP", 2, 9998)] == [
         (item["sku"], item["quantity"], item["subtotal"]["amount"]) for item in order["items"]
     ]
     assert ("PENDING", None) == (order["status"], order["tracking_number"])
     assert (7, 3) == (get_stock(alice, mug), get_stock(alice, lamp))
-    read = alice.get(answer.headers["location"])
-    assert (order, answer.headers["etag"]) == (read.json(), read.headers["etag"])
+    read = alice.get(response.headers["location"])
+    assert (order, response.headers["etag"]) == (read.json(), read.headers["etag"])
     assert [] == audit()
 
 
-def test_an_order_keeps_what_its_products_were(admin: Client, alice: Client) -> None:
+def test_an_order_keeps_the_name_sku_and_price_of_its_products(
+    admin: Client, alice: Client
+) -> None:
     mug = add_product(admin, "MUG", 1990, 10)
     order = place_order(alice, (mug, 1)).json()
 
@@ -48,20 +50,22 @@ def test_an_order_keeps_what_its_products_were(admin: Client, alice: Client) -> 
     assert order == alice.get(f"{ORDERS}/{order['id']}").json()
 
 
-def test_a_product_on_two_lines_is_summed_before_stock_is_checked(
+def test_quantities_of_the_same_product_are_added_before_the_stock_is_checked(
     admin: Client, alice: Client
 ) -> None:
     mug = add_product(admin, stock=5)
 
-    refused = assert_problem(place_order(alice, (mug, 3), (mug, 3)), 409, "insufficient_stock")
+    problem = assert_problem(place_order(alice, (mug, 3), (mug, 3)), 409, "insufficient_stock")
 
-    assert [{"product_id": mug["id"], "requested": 6, "available": 5}] == refused["lines"]
+    assert [{"product_id": mug["id"], "requested": 6, "available": 5}] == problem["lines"]
     assert 5 == get_stock(alice, mug)
     assert 201 == place_order(alice, (mug, 3), (mug, 2)).status_code
     assert 0 == get_stock(alice, mug)
 
 
-def test_a_sum_may_be_more_than_one_line_may_ask_for(admin: Client, alice: Client) -> None:
+def test_the_sum_of_several_lines_can_exceed_the_maximum_of_one_line(
+    admin: Client, alice: Client
+) -> None:
     mug = add_product(admin, price=1, stock=30_000)
 
     order = place_order(alice, (mug, 10_000), (mug, 10_000), (mug, 5)).json()
@@ -71,104 +75,107 @@ def test_a_sum_may_be_more_than_one_line_may_ask_for(admin: Client, alice: Clien
     assert order == alice.get(f"{ORDERS}/{order['id']}").json()
 
 
-def test_every_short_line_is_named_and_nothing_is_taken(admin: Client, alice: Client) -> None:
+def test_all_products_with_insufficient_stock_are_listed_and_no_stock_changes(
+    admin: Client, alice: Client
+) -> None:
     mug, lamp, cup = (add_product(admin, sku, stock=2) for sku in ("MUG", "LAMP", "CUP"))
 
-    refused = assert_problem(
+    problem = assert_problem(
         place_order(alice, (mug, 3), (lamp, 1), (cup, 9)), 409, "insufficient_stock"
     )
 
     assert {(mug["id"], 3, 2), (cup["id"], 9, 2)} == {
-        (one["product_id"], one["requested"], one["available"]) for one in refused["lines"]
+        (line["product_id"], line["requested"], line["available"]) for line in problem["lines"]
     }
-    assert [2, 2, 2] == [get_stock(alice, one) for one in (mug, lamp, cup)]
+    assert [2, 2, 2] == [get_stock(alice, product) for product in (mug, lamp, cup)]
     assert [] == alice.get(ORDERS).json()["items"]
 
 
-def test_an_unknown_product_is_named(admin: Client, alice: Client) -> None:
+def test_an_unknown_product_is_listed_in_the_error(admin: Client, alice: Client) -> None:
     mug = add_product(admin)
 
-    refused = assert_problem(
-        place_order(alice, (mug, 1), ({"id": NOWHERE}, 1)), 409, "products_unavailable"
+    problem = assert_problem(
+        place_order(alice, (mug, 1), ({"id": UNKNOWN_ID}, 1)), 409, "products_unavailable"
     )
 
-    assert [{"product_id": NOWHERE, "requested": 1}] == refused["lines"]
+    assert [{"product_id": UNKNOWN_ID, "requested": 1}] == problem["lines"]
     assert 10 == get_stock(alice, mug)
 
 
-def test_what_is_short_is_named_beside_what_is_unknown(admin: Client, alice: Client) -> None:
+def test_the_error_lists_unknown_products_and_insufficient_stock_together(
+    admin: Client, alice: Client
+) -> None:
     mug = add_product(admin)
 
-    refused = assert_problem(
-        place_order(alice, (mug, 11), ({"id": NOWHERE}, 1)), 409, "products_unavailable"
+    problem = assert_problem(
+        place_order(alice, (mug, 11), ({"id": UNKNOWN_ID}, 1)), 409, "products_unavailable"
     )
 
     assert [
-        {"product_id": NOWHERE, "requested": 1},
+        {"product_id": UNKNOWN_ID, "requested": 1},
         {"product_id": mug["id"], "requested": 11, "available": 10},
-    ] == refused["lines"]
+    ] == problem["lines"]
     assert 10 == get_stock(alice, mug)
 
 
-def test_sixty_four_buyers_of_twenty_get_twenty(
+def test_of_64_concurrent_orders_for_20_units_exactly_20_succeed(
     admin: Client, alice: Client, new_client: Callable[[str], Client]
 ) -> None:
     mug = add_product(admin, stock=20)
     buyers = [alice, *(new_client(f"buyer{number}") for number in range(7))]
 
     with ThreadPoolExecutor(64) as pool:
-        answers = list(
+        responses = list(
             pool.map(lambda number: place_order(buyers[number % 8], (mug, 1)), range(64))
         )
 
-    sold = [one for one in answers if one.status_code == 201]
-    refused = [one for one in answers if one.status_code != 201]
-    assert (20, 44) == (len(sold), len(refused))
-    for one in refused:
-        lines = assert_problem(one, 409, "insufficient_stock")["lines"]
+    placed = [response for response in responses if response.status_code == 201]
+    rejected = [response for response in responses if response.status_code != 201]
+    assert (20, 44) == (len(placed), len(rejected))
+    for response in rejected:
+        lines = assert_problem(response, 409, "insufficient_stock")["lines"]
         assert [{"product_id": mug["id"], "requested": 1, "available": 0}] == lines
     assert 0 == get_stock(alice, mug)
-    assert 20 == len({one.json()["number"] for one in sold})
+    assert 20 == len({response.json()["number"] for response in placed})
     assert [] == audit()
 
 
-def test_what_comes_in_while_an_order_waits_for_its_stock_can_be_had(
+def test_an_order_that_waits_for_a_stock_lock_uses_the_stock_and_price_committed_meanwhile(
     admin: Client, alice: Client, database_url: str
 ) -> None:
-    """At the price that it comes in for."""
     mug = add_product(admin, price=1000, stock=1)
     with (
-        closing(psycopg2.connect(database_url)) as other,
-        closing(psycopg2.connect(database_url)) as watch,
+        closing(psycopg2.connect(database_url)) as delivery,
+        closing(psycopg2.connect(database_url)) as monitor,
         ThreadPoolExecutor(1) as pool,
     ):
-        watch.autocommit = True
-        looking, delivering = watch.cursor(), other.cursor()
+        monitor.autocommit = True
+        monitoring, delivering = monitor.cursor(), delivery.cursor()
         delivering.execute("SELECT FROM stock FOR UPDATE")
         waiting = pool.submit(place_order, alice, (mug, 3))
         blocked = False
         while not blocked:
-            looking.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
-            (blocked,) = looking.fetchone()
-        dearer = {"price": {"amount": 2000, "currency": "EUR"}}
-        assert 200 == admin.patch(f"/api/v1/products/{mug['id']}", json=dearer).status_code
+            monitoring.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+            (blocked,) = monitoring.fetchone()
+        new_price = {"price": {"amount": 2000, "currency": "EUR"}}
+        assert 200 == admin.patch(f"/api/v1/products/{mug['id']}", json=new_price).status_code
         delivering.execute("UPDATE stock SET quantity = quantity + 4")
         delivering.execute(
             "INSERT INTO stock_movement (id, product_id, kind, delta, quantity_after, request_id,"
             " created_at) SELECT gen_random_uuid(), product_id, 'ADJUSTMENT', 4, quantity, 'test',"
             " now() FROM stock"
         )
-        other.commit()
+        delivery.commit()
 
-        answer = waiting.result()
+        response = waiting.result()
 
-    assert 201 == answer.status_code, answer.text
-    assert 6000 == answer.json()["total"]["amount"]
+    assert 201 == response.status_code, response.text
+    assert 6000 == response.json()["total"]["amount"]
     assert 2 == get_stock(alice, mug)
     assert [] == audit()
 
 
-def test_quotes_are_part_of_a_key_unless_they_are_around_it(admin: Client, alice: Client) -> None:
+def test_only_quotes_around_an_idempotency_key_are_ignored(admin: Client, alice: Client) -> None:
     mug = add_product(admin)
 
     numbers = {
@@ -179,7 +186,7 @@ def test_quotes_are_part_of_a_key_unless_they_are_around_it(admin: Client, alice
     assert 3 == len(numbers)
 
 
-def test_repeating_a_request_gives_the_first_answer(admin: Client, alice: Client) -> None:
+def test_a_repeated_request_returns_the_first_response(admin: Client, alice: Client) -> None:
     mug = add_product(admin)
     first = place_order(alice, (mug, 2), **{"Idempotency-Key": '"checkout-1"'})
     order = first.json()
@@ -193,7 +200,9 @@ def test_repeating_a_request_gives_the_first_answer(admin: Client, alice: Client
     assert 8 == get_stock(alice, mug)
 
 
-def test_a_key_stands_for_one_request(admin: Client, alice: Client, bob: Client) -> None:
+def test_an_idempotency_key_belongs_to_one_request_of_one_customer(
+    admin: Client, alice: Client, bob: Client
+) -> None:
     mug = add_product(admin)
     key = {"Idempotency-Key": "k"}
     first = place_order(alice, (mug, 1), **key)
@@ -204,7 +213,9 @@ def test_a_key_stands_for_one_request(admin: Client, alice: Client, bob: Client)
     assert first.json()["id"] != other.json()["id"]
 
 
-def test_a_key_of_a_refused_order_can_be_used_again(admin: Client, alice: Client) -> None:
+def test_the_idempotency_key_of_a_rejected_order_can_be_used_again(
+    admin: Client, alice: Client
+) -> None:
     mug = add_product(admin, stock=1)
     key = {"Idempotency-Key": "k"}
     assert_problem(place_order(alice, (mug, 2), **key), 409, "insufficient_stock")
@@ -212,19 +223,23 @@ def test_a_key_of_a_refused_order_can_be_used_again(admin: Client, alice: Client
     assert 201 == place_order(alice, (mug, 1), **key).status_code
 
 
-def test_two_first_requests_make_one_order(admin: Client, alice: Client) -> None:
+def test_concurrent_requests_with_the_same_idempotency_key_place_one_order(
+    admin: Client, alice: Client
+) -> None:
     mug = add_product(admin, stock=100)
     with ThreadPoolExecutor(8) as pool:
         for number in range(12):
             key = {"Idempotency-Key": f"key-{number}"}
-            answers = list(
+            responses = list(
                 pool.map(lambda _, key=key: place_order(alice, (mug, 1), **key), range(4))
             )
-            placed = {one.json()["id"] for one in answers if one.status_code == 201}
-            assert 1 == len(placed)
-            for one in answers:
-                if one.status_code != 201:
-                    assert_problem(one, 409, "idempotency_in_flight")
+            order_ids = {
+                response.json()["id"] for response in responses if response.status_code == 201
+            }
+            assert 1 == len(order_ids)
+            for response in responses:
+                if response.status_code != 201:
+                    assert_problem(response, 409, "idempotency_in_flight")
 
     assert 100 - 12 == get_stock(alice, mug)
     assert [] == audit()
@@ -234,82 +249,86 @@ def test_two_first_requests_make_one_order(admin: Client, alice: Client) -> None
     ("items", "pointer"),
     [
         ([], "/items"),
-        ([{"product_id": NOWHERE, "quantity": 0}], "/items/0/quantity"),
-        ([{"product_id": NOWHERE, "quantity": 1.5}], "/items/0/quantity"),
-        ([{"product_id": NOWHERE, "quantity": "1"}], "/items/0/quantity"),
+        ([{"product_id": UNKNOWN_ID, "quantity": 0}], "/items/0/quantity"),
+        ([{"product_id": UNKNOWN_ID, "quantity": 1.5}], "/items/0/quantity"),
+        ([{"product_id": UNKNOWN_ID, "quantity": "1"}], "/items/0/quantity"),
         ([{"product_id": "x", "quantity": 1}], "/items/0/product_id"),
-        ([{"product_id": NOWHERE}], "/items/0/quantity"),
-        ([{"product_id": NOWHERE, "quantity": 1, "unit_price": 1}], "/items/0/unit_price"),
-        ([{"product_id": NOWHERE, "quantity": 1}] * 101, "/items"),
+        ([{"product_id": UNKNOWN_ID}], "/items/0/quantity"),
+        ([{"product_id": UNKNOWN_ID, "quantity": 1, "unit_price": 1}], "/items/0/unit_price"),
+        ([{"product_id": UNKNOWN_ID, "quantity": 1}] * 101, "/items"),
     ],
 )
-def test_what_does_not_fit_is_named(alice: Client, items: object, pointer: str) -> None:
-    refused = assert_problem(alice.post(ORDERS, json={"items": items}), 400, "malformed_request")
+def test_invalid_items_are_a_400_that_names_the_property(
+    alice: Client, items: object, pointer: str
+) -> None:
+    problem = assert_problem(alice.post(ORDERS, json={"items": items}), 400, "malformed_request")
 
-    assert {pointer} == {one["pointer"] for one in refused["errors"]}
+    assert {pointer} == {error["pointer"] for error in problem["errors"]}
 
 
 @pytest.mark.parametrize("key", ['""', '"', "a b", "x" * 256, '"a"b"', "\u00e9"])
-def test_a_key_is_visible_ascii(admin: Client, alice: Client, key: str) -> None:
+def test_an_idempotency_key_must_be_visible_ascii(admin: Client, alice: Client, key: str) -> None:
     items = [{"product_id": add_product(admin)["id"], "quantity": 1}]
     headers = {"Idempotency-Key": key.encode("latin-1")}
 
-    refused = assert_problem(
+    problem = assert_problem(
         alice.post(ORDERS, json={"items": items}, headers=headers), 400, "malformed_request"
     )
 
-    assert "Idempotency-Key" == refused["errors"][0]["parameter"]
+    assert "Idempotency-Key" == problem["errors"][0]["parameter"]
 
 
-def test_where_it_goes_and_what_is_to_be_said_stay_with_it(admin: Client, alice: Client) -> None:
+def test_an_order_keeps_its_shipping_address_and_note(admin: Client, alice: Client) -> None:
     mug = add_product(admin)
     note = "Mind the dog.\n\u72ac \U0001f415"
 
-    answer = place_order(alice, (mug, 1), shipping_address=LONDON, note=note)
+    response = place_order(alice, (mug, 1), shipping_address=LONDON, note=note)
 
-    order = answer.json()
+    order = response.json()
     assert (LONDON, note) == (order["shipping_address"], order["note"])
     assert order == alice.get(f"{ORDERS}/{order['id']}").json()
     assert order == alice.get(ORDERS).json()["items"][0]
 
 
-def test_an_order_without_either_is_collected_in_silence(admin: Client, alice: Client) -> None:
+def test_shipping_address_and_note_are_optional(admin: Client, alice: Client) -> None:
     mug = add_product(admin)
     items = [{"product_id": mug["id"], "quantity": 1}]
 
-    for more in ({}, {"shipping_address": None, "note": None}):
-        order = alice.post(ORDERS, json={"items": items, **more}).json()
+    for optional in ({}, {"shipping_address": None, "note": None}):
+        order = alice.post(ORDERS, json={"items": items, **optional}).json()
         assert (None, None) == (order["shipping_address"], order["note"])
 
 
-def test_a_repeated_request_has_the_same_address_and_note(admin: Client, alice: Client) -> None:
+def test_a_repeated_request_must_have_the_same_address_and_note(
+    admin: Client, alice: Client
+) -> None:
     mug = add_product(admin)
-    said = {"shipping_address": LONDON, "note": "Please ring twice."}
+    details = {"shipping_address": LONDON, "note": "Please ring twice."}
     key = {"Idempotency-Key": "k"}
-    first = place_order(alice, (mug, 1), **said, **key)
+    first = place_order(alice, (mug, 1), **details, **key)
     cancel_order(alice, first.json())
 
-    again = place_order(alice, (mug, 1), **said, **key)
+    repeated = place_order(alice, (mug, 1), **details, **key)
 
     assert (201, "true", first.content) == (
-        again.status_code,
-        again.headers["idempotent-replayed"],
-        again.content,
+        repeated.status_code,
+        repeated.headers["idempotent-replayed"],
+        repeated.content,
     )
-    for other in (
+    for changed in (
         {"note": "Please ring twice."},
         {"shipping_address": LONDON},
-        {**said, "note": "Please ring once."},
-        {**said, "shipping_address": {**LONDON, "city": "Paris"}},
-        {**said, "shipping_address": {**LONDON, "addition": "3rd floor"}},
+        {**details, "note": "Please ring once."},
+        {**details, "shipping_address": {**LONDON, "city": "Paris"}},
+        {**details, "shipping_address": {**LONDON, "addition": "3rd floor"}},
         {},
     ):
-        refused = place_order(alice, (mug, 1), **other, **key)
-        assert_problem(refused, 422, "idempotency_key_reused")
+        response = place_order(alice, (mug, 1), **changed, **key)
+        assert_problem(response, 422, "idempotency_key_reused")
 
 
 @pytest.mark.parametrize(
-    ("more", "pointer"),
+    ("details", "pointer"),
     [
         ({"note": ""}, "/note"),
         ({"note": "x" * 1001}, "/note"),
@@ -326,40 +345,40 @@ def test_a_repeated_request_has_the_same_address_and_note(admin: Client, alice: 
         ({"shipping_address": {**LONDON, "planet": "Mars"}}, "/shipping_address/planet"),
     ],
 )
-def test_an_address_or_note_that_does_not_fit_is_named(
-    alice: Client, more: dict[str, Any], pointer: str
+def test_an_invalid_address_or_note_is_a_400_that_names_the_property(
+    alice: Client, details: dict[str, Any], pointer: str
 ) -> None:
-    items = [{"product_id": NOWHERE, "quantity": 1}]
+    items = [{"product_id": UNKNOWN_ID, "quantity": 1}]
 
-    answer = alice.post(ORDERS, json={"items": items, **more})
+    response = alice.post(ORDERS, json={"items": items, **details})
 
-    refused = assert_problem(answer, 400, "malformed_request")
-    assert pointer in {one["pointer"] for one in refused["errors"]}
+    problem = assert_problem(response, 400, "malformed_request")
+    assert pointer in {error["pointer"] for error in problem["errors"]}
 
 
-def test_two_first_requests_at_the_same_instant_make_one_order_two_hundred_times(
+def test_two_simultaneous_requests_with_the_same_key_place_one_order_in_each_of_200_rounds(
     admin: Client, alice: Client
 ) -> None:
     mug = add_product(admin, stock=1000)
-    instant = Barrier(2)
+    barrier = Barrier(2)
 
-    def first(key: str) -> Any:
-        instant.wait()
+    def place_with_key(key: str) -> Any:
+        barrier.wait()
         return place_order(alice, (mug, 1), **{"Idempotency-Key": key})
 
-    told: Counter[str] = Counter()
+    outcomes: Counter[str] = Counter()
     with ThreadPoolExecutor(2) as pool:
         for number in range(200):
-            answers = list(pool.map(first, [f"key-{number}"] * 2))
-            placed = [one for one in answers if one.status_code == 201]
-            assert 1 == len({one.content for one in placed})
-            assert 1 == sum("idempotent-replayed" not in one.headers for one in placed)
-            for one in answers:
-                if one.status_code != 201:
-                    assert_problem(one, 409, "idempotency_in_flight")
-            told["replayed" if len(placed) == 2 else "in flight"] += 1
+            responses = list(pool.map(place_with_key, [f"key-{number}"] * 2))
+            placed = [response for response in responses if response.status_code == 201]
+            assert 1 == len({response.content for response in placed})
+            assert 1 == sum("idempotent-replayed" not in response.headers for response in placed)
+            for response in responses:
+                if response.status_code != 201:
+                    assert_problem(response, 409, "idempotency_in_flight")
+            outcomes["replayed" if len(placed) == 2 else "in flight"] += 1
 
-    assert 200 == told.total()
+    assert 200 == outcomes.total()
     assert 800 == get_stock(alice, mug)
     assert [] == audit()
 

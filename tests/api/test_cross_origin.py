@@ -1,4 +1,4 @@
-"""What pages of other web sites may do, and what the cookies are called where HTTPS is on."""
+"""CORS, cross-site requests, and the names of cookies over HTTPS."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from tests.support.problems import assert_problem
 from tests.support.processes import run_server
 from tests.support.settings import NO_RATE_LIMIT_VARIABLES, SIGNING_KEY
 
-OURS = "https://shop.example.com"
-THEIRS = "https://evil.example"
+ALLOWED_ORIGIN = "https://shop.example.com"
+OTHER_ORIGIN = "https://evil.example"
 PRODUCTS = "/api/v1/products"
 ME = "/api/v1/users/me"
 
 
 @pytest.fixture(scope="module")
 def url(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Return the address of a server with secure cookies that one other origin may call."""
+    """Start a server with secure cookies and CORS for two origins; return its URL."""
     with run_server(
         tmp_path_factory.mktemp("cross") / "data",
         ORDERLY_DATABASE_URL=database_url,
         ORDERLY_SIGNING_KEY=SIGNING_KEY,
-        ORDERLY_CORS_ORIGINS=f"{OURS}, http://localhost:3000",
+        ORDERLY_CORS_ORIGINS=f"{ALLOWED_ORIGIN}, http://localhost:3000",
         ORDERLY_VALIDATE_RESPONSES="true",
         **NO_RATE_LIMIT_VARIABLES,
     ) as server:
@@ -41,12 +41,12 @@ def client(url: str) -> Iterator[httpx2.Client]:
 
 
 @pytest.fixture
-def jar(client: httpx2.Client) -> dict[str, str]:
-    """Return the Cookie header of somebody who has signed in over HTTPS."""
+def cookie_header(client: httpx2.Client) -> dict[str, str]:
+    """Return the Cookie header of a user who signed in over HTTPS."""
     ada = {"email": "ada@example.com", "password": PASSWORD}
     client.post("/api/v1/auth/register", json=ada | {"name": "Ada"})
-    answer = client.post("/api/v1/auth/login", json=ada)
-    pairs = [one.partition(";")[0] for one in answer.headers.get_list("set-cookie")]
+    response = client.post("/api/v1/auth/login", json=ada)
+    pairs = [cookie.partition(";")[0] for cookie in response.headers.get_list("set-cookie")]
     return {"Cookie": "; ".join(pairs)}
 
 
@@ -61,28 +61,35 @@ def preflight(client: httpx2.Client, origin: str) -> httpx2.Response:
     )
 
 
-def test_an_origin_of_ours_may_ask_with_credentials(client: httpx2.Client) -> None:
-    asked = preflight(client, OURS)
+def test_an_allowed_origin_can_send_requests_with_credentials(client: httpx2.Client) -> None:
+    preflight_response = preflight(client, ALLOWED_ORIGIN)
 
-    assert 200 == asked.status_code
-    assert OURS == asked.headers["access-control-allow-origin"]
-    assert "true" == asked.headers["access-control-allow-credentials"]
-    assert "PATCH" in asked.headers["access-control-allow-methods"]
-    assert "x-request-id" in asked.headers
+    assert 200 == preflight_response.status_code
+    assert ALLOWED_ORIGIN == preflight_response.headers["access-control-allow-origin"]
+    assert "true" == preflight_response.headers["access-control-allow-credentials"]
+    assert "PATCH" in preflight_response.headers["access-control-allow-methods"]
+    assert "x-request-id" in preflight_response.headers
 
-    answer = client.get(PRODUCTS, headers={"Origin": OURS})
-    assert OURS == answer.headers["access-control-allow-origin"]
-    assert "Origin" in answer.headers["vary"]
-    assert "ETag" in answer.headers["access-control-expose-headers"]
+    response = client.get(PRODUCTS, headers={"Origin": ALLOWED_ORIGIN})
+    assert ALLOWED_ORIGIN == response.headers["access-control-allow-origin"]
+    assert "Origin" in response.headers["vary"]
+    assert "ETag" in response.headers["access-control-expose-headers"]
 
 
 @pytest.mark.parametrize(
-    "origin", [THEIRS, "null", OURS + ".evil.example", "http://shop.example.com", OURS.upper()]
+    "origin",
+    [
+        OTHER_ORIGIN,
+        "null",
+        ALLOWED_ORIGIN + ".evil.example",
+        "http://shop.example.com",
+        ALLOWED_ORIGIN.upper(),
+    ],
 )
-def test_any_other_origin_may_not(client: httpx2.Client, origin: str) -> None:
+def test_other_origins_get_no_cors_headers(client: httpx2.Client, origin: str) -> None:
     assert "access-control-allow-origin" not in preflight(client, origin).headers
-    answer = client.get(PRODUCTS, headers={"Origin": origin})
-    assert "access-control-allow-origin" not in answer.headers
+    response = client.get(PRODUCTS, headers={"Origin": origin})
+    assert "access-control-allow-origin" not in response.headers
 
 
 @pytest.mark.parametrize(
@@ -95,33 +102,39 @@ def test_any_other_origin_may_not(client: httpx2.Client, origin: str) -> None:
         ("GET", f"{PRODUCTS}?limit=0", 400, "malformed_request"),
     ],
 )
-def test_problems_are_theirs_to_read_as_well(
+def test_error_responses_have_cors_headers_too(
     client: httpx2.Client, method: str, path: str, status: int, code: str
 ) -> None:
     content = b"x" if method == "POST" else None
-    answer = client.request(method, path, content=content, headers={"Origin": OURS})
+    response = client.request(method, path, content=content, headers={"Origin": ALLOWED_ORIGIN})
 
-    assert_problem(answer, status, code)
-    assert OURS == answer.headers["access-control-allow-origin"]
-
-
-def test_without_origins_there_is_no_cors(anonymous: Client) -> None:
-    assert 405 == preflight(anonymous, OURS).status_code
-    answer = anonymous.get(PRODUCTS, headers={"Origin": OURS})
-    assert not [name for name in answer.headers if name.startswith("access-control")]
+    assert_problem(response, status, code)
+    assert ALLOWED_ORIGIN == response.headers["access-control-allow-origin"]
 
 
-@pytest.mark.parametrize(("origin", "status"), [(OURS, 200), (THEIRS, 403), (None, 403)])
-def test_only_our_origins_may_change_something_across_sites(
-    client: httpx2.Client, jar: dict[str, str], origin: str | None, status: int
+def test_cors_is_off_without_allowed_origins(anonymous: Client) -> None:
+    assert 405 == preflight(anonymous, ALLOWED_ORIGIN).status_code
+    response = anonymous.get(PRODUCTS, headers={"Origin": ALLOWED_ORIGIN})
+    assert not [name for name in response.headers if name.startswith("access-control")]
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"), [(ALLOWED_ORIGIN, 200), (OTHER_ORIGIN, 403), (None, 403)]
+)
+def test_only_an_allowed_origin_can_send_a_cross_site_write(
+    client: httpx2.Client, cookie_header: dict[str, str], origin: str | None, status: int
 ) -> None:
-    headers = {"sec-fetch-site": "cross-site", **jar, **({"origin": origin} if origin else {})}
+    headers = {
+        "sec-fetch-site": "cross-site",
+        **cookie_header,
+        **({"origin": origin} if origin else {}),
+    }
 
     assert status == client.patch(ME, json={"name": "Eve"}, headers=headers).status_code
 
 
-def test_over_https_the_names_of_the_cookies_keep_strangers_from_planting_them(
-    client: httpx2.Client, jar: dict[str, str]
+def test_over_https_cookie_name_prefixes_prevent_other_sites_from_setting_them(
+    client: httpx2.Client, cookie_header: dict[str, str]
 ) -> None:
     ada = {"email": "ada@example.com", "password": PASSWORD}
     access, refresh = client.post("/api/v1/auth/login", json=ada).headers.get_list("set-cookie")
@@ -133,24 +146,28 @@ def test_over_https_the_names_of_the_cookies_keep_strangers_from_planting_them(
     assert "; Path=/;" in access
     assert "; Path=/api/v1/auth;" in refresh
     assert "domain" not in (access + refresh).lower()
-    assert 200 == client.get(ME, headers=jar).status_code
-    refreshed = client.post("/api/v1/auth/refresh", headers=jar)
+    assert 200 == client.get(ME, headers=cookie_header).status_code
+    refreshed = client.post("/api/v1/auth/refresh", headers=cookie_header)
     assert 200 == refreshed.status_code
-    louder = {**jar, "Authorization": "Bearer nonsense"}
-    assert_problem(client.get(ME, headers=louder), 401, "invalid_token")
-    plain = {"Cookie": jar["Cookie"].replace("__Host-", "").replace("__Secure-", "")}
-    assert_problem(client.get(ME, headers=plain), 401, "unauthenticated")
-    cleared = client.post("/api/v1/auth/logout", headers=jar).headers.get_list("set-cookie")
+    with_bearer = {**cookie_header, "Authorization": "Bearer nonsense"}
+    assert_problem(client.get(ME, headers=with_bearer), 401, "invalid_token")
+    without_prefixes = {
+        "Cookie": cookie_header["Cookie"].replace("__Host-", "").replace("__Secure-", "")
+    }
+    assert_problem(client.get(ME, headers=without_prefixes), 401, "unauthenticated")
+    cleared = client.post("/api/v1/auth/logout", headers=cookie_header).headers.get_list(
+        "set-cookie"
+    )
     assert ["__Host-orderly_access=", "__Secure-orderly_refresh="] == [
-        one.partition(";")[0] for one in cleared
+        cookie.partition(";")[0] for cookie in cleared
     ]
 
 
-def test_the_published_document_names_the_cookies_as_they_are(
+def test_the_served_document_has_the_cookie_names_that_the_server_uses(
     client: httpx2.Client, anonymous: Client
 ) -> None:
     def names(document: dict[str, dict[str, dict[str, dict[str, str]]]]) -> set[str | None]:
-        return {one.get("name") for one in document["components"]["securitySchemes"].values()}
+        return {scheme.get("name") for scheme in document["components"]["securitySchemes"].values()}
 
     assert {"__Host-orderly_access", "__Secure-orderly_refresh", None} == names(
         client.get("/openapi.json").json()
@@ -160,17 +177,17 @@ def test_the_published_document_names_the_cookies_as_they_are(
     )
 
 
-def test_a_page_of_ours_may_read_every_header_that_the_contract_describes(
+def test_an_allowed_origin_can_read_every_documented_response_header(
     client: httpx2.Client,
 ) -> None:
-    answer = client.get(PRODUCTS, headers={"Origin": OURS})
+    response = client.get(PRODUCTS, headers={"Origin": ALLOWED_ORIGIN})
 
-    exposed = answer.headers["Access-Control-Expose-Headers"].split(", ")
+    exposed = response.headers["Access-Control-Expose-Headers"].split(", ")
     described = {
         header
         for _, operation in operations()
         for response in operation["responses"].values()
         for header in response.get("headers", {})
     }
-    # No script may read the one; the other is told in words, of answers outside all operations.
+    # Scripts can never read Set-Cookie. Allow belongs to 405 responses, which no operation lists.
     assert (described - {"Set-Cookie"}) | {"Allow"} <= set(exposed)

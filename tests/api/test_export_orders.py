@@ -17,12 +17,14 @@ EXPORT = f"{ORDERS}/export"
 
 
 def rows(client: Client, **query: Any) -> list[dict[str, str]]:
-    answer = client.get(EXPORT, params=query)
-    assert 200 == answer.status_code, answer.text
-    return list(csv.DictReader(io.StringIO(answer.text, newline="")))
+    response = client.get(EXPORT, params=query)
+    assert 200 == response.status_code, response.text
+    return list(csv.DictReader(io.StringIO(response.text, newline="")))
 
 
-def test_every_line_of_every_order_is_a_row(admin: Client, alice: Client, bob: Client) -> None:
+def test_the_export_has_one_row_for_each_line_item(
+    admin: Client, alice: Client, bob: Client
+) -> None:
     mug, lamp = add_product(admin, "MUG", 1990, 10), add_product(admin, "LAMP", 5, 10)
     first = place_order(
         alice, (mug, 3), (lamp, 2), shipping_address=LONDON, note='Say "hi",\nplease.'
@@ -30,14 +32,14 @@ def test_every_line_of_every_order_is_a_row(admin: Client, alice: Client, bob: C
     second = place_order(bob, (lamp, 1)).json()
     update_status(admin, second, "PAID")
 
-    answer = admin.get(EXPORT)
+    response = admin.get(EXPORT)
 
-    assert 200 == answer.status_code
-    assert "text/csv; charset=utf-8" == answer.headers["content-type"]
-    assert 'attachment; filename="orders.csv"' == answer.headers["content-disposition"]
-    assert answer.content.endswith(b"\r\n")
-    found = rows(admin)
-    assert list(COLUMNS) == list(found[0])
+    assert 200 == response.status_code
+    assert "text/csv; charset=utf-8" == response.headers["content-type"]
+    assert 'attachment; filename="orders.csv"' == response.headers["content-disposition"]
+    assert response.content.endswith(b"\r\n")
+    exported = rows(admin)
+    assert list(COLUMNS) == list(exported[0])
     order = first.json()
     assert {
         "order_number": order["number"],
@@ -56,26 +58,30 @@ def test_every_line_of_every_order_is_a_row(admin: Client, alice: Client, bob: C
         "unit_price": "19.90",
         "quantity": "3",
         "subtotal": "59.70",
-    }.items() <= found[0].items()
+    }.items() <= exported[0].items()
     assert [("MUG", "59.70"), ("LAMP", "0.10"), ("LAMP", "0.05")] == [
-        (row["sku"], row["subtotal"]) for row in found
+        (row["sku"], row["subtotal"]) for row in exported
     ]
-    assert "PAID" == found[2]["status"]
+    assert "PAID" == exported[2]["status"]
 
 
-def test_no_cell_is_a_formula(admin: Client, alice: Client) -> None:
-    evil = '=HYPERLINK("http://evil.example","free")'
-    address = {**LONDON, "recipient": evil, "street": "@SUM(A1)", "city": "-1+1"}
+def test_text_that_a_spreadsheet_would_run_as_a_formula_is_quoted(
+    admin: Client, alice: Client
+) -> None:
+    formula = '=HYPERLINK("http://evil.example","free")'
+    address = {**LONDON, "recipient": formula, "street": "@SUM(A1)", "city": "-1+1"}
     product = add_product(admin, name="+1 mug")
 
     place_order(alice, (product, 1), shipping_address=address, note="\t=1+1")
 
     (row,) = rows(admin)
-    told = [row[name] for name in ("recipient", "street", "city", "name", "note")]
-    assert [f"'{evil}", "'@SUM(A1)", "'-1+1", "'+1 mug", "'\t=1+1"] == told
+    cells = [row[name] for name in ("recipient", "street", "city", "name", "note")]
+    assert [f"'{formula}", "'@SUM(A1)", "'-1+1", "'+1 mug", "'\t=1+1"] == cells
 
 
-def test_the_filters_are_those_of_the_list(admin: Client, alice: Client, bob: Client) -> None:
+def test_the_export_has_the_same_filters_as_list_orders(
+    admin: Client, alice: Client, bob: Client
+) -> None:
     mug = add_product(admin, price=100, stock=1000)
     orders = [place_order(alice, (mug, quantity)).json() for quantity in (1, 2, 3)]
     orders.append(place_order(bob, (mug, 4)).json())
@@ -94,29 +100,31 @@ def test_the_filters_are_those_of_the_list(admin: Client, alice: Client, bob: Cl
 
     for query in queries:
         listed = admin.get(ORDERS, params={**query, "sort": "created_at"}).json()["items"]
-        assert [one["id"] for one in listed] == [row["order_id"] for row in rows(admin, **query)]
+        assert [order["id"] for order in listed] == [
+            row["order_id"] for row in rows(admin, **query)
+        ]
 
 
-def test_parts_join_without_a_gap(admin: Client, alice: Client) -> None:
+def test_an_export_of_several_batches_has_every_order_once(admin: Client, alice: Client) -> None:
     mug = add_product(admin, stock=1000)
     placed = [place_order(alice, (mug, 1)).json()["number"] for _ in range(405)]
 
     assert placed == [row["order_number"] for row in rows(admin)]
 
 
-def test_an_empty_shop_exports_a_header(admin: Client) -> None:
+def test_an_export_without_orders_has_only_the_header(admin: Client) -> None:
     assert [",".join(f'"{name}"' for name in COLUMNS)] == admin.get(EXPORT).text.splitlines()
 
 
 @pytest.mark.parametrize("query", ["status=LOST", "limit=5", "cursor=abc", "sort=total"])
-def test_what_is_no_filter_is_a_problem_not_a_file(admin: Client, query: str) -> None:
+def test_an_invalid_query_parameter_is_a_400(admin: Client, query: str) -> None:
     assert_problem(admin.get(f"{EXPORT}?{query}"), 400, "malformed_request")
 
 
-def test_it_is_for_administrators(alice: Client, anonymous: Client) -> None:
+def test_only_administrators_can_export_orders(alice: Client, anonymous: Client) -> None:
     assert_problem(alice.get(EXPORT), 403, "forbidden")
     assert_problem(anonymous.get(EXPORT), 401, "unauthenticated")
 
 
-def test_other_methods_are_told_what_there_is(admin: Client) -> None:
+def test_other_methods_get_the_allow_header(admin: Client) -> None:
     assert "GET" == admin.post(EXPORT).headers["allow"]

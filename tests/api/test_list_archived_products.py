@@ -10,24 +10,26 @@ from tests.support.shop import PRODUCTS, add_product
 ARCHIVED = f"{PRODUCTS}/archived"
 
 
-def test_an_administrator_finds_what_was_taken_off_sale(admin: Client, anonymous: Client) -> None:
+def test_an_administrator_can_search_sort_and_page_archived_products(
+    admin: Client, anonymous: Client
+) -> None:
     assert {"items": [], "next_cursor": None} == admin.get(ARCHIVED).json()
     mugs = [add_product(admin, sku=f"MUG-{number}") for number in range(3)]
-    for one in mugs[:2]:
-        assert one["archived_at"] is None
-        admin.delete(f"{PRODUCTS}/{one['id']}")
+    for mug in mugs[:2]:
+        assert mug["archived_at"] is None
+        admin.delete(f"{PRODUCTS}/{mug['id']}")
 
     first = admin.get(ARCHIVED, params={"limit": 1, "sort": "created_at", "q": "mug"})
     second = admin.get(first.links["next"]["url"])
 
-    assert ["MUG-0"] == [one["sku"] for one in first.json()["items"]]
-    assert ["MUG-1"] == [one["sku"] for one in second.json()["items"]]
+    assert ["MUG-0"] == [product["sku"] for product in first.json()["items"]]
+    assert ["MUG-1"] == [product["sku"] for product in second.json()["items"]]
     assert second.json()["next_cursor"] is None
     (last,) = second.json()["items"]
     assert last["archived_at"] == last["updated_at"]
-    assert ["MUG-2"] == [one["sku"] for one in anonymous.get(PRODUCTS).json()["items"]]
+    assert ["MUG-2"] == [product["sku"] for product in anonymous.get(PRODUCTS).json()["items"]]
 
 
-def test_it_is_for_administrators(alice: Client, anonymous: Client) -> None:
+def test_only_administrators_can_list_archived_products(alice: Client, anonymous: Client) -> None:
     assert_problem(alice.get(ARCHIVED), 403, "forbidden")
     assert_problem(anonymous.get(ARCHIVED), 401, "unauthenticated")

@@ -13,8 +13,8 @@ from tests.support.shop import PRODUCTS, add_product
 
 
 @pytest.fixture
-def shelf(admin: Client) -> list[dict[str, Any]]:
-    """Return products of which some share a price and some a name."""
+def catalogue(admin: Client) -> list[dict[str, Any]]:
+    """Create eleven products, some with equal prices and some with equal names."""
     return [
         add_product(
             admin,
@@ -29,45 +29,51 @@ def shelf(admin: Client) -> list[dict[str, Any]]:
 
 
 def pages(client: Client, **query: Any) -> list[list[str]]:
-    """Return the SKUs of every page, following `Link` as a browser of pages would."""
-    found = []
-    answer = client.get(PRODUCTS, params=query)
+    """Return the SKUs of every page; follow the `next` link until there is none."""
+    sku_pages = []
+    response = client.get(PRODUCTS, params=query)
     while True:
-        assert 200 == answer.status_code, answer.text
-        found.append([item["sku"] for item in answer.json()["items"]])
-        if answer.json()["next_cursor"] is None:
-            assert "next" not in answer.links
-            return found
-        answer = client.get(answer.links["next"]["url"])
+        assert 200 == response.status_code, response.text
+        sku_pages.append([item["sku"] for item in response.json()["items"]])
+        if response.json()["next_cursor"] is None:
+            assert "next" not in response.links
+            return sku_pages
+        response = client.get(response.links["next"]["url"])
 
 
-def test_an_empty_shop_has_an_empty_page(anonymous: Client) -> None:
+def test_a_shop_without_products_returns_an_empty_page(anonymous: Client) -> None:
     assert {"items": [], "next_cursor": None} == anonymous.get(PRODUCTS).json()
 
 
 @pytest.mark.parametrize("sort", ["name", "-name", "price", "-price", "created_at", "-created_at"])
 @pytest.mark.parametrize("limit", [1, 4, 11, 100])
-def test_pages_hold_everything_once_and_in_order(
-    anonymous: Client, shelf: list[dict[str, Any]], sort: str, limit: int
+def test_pages_contain_every_product_once_in_sort_order(
+    anonymous: Client, catalogue: list[dict[str, Any]], sort: str, limit: int
 ) -> None:
-    got = pages(anonymous, sort=sort, limit=limit)
+    listed = pages(anonymous, sort=sort, limit=limit)
 
-    skus = list(itertools.chain.from_iterable(got))
-    assert sorted(one["sku"] for one in shelf) == sorted(skus)
-    assert all(len(page) == limit for page in got[:-1])
+    skus = list(itertools.chain.from_iterable(listed))
+    assert sorted(product["sku"] for product in catalogue) == sorted(skus)
+    assert all(len(page) == limit for page in listed[:-1])
     values = {
-        one["sku"]: one["price"]["amount"] if "price" in sort else one[sort.lstrip("-")]
-        for one in shelf
+        product["sku"]: (
+            product["price"]["amount"] if "price" in sort else product[sort.lstrip("-")]
+        )
+        for product in catalogue
     }
-    ordered = [values[sku] for sku in skus]
-    assert ordered == sorted(ordered, reverse=sort.startswith("-"))
+    sort_keys = [values[sku] for sku in skus]
+    assert sort_keys == sorted(sort_keys, reverse=sort.startswith("-"))
 
 
-def test_filters_narrow_down_together(anonymous: Client, shelf: list[dict[str, Any]]) -> None:
-    got = pages(anonymous, min_price=1100, max_price=1100, in_stock="true", limit=1)
+def test_filters_can_be_combined(anonymous: Client, catalogue: list[dict[str, Any]]) -> None:
+    listed = pages(anonymous, min_price=1100, max_price=1100, in_stock="true", limit=1)
 
-    expected = {one["sku"] for one in shelf if one["price"]["amount"] == 1100 and one["stock"]}
-    assert expected == {sku for page in got for sku in page}
+    expected = {
+        product["sku"]
+        for product in catalogue
+        if product["price"]["amount"] == 1100 and product["stock"]
+    }
+    assert expected == {sku for page in listed for sku in page}
     assert expected
 
 
@@ -76,7 +82,7 @@ def test_filters_narrow_down_together(anonymous: Client, shelf: list[dict[str, A
     [("lamp", 11), ("LAM", 11), ("lamp 3", 2), ("sku-07", 1), ("warm lig", 5), ("x", 0)],
 )
 def test_search_finds_words_and_prefixes(
-    anonymous: Client, shelf: list[dict[str, Any]], q: str, count: int
+    anonymous: Client, catalogue: list[dict[str, Any]], q: str, count: int
 ) -> None:
     assert count == sum(map(len, pages(anonymous, q=q, limit=3)))
 
@@ -101,7 +107,7 @@ def test_search_finds_words_and_prefixes(
         ("x\ufeffy [z]^{w}~v`u", "y z w v u"),
     ],
 )
-def test_words_stand_between_any_punctuation(
+def test_any_punctuation_separates_words(
     anonymous: Client, admin: Client, name: str, q: str
 ) -> None:
     add_product(admin, sku="FOUND", name=name)
@@ -110,29 +116,31 @@ def test_words_stand_between_any_punctuation(
     assert [["FOUND"]] == pages(anonymous, q=q)
 
 
-def test_what_is_no_word_is_found_nowhere(anonymous: Client, admin: Client) -> None:
+def test_a_search_without_any_word_finds_nothing(anonymous: Client, admin: Client) -> None:
     add_product(admin, sku="OTHER", name="“☕”")
 
     assert [[]] == pages(anonymous, q="“☕” —\u00a0")
 
 
 def test_a_search_is_sorted_by_relevance(anonymous: Client, admin: Client) -> None:
-    add_product(admin, sku="TOLD", name="A shade", description="For any lamp")
-    add_product(admin, sku="CALLED", name="Lamp")
+    add_product(admin, sku="DESCRIBED", name="A shade", description="For any lamp")
+    add_product(admin, sku="NAMED", name="Lamp")
     add_product(admin, sku="LAMP", name="Torch")
 
-    assert [["LAMP", "CALLED", "TOLD"]] == pages(anonymous, q="lamp")
-    assert [["LAMP"], ["CALLED"], ["TOLD"]] == pages(anonymous, q="lamp", limit=1)
-    assert [["TOLD", "CALLED", "LAMP"]] == pages(anonymous, q="lamp", sort="name")
+    assert [["LAMP", "NAMED", "DESCRIBED"]] == pages(anonymous, q="lamp")
+    assert [["LAMP"], ["NAMED"], ["DESCRIBED"]] == pages(anonymous, q="lamp", limit=1)
+    assert [["DESCRIBED", "NAMED", "LAMP"]] == pages(anonymous, q="lamp", sort="name")
 
 
 @pytest.mark.parametrize("q", ["'", "&", "!", ":*", "a:*b", "<->", "(", "\\", "%", "a | b", "日本"])
-def test_search_takes_any_text(anonymous: Client, shelf: list[dict[str, Any]], q: str) -> None:
+def test_a_search_accepts_any_text(
+    anonymous: Client, catalogue: list[dict[str, Any]], q: str
+) -> None:
     assert 200 == anonymous.get(PRODUCTS, params={"q": q}).status_code
 
 
-def test_whoever_has_the_page_already_gets_304(
-    admin: Client, anonymous: Client, shelf: list[dict[str, Any]]
+def test_if_none_match_with_the_current_etag_is_304(
+    admin: Client, anonymous: Client, catalogue: list[dict[str, Any]]
 ) -> None:
     etag = anonymous.get(PRODUCTS).headers["etag"]
 
@@ -143,8 +151,8 @@ def test_whoever_has_the_page_already_gets_304(
 
 @pytest.mark.parametrize("cursor", ["A" * 22, "_" * 400, "zz-_" * 40, "A" * 23, "A" * 25])
 @pytest.mark.parametrize("sort", ["name", "-price", "created_at"])
-def test_any_cursor_of_the_right_form_is_some_position(
-    anonymous: Client, shelf: list[dict[str, Any]], cursor: str, sort: str
+def test_any_well_formed_cursor_is_accepted(
+    anonymous: Client, catalogue: list[dict[str, Any]], cursor: str, sort: str
 ) -> None:
     assert 200 == anonymous.get(PRODUCTS, params={"cursor": cursor, "sort": sort}).status_code
 
@@ -165,26 +173,30 @@ def test_any_cursor_of_the_right_form_is_some_position(
         ("q=", "q"),
     ],
 )
-def test_what_does_not_fit_is_named(anonymous: Client, query: str, parameter: str) -> None:
-    refused = assert_problem(anonymous.get(f"{PRODUCTS}?{query}"), 400, "malformed_request")
+def test_an_invalid_query_parameter_is_a_400_that_names_it(
+    anonymous: Client, query: str, parameter: str
+) -> None:
+    problem = assert_problem(anonymous.get(f"{PRODUCTS}?{query}"), 400, "malformed_request")
 
-    assert {(parameter, "query")} == {(one["parameter"], one["in"]) for one in refused["errors"]}
+    assert {(parameter, "query")} == {
+        (error["parameter"], error["in"]) for error in problem["errors"]
+    }
 
 
 @pytest.mark.parametrize("sort", ["stock", "-stock"])
-def test_the_shelf_is_sorted_by_how_much_there_is(
-    admin: Client, shelf: list[dict[str, Any]], sort: str
+def test_products_can_be_sorted_by_stock(
+    admin: Client, catalogue: list[dict[str, Any]], sort: str
 ) -> None:
-    stocks = {one["sku"]: one["stock"] for one in shelf}
+    stocks = {product["sku"]: product["stock"] for product in catalogue}
 
     skus = [sku for page in pages(admin, sort=sort, limit=3) for sku in page]
 
     assert sorted(stocks) == sorted(skus)
-    ordered = [stocks[sku] for sku in skus]
-    assert ordered == sorted(ordered, reverse=sort.startswith("-"))
+    sort_keys = [stocks[sku] for sku in skus]
+    assert sort_keys == sorted(sort_keys, reverse=sort.startswith("-"))
 
 
-def test_the_shelf_is_filtered_by_how_much_there_is(admin: Client) -> None:
+def test_products_can_be_filtered_by_stock(admin: Client) -> None:
     for stock in (0, 3, 5, 40):
         add_product(admin, sku=f"S-{stock}", stock=stock)
 
@@ -194,11 +206,12 @@ def test_the_shelf_is_filtered_by_how_much_there_is(admin: Client) -> None:
     assert [["S-0"]] == pages(admin, min_stock=0, in_stock="false")
 
 
-def test_browsing_is_the_same_signed_in_or_not(
-    admin: Client, anonymous: Client, shelf: list[dict[str, Any]]
+def test_the_catalogue_is_the_same_for_signed_in_and_anonymous_clients(
+    admin: Client, anonymous: Client, catalogue: list[dict[str, Any]]
 ) -> None:
-    one, other = admin.get(PRODUCTS), anonymous.get(PRODUCTS)
+    signed_in, not_signed_in = admin.get(PRODUCTS), anonymous.get(PRODUCTS)
 
-    assert one.json() == other.json()
-    assert one.headers["etag"] == other.headers["etag"]
-    assert "public, no-cache" == one.headers["cache-control"] == other.headers["cache-control"]
+    assert signed_in.json() == not_signed_in.json()
+    for name in ("etag", "cache-control"):
+        assert signed_in.headers[name] == not_signed_in.headers[name]
+    assert "public, no-cache" == signed_in.headers["cache-control"]

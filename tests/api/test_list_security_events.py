@@ -14,17 +14,17 @@ ME = "/api/v1/users/me"
 
 
 def events(admin: Client, **query: Any) -> list[dict[str, Any]]:
-    answer = admin.get(EVENTS, params=query)
-    assert 200 == answer.status_code, answer.text
-    items: list[dict[str, Any]] = answer.json()["items"]
+    response = admin.get(EVENTS, params=query)
+    assert 200 == response.status_code, response.text
+    items: list[dict[str, Any]] = response.json()["items"]
     return items
 
 
 def types(admin: Client, **query: Any) -> list[str]:
-    return [one["type"] for one in events(admin, sort="created_at", **query)]
+    return [event["type"] for event in events(admin, sort="created_at", **query)]
 
 
-def test_it_tells_of_a_person_from_registration_to_sign_out(
+def test_the_log_has_every_event_of_a_user_from_registration_to_sign_out(
     admin: Client, alice: Client, anonymous: Client
 ) -> None:
     user_id = alice.get(ME).json()["id"]
@@ -45,10 +45,12 @@ def test_it_tells_of_a_person_from_registration_to_sign_out(
     ] == types(admin, user_id=user_id)
 
 
-def test_it_tells_of_a_token_used_twice(admin: Client, alice: Client, anonymous: Client) -> None:
-    spent = alice.cookies["orderly_refresh"]
+def test_reuse_of_a_refresh_token_is_logged(
+    admin: Client, alice: Client, anonymous: Client
+) -> None:
+    used = alice.cookies["orderly_refresh"]
     alice.post("/api/v1/auth/refresh")
-    anonymous.cookies.set("orderly_refresh", spent)
+    anonymous.cookies.set("orderly_refresh", used)
 
     anonymous.post("/api/v1/auth/refresh", headers={"User-Agent": "a thief"})
 
@@ -57,7 +59,9 @@ def test_it_tells_of_a_token_used_twice(admin: Client, alice: Client, anonymous:
     assert event["session_id"] is not None
 
 
-def test_it_tells_who_changed_whose_role_and_what_came_of_it(admin: Client, alice: Client) -> None:
+def test_a_role_change_is_logged_with_its_administrator_and_the_revoked_session(
+    admin: Client, alice: Client
+) -> None:
     me, admin_id = alice.get(ME).json(), admin.get(ME).json()["id"]
     user_id = me["id"]
     request = {"X-Request-ID": "promote-alice"}
@@ -76,36 +80,36 @@ def test_it_tells_who_changed_whose_role_and_what_came_of_it(admin: Client, alic
     assert ["USER_DISABLED", "USER_ENABLED"] == types(admin, user_id=user_id)[-2:]
 
 
-def test_an_email_that_nobody_has_is_told_of_without_being_kept(
+def test_a_sign_in_with_an_unknown_email_is_logged_without_the_email(
     admin: Client, anonymous: Client
 ) -> None:
     login = {"email": "my.password@example.com", "password": "not the password"}
     anonymous.post("/api/v1/auth/login", json=login)
 
-    answer = admin.get(EVENTS, params={"type": "SIGN_IN_FAILED"})
+    response = admin.get(EVENTS, params={"type": "SIGN_IN_FAILED"})
 
-    assert [None] == [one["user_id"] for one in answer.json()["items"]]
-    assert "my.password" not in answer.text
+    assert [None] == [event["user_id"] for event in response.json()["items"]]
+    assert "my.password" not in response.text
 
 
-def test_it_is_filtered_by_time_and_comes_in_pages(admin: Client, alice: Client) -> None:
+def test_the_log_can_be_filtered_by_time_and_is_paged(admin: Client, alice: Client) -> None:
     first, *_, last = events(admin, sort="created_at")
 
     assert first not in events(admin, created_from=last["created_at"])
     assert last not in events(admin, created_to=last["created_at"])
     page = admin.get(EVENTS, params={"limit": 1}).json()
-    following = admin.get(EVENTS, params={"limit": 1, "cursor": page["next_cursor"]}).json()
-    assert page["items"] != following["items"]
+    next_page = admin.get(EVENTS, params={"limit": 1, "cursor": page["next_cursor"]}).json()
+    assert page["items"] != next_page["items"]
 
 
-def test_nobody_can_change_it(admin: Client) -> None:
+def test_the_log_is_read_only(admin: Client) -> None:
     for method in ("POST", "PUT", "PATCH", "DELETE"):
-        answer = admin.request(method, EVENTS, json={})
+        response = admin.request(method, EVENTS, json={})
 
-        assert_problem(answer, 405, "method_not_allowed")
-        assert "GET" == answer.headers["allow"]
+        assert_problem(response, 405, "method_not_allowed")
+        assert "GET" == response.headers["allow"]
 
 
-def test_it_is_for_administrators(alice: Client, anonymous: Client) -> None:
+def test_only_administrators_can_read_the_log(alice: Client, anonymous: Client) -> None:
     assert_problem(alice.get(EVENTS), 403, "forbidden")
     assert_problem(anonymous.get(EVENTS), 401, "unauthenticated")

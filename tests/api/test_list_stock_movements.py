@@ -17,46 +17,49 @@ from tests.support.shop import (
 )
 
 
-def test_the_ledger_tells_what_came_and_went_the_newest_first(admin: Client, alice: Client) -> None:
+def test_every_change_of_the_stock_is_listed_newest_first(admin: Client, alice: Client) -> None:
     product = add_product(admin, stock=10)
     path = f"{PRODUCTS}/{product['id']}"
     order = place_order(alice, (product, 2)).json()
     cancel_order(alice, order)
-    kept = place_order(alice, (product, 4)).json()
+    returned = place_order(alice, (product, 4)).json()
     for status in ("PAID", "SHIPPED", "DELIVERED", "RETURNED"):
-        update_status(admin, kept, status)
+        update_status(admin, returned, status)
     admin.post(f"{path}/stock-adjustments", json={"delta": -1, "reason": "LOST"})
 
-    found = admin.get(f"{path}/stock-movements").json()["items"]
+    movements = admin.get(f"{path}/stock-movements").json()["items"]
 
     assert [
         ("ADJUSTMENT", -1, 9, None),
-        ("RETURN", 4, 10, kept["id"]),
-        ("ORDER", -4, 6, kept["id"]),
+        ("RETURN", 4, 10, returned["id"]),
+        ("ORDER", -4, 6, returned["id"]),
         ("RELEASE", 2, 10, order["id"]),
         ("ORDER", -2, 8, order["id"]),
         ("INITIAL", 10, 10, None),
-    ] == [(one["kind"], one["delta"], one["stock_after"], one["order_id"]) for one in found]
-    assert get_stock(admin, product) == sum(one["delta"] for one in found)
+    ] == [
+        (movement["kind"], movement["delta"], movement["stock_after"], movement["order_id"])
+        for movement in movements
+    ]
+    assert get_stock(admin, product) == sum(movement["delta"] for movement in movements)
 
 
-def test_it_comes_in_pages(admin: Client) -> None:
+def test_stock_movements_are_paged(admin: Client) -> None:
     product = add_product(admin, stock=0)
     path = f"{PRODUCTS}/{product['id']}"
     for _ in range(7):
         admin.post(f"{path}/stock-adjustments", json={"delta": 1, "reason": "FOUND"})
 
-    levels, answer = [], admin.get(f"{path}/stock-movements", params={"limit": 3})
+    levels, response = [], admin.get(f"{path}/stock-movements", params={"limit": 3})
     while True:
-        levels.append([one["stock_after"] for one in answer.json()["items"]])
-        if "next" not in answer.links:
+        levels.append([movement["stock_after"] for movement in response.json()["items"]])
+        if "next" not in response.links:
             break
-        answer = admin.get(answer.links["next"]["url"])
+        response = admin.get(response.links["next"]["url"])
 
     assert [[7, 6, 5], [4, 3, 2], [1]] == levels
 
 
-def test_it_is_for_administrators_and_for_products_there_are(
+def test_only_administrators_can_list_stock_movements_and_an_unknown_product_is_404(
     admin: Client, alice: Client, anonymous: Client
 ) -> None:
     product = add_product(admin)

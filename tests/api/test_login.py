@@ -13,33 +13,33 @@ def login(client: Client, email: str, password: str) -> object:
 
 
 def test_signing_in_sets_cookies_that_scripts_cannot_read(alice: Client, anonymous: Client) -> None:
-    answer = login(anonymous, "Alice@Example.com", PASSWORD)
+    response = login(anonymous, "Alice@Example.com", PASSWORD)
 
-    assert 200 == answer.status_code
-    assert {"user", "session", "access_expires_at"} == answer.json().keys()
-    cookies = answer.headers.get_list("set-cookie")
-    assert ["orderly_access", "orderly_refresh"] == [one.partition("=")[0] for one in cookies]
-    assert all("HttpOnly" in one and "SameSite=Lax" in one for one in cookies)
+    assert 200 == response.status_code
+    assert {"user", "session", "access_expires_at"} == response.json().keys()
+    cookies = response.headers.get_list("set-cookie")
+    assert ["orderly_access", "orderly_refresh"] == [cookie.partition("=")[0] for cookie in cookies]
+    assert all("HttpOnly" in cookie and "SameSite=Lax" in cookie for cookie in cookies)
     assert "Path=/api/v1/auth;" in cookies[1]
-    assert "no-store" == answer.headers["cache-control"]
+    assert "no-store" == response.headers["cache-control"]
     for value in anonymous.cookies.values():
-        assert value not in answer.text
+        assert value not in response.text
 
 
-def test_a_wrong_password_and_an_unknown_email_look_the_same(
+def test_a_wrong_password_and_an_unknown_email_get_the_same_response(
     alice: Client, anonymous: Client
 ) -> None:
     wrong = assert_problem(
         login(anonymous, "alice@example.com", "not the password"), 401, "invalid_credentials"
     )
     unknown = assert_problem(
-        login(anonymous, "nobody@example.com", "not the password"), 401, "invalid_credentials"
+        login(anonymous, "unknown@example.com", "not the password"), 401, "invalid_credentials"
     )
 
     assert {**wrong, "request_id": ""} == {**unknown, "request_id": ""}
 
 
-def test_a_refusal_says_how_to_sign_in(anonymous: Client) -> None:
-    answer = login(anonymous, "nobody@example.com", "not the password")
+def test_a_failed_sign_in_has_the_www_authenticate_header(anonymous: Client) -> None:
+    response = login(anonymous, "unknown@example.com", "not the password")
 
-    assert answer.headers["www-authenticate"].startswith("Bearer")
+    assert response.headers["www-authenticate"].startswith("Bearer")

@@ -12,16 +12,16 @@ def test_signing_out_clears_the_cookies_and_ends_the_session(
 ) -> None:
     refresh_token = alice.cookies["orderly_refresh"]
 
-    answer = alice.post("/api/v1/auth/logout")
+    response = alice.post("/api/v1/auth/logout")
 
-    assert (204, b"") == (answer.status_code, answer.content)
-    assert 2 == len(answer.headers.get_list("set-cookie"))
+    assert (204, b"") == (response.status_code, response.content)
+    assert 2 == len(response.headers.get_list("set-cookie"))
     assert {} == dict(alice.cookies)
     anonymous.cookies.set("orderly_refresh", refresh_token)
     assert_problem(anonymous.post("/api/v1/auth/refresh"), 401, "session_expired")
 
 
-def test_a_second_click_is_401(alice: Client) -> None:
+def test_signing_out_a_second_time_is_401(alice: Client) -> None:
     alice.post("/api/v1/auth/logout")
 
     assert_problem(alice.post("/api/v1/auth/logout"), 401, "unauthenticated")

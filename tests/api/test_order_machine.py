@@ -1,7 +1,7 @@
-"""Several people use the shop in every order that Hypothesis thinks of, some of them at once.
+"""Stateful tests: Hypothesis generates sequences of requests, some of them concurrent.
 
-A small model says what must come of it; the server and its audit have to agree. In the deep
-profile, PYTEST_ORDER_MACHINE_EXAMPLES says how many stories are tried (`tox -e deep`).
+A small model predicts the result of each request; the server's responses and its audit must agree
+with the model. PYTEST_ORDER_MACHINE_EXAMPLES sets the number of sequences (`tox -e deep`).
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ STEPS = 30
 ADMIN = "admin"
 CLIENTS = ("alice", "bob")
 
-# The lifecycle once more, in the model's own words: who may take an order from where to where.
-STEPS_OF = {
+# The model's own copy of the state machine: who may make which status transition.
+TRANSITIONS = {
     "owner": {"PENDING": ["CANCELLED"]},
     ADMIN: {
         "PENDING": ["PAID", "CANCELLED"],
@@ -63,17 +63,18 @@ STEPS_OF = {
     },
 }
 STATUSES = ["PENDING", "PAID", "SHIPPED", "DELIVERED", "CANCELLED", "RETURNED"]
-GONE = {"CANCELLED", "RETURNED"}
+STOCK_RESTORED = {"CANCELLED", "RETURNED"}
 
 
-# An order that was not placed. It has a name as the others have: which step wins a race, and so how
-# much there is to sell, is not for the story to say, but what it tells next must not hang on that.
-REFUSED = "refused"
+# The name of an order that was rejected. Which request wins a race differs between runs, and with
+# it the stock that is left. A rejected order has a name too, so that the same sequence of rules has
+# the same number of names in each run and Hypothesis can replay it.
+REJECTED = "rejected"
 
 
 @dataclass(frozen=True)
-class Step:
-    """What somebody wants to become of an order."""
+class Transition:
+    """A request to change the status of an order."""
 
     who: str
     status: str
@@ -81,7 +82,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Order:
-    """What the model knows of an order."""
+    """An order in the model."""
 
     id: str
     owner: str
@@ -89,21 +90,21 @@ class Order:
     status: str = "PENDING"
     version: int = 1
 
-    def after(self, step: Step) -> tuple[Order, int]:
-        """Return the order after a step, and the HTTP status of its answer."""
-        if step.who not in {ADMIN, self.owner}:
+    def after(self, transition: Transition) -> tuple[Order, int]:
+        """Return the order after a transition, and the status code of the response."""
+        if transition.who not in {ADMIN, self.owner}:
             return self, 404
-        if step.status == self.status:
+        if transition.status == self.status:
             return self, 200
-        party = ADMIN if step.who == ADMIN else "owner"
-        if step.status not in STEPS_OF[party].get(self.status, ()):
+        party = ADMIN if transition.who == ADMIN else "owner"
+        if transition.status not in TRANSITIONS[party].get(self.status, ()):
             return self, 409
-        return replace(self, status=step.status, version=self.version + 1), 200
+        return replace(self, status=transition.status, version=self.version + 1), 200
 
 
 @dataclass
 class Product:
-    """What the model knows of a product."""
+    """A product in the model."""
 
     document: dict[str, Any]
     stock: int
@@ -114,250 +115,257 @@ class Product:
         return str(self.document["id"])
 
 
-class Asked(NamedTuple):
-    """A request that has placed an order, to be repeated."""
+class PlacedRequest(NamedTuple):
+    """A request that placed an order, kept so that it can be repeated."""
 
     who: str
     key: str
     body: dict[str, Any]
-    answer: bytes
+    response: bytes
 
 
 @dataclass
 class Shop:
-    """The server, and the people who use it in all stories."""
+    """The server and its clients, which all sequences share."""
 
-    people: dict[str, Client]
+    clients: dict[str, Client]
     database_url: str
     threads: ThreadPoolExecutor
     numbers: Iterator[int] = field(default_factory=count)
 
-    def at_once(self, *calls: Callable[[], httpx2.Response]) -> list[httpx2.Response]:
-        """Make requests at the same instant."""
-        instant = Barrier(len(calls))
+    def send_concurrently(self, *calls: Callable[[], httpx2.Response]) -> list[httpx2.Response]:
+        """Send all requests at the same moment."""
+        barrier = Barrier(len(calls))
 
         def wait(call: Callable[[], httpx2.Response]) -> httpx2.Response:
-            instant.wait()
+            barrier.wait()
             return call()
 
         return list(self.threads.map(wait, calls))
 
     @contextmanager
-    def an_hour_later(self, order_id: str) -> Iterator[None]:
-        """Have an order be more than an hour old while the block runs."""
+    def backdated(self, order_id: str) -> Iterator[None]:
+        """Make an order 61 minutes older while the block runs."""
         with closing(psycopg2.connect(self.database_url)) as connection:
             connection.autocommit = True
-            for way in ("-", "+"):
+            for operator in ("-", "+"):
                 connection.cursor().execute(
-                    f"UPDATE orders SET created_at = created_at {way} interval '61 minutes'"
+                    f"UPDATE orders SET created_at = created_at {operator} interval '61 minutes'"
                     " WHERE id = %s",
                     (order_id,),
                 )
-                if way == "-":
+                if operator == "-":
                     yield
 
 
 class OrderMachine(RuleBasedStateMachine):
-    """One story: its products are its own, its people are those of all stories."""
+    """One sequence of requests. It has its own products; the clients are shared."""
 
     products = Bundle("products")
     placed = Bundle("placed")
-    asked = Bundle("asked")
+    with_key = Bundle("with_key")
 
-    who = st.sampled_from(CLIENTS)
     anyone = st.sampled_from([*CLIENTS, ADMIN])
 
     def __init__(self, shop: Shop) -> None:
         super().__init__()
         self.shop = shop
-        self.stocked: dict[str, Product] = {}
+        self.products_by_id: dict[str, Product] = {}
         self.orders: dict[str, Order] = {}
-        self.asked_for: dict[str, Asked] = {}
+        self.requests: dict[str, PlacedRequest] = {}
         self.names = count()
-        self.begun = datetime.now(UTC)
+        self.started_at = datetime.now(UTC)
 
-    # -- what happens
+    # -- rules
 
     @initialize(target=products)
-    def opens_with_something_to_sell(self) -> Any:
-        return multiple(*(self.adds_a_product(stock, 1000) for stock in (4, 12, 40)))
+    def create_first_products(self) -> Any:
+        return multiple(*(self.add_product(stock, 1000) for stock in (4, 12, 40)))
 
     @rule(target=products, stock=st.integers(0, 6), price=st.sampled_from([0, 1, 1990]))
-    def gets_a_product(self, stock: int, price: int) -> Any:
-        return self.adds_a_product(stock, price)
+    def create_product(self, stock: int, price: int) -> Any:
+        return self.add_product(stock, price)
 
     @rule(product_id=products)
-    def stops_selling(self, product_id: str) -> None:
-        answer = self.shop.people[ADMIN].delete(f"{PRODUCTS}/{product_id}")
+    def archive_product(self, product_id: str) -> None:
+        response = self.shop.clients[ADMIN].delete(f"{PRODUCTS}/{product_id}")
 
-        assert answer.status_code == (404 if self.stocked[product_id].archived else 204)
-        self.stocked[product_id].archived = True
+        assert response.status_code == (404 if self.products_by_id[product_id].archived else 204)
+        self.products_by_id[product_id].archived = True
 
     @rule(product_id=products)
-    def sells_again(self, product_id: str) -> None:
-        answer = self.shop.people[ADMIN].post(f"{PRODUCTS}/{product_id}/restore")
+    def restore_product(self, product_id: str) -> None:
+        response = self.shop.clients[ADMIN].post(f"{PRODUCTS}/{product_id}/restore")
 
-        assert (200, self.stocked[product_id].stock) == (
-            answer.status_code,
-            answer.json()["stock"],
+        assert (200, self.products_by_id[product_id].stock) == (
+            response.status_code,
+            response.json()["stock"],
         )
-        self.stocked[product_id].archived = False
+        self.products_by_id[product_id].archived = False
 
     @rule(
-        targets=(placed, asked),
+        targets=(placed, with_key),
         who=anyone,
-        wanted=st.lists(st.tuples(products, st.integers(1, 4)), min_size=1, max_size=3),
-        sent=st.booleans(),
+        lines=st.lists(st.tuples(products, st.integers(1, 4)), min_size=1, max_size=3),
+        with_address=st.booleans(),
         note=st.sampled_from([None, "Ring twice."]),
     )
-    def is_asked_for(
-        self, who: str, wanted: list[tuple[str, int]], sent: bool, note: str | None
+    def place(
+        self, who: str, lines: list[tuple[str, int]], with_address: bool, note: str | None
     ) -> Any:
         key = f"key-{next(self.shop.numbers)}"
-        answer = place_order(
-            self.shop.people[who],
-            *((self.stocked[product_id].document, quantity) for product_id, quantity in wanted),
-            shipping_address=LONDON if sent else None,
+        response = place_order(
+            self.shop.clients[who],
+            *(
+                (self.products_by_id[product_id].document, quantity)
+                for product_id, quantity in lines
+            ),
+            shipping_address=LONDON if with_address else None,
             note=note,
             **{"Idempotency-Key": key},
         )
-        name = self.settle(who, wanted, answer)
+        name = self.check_placement(who, lines, response)
         if name is None:
-            return REFUSED
-        body = {"wanted": wanted, "sent": sent, "note": note}
-        self.asked_for[name] = Asked(who, key, body, answer.content)
+            return REJECTED
+        body = {"lines": lines, "with_address": with_address, "note": note}
+        self.requests[name] = PlacedRequest(who, key, body, response.content)
         return name
 
-    @rule(name=asked, times=st.integers(1, 3))
-    def is_asked_for_again(self, name: str, times: int) -> None:
-        if name == REFUSED:
+    @rule(name=with_key, times=st.integers(1, 3))
+    def repeat_request(self, name: str, times: int) -> None:
+        if name == REJECTED:
             return
-        request = self.asked_for[name]
+        request = self.requests[name]
 
-        answers = self.shop.at_once(*[lambda: self.repeat(request)] * times)
+        responses = self.shop.send_concurrently(*[lambda: self.repeat(request)] * times)
 
-        for answer in answers:
-            assert (201, "true") == (answer.status_code, answer.headers["idempotent-replayed"])
-            assert request.answer == answer.content
+        for response in responses:
+            assert (201, "true") == (response.status_code, response.headers["idempotent-replayed"])
+            assert request.response == response.content
 
-    @rule(name=asked)
-    def is_asked_for_something_else_by_the_same_key(self, name: str) -> None:
-        if name == REFUSED:
+    @rule(name=with_key)
+    def reuse_key_for_another_request(self, name: str) -> None:
+        if name == REJECTED:
             return
-        answer = self.repeat(self.asked_for[name], note="Something else.")
+        response = self.repeat(self.requests[name], note="Something else.")
 
-        assert_problem(answer, 422, "idempotency_key_reused")
+        assert_problem(response, 422, "idempotency_key_reused")
 
     @rule(target=placed, product_id=products, quantity=st.integers(1, 2), buyers=st.integers(2, 6))
-    def is_crowded(self, product_id: str, quantity: int, buyers: int) -> Any:
-        product = self.stocked[product_id]
-        people = [(*CLIENTS, ADMIN)[number % 3] for number in range(buyers)]
+    def place_concurrently(self, product_id: str, quantity: int, buyers: int) -> Any:
+        product = self.products_by_id[product_id]
+        clients = [(*CLIENTS, ADMIN)[number % 3] for number in range(buyers)]
         sellable = 0 if product.archived else min(buyers, product.stock // quantity)
 
-        answers = self.shop.at_once(
+        responses = self.shop.send_concurrently(
             *(
-                lambda who=who: place_order(self.shop.people[who], (product.document, quantity))
-                for who in people
+                lambda who=who: place_order(self.shop.clients[who], (product.document, quantity))
+                for who in clients
             )
         )
 
-        assert sellable == sum(answer.status_code == 201 for answer in answers)
-        # Who was refused came after all who were not.
-        told = sorted(zip(people, answers, strict=True), key=lambda one: one[1].status_code)
-        names = [self.settle(who, [(product_id, quantity)], answer) for who, answer in told]
-        return multiple(*(name or REFUSED for name in names))
+        assert sellable == sum(response.status_code == 201 for response in responses)
+        # The model applies the successful orders first: the rejected ones came after them.
+        by_status = sorted(
+            zip(clients, responses, strict=True), key=lambda pair: pair[1].status_code
+        )
+        names = [
+            self.check_placement(who, [(product_id, quantity)], response)
+            for who, response in by_status
+        ]
+        return multiple(*(name or REJECTED for name in names))
 
     @rule(name=placed, steps=st.sampled_from([4, 3, 2, 1]), times=st.integers(1, 2))
-    def goes_its_way(self, name: str, steps: int, times: int) -> None:
-        for _ in range(steps if name != REFUSED else 0):
-            following = STEPS_OF[ADMIN].get(self.orders[name].status)
-            if following:
-                self.race(name, [Step(ADMIN, following[0])] * times)
+    def advance(self, name: str, steps: int, times: int) -> None:
+        for _ in range(steps if name != REJECTED else 0):
+            allowed = TRANSITIONS[ADMIN].get(self.orders[name].status)
+            if allowed:
+                self.race(name, [Transition(ADMIN, allowed[0])] * times)
 
     @rule(name=placed, who=anyone, status=st.sampled_from(STATUSES))
-    def is_moved_on(self, name: str, who: str, status: str) -> None:
-        if name == REFUSED:
+    def change_status(self, name: str, who: str, status: str) -> None:
+        if name == REJECTED:
             return
         if who != ADMIN:
-            status = "CANCELLED"  # all that others may ask for
-        self.race(name, [Step(who, status)])
+            status = "CANCELLED"  # the only transition that customers can request
+        self.race(name, [Transition(who, status)])
 
     @rule(
         name=placed,
-        steps=st.lists(
+        transitions=st.lists(
             st.one_of(
-                st.builds(Step, anyone, st.just("CANCELLED")),
-                st.builds(Step, st.just(ADMIN), st.sampled_from(STATUSES)),
+                st.builds(Transition, anyone, st.just("CANCELLED")),
+                st.builds(Transition, st.just(ADMIN), st.sampled_from(STATUSES)),
             ),
             min_size=2,
             max_size=4,
         ),
     )
-    def is_pulled_in_all_directions(self, name: str, steps: list[Step]) -> None:
-        if name != REFUSED:
-            self.race(name, steps)
+    def change_status_concurrently(self, name: str, transitions: list[Transition]) -> None:
+        if name != REJECTED:
+            self.race(name, transitions)
 
     @rule(name=placed)
-    def is_not_paid_for(self, name: str) -> None:
-        if name == REFUSED:
+    def expire(self, name: str) -> None:
+        if name == REJECTED:
             return
         order = self.orders[name]
-        with self.shop.an_hour_later(order.id):
+        with self.shop.backdated(order.id):
             expired = orders.expire_orders(actor=make_actor(None, None))
 
         assert expired == (order.status == "PENDING")
         if expired:
-            self.becomes(name, replace(order, status="CANCELLED", version=2))
-        self.looks_right(self.orders[name])
+            self.replace_order(name, replace(order, status="CANCELLED", version=2))
+        self.check_order(self.orders[name])
 
-    # -- what must hold
+    # -- invariants
 
     @invariant()
-    def stock_is_what_was_not_sold(self) -> None:
-        for product in self.stocked.values():
+    def stock_agrees_with_the_model(self) -> None:
+        for product in self.products_by_id.values():
             if not product.archived:
-                assert product.stock == get_stock(self.shop.people[ADMIN], product.document)
+                assert product.stock == get_stock(self.shop.clients[ADMIN], product.document)
 
     def teardown(self) -> None:
         for order in self.orders.values():
-            self.looks_right(order)
+            self.check_order(order)
         for who in (*CLIENTS, ADMIN):
             for statuses in ([], ["PENDING"], ["CANCELLED", "PAID"]):
-                self.list_is_right(who, statuses)
+                self.check_list(who, statuses)
         assert [] == audit()
 
-    def looks_right(self, order: Order) -> None:
+    def check_order(self, order: Order) -> None:
         path = f"{ORDERS}/{order.id}"
         for who in {order.owner, ADMIN}:
-            seen = self.shop.people[who].get(path).json()
+            document = self.shop.clients[who].get(path).json()
             party = ADMIN if who == ADMIN else "owner"
-            assert (order.status, order.version, STEPS_OF[party].get(order.status, [])) == (
-                seen["status"],
-                seen["version"],
-                seen["allowed_transitions"],
+            assert (order.status, order.version, TRANSITIONS[party].get(order.status, [])) == (
+                document["status"],
+                document["version"],
+                document["allowed_transitions"],
             )
             assert (
                 sum(price * quantity for _, quantity, price in order.lines)
-                == (seen["total"]["amount"])
+                == (document["total"]["amount"])
             )
             assert list(order.lines) == [
                 (line["product_id"], line["quantity"], line["unit_price"]["amount"])
-                for line in seen["items"]
+                for line in document["items"]
             ]
-            assert ("customer" in seen) == (who == ADMIN)
-        events = self.shop.people[order.owner].get(f"{path}/events").json()["items"]
+            assert ("customer" in document) == (who == ADMIN)
+        events = self.shop.clients[order.owner].get(f"{path}/events").json()["items"]
         assert (order.version, order.status) == (len(events), events[-1]["to_status"])
-        for stranger in {*CLIENTS} - {order.owner}:
-            assert_problem(self.shop.people[stranger].get(path), 404, "not_found")
+        for other in {*CLIENTS} - {order.owner}:
+            assert_problem(self.shop.clients[other].get(path), 404, "not_found")
 
-    def list_is_right(self, who: str, statuses: list[str]) -> None:
-        since = self.begun.isoformat().replace("+00:00", "Z")
+    def check_list(self, who: str, statuses: list[str]) -> None:
+        since = self.started_at.isoformat().replace("+00:00", "Z")
         query: dict[str, Any] = {"status": statuses, "created_from": since, "limit": 3}
-        answer = self.shop.people[who].get(ORDERS, params=query)
-        found = [one["id"] for one in answer.json()["items"]]
-        while "next" in answer.links:
-            answer = self.shop.people[who].get(answer.links["next"]["url"])
-            found += [one["id"] for one in answer.json()["items"]]
+        response = self.shop.clients[who].get(ORDERS, params=query)
+        found = [order["id"] for order in response.json()["items"]]
+        while "next" in response.links:
+            response = self.shop.clients[who].get(response.links["next"]["url"])
+            found += [order["id"] for order in response.json()["items"]]
         assert len(found) == len(set(found))
         assert set(found) == {
             order.id
@@ -365,97 +373,118 @@ class OrderMachine(RuleBasedStateMachine):
             if who in {ADMIN, order.owner} and (not statuses or order.status in statuses)
         }
 
-    # -- the model
+    # -- the model and its comparison with the server
 
-    def adds_a_product(self, stock: int, price: int) -> str:
+    def add_product(self, stock: int, price: int) -> str:
         sku = f"SKU-{next(self.shop.numbers)}"
-        product = Product(add_product(self.shop.people[ADMIN], sku, price, stock), stock)
-        self.stocked[product.id] = product
+        product = Product(add_product(self.shop.clients[ADMIN], sku, price, stock), stock)
+        self.products_by_id[product.id] = product
         return product.id
 
-    def settle(
-        self, who: str, wanted: Sequence[tuple[str, int]], answer: httpx2.Response
+    def check_placement(
+        self, who: str, lines: Sequence[tuple[str, int]], response: httpx2.Response
     ) -> str | None:
-        """Hold the answer to an order against the model; return a name for one that was placed."""
+        """Compare a response with the model; return a name for the order if it was placed."""
         summed: dict[str, int] = {}
-        for product_id, quantity in wanted:
+        for product_id, quantity in lines:
             summed[product_id] = summed.get(product_id, 0) + quantity
-        archived = {one for one in summed if self.stocked[one].archived}
-        short = {one: n for one, n in summed.items() if self.stocked[one].stock < n}
+        archived = {id_ for id_ in summed if self.products_by_id[id_].archived}
+        short = {
+            id_: quantity
+            for id_, quantity in summed.items()
+            if self.products_by_id[id_].stock < quantity
+        }
         if archived:
-            lines = assert_problem(answer, 409, "products_unavailable")["lines"]
-            assert {(one, summed[one], None) for one in archived} | {
-                (one, n, self.stocked[one].stock) for one, n in short.items() if one not in archived
-            } == {(line["product_id"], line["requested"], line.get("available")) for line in lines}
-            return None
-        if short:
-            lines = assert_problem(answer, 409, "insufficient_stock")["lines"]
-            assert {(one, n, self.stocked[one].stock) for one, n in short.items()} == {
-                (line["product_id"], line["requested"], line["available"]) for line in lines
+            problem_lines = assert_problem(response, 409, "products_unavailable")["lines"]
+            assert {(id_, summed[id_], None) for id_ in archived} | {
+                (id_, quantity, self.products_by_id[id_].stock)
+                for id_, quantity in short.items()
+                if id_ not in archived
+            } == {
+                (line["product_id"], line["requested"], line.get("available"))
+                for line in problem_lines
             }
             return None
-        assert 201 == answer.status_code, answer.text
+        if short:
+            problem_lines = assert_problem(response, 409, "insufficient_stock")["lines"]
+            assert {
+                (id_, quantity, self.products_by_id[id_].stock) for id_, quantity in short.items()
+            } == {
+                (line["product_id"], line["requested"], line["available"]) for line in problem_lines
+            }
+            return None
+        assert 201 == response.status_code, response.text
         for product_id, quantity in summed.items():
-            self.stocked[product_id].stock -= quantity
-        prices = {one: self.stocked[one].document["price"]["amount"] for one in summed}
+            self.products_by_id[product_id].stock -= quantity
+        prices = {id_: self.products_by_id[id_].document["price"]["amount"] for id_ in summed}
         order = Order(
-            answer.json()["id"], who, tuple((one, n, prices[one]) for one, n in summed.items())
+            response.json()["id"],
+            who,
+            tuple((id_, quantity, prices[id_]) for id_, quantity in summed.items()),
         )
-        assert order.id not in {one.id for one in self.orders.values()}
+        assert order.id not in {known.id for known in self.orders.values()}
         name = f"order-{next(self.names)}"
         self.orders[name] = order
         return name
 
-    def repeat(self, request: Asked, **other: str) -> httpx2.Response:
-        body = {**request.body, **other}
-        answer: httpx2.Response = place_order(
-            self.shop.people[request.who],
-            *((self.stocked[one].document, quantity) for one, quantity in body["wanted"]),
-            shipping_address=LONDON if body["sent"] else None,
+    def repeat(self, request: PlacedRequest, **changes: str) -> httpx2.Response:
+        """Send a request again with the same idempotency key."""
+        body = {**request.body, **changes}
+        response: httpx2.Response = place_order(
+            self.shop.clients[request.who],
+            *((self.products_by_id[id_].document, quantity) for id_, quantity in body["lines"]),
+            shipping_address=LONDON if body["with_address"] else None,
             note=body["note"],
             **{"Idempotency-Key": request.key},
         )
-        return answer
+        return response
 
-    def race(self, name: str, steps: Sequence[Step]) -> None:
-        """Take several steps at once: what came of it must be what some order of them gives."""
+    def race(self, name: str, transitions: Sequence[Transition]) -> None:
+        """Send several transitions concurrently; some sequence of them must explain the result."""
         order = self.orders[name]
-        answers = self.shop.at_once(*(lambda step=step: self.ask(order, step) for step in steps))
+        responses = self.shop.send_concurrently(
+            *(
+                lambda transition=transition: self.request_transition(order, transition)
+                for transition in transitions
+            )
+        )
 
-        now = self.shop.people[ADMIN].get(f"{ORDERS}/{order.id}").json()
-        came = (now["status"], now["version"], tuple(one.status_code for one in answers))
-        possible = dict(told(order, steps))
-        assert came in possible
-        self.becomes(name, possible[came])
+        current = self.shop.clients[ADMIN].get(f"{ORDERS}/{order.id}").json()
+        status_codes = tuple(response.status_code for response in responses)
+        result = (current["status"], current["version"], status_codes)
+        possible = dict(possible_results(order, transitions))
+        assert result in possible
+        self.replace_order(name, possible[result])
 
-    def ask(self, order: Order, step: Step) -> httpx2.Response:
+    def request_transition(self, order: Order, transition: Transition) -> httpx2.Response:
         document = {"id": order.id}
-        answer: httpx2.Response
-        if step.status == "CANCELLED":
-            answer = cancel_order(self.shop.people[step.who], document)
+        response: httpx2.Response
+        if transition.status == "CANCELLED":
+            response = cancel_order(self.shop.clients[transition.who], document)
         else:
-            answer = update_status(self.shop.people[step.who], document, step.status)
-        if answer.status_code == 409:
-            assert_problem(answer, 409, "transition_not_allowed")
-        return answer
+            response = update_status(self.shop.clients[transition.who], document, transition.status)
+        if response.status_code == 409:
+            assert_problem(response, 409, "transition_not_allowed")
+        return response
 
-    def becomes(self, name: str, order: Order) -> None:
+    def replace_order(self, name: str, order: Order) -> None:
         before = self.orders[name]
-        if order.status in GONE and before.status not in GONE:
+        if order.status in STOCK_RESTORED and before.status not in STOCK_RESTORED:
             for product_id, quantity, _ in order.lines:
-                self.stocked[product_id].stock += quantity
+                self.products_by_id[product_id].stock += quantity
         self.orders[name] = order
 
 
-def told(
-    order: Order, steps: Sequence[Step]
+def possible_results(
+    order: Order, transitions: Sequence[Transition]
 ) -> Iterator[tuple[tuple[str, int, tuple[int, ...]], Order]]:
-    """Return what may come of steps that are taken at once: one result for each order of them."""
-    for sequence in permutations(range(len(steps))):
-        now, answers = order, {}
+    """Yield the result of each sequence in which concurrent transitions can be applied."""
+    for sequence in permutations(range(len(transitions))):
+        current, responses = order, {}
         for number in sequence:
-            now, answers[number] = now.after(steps[number])
-        yield (now.status, now.version, tuple(answers[n] for n in range(len(steps)))), now
+            current, responses[number] = current.after(transitions[number])
+        status_codes = tuple(responses[number] for number in range(len(transitions)))
+        yield (current.status, current.version, status_codes), current
 
 
 @pytest.fixture
@@ -464,7 +493,7 @@ def open_shop(admin: Client, alice: Client, bob: Client, shop: str) -> Iterator[
         yield Shop({ADMIN: admin, "alice": alice, "bob": bob}, shop, threads)
 
 
-def test_whatever_people_do_the_shop_does_as_the_model_says(open_shop: Shop) -> None:
+def test_the_server_agrees_with_the_model_for_any_sequence_of_requests(open_shop: Shop) -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         lambda: OrderMachine(open_shop),
         settings=settings(

@@ -1,6 +1,6 @@
-"""Cancelling, expiring and moving on race for one order: one of them wins, the others are told.
+"""Concurrent cancellation, expiry and payment of one order: exactly one of them succeeds.
 
-People come by HTTP to the server; the expiry runs in another process, as `orderly worker` does.
+Requests go to the server by HTTP. The expiry runs in another process, as in `orderly worker`.
 """
 
 from __future__ import annotations
@@ -30,29 +30,29 @@ from tests.support.shop import (
 )
 
 ROUNDS = 500
-OVERDUE = "UPDATE orders SET created_at = now() - interval '2 hours' WHERE id = %s"
+MAKE_OVERDUE = "UPDATE orders SET created_at = now() - interval '2 hours' WHERE id = %s"
 
 
-def test_five_hundred_races_have_one_winner_each_and_give_the_stock_back_once(
+def test_one_of_three_concurrent_changes_wins_and_the_stock_is_restored_once_in_500_rounds(
     admin: Client, alice: Client, shop: str
 ) -> None:
     mug = add_product(admin, stock=10)
-    instant = Barrier(3)
+    barrier = Barrier(3)
     wins: Counter[str] = Counter()
 
-    def race(step: Callable[[], Any]) -> Any:
-        instant.wait()
-        return step()
+    def run_at_barrier(change: Callable[[], Any]) -> Any:
+        barrier.wait()
+        return change()
 
     with closing(psycopg2.connect(shop)) as connection, ThreadPoolExecutor(3) as pool:
         connection.autocommit = True
         cursor = connection.cursor()
         for _ in range(ROUNDS):
             order = place_order(alice, (mug, 3)).json()
-            cursor.execute(OVERDUE, (order["id"],))
+            cursor.execute(MAKE_OVERDUE, (order["id"],))
 
             cancelled, expired, paid = pool.map(
-                race,
+                run_at_barrier,
                 [
                     lambda order=order: cancel_order(alice, order),
                     lambda: orders.expire_orders(actor=make_actor(None, None)),
@@ -61,29 +61,29 @@ def test_five_hundred_races_have_one_winner_each_and_give_the_stock_back_once(
             )
 
             _, event = alice.get(f"{ORDERS}/{order['id']}/events").json()["items"]
-            now = alice.get(f"{ORDERS}/{order['id']}").json()
-            assert (now["status"], now["version"]) == (event["to_status"], 2)
+            current = alice.get(f"{ORDERS}/{order['id']}").json()
+            assert (current["status"], current["version"]) == (event["to_status"], 2)
             if event["to_status"] == "PAID":
                 winner = "payment"
                 assert (200, "PAID", 0) == (paid.status_code, paid.json()["status"], expired)
-                assert ("PAID", "CANCELLED", []) == told(cancelled)
+                assert ("PAID", "CANCELLED", []) == transition_error(cancelled)
                 assert 7 == get_stock(alice, mug)
                 assert 200 == cancel_order(admin, order).status_code
             else:
                 winner = "owner" if event["actor"]["kind"] == "PERSON" else "expiry"
-                assert (200, now) == (cancelled.status_code, cancelled.json())
+                assert (200, current) == (cancelled.status_code, cancelled.json())
                 assert expired == (winner == "expiry")
-                assert ("CANCELLED", "PAID", []) == told(paid)
+                assert ("CANCELLED", "PAID", []) == transition_error(paid)
             assert 10 == get_stock(alice, mug)
             wins[winner] += 1
         cursor.execute("SELECT count(*) FROM stock_movement WHERE kind = 'RELEASE'")
         assert (ROUNDS,) == cursor.fetchone()
 
     assert ROUNDS == wins.total()
-    assert all(wins[one] for one in ("payment", "owner", "expiry")), wins
+    assert all(wins[winner] for winner in ("payment", "owner", "expiry")), wins
     assert [] == audit()
 
 
-def told(refused: httpx2.Response) -> tuple[str, str, list[str]]:
-    why = assert_problem(refused, 409, "transition_not_allowed")
-    return why["current"], why["requested"], why["allowed"]
+def transition_error(response: httpx2.Response) -> tuple[str, str, list[str]]:
+    problem = assert_problem(response, 409, "transition_not_allowed")
+    return problem["current"], problem["requested"], problem["allowed"]

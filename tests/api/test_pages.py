@@ -1,4 +1,4 @@
-"""What is served beside the API."""
+"""Pages and documents that are served in addition to the API."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from orderly.pages.routes import page_router
 
 
 class _StringTimes(yaml.SafeLoader):
-    """Leaves times as the text they are, as JSON does."""
+    """Loads timestamps as text, as JSON does."""
 
     yaml_implicit_resolvers: ClassVar = {
-        first: [one for one in resolvers if one[0] != "tag:yaml.org,2002:timestamp"]
+        first: [resolver for resolver in resolvers if resolver[0] != "tag:yaml.org,2002:timestamp"]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
 
-def test_health_says_that_the_process_and_its_database_answer(anonymous: Client) -> None:
+def test_the_health_endpoints_return_ok(anonymous: Client) -> None:
     for path in ("/health/live", "/health/ready"):
-        answer = anonymous.get(path)
-        assert (200, {"status": "ok"}) == (answer.status_code, answer.json())
+        response = anonymous.get(path)
+        assert (200, {"status": "ok"}) == (response.status_code, response.json())
 
 
-def test_the_document_is_one_self_contained_file_in_two_forms(anonymous: Client) -> None:
+def test_the_document_is_served_as_one_file_in_json_and_in_yaml(anonymous: Client) -> None:
     document = anonymous.get("/openapi.json").json()
 
     assert document == yaml.load(anonymous.get("/openapi.yaml").text, _StringTimes)
@@ -37,13 +37,13 @@ def test_the_document_is_one_self_contained_file_in_two_forms(anonymous: Client)
     assert "x-openapi-router-controller" not in anonymous.get("/openapi.json").text
 
 
-def test_a_document_that_has_not_changed_is_304(anonymous: Client) -> None:
+def test_if_none_match_with_the_etag_of_the_document_is_304(anonymous: Client) -> None:
     etag = anonymous.get("/openapi.json").headers["etag"]
 
     assert 304 == anonymous.get("/openapi.json", headers={"If-None-Match": etag}).status_code
 
 
-def test_the_docs_need_nothing_from_elsewhere(anonymous: Client) -> None:
+def test_the_docs_page_loads_only_files_from_this_server(anonymous: Client) -> None:
     page = anonymous.get("/docs").text
 
     addresses = re.findall(r'(?:src|href)="([^"]+)"', page)
@@ -53,7 +53,7 @@ def test_the_docs_need_nothing_from_elsewhere(anonymous: Client) -> None:
         assert 200 == anonymous.get(f"/{address}").status_code
 
 
-def test_the_front_door_leads_to_everything(anonymous: Client) -> None:
+def test_the_landing_page_links_to_every_page_and_operation(anonymous: Client) -> None:
     page = anonymous.get("/").text
     document = anonymous.get("/openapi.json").json()
 
@@ -71,9 +71,7 @@ def test_the_front_door_leads_to_everything(anonymous: Client) -> None:
     assert anonymous.get("/docs/").headers["location"].endswith("/docs")
 
 
-def test_the_changelog_is_the_file_that_developers_write(
-    anonymous: Client, repository: Path
-) -> None:
+def test_the_changelog_page_renders_changelog_md(anonymous: Client, repository: Path) -> None:
     page = anonymous.get("/changelog").text
 
     text = (repository / "CHANGELOG.md").read_text()
@@ -84,14 +82,14 @@ def test_the_changelog_is_the_file_that_developers_write(
     assert "**" not in page
 
 
-def test_the_storefront_is_served_only_where_it_is_asked_for(anonymous: Client) -> None:
+def test_the_storefront_is_served_only_if_it_is_enabled(anonymous: Client) -> None:
     assert 200 == anonymous.get("/examples/storefront/").status_code
     assert anonymous.get("/examples/storefront").headers["location"].endswith("/storefront/")
     without = page_router(anonymous.get("/openapi.json").json()).routes
     assert not [route for route in without if getattr(route, "path", "").startswith("/examples")]
 
 
-def test_every_problem_type_has_its_entry(anonymous: Client) -> None:
+def test_the_problems_page_has_an_entry_for_every_problem_type(anonymous: Client) -> None:
     page = anonymous.get("/problems").text
 
     assert set(PROBLEM_TYPES) == set(re.findall(r'id="(\w+)"', page))

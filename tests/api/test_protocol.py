@@ -1,4 +1,4 @@
-"""What every operation shares: HTTP itself, kept as the contract says."""
+"""HTTP behaviour that all operations share, as the contract describes it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from httpx2 import Client
 from tests.support.problems import assert_problem
 from tests.support.shop import PRODUCTS, add_product
 
-NOWHERE = "/api/v1/products/0192f0c1-7e2a-7b31-8c55-5d0a1f4be111"
+UNKNOWN_PRODUCT = "/api/v1/products/0192f0c1-7e2a-7b31-8c55-5d0a1f4be111"
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ NOWHERE = "/api/v1/products/0192f0c1-7e2a-7b31-8c55-5d0a1f4be111"
         "/health",
     ],
 )
-def test_an_unknown_address_is_404(anonymous: Client, path: str) -> None:
+def test_an_unknown_path_is_404(anonymous: Client, path: str) -> None:
     assert_problem(anonymous.get(path, follow_redirects=False), 404, "not_found")
 
 
@@ -35,20 +35,20 @@ def test_an_unknown_address_is_404(anonymous: Client, path: str) -> None:
     [
         ("PUT", "/api/v1/products", "GET, POST"),
         ("HEAD", "/api/v1/products", "GET, POST"),
-        ("OPTIONS", NOWHERE, "DELETE, GET, PATCH"),
+        ("OPTIONS", UNKNOWN_PRODUCT, "DELETE, GET, PATCH"),
         ("TRACE", "/api/v1/auth/login", "POST"),
         ("PROPFIND", "/api/v1/auth/login", "POST"),
     ],
 )
-def test_another_method_is_405_and_says_which_are_taken(
+def test_another_method_is_405_with_the_allowed_methods(
     anonymous: Client, method: str, path: str, allow: str
 ) -> None:
-    answer = anonymous.request(method, path)
+    response = anonymous.request(method, path)
 
-    assert (405, allow) == (answer.status_code, answer.headers["allow"])
+    assert (405, allow) == (response.status_code, response.headers["allow"])
 
 
-def test_checks_are_made_in_the_documented_order(
+def test_requests_are_checked_in_the_documented_order(
     anonymous: Client, alice: Client, admin: Client
 ) -> None:
     """Each request breaks one rule less than the request before it."""
@@ -94,48 +94,48 @@ def test_the_role_is_checked_before_the_body_is_read(
     assert b'"code":"forbidden"' in response
 
 
-def test_a_body_sent_in_chunks_is_read(alice: Client) -> None:
-    answer = alice.post(
+def test_a_chunked_body_is_accepted(alice: Client) -> None:
+    response = alice.post(
         "/api/v1/orders",
         content=iter([b'{"items"', b": []}"]),
         headers={"content-type": "application/json"},
     )
 
-    assert "/items" == assert_problem(answer, 400, "malformed_request")["errors"][0]["pointer"]
+    assert "/items" == assert_problem(response, 400, "malformed_request")["errors"][0]["pointer"]
 
 
 @pytest.mark.parametrize("chunked", [True, False])
-def test_too_large_a_body_is_413(alice: Client, chunked: bool) -> None:
+def test_a_body_that_is_too_large_is_413(alice: Client, chunked: bool) -> None:
     body = b" " * (2 << 20)
-    answer = alice.post(
+    response = alice.post(
         "/api/v1/orders",
         content=iter([body]) if chunked else body,
         headers={"content-type": "application/json"},
     )
 
-    assert 1 << 20 == assert_problem(answer, 413, "payload_too_large")["max_bytes"]
+    assert 1 << 20 == assert_problem(response, 413, "payload_too_large")["max_bytes"]
 
 
-def test_a_get_may_have_any_content_type(anonymous: Client) -> None:
+def test_a_get_request_can_have_any_content_type(anonymous: Client) -> None:
     headers = {"content-type": "multipart/form-data"}
 
     assert 200 == anonymous.get(PRODUCTS, headers=headers).status_code
 
 
-def test_a_request_id_of_ones_own_is_kept(anonymous: Client) -> None:
-    answer = anonymous.get(NOWHERE, headers={"X-Request-ID": "mine-1"})
+def test_a_valid_request_id_of_the_client_is_returned(anonymous: Client) -> None:
+    response = anonymous.get(UNKNOWN_PRODUCT, headers={"X-Request-ID": "mine-1"})
 
-    assert "mine-1" == assert_problem(answer, 404, "not_found")["request_id"]
+    assert "mine-1" == assert_problem(response, 404, "not_found")["request_id"]
 
 
 @pytest.mark.parametrize("request_id", ["", "a b", "x" * 200, "<script>"])
-def test_an_odd_request_id_is_replaced(anonymous: Client, request_id: str) -> None:
-    answer = anonymous.get(NOWHERE, headers={"X-Request-ID": request_id})
+def test_an_invalid_request_id_is_replaced(anonymous: Client, request_id: str) -> None:
+    response = anonymous.get(UNKNOWN_PRODUCT, headers={"X-Request-ID": request_id})
 
-    assert request_id != assert_problem(answer, 404, "not_found")["request_id"]
+    assert request_id != assert_problem(response, 404, "not_found")["request_id"]
 
 
-def test_a_client_that_hangs_up_in_the_middle_harms_nobody(
+def test_the_server_continues_after_clients_disconnect_during_a_request(
     base_url: str, anonymous: Client
 ) -> None:
     address = urlsplit(base_url)

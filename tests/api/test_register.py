@@ -17,45 +17,45 @@ def register(client: Client, **changes: object) -> object:
     return client.post("/api/v1/auth/register", json={**ADA, **changes})
 
 
-def test_registering_makes_an_active_client(anonymous: Client) -> None:
-    answer = register(anonymous)
+def test_registering_creates_an_active_customer(anonymous: Client) -> None:
+    response = register(anonymous)
 
-    assert 201 == answer.status_code
-    user = answer.json()
+    assert 201 == response.status_code
+    user = response.json()
     assert ("CLIENT", True, "Ada Lovelace") == (user["role"], user["active"], user["name"])
     assert "ada@example.com" == user["email"].lower()
-    assert "password" not in answer.text
-    assert "set-cookie" not in answer.headers
+    assert "password" not in response.text
+    assert "set-cookie" not in response.headers
 
 
-def test_an_email_is_taken_whatever_its_case(anonymous: Client) -> None:
+def test_an_email_in_use_is_rejected_whatever_its_case(anonymous: Client) -> None:
     register(anonymous)
 
     assert_problem(register(anonymous, email="ADA@example.COM"), 409, "email_taken")
 
 
-def test_two_at_once_get_one_account(anonymous: Client) -> None:
+def test_concurrent_registrations_of_one_email_create_one_account(anonymous: Client) -> None:
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda _: register(anonymous).status_code, range(8)))
+        statuses = list(pool.map(lambda _: register(anonymous).status_code, range(8)))
 
-    assert [201] + [409] * 7 == sorted(answers)
+    assert [201] + [409] * 7 == sorted(statuses)
 
 
-def test_nobody_chooses_their_own_role(anonymous: Client) -> None:
+def test_a_new_user_cannot_choose_a_role(anonymous: Client) -> None:
     errors = assert_problem(register(anonymous, role="ADMIN"), 400, "malformed_request")["errors"]
 
-    assert [("/role", "unknown")] == [(one["pointer"], one["code"]) for one in errors]
+    assert [("/role", "unknown")] == [(error["pointer"], error["code"]) for error in errors]
 
 
 @pytest.mark.parametrize("password", ["password1234", "qwertyuiop", "ada@example.com"])
-def test_a_common_password_or_the_email_itself_is_refused(anonymous: Client, password: str) -> None:
-    refused = assert_problem(register(anonymous, password=password), 409, "password_rejected")
+def test_a_common_password_or_the_own_email_is_rejected(anonymous: Client, password: str) -> None:
+    problem = assert_problem(register(anonymous, password=password), 409, "password_rejected")
 
-    assert password not in str(refused)
+    assert password not in str(problem)
 
 
 @pytest.mark.parametrize(
-    ("member", "value"),
+    ("name", "value"),
     [
         ("email", "no-at-sign"),
         ("email", "a@b.c\n"),
@@ -69,9 +69,11 @@ def test_a_common_password_or_the_email_itself_is_refused(anonymous: Client, pas
         ("password", 1234567890),
     ],
 )
-def test_what_does_not_fit_is_named(anonymous: Client, member: str, value: object) -> None:
-    errors = assert_problem(register(anonymous, **{member: value}), 400, "malformed_request")[
+def test_an_invalid_property_is_a_400_that_names_it(
+    anonymous: Client, name: str, value: object
+) -> None:
+    errors = assert_problem(register(anonymous, **{name: value}), 400, "malformed_request")[
         "errors"
     ]
 
-    assert {f"/{member}"} == {one["pointer"] for one in errors}
+    assert {f"/{name}"} == {error["pointer"] for error in errors}

@@ -1,4 +1,4 @@
-"""PUT /orders/{order_id}/status, and the events it leaves."""
+"""PUT /orders/{order_id}/status, and the order events that it records."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def order(alice: Client, mug: dict[str, Any]) -> dict[str, Any]:
     return placed
 
 
-def test_an_order_is_taken_to_delivered(
+def test_an_order_can_be_paid_shipped_and_delivered(
     admin: Client, alice: Client, order: dict[str, Any], mug: dict[str, Any]
 ) -> None:
     assert 200 == update_status(admin, order, "PAID").status_code
@@ -44,22 +44,22 @@ def test_an_order_is_taken_to_delivered(
         ("STATUS_CHANGED", "PENDING", "PAID"),
         ("STATUS_CHANGED", "PAID", "SHIPPED"),
         ("STATUS_CHANGED", "SHIPPED", "DELIVERED"),
-    ] == [(one["type"], one["from_status"], one["to_status"]) for one in events]
+    ] == [(event["type"], event["from_status"], event["to_status"]) for event in events]
     assert [] == audit()
 
 
-def test_a_step_that_is_not_allowed_names_those_that_are(
+def test_a_transition_that_is_not_allowed_is_a_409_that_lists_the_allowed_transitions(
     admin: Client, order: dict[str, Any]
 ) -> None:
-    refused = assert_problem(
+    problem = assert_problem(
         update_status(admin, order, "DELIVERED"), 409, "transition_not_allowed"
     )
 
-    assert ("PENDING", "DELIVERED") == (refused["current"], refused["requested"])
-    assert {"PAID", "CANCELLED"} == set(refused["allowed"])
+    assert ("PENDING", "DELIVERED") == (problem["current"], problem["requested"])
+    assert {"PAID", "CANCELLED"} == set(problem["allowed"])
 
 
-def test_the_status_it_has_changes_nothing(admin: Client, order: dict[str, Any]) -> None:
+def test_setting_the_current_status_changes_nothing(admin: Client, order: dict[str, Any]) -> None:
     first = update_status(admin, order, "PAID")
     second = update_status(admin, order, "PAID")
 
@@ -69,7 +69,7 @@ def test_the_status_it_has_changes_nothing(admin: Client, order: dict[str, Any])
 
 
 @pytest.mark.parametrize("path", [["CANCELLED"], ["PAID", "CANCELLED"]])
-def test_cancelling_gives_the_stock_back_once(
+def test_cancelling_restores_the_stock_once(
     admin: Client, order: dict[str, Any], mug: dict[str, Any], path: list[str]
 ) -> None:
     for status in path:
@@ -80,7 +80,7 @@ def test_cancelling_gives_the_stock_back_once(
     assert [] == audit()
 
 
-def test_returning_gives_the_stock_back(
+def test_returning_restores_the_stock(
     admin: Client, order: dict[str, Any], mug: dict[str, Any]
 ) -> None:
     for status in ("PAID", "SHIPPED", "DELIVERED", "RETURNED"):
@@ -91,28 +91,30 @@ def test_returning_gives_the_stock_back(
     assert [] == audit()
 
 
-def test_a_reason_is_told_with_the_step(admin: Client, order: dict[str, Any]) -> None:
+def test_a_reason_is_recorded_with_the_event(admin: Client, order: dict[str, Any]) -> None:
     for status in ("PAID", "SHIPPED", "DELIVERED"):
         update_status(admin, order, status)
     returned = update_status(admin, order, "RETURNED", reason="Arrived with a cracked handle.")
 
     assert 200 == returned.status_code
     events = admin.get(f"{ORDERS}/{order['id']}/events").json()["items"]
-    assert [None] * 4 + ["Arrived with a cracked handle."] == [one["reason"] for one in events]
+    assert [None] * 4 + ["Arrived with a cracked handle."] == [event["reason"] for event in events]
 
 
-def test_ten_cancel_at_once(admin: Client, order: dict[str, Any], mug: dict[str, Any]) -> None:
+def test_ten_concurrent_cancellations_restore_the_stock_once(
+    admin: Client, order: dict[str, Any], mug: dict[str, Any]
+) -> None:
     with ThreadPoolExecutor(10) as pool:
-        answers = list(
+        statuses = list(
             pool.map(lambda _: update_status(admin, order, "CANCELLED").status_code, range(10))
         )
 
-    assert {200} == set(answers)
+    assert {200} == set(statuses)
     assert 10 == get_stock(admin, mug)
     assert [] == audit()
 
 
-def test_pay_and_cancel_at_once_have_one_story(
+def test_concurrent_payment_and_cancellation_end_with_a_cancelled_order(
     admin: Client, order: dict[str, Any], mug: dict[str, Any]
 ) -> None:
     with ThreadPoolExecutor(2) as pool:
@@ -123,24 +125,26 @@ def test_pay_and_cancel_at_once_have_one_story(
     assert [] == audit()
 
 
-def test_only_the_version_that_was_read_is_moved(admin: Client, order: dict[str, Any]) -> None:
+def test_if_match_with_an_outdated_etag_is_412(admin: Client, order: dict[str, Any]) -> None:
     path = f"{ORDERS}/{order['id']}"
     etag = admin.get(path).headers["etag"]
     update_status(admin, order, "PAID")
 
-    answer = admin.put(f"{path}/status", json={"status": "SHIPPED"}, headers={"If-Match": etag})
+    response = admin.put(f"{path}/status", json={"status": "SHIPPED"}, headers={"If-Match": etag})
 
-    assert_problem(answer, 412, "precondition_failed")
+    assert_problem(response, 412, "precondition_failed")
     assert "PAID" == admin.get(path).json()["status"]
 
 
-def test_a_tracking_number_goes_with_shipped_alone(admin: Client, order: dict[str, Any]) -> None:
+def test_a_tracking_number_is_allowed_only_with_shipped(
+    admin: Client, order: dict[str, Any]
+) -> None:
     assert_problem(
         update_status(admin, order, "PAID", tracking_number="X1"), 400, "malformed_request"
     )
 
 
-def test_a_client_may_not_and_learns_nothing(
+def test_a_customer_gets_403_whether_or_not_the_order_is_their_own(
     alice: Client, bob: Client, order: dict[str, Any]
 ) -> None:
     assert_problem(update_status(alice, order, "PAID"), 403, "forbidden")
@@ -148,6 +152,6 @@ def test_a_client_may_not_and_learns_nothing(
 
 
 def test_an_unknown_order_is_404(admin: Client) -> None:
-    nowhere = {"id": "0192f0c1-7e2a-7b31-8c55-5d0a1f4be111"}
+    unknown = {"id": "0192f0c1-7e2a-7b31-8c55-5d0a1f4be111"}
 
-    assert_problem(update_status(admin, nowhere, "PAID"), 404, "not_found")
+    assert_problem(update_status(admin, unknown, "PAID"), 404, "not_found")

@@ -25,11 +25,11 @@ def execute(block: Locator, body: object = None) -> tuple[str, str]:
     if body is not None:
         block.locator("textarea.body-param__text").fill(json.dumps(body))
     block.locator("button.execute").click()
-    answer = block.locator(".live-responses-table .response")
-    answer.wait_for()
+    response = block.locator(".live-responses-table .response")
+    response.wait_for()
     return (
-        answer.locator(".response-col_status").inner_text().split()[0],
-        answer.locator(".response-col_description").inner_text(),
+        response.locator(".response-col_status").inner_text().split()[0],
+        response.locator(".response-col_description").inner_text(),
     )
 
 
@@ -122,9 +122,9 @@ def test_what_is_optional_is_left_out_until_an_example_is_chosen(page: Page, adm
     )
     block.locator("button.execute").click()
 
-    answer = block.locator(".live-responses-table .response .response-col_description")
-    expect(answer).not_to_contain_text('"MUG"')
-    expect(answer).to_contain_text('"JUG"')
+    response = block.locator(".live-responses-table .response .response-col_description")
+    expect(response).not_to_contain_text('"MUG"')
+    expect(response).to_contain_text('"JUG"')
 
 
 def test_a_bearer_token_stays_when_the_page_is_opened_again(page: Page, alice: Client) -> None:

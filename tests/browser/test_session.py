@@ -13,12 +13,12 @@ from tests.support.processes import run_server
 from tests.support.settings import NO_RATE_LIMIT_VARIABLES, SIGNING_KEY
 
 CALL = """async ([method, path, body]) => {
-    const answer = await fetch("/api/v1" + path, {
+    const response = await fetch("/api/v1" + path, {
         method,
         headers: body ? {"Content-Type": "application/json"} : {},
         body: body ? JSON.stringify(body) : undefined,
     });
-    return [answer.status, await answer.text()];
+    return [response.status, await response.text()];
 }"""
 
 Call = Callable[..., tuple[int, str]]
@@ -128,6 +128,6 @@ def test_a_page_of_another_site_has_no_use_of_the_session(
         f"{ours}/api/v1/auth/logout",
     )
 
-    assert "TypeError" in outcome  # neither sent with the cookie nor its answer shown
+    assert "TypeError" in outcome  # neither sent with the cookie nor its response shown
     page.goto(f"{ours}/problems")
     assert 200 == call("GET", "/users/me")[0]
