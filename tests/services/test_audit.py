@@ -1,4 +1,4 @@
-"""The audit is silent about a sound shop, and names everything that is wrong with another."""
+"""The audit finds every kind of inconsistency, and nothing in a consistent shop."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from tests.support.services import AddProduct
 
 @pytest.fixture
 def order(admin: Actor, client: Actor, add_product: AddProduct) -> Order:
-    """A paid order in a shop with some life in it."""
+    """Return a paid order in a shop that also has a cancelled and a returned order."""
     mug, lamp = add_product(10, 1990), add_product(10, 500)
-    kept, cancelled, returned = (
+    paid, cancelled, returned = (
         orders.create_order(
             actor=client, items=[(mug.id, 2), (lamp.id, 1)], idempotency_key=key
         ).order
         for key in ("k1", "k2", None)
     )
-    for one, statuses in (
-        (kept, ["PAID"]),
+    for order, statuses in (
+        (paid, ["PAID"]),
         (cancelled, ["CANCELLED"]),
         (returned, ["PAID", "SHIPPED", "DELIVERED", "RETURNED"]),
     ):
         for status in statuses:
             orders.update_order_status(
                 actor=admin,
-                order_id=one.id,
+                order_id=order.id,
                 status=status,
                 tracking_number=None,
                 expected_versions=None,
             )
-    return orders.get_order(actor=admin, order_id=kept.id)
+    return orders.get_order(actor=admin, order_id=paid.id)
 
 
-def product_of(order: Order) -> UUID:
+def first_product_id(order: Order) -> UUID:
     return order.items[0].product_id
 
 
@@ -58,15 +58,15 @@ CORRUPTIONS: dict[str, tuple[str, set[str]]] = {
         "UPDATE stock SET quantity = quantity + 1 WHERE product_id = {product}",
         {"stock is the sum of its movements"},
     ),
-    "an initial movement gone": (
+    "a missing initial movement": (
         "DELETE FROM stock_movement WHERE kind = 'INITIAL' AND product_id = {product}",
         {"stock is the sum of its movements"},
     ),
-    "another total": (
+    "a wrong total": (
         "UPDATE orders SET total = total + 1 WHERE id = {order}",
         {"an order's total is the sum of its lines"},
     ),
-    "another quantity": (
+    "a wrong quantity": (
         "UPDATE order_item SET quantity = quantity + 1 WHERE order_id = {order}",
         {
             "an order's total is the sum of its lines",
@@ -81,7 +81,7 @@ CORRUPTIONS: dict[str, tuple[str, set[str]]] = {
             "orders hold their units until cancelled or returned, then give them back once",
         },
     ),
-    "units given back by a live order": (
+    "units restored by an open order": (
         "INSERT INTO stock_movement SELECT gen_random_uuid(), product_id, 'RELEASE', -delta,"
         " quantity_after - delta, order_id, actor_user_id, reason, request_id, now()"
         " FROM stock_movement WHERE kind = 'ORDER' AND order_id = {order};"
@@ -89,12 +89,12 @@ CORRUPTIONS: dict[str, tuple[str, set[str]]] = {
         " WHERE order_item.product_id = stock.product_id AND order_id = {order}",
         {"orders hold their units until cancelled or returned, then give them back once"},
     ),
-    "units never given back": (
+    "units of a cancelled order that were not restored": (
         "DELETE FROM stock_movement WHERE kind = 'RELEASE' AND product_id = {product};"
         "UPDATE stock SET quantity = quantity - 2 WHERE product_id = {product}",
         {"orders hold their units until cancelled or returned, then give them back once"},
     ),
-    "units never taken": (
+    "units of an order that were not taken from the stock": (
         "DELETE FROM stock_movement WHERE kind = 'ORDER' AND order_id = {order};"
         "UPDATE stock SET quantity = stock.quantity + order_item.quantity FROM order_item"
         " WHERE order_item.product_id = stock.product_id AND order_id = {order}",
@@ -111,23 +111,23 @@ CORRUPTIONS: dict[str, tuple[str, set[str]]] = {
         "UPDATE orders SET version = version + 1 WHERE id = {order}",
         {"an order has the status of its last event, and a version for each"},
     ),
-    "a step that is not allowed": (
+    "a transition that is not allowed": (
         "UPDATE order_event SET to_status = 'DELIVERED'"
         " WHERE order_id = {order} AND to_status = 'PAID';"
         "UPDATE orders SET status = 'DELIVERED' WHERE id = {order}",
         {"a status is reached only by allowed transitions"},
     ),
-    "a step from where the order was not": (
+    "a transition from a status that the order did not have": (
         "UPDATE order_event SET from_status = 'SHIPPED'"
         " WHERE order_id = {order} AND to_status = 'PAID'",
         {"a status is reached only by allowed transitions"},
     ),
-    "a step that the shop itself may not take": (
+    "a transition that the system is not allowed to make": (
         "UPDATE order_event SET actor_kind = 'SYSTEM', actor_user_id = NULL"
         " WHERE order_id = {order} AND to_status = 'PAID'",
         {"a status is reached only by allowed transitions"},
     ),
-    "an order that nobody has placed": (
+    "an order placed by the system": (
         "UPDATE order_event SET actor_kind = 'SYSTEM', actor_user_id = NULL"
         " WHERE order_id = {order} AND type = 'PLACED'",
         {"a status is reached only by allowed transitions"},
@@ -143,30 +143,32 @@ CORRUPTIONS: dict[str, tuple[str, set[str]]] = {
         "DELETE FROM order_event WHERE order_id = {order}",
         {"an order has the status of its last event, and a version for each"},
     ),
-    "two keys for one order": (
+    "two idempotency keys for one order": (
         "INSERT INTO idempotency_key SELECT user_id, 'k3', fingerprint, order_id, now()"
         " FROM idempotency_key WHERE key = 'k1'",
         {"an idempotency key has placed one order of its owner"},
     ),
-    "a key of somebody else": (
+    "an idempotency key of another user": (
         "UPDATE idempotency_key SET user_id = {admin} WHERE key = 'k1'",
         {"an idempotency key has placed one order of its owner"},
     ),
 }
 
 
-def test_a_sound_shop_gives_no_findings(order: Order):
+def test_the_audit_finds_nothing_in_a_consistent_shop(order: Order):
     assert audit() == []
 
 
 @pytest.mark.parametrize("corruption", CORRUPTIONS)
-def test_every_corruption_is_found(order: Order, admin: Actor, database_url: str, corruption: str):
-    """In a transaction of the audit's own thread, so that it is undone whatever it broke."""
+def test_the_audit_finds_every_kind_of_inconsistency(
+    order: Order, admin: Actor, database_url: str, corruption: str
+):
+    """The audit joins this transaction, which is then rolled back, whatever it changed."""
     statements, invariants = CORRUPTIONS[corruption]
-    names = {"product": product_of(order), "order": order.id, "admin": admin.user_id}
+    ids = {"product": first_product_id(order), "order": order.id, "admin": admin.user_id}
     with database.connection_context(), database.atomic() as transaction:
         database.execute_sql(
-            statements.format(**{name: f"'{value}'" for name, value in names.items()})
+            statements.format(**{name: f"'{value}'" for name, value in ids.items()})
         )
 
         findings = audit()

@@ -1,4 +1,4 @@
-"""Placing orders: all or nothing, once per key, and never more than there is."""
+"""Placing orders: atomically, once per idempotency key, and never more than the stock."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ def stock_of(*product_ids: UUID) -> list[int]:
     return [products.get_product(product_id=product_id).stock for product_id in product_ids]
 
 
-def test_an_order_takes_stock_and_remembers_prices(client: Actor, add_product: AddProduct):
+def test_an_order_reduces_the_stock_and_stores_names_and_prices(
+    client: Actor, add_product: AddProduct
+):
     mug, lamp = add_product(10, 1990, name="Mug"), add_product(5, 4999, name="Lamp")
 
     order, replayed = place(client, (mug.id, 2), (lamp.id, 1))
@@ -64,44 +66,44 @@ def test_an_order_takes_stock_and_remembers_prices(client: Actor, add_product: A
     assert order == orders.get_order(actor=client, order_id=order.id)
 
 
-def test_lines_stay_in_the_order_in_which_they_were_asked_for(
-    client: Actor, add_product: AddProduct
-):
-    bought = [add_product().id for _ in range(12)]
-    random.shuffle(bought)
+def test_line_items_keep_the_sequence_of_the_request(client: Actor, add_product: AddProduct):
+    product_ids = [add_product().id for _ in range(12)]
+    random.shuffle(product_ids)
 
-    order = place(client, *((product_id, 1) for product_id in bought)).order
+    order = place(client, *((product_id, 1) for product_id in product_ids)).order
 
-    assert bought == [item.product_id for item in order.items]
+    assert product_ids == [item.product_id for item in order.items]
     assert order == orders.get_order(actor=client, order_id=order.id)
 
 
-def test_lines_of_one_product_are_summed(client: Actor, add_product: AddProduct):
+def test_lines_with_the_same_product_are_added_up(client: Actor, add_product: AddProduct):
     mug, lamp = add_product(3), add_product()
 
     order = place(client, (mug.id, 1), (lamp.id, 1), (mug.id, 2)).order
 
     assert [(mug.id, 3), (lamp.id, 1)] == [(item.product_id, item.quantity) for item in order.items]
-    with pytest.raises(InsufficientStock) as refused:
+    with pytest.raises(InsufficientStock) as caught:
         place(client, (lamp.id, 5), (lamp.id, 5))
-    assert refused.value.lines == [ShortLine(lamp.id, 10, 9)]
+    assert caught.value.lines == [ShortLine(lamp.id, 10, 9)]
 
 
-def test_every_short_line_is_named_and_nothing_is_taken(
+def test_all_products_with_insufficient_stock_are_listed_and_nothing_is_stored(
     client: Actor, add_product: AddProduct, sql: Sql
 ):
     mug, lamp, chair = add_product(1), add_product(10), add_product(0)
 
-    with pytest.raises(InsufficientStock) as refused:
+    with pytest.raises(InsufficientStock) as caught:
         place(client, (mug.id, 2), (lamp.id, 10), (chair.id, 1), key="k")
 
-    assert refused.value.lines == [ShortLine(mug.id, 2, 1), ShortLine(chair.id, 1, 0)]
+    assert caught.value.lines == [ShortLine(mug.id, 2, 1), ShortLine(chair.id, 1, 0)]
     assert stock_of(mug.id, lamp.id, chair.id) == [1, 10, 0]
     for table in ("orders", "order_item", "order_event", "idempotency_key"):
         assert sql(f"SELECT count(*) FROM {table}") == [(0,)]
 
 
-def test_a_refused_order_leaves_its_key_unused(client: Actor, add_product: AddProduct):
+def test_a_rejected_order_does_not_use_up_its_idempotency_key(
+    client: Actor, add_product: AddProduct
+):
     mug = add_product(1)
     with pytest.raises(InsufficientStock):
         place(client, (mug.id, 2), key="k")
@@ -109,20 +111,20 @@ def test_a_refused_order_leaves_its_key_unused(client: Actor, add_product: AddPr
     assert not place(client, (mug.id, 1), key="k").replayed
 
 
-def test_every_product_that_is_not_for_sale_is_named(
+def test_all_archived_and_unknown_products_are_listed(
     client: Actor, admin: Actor, add_product: AddProduct
 ):
     mug, archived, unknown = add_product(), add_product(), uuid4()
     products.archive_product(actor=admin, product_id=archived.id, expected_versions=None)
 
-    with pytest.raises(ProductsUnavailable) as refused:
+    with pytest.raises(ProductsUnavailable) as caught:
         place(client, (unknown, 1), (mug.id, 1), (archived.id, 99))
 
-    assert refused.value.lines == [UnavailableLine(unknown, 1), UnavailableLine(archived.id, 99)]
+    assert caught.value.lines == [UnavailableLine(unknown, 1), UnavailableLine(archived.id, 99)]
     assert stock_of(mug.id) == [10]
 
 
-def test_a_price_that_changes_later_changes_no_order(
+def test_a_later_price_change_does_not_change_an_order(
     client: Actor, admin: Actor, add_product: AddProduct
 ):
     mug = add_product(price=1990)
@@ -138,22 +140,30 @@ def test_a_price_that_changes_later_changes_no_order(
     assert place(client, (mug.id, 1)).order.total == 1
 
 
-def test_the_largest_total_is_exact_and_the_next_is_refused(client: Actor, add_product: AddProduct):
-    most, one = add_product(5000, price=money.MAX_AMOUNT), add_product(price=1)
+def test_the_maximum_total_is_accepted_and_a_larger_total_is_rejected(
+    client: Actor, add_product: AddProduct
+):
+    expensive, cheap = add_product(5000, price=money.MAX_AMOUNT), add_product(price=1)
 
-    assert place(client, (most.id, 1)).order.total == money.MAX_AMOUNT
-    # The last of them costs more than PostgreSQL's bigint holds.
-    for lines in ([(most.id, 2)], [(most.id, 1), (one.id, 1)], [(most.id, 4000), (one.id, 1)]):
+    assert place(client, (expensive.id, 1)).order.total == money.MAX_AMOUNT
+    # The last total does not fit in PostgreSQL's bigint.
+    for lines in (
+        [(expensive.id, 2)],
+        [(expensive.id, 1), (cheap.id, 1)],
+        [(expensive.id, 4000), (cheap.id, 1)],
+    ):
         with pytest.raises(AmountOverflow):
             place(client, *lines)
-    assert stock_of(most.id, one.id) == [4999, 10]
+    assert stock_of(expensive.id, cheap.id) == [4999, 10]
 
 
-def test_a_free_order_is_an_order(client: Actor, add_product: AddProduct):
+def test_an_order_can_cost_nothing(client: Actor, add_product: AddProduct):
     assert place(client, (add_product(price=0).id, 3)).order.total == 0
 
 
-def test_whoever_has_no_account_any_more_orders_nothing(anonymous: Actor, add_product: AddProduct):
+def test_an_actor_without_an_account_cannot_place_an_order(
+    anonymous: Actor, add_product: AddProduct
+):
     mug = add_product()
 
     for actor in (anonymous, make_actor(uuid4(), "CLIENT")):
@@ -162,7 +172,7 @@ def test_whoever_has_no_account_any_more_orders_nothing(anonymous: Actor, add_pr
     assert stock_of(mug.id) == [10]
 
 
-def test_the_same_key_gets_the_first_answer_whatever_became_of_the_order(
+def test_a_repeated_key_returns_the_order_as_it_was_placed(
     client: Actor, admin: Actor, add_product: AddProduct
 ):
     mug = add_product(3)
@@ -176,13 +186,13 @@ def test_the_same_key_gets_the_first_answer_whatever_became_of_the_order(
             expected_versions=None,
         )
 
-    again = place(client, (mug.id, 1), (mug.id, 2), key="k")
+    repeated = place(client, (mug.id, 1), (mug.id, 2), key="k")
 
-    assert again == first._replace(replayed=True)
+    assert repeated == first._replace(replayed=True)
     assert stock_of(mug.id) == [0]
 
 
-def test_the_same_key_for_another_order_is_refused(client: Actor, add_product: AddProduct):
+def test_the_same_key_with_another_order_is_rejected(client: Actor, add_product: AddProduct):
     mug, lamp = add_product(), add_product()
     place(client, (mug.id, 1), key="k")
 
@@ -192,48 +202,50 @@ def test_the_same_key_for_another_order_is_refused(client: Actor, add_product: A
     assert stock_of(mug.id, lamp.id) == [9, 10]
 
 
-def test_keys_belong_to_who_gives_them(new_client: Callable[[], Actor], add_product: AddProduct):
-    mug, one, other = add_product(), new_client(), new_client()
-
-    assert place(one, (mug.id, 1), key="k").order.id != place(other, (mug.id, 1), key="k").order.id
-
-
-def test_first_requests_with_one_key_at_once_place_one_order(
-    client: Actor, add_product: AddProduct
+def test_two_customers_can_use_the_same_key(
+    new_client: Callable[[], Actor], add_product: AddProduct
 ):
+    mug, first, second = add_product(), new_client(), new_client()
+
+    assert (
+        place(first, (mug.id, 1), key="k").order.id != place(second, (mug.id, 1), key="k").order.id
+    )
+
+
+def test_concurrent_requests_with_one_key_place_one_order(client: Actor, add_product: AddProduct):
     mug = add_product(100)
 
     for key in ("k1", "k2", "k3"):
         placed = run_concurrently(*[lambda key=key: place(client, (mug.id, 1), key=key)] * 16)
 
-        assert Counter(one.replayed for one in placed) == {False: 1, True: 15}
-        assert len({one._replace(replayed=False) for one in placed}) == 1
+        assert Counter(result.replayed for result in placed) == {False: 1, True: 15}
+        assert len({result._replace(replayed=False) for result in placed}) == 1
     assert stock_of(mug.id) == [97]
 
 
-def test_different_requests_with_one_key_at_once_place_one_order(
+def test_concurrent_different_requests_with_one_key_place_one_order(
     client: Actor, add_product: AddProduct
 ):
-    bought = [add_product().id for _ in range(8)]
+    product_ids = [add_product().id for _ in range(8)]
 
     outcomes = run_concurrently(
         *(
             lambda product_id=product_id: place(client, (product_id, 1), key="k")
-            for product_id in bought
+            for product_id in product_ids
         )
     )
 
     assert Counter(map(type, outcomes)) == {orders.PlacedOrder: 1, IdempotencyKeyReused: 7}
-    assert sum(stock_of(*bought)) == 79
+    assert sum(stock_of(*product_ids)) == 79
 
 
-def test_a_repeated_request_needs_no_stock(
+def test_a_repeated_request_does_not_wait_for_the_stock_lock(
     client: Actor, add_product: AddProduct, database_url: str
 ):
     mug = add_product()
     first = place(client, (mug.id, 1), key="k")
-    with closing(psycopg2.connect(database_url)) as other:
-        other.cursor().execute("SELECT FROM stock FOR UPDATE")
+    with closing(psycopg2.connect(database_url)) as locking:
+        locking.cursor().execute("SELECT FROM stock FOR UPDATE")
 
         second = place(client, (mug.id, 1), key="k")
         with pytest.raises(Unavailable):
@@ -243,41 +255,45 @@ def test_a_repeated_request_needs_no_stock(
     assert second.order == first.order
 
 
-def test_an_order_that_waits_for_stock_is_of_the_moment_when_it_has_it(
+def test_created_at_is_the_time_after_the_order_has_waited_for_its_locks(
     client: Actor, add_product: AddProduct, database_url: str
 ):
-    """So it is in the window in time that begins when the one before it was read."""
+    """A client that polls with `created_from` would otherwise miss the order."""
     mug = add_product()
     with (
-        closing(psycopg2.connect(database_url)) as other,
-        closing(psycopg2.connect(database_url)) as watch,
+        closing(psycopg2.connect(database_url)) as locking,
+        closing(psycopg2.connect(database_url)) as monitor,
         ThreadPoolExecutor(1) as pool,
     ):
-        watch.autocommit = True
-        looking = watch.cursor()
-        other.cursor().execute("SELECT FROM stock FOR UPDATE")
+        monitor.autocommit = True
+        cursor = monitor.cursor()
+        locking.cursor().execute("SELECT FROM stock FOR UPDATE")
         waiting = pool.submit(place, client, (mug.id, 1))
         blocked = False
         while not blocked:
-            looking.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
-            (blocked,) = looking.fetchone()
-        looking.execute("SELECT clock_timestamp()")
-        (read_until,) = looking.fetchone()
-        other.rollback()
+            cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+            (blocked,) = cursor.fetchone()
+        cursor.execute("SELECT clock_timestamp()")
+        (before_unlock,) = cursor.fetchone()
+        locking.rollback()
 
-        assert waiting.result().order.created_at > read_until
+        assert waiting.result().order.created_at > before_unlock
 
 
-def test_a_request_does_not_wait_for_ever_for_the_first_with_its_key(
+def test_a_request_waits_a_limited_time_for_another_request_with_its_key(
     client: Actor, add_product: AddProduct, database_url: str
 ):
-    """The first one hangs, its key claimed: the second is told so, and takes nothing."""
+    """The first request hangs after it inserted the key; the second fails and changes nothing."""
     mug, lamp = add_product(), add_product()
     hanging = psycopg2.connect(database_url)
-    facts = {"order_id": str(uuid4()), "number": order_number.new(), "user_id": str(client.user_id)}
+    parameters = {
+        "order_id": str(uuid4()),
+        "number": order_number.new(),
+        "user_id": str(client.user_id),
+    }
     hanging.cursor().execute(
         placement.PLACE.sql,
-        facts
+        parameters
         | {
             "currency": "EUR",
             "line_count": 1,
@@ -301,7 +317,7 @@ def test_a_request_does_not_wait_for_ever_for_the_first_with_its_key(
     assert not place(client, (lamp.id, 1), key="k").replayed
 
 
-def test_sixty_four_buyers_of_twenty_get_exactly_twenty(
+def test_of_64_concurrent_orders_for_20_units_exactly_20_succeed(
     new_client: Callable[[], Actor], add_product: AddProduct, sql: Sql
 ):
     mug, buyers = add_product(20), [new_client() for _ in range(64)]
@@ -312,28 +328,28 @@ def test_sixty_four_buyers_of_twenty_get_exactly_twenty(
 
     assert Counter(map(type, outcomes)) == {orders.PlacedOrder: 20, InsufficientStock: 44}
     assert stock_of(mug.id) == [0]
-    levels = sql(
+    rows = sql(
         "SELECT quantity_after FROM stock_movement WHERE kind = 'ORDER' ORDER BY created_at, id"
     )
-    assert [level for (level,) in levels] == list(range(19, -1, -1))
+    assert [quantity_after for (quantity_after,) in rows] == list(range(19, -1, -1))
 
 
-def test_an_order_for_something_else_does_not_wait_for_a_locked_product(
+def test_an_order_does_not_wait_for_the_lock_of_another_product(
     client: Actor, add_product: AddProduct, database_url: str
 ):
-    hot, other = add_product(), add_product()
+    locked, other = add_product(), add_product()
     locking = psycopg2.connect(database_url)
-    locking.cursor().execute("SELECT FROM stock WHERE product_id = %s FOR UPDATE", (hot.id,))
+    locking.cursor().execute("SELECT FROM stock WHERE product_id = %s FOR UPDATE", (locked.id,))
 
     place(client, (other.id, 1), key="k1")
     with pytest.raises(Unavailable):
-        place(client, (hot.id, 1), key="k2")
+        place(client, (locked.id, 1), key="k2")
 
     locking.close()
-    assert not place(client, (hot.id, 1), key="k2").replayed
+    assert not place(client, (locked.id, 1), key="k2").replayed
 
 
-def test_an_order_whose_connection_is_lost_can_be_repeated_safely(
+def test_a_request_whose_connection_was_lost_can_be_repeated_with_its_key(
     client: Actor, add_product: AddProduct, database_url: str, sql: Sql
 ):
     mug = add_product()
@@ -355,58 +371,64 @@ def test_an_order_whose_connection_is_lost_can_be_repeated_safely(
     assert stock_of(mug.id) == [9]
 
 
-@pytest.mark.parametrize("turned", [False, True])
-def test_stock_is_locked_in_the_order_of_ids_whatever_the_order_of_lines_and_rows(
-    client: Actor, add_product: AddProduct, database_url: str, turned: bool
+@pytest.mark.parametrize("reverse", [False, True])
+def test_stock_rows_are_locked_in_the_sequence_of_their_ids(
+    client: Actor, add_product: AddProduct, database_url: str, reverse: bool
 ):
-    """An order that waits for the first product holds none of the later ones meanwhile."""
-    bought = sorted(add_product().id for _ in range(4))
-    basket = [(product_id, 1) for product_id in (bought[::-1] if turned else bought)]
+    """An order that waits for its first product has not locked the later ones yet."""
+    product_ids = sorted(add_product().id for _ in range(4))
+    lines = [(product_id, 1) for product_id in (product_ids[::-1] if reverse else product_ids)]
 
-    placed, free = count_unlocked_while_waiting(
-        database_url, lambda: place(client, *basket), bought[0], bought[1:]
+    placed, unlocked = count_unlocked_while_waiting(
+        database_url, lambda: place(client, *lines), product_ids[0], product_ids[1:]
     )
 
     assert isinstance(placed, orders.PlacedOrder)
-    assert free == 3
+    assert unlocked == 3
 
 
-def test_orders_with_the_same_products_in_opposite_order_do_not_deadlock(
+def test_concurrent_orders_of_the_same_products_in_any_sequence_do_not_deadlock(
     new_client: Callable[[], Actor], add_product: AddProduct, sql: Sql
 ):
-    bought = [add_product(1000).id for _ in range(6)]
+    product_ids = [add_product(1000).id for _ in range(6)]
     buyers = [new_client() for _ in range(16)]
-    before = sql("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+    deadlocks_before = sql(
+        "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+    )
 
-    def shop(buyer: Actor, seed: int) -> None:
-        chance = random.Random(seed)
+    def place_orders(buyer: Actor, seed: int) -> None:
+        generator = random.Random(seed)
         for _ in range(12):
-            basket = chance.sample(bought, len(bought))
-            place(buyer, *((product_id, chance.randint(1, 3)) for product_id in basket))
+            sample = generator.sample(product_ids, len(product_ids))
+            place(buyer, *((product_id, generator.randint(1, 3)) for product_id in sample))
 
-    outcomes = run_concurrently(*(lambda n=n: shop(buyers[n], n) for n in range(len(buyers))))
+    outcomes = run_concurrently(
+        *(lambda n=n: place_orders(buyers[n], n) for n in range(len(buyers)))
+    )
 
     assert outcomes == [None] * len(buyers)
     sql("SELECT pg_stat_force_next_flush()")
-    assert before == sql(
+    assert deadlocks_before == sql(
         "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
     )
 
 
-def test_buying_and_cancelling_at_once_keeps_the_ledger_true(
+def test_concurrent_orders_and_cancellations_keep_stock_and_movements_consistent(
     admin: Actor, new_client: Callable[[], Actor], add_product: AddProduct
 ):
-    bought = [add_product(8).id for _ in range(3)]
+    product_ids = [add_product(8).id for _ in range(3)]
     buyers = [new_client() for _ in range(12)]
-    refused: list[InsufficientStock] = []
+    rejections: list[InsufficientStock] = []
 
-    def shop(buyer: Actor, seed: int) -> None:
-        chance = random.Random(seed)
+    def place_and_cancel(buyer: Actor, seed: int) -> None:
+        generator = random.Random(seed)
         for _ in range(10):
             try:
-                order = place(buyer, *((one, 1) for one in chance.sample(bought, 2))).order
-            except InsufficientStock as short:
-                refused.append(short)
+                order = place(
+                    buyer, *((product_id, 1) for product_id in generator.sample(product_ids, 2))
+                ).order
+            except InsufficientStock as error:
+                rejections.append(error)
                 continue
             orders.update_order_status(
                 actor=admin,
@@ -416,12 +438,15 @@ def test_buying_and_cancelling_at_once_keeps_the_ledger_true(
                 expected_versions=None,
             )
 
-    assert run_concurrently(*(lambda n=n: shop(buyers[n], n) for n in range(12))) == [None] * 12
-    assert all(one.lines for one in refused)
-    assert stock_of(*bought) == [8, 8, 8]
+    assert (
+        run_concurrently(*(lambda n=n: place_and_cancel(buyers[n], n) for n in range(12)))
+        == [None] * 12
+    )
+    assert all(error.lines for error in rejections)
+    assert stock_of(*product_ids) == [8, 8, 8]
 
 
-def test_a_taken_order_number_is_replaced_by_another(
+def test_an_order_number_in_use_is_replaced(
     client: Actor, add_product: AddProduct, monkeypatch: pytest.MonkeyPatch
 ):
     mug = add_product()
@@ -433,7 +458,7 @@ def test_a_taken_order_number_is_replaced_by_another(
     assert stock_of(mug.id) == [8]
 
 
-def test_the_event_and_the_movement_name_the_request(
+def test_the_event_and_the_stock_movement_have_the_request_id(
     client: Actor, add_product: AddProduct, sql: Sql
 ):
     mug = add_product()

@@ -1,4 +1,4 @@
-"""The demo makes an empty shop worth a look, and leaves any other as it is."""
+"""The demo fills an empty shop with products and accounts, and changes no other shop."""
 
 from __future__ import annotations
 
@@ -17,24 +17,26 @@ def test_an_empty_shop_is_filled_once(anonymous: Actor):
 
     assert first.products >= 20
     assert second == demo.Demo(0, first.accounts)
-    shown = products.list_products(limit=100).items
-    assert len(shown) == first.products
-    assert {product.stock > 0 for product in shown} == {True, False}
+    listed = products.list_products(limit=100).items
+    assert len(listed) == first.products
+    assert {product.stock > 0 for product in listed} == {True, False}
     assert audit() == []
 
 
-def test_the_accounts_can_be_signed_in_as(anonymous: Actor):
+def test_the_demo_accounts_can_sign_in(anonymous: Actor):
     for email, password, role in demo.fill().accounts:
         assert sessions.login(actor=anonymous, email=email, password=password).user.role == role
 
 
-def test_it_may_be_started_as_often_as_one_likes(anonymous: Actor):
+def test_filling_again_is_not_limited_by_the_registration_rate_limit(anonymous: Actor):
     process.bind(replace(configuration(), registration_limit=1))
 
     assert [demo.fill().accounts for _ in range(3)] == [demo.ACCOUNTS] * 3
 
 
-def test_a_shop_with_products_gets_none(admin: Actor, add_product: AddProduct):
+def test_a_shop_that_has_or_had_products_gets_no_demo_products(
+    admin: Actor, add_product: AddProduct
+):
     mug = add_product()
     products.archive_product(actor=admin, product_id=mug.id, expected_versions=None)
 
@@ -42,7 +44,7 @@ def test_a_shop_with_products_gets_none(admin: Actor, add_product: AddProduct):
     assert products.list_products(limit=100).items == []
 
 
-def test_two_who_fill_one_shop_at_once_fill_it_once(anonymous: Actor):
+def test_concurrent_calls_fill_the_shop_once(anonymous: Actor):
     outcomes = run_concurrently(*[demo.fill] * 4)
 
     assert sum(outcome.products for outcome in outcomes) == len(

@@ -1,4 +1,4 @@
-"""A process is ready when its database answers, is migrated, and tells which sessions ended."""
+"""A process is ready when its database is reachable and migrated and revocations are loaded."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from domain.errors import Unavailable
 from services import health, revocation
 
 
-def test_a_migrated_database_is_ready_once_it_has_told_which_sessions_have_ended(shop: str):
+def test_a_process_is_ready_after_it_loaded_the_revoked_sessions(shop: str):
     with pytest.raises(Unavailable):
         health.ready()
 
@@ -18,7 +18,9 @@ def test_a_migrated_database_is_ready_once_it_has_told_which_sessions_have_ended
     health.ready()
 
 
-def test_a_database_that_lacks_migrations_is_not(shop: str, empty_database_url: str):
+def test_a_process_is_not_ready_until_all_migrations_are_applied(
+    shop: str, empty_database_url: str
+):
     revocation.refresh()
     binding.bind(empty_database_url)
     with pytest.raises(Unavailable):
@@ -30,7 +32,7 @@ def test_a_database_that_lacks_migrations_is_not(shop: str, empty_database_url: 
     health.ready()
 
 
-def test_a_database_that_cannot_be_reached_is_not(shop: str):
+def test_a_process_is_not_ready_when_its_database_is_unreachable(shop: str):
     revocation.refresh()
     binding.bind("postgresql://orderly@127.0.0.1:1/orderly")
 

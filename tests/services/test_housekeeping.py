@@ -1,4 +1,4 @@
-"""What is long over is taken away, and nothing else."""
+"""Housekeeping deletes expired rate limits, tokens and sessions, and nothing else."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def count(sql: Sql, table: str) -> int:
     return number
 
 
-def test_full_buckets_go_and_others_stay(anonymous: Actor, sql: Sql):
+def test_only_full_rate_limit_buckets_are_deleted(anonymous: Actor, sql: Sql):
     throttling.count_sign_in(anonymous, "ada@example.com")
     sql("UPDATE throttle SET full_at = now() + interval '1 minute'")
     buckets = count(sql, "throttle")
@@ -36,9 +36,7 @@ def test_full_buckets_go_and_others_stay(anonymous: Actor, sql: Sql):
     assert count(sql, "throttle") == 0
 
 
-def test_a_session_that_goes_on_stays_with_its_tokens(
-    signed_in: sessions.SignIn, anonymous: Actor, sql: Sql
-):
+def test_an_active_session_keeps_its_tokens(signed_in: sessions.SignIn, anonymous: Actor, sql: Sql):
     sessions.refresh_session(actor=anonymous, refresh_token=signed_in.refresh_token)
     sql("TRUNCATE throttle")
 
@@ -46,7 +44,7 @@ def test_a_session_that_goes_on_stays_with_its_tokens(
     assert count(sql, "refresh_token") == 2
 
 
-def test_tokens_go_a_day_after_they_expired(signed_in: sessions.SignIn, sql: Sql):
+def test_tokens_are_deleted_one_day_after_they_expire(signed_in: sessions.SignIn, sql: Sql):
     sql("TRUNCATE throttle")
     sql("UPDATE refresh_token SET expires_at = now() - interval '25 hours'")
 
@@ -54,7 +52,7 @@ def test_tokens_go_a_day_after_they_expired(signed_in: sessions.SignIn, sql: Sql
     assert (count(sql, "refresh_token"), count(sql, "session")) == (0, 1)
 
 
-def test_sessions_go_a_month_after_they_ended_and_the_log_stays(
+def test_sessions_are_deleted_30_days_after_they_end_and_the_log_is_kept(
     signed_in: sessions.SignIn, sql: Sql
 ):
     sql("TRUNCATE throttle")
@@ -66,7 +64,7 @@ def test_sessions_go_a_month_after_they_ended_and_the_log_stays(
     assert count(sql, "security_event") == events
 
 
-def test_a_bucket_fills_again_by_and_by(anonymous: Actor, sql: Sql):
+def test_an_attempt_is_possible_again_after_the_retry_time(anonymous: Actor, sql: Sql):
     process.bind(replace(configuration(), sign_in_limit=2))
     for _ in range(2):
         throttling.count_sign_in(anonymous, "ada@example.com")

@@ -1,4 +1,4 @@
-"""Orders that nobody pays for come to an end, however many workers look after them."""
+"""Unpaid orders are cancelled after a time limit, once each, by any number of workers."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ def place(actor: Actor, product_id: UUID, quantity: int = 1) -> orders.Order:
 
 
 @pytest.fixture
-def age(sql: Sql) -> Callable[[int], None]:
-    """Make every order and what became of it so many minutes older."""
+def age_orders(sql: Sql) -> Callable[[int], None]:
+    """Return a function that makes all orders and their events older by some minutes."""
 
-    def age(minutes: int) -> None:
+    def age_orders(minutes: int) -> None:
         for table in ("orders", "order_event"):
             sql(f"UPDATE {table} SET created_at = created_at - %s * interval '1 minute'", minutes)
 
-    return age
+    return age_orders
 
 
-def test_an_order_that_is_not_paid_for_in_time_is_cancelled_by_the_shop(
-    client: Actor, anonymous: Actor, add_product: AddProduct, age: Callable[[int], None]
+def test_an_order_that_is_not_paid_in_time_is_cancelled_by_the_system(
+    client: Actor, anonymous: Actor, add_product: AddProduct, age_orders: Callable[[int], None]
 ):
     mug = add_product(5)
     order = place(client, mug.id, 2)
-    age(59)
+    age_orders(59)
     assert orders.expire_orders(actor=anonymous) == 0
-    age(1)
+    age_orders(1)
 
     assert orders.expire_orders(actor=anonymous) == 1
 
@@ -65,24 +65,24 @@ def test_an_order_that_is_not_paid_for_in_time_is_cancelled_by_the_shop(
     assert orders.expire_orders(actor=anonymous) == 0
 
 
-def test_what_is_not_waiting_for_its_payment_does_not_expire(
+def test_only_pending_orders_expire(
     admin: Actor,
     client: Actor,
     anonymous: Actor,
     add_product: AddProduct,
-    age: Callable[[int], None],
+    age_orders: Callable[[int], None],
 ):
     mug = add_product(10)
-    ways = {
+    transitions = {
         "PAID": ["PAID"],
         "SHIPPED": ["PAID", "SHIPPED"],
         "DELIVERED": ["PAID", "SHIPPED", "DELIVERED"],
         "CANCELLED": ["CANCELLED"],
         "RETURNED": ["PAID", "SHIPPED", "DELIVERED", "RETURNED"],
     }
-    for way in ways.values():
+    for statuses in transitions.values():
         order = place(client, mug.id)
-        for status in way:
+        for status in statuses:
             orders.update_order_status(
                 actor=admin,
                 order_id=order.id,
@@ -90,19 +90,19 @@ def test_what_is_not_waiting_for_its_payment_does_not_expire(
                 tracking_number=None,
                 expected_versions=None,
             )
-    age(10_000)
+    age_orders(10_000)
 
     assert orders.expire_orders(actor=anonymous) == 0
-    assert sorted(ways) == sorted(
+    assert sorted(transitions) == sorted(
         order.status for order in orders.list_orders(actor=admin, limit=9).items
     )
 
 
-def test_a_shop_may_wait_for_ever_or_for_as_long_as_it_likes(
-    client: Actor, anonymous: Actor, add_product: AddProduct, age: Callable[[int], None]
+def test_the_time_limit_can_be_configured_and_switched_off(
+    client: Actor, anonymous: Actor, add_product: AddProduct, age_orders: Callable[[int], None]
 ):
     place(client, add_product().id)
-    age(1000)
+    age_orders(1000)
 
     process.bind(replace(configuration(), order_expiry_minutes=0))
     assert orders.expire_orders(actor=anonymous) == 0
@@ -112,94 +112,104 @@ def test_a_shop_may_wait_for_ever_or_for_as_long_as_it_likes(
     assert orders.expire_orders(actor=anonymous) == 1
 
 
-def test_many_workers_at_once_expire_every_order_once(
-    client: Actor, anonymous: Actor, add_product: AddProduct, age: Callable[[int], None], sql: Sql
+def test_concurrent_workers_expire_every_order_once(
+    client: Actor,
+    anonymous: Actor,
+    add_product: AddProduct,
+    age_orders: Callable[[int], None],
+    sql: Sql,
 ):
-    bought = [add_product(1000).id for _ in range(3)]
+    product_ids = [add_product(1000).id for _ in range(3)]
     count = 2 * EXPIRY_BATCH_ORDERS + 50
     for number in range(count):
-        place(client, bought[number % 3])
-    age(61)
+        place(client, product_ids[number % 3])
+    age_orders(61)
 
     def worker() -> int:
-        done = 0
+        total = 0
         while expired := orders.expire_orders(actor=anonymous):
-            done += expired
-        return done
+            total += expired
+        return total
 
-    done = run_concurrently(*[worker] * 6)
-    # Whoever found nothing left that was free has stopped; the last one leaves nothing behind.
-    done.append(worker())
+    expired_counts = run_concurrently(*[worker] * 6)
+    # A worker stops when all remaining orders are locked by others; the last run gets the rest.
+    expired_counts.append(worker())
 
-    assert sum(done) == count
+    assert sum(expired_counts) == count
     assert sql("SELECT status, version, count(*) FROM orders GROUP BY 1, 2") == [
         ("CANCELLED", 2, count)
     ]
-    assert [1000] * 3 == [products.get_product(product_id=one).stock for one in bought]
+    assert [1000] * 3 == [
+        products.get_product(product_id=product_id).stock for product_id in product_ids
+    ]
 
 
-def test_an_order_that_somebody_is_just_moving_on_is_passed_over(
+def test_an_order_that_another_transaction_has_locked_is_skipped(
     client: Actor,
     anonymous: Actor,
     add_product: AddProduct,
-    age: Callable[[int], None],
+    age_orders: Callable[[int], None],
     database_url: str,
 ):
     mug = add_product()
-    held, free = place(client, mug.id), place(client, mug.id)
-    age(61)
-    other = psycopg2.connect(database_url)
-    other.cursor().execute("SELECT FROM orders WHERE id = %s FOR NO KEY UPDATE", (str(held.id),))
+    locked, free = place(client, mug.id), place(client, mug.id)
+    age_orders(61)
+    locking = psycopg2.connect(database_url)
+    locking.cursor().execute(
+        "SELECT FROM orders WHERE id = %s FOR NO KEY UPDATE", (str(locked.id),)
+    )
 
     assert orders.expire_orders(actor=anonymous) == 1
 
-    other.rollback()
-    other.close()
+    locking.rollback()
+    locking.close()
     assert orders.get_order(actor=client, order_id=free.id).status == "CANCELLED"
     assert orders.expire_orders(actor=anonymous) == 1
 
 
-def test_an_order_whose_stock_is_being_worked_on_keeps_no_other_waiting(
+def test_an_order_with_locked_stock_does_not_delay_other_orders(
     client: Actor,
     anonymous: Actor,
     add_product: AddProduct,
-    age: Callable[[int], None],
+    age_orders: Callable[[int], None],
     database_url: str,
 ):
-    counted, mug = add_product(), add_product()
-    held, free = place(client, counted.id), place(client, mug.id)
-    age(61)
-    other = psycopg2.connect(database_url)
-    other.cursor().execute("SELECT FROM stock WHERE product_id = %s FOR UPDATE", (str(counted.id),))
+    locked_product, mug = add_product(), add_product()
+    locked, free = place(client, locked_product.id), place(client, mug.id)
+    age_orders(61)
+    locking = psycopg2.connect(database_url)
+    locking.cursor().execute(
+        "SELECT FROM stock WHERE product_id = %s FOR UPDATE", (str(locked_product.id),)
+    )
 
     assert orders.expire_orders(actor=anonymous) == 1
 
-    other.rollback()
-    other.close()
+    locking.rollback()
+    locking.close()
     assert orders.get_order(actor=client, order_id=free.id).status == "CANCELLED"
-    assert orders.get_order(actor=client, order_id=held.id).status == "PENDING"
+    assert orders.get_order(actor=client, order_id=locked.id).status == "PENDING"
     assert orders.expire_orders(actor=anonymous) == 1
 
 
-def test_many_orders_for_locked_stock_keep_no_other_waiting(
+def test_a_full_batch_of_orders_with_locked_stock_does_not_delay_other_orders(
     client: Actor,
     anonymous: Actor,
     add_product: AddProduct,
-    age: Callable[[int], None],
+    age_orders: Callable[[int], None],
     database_url: str,
 ):
-    """More of them than are cancelled at once; and they are waited for once, not one by one."""
-    counted, mug = add_product(1000), add_product()
+    """The worker waits for the locked stock once, not once for each order."""
+    locked_product, mug = add_product(1000), add_product()
     for _ in range(EXPIRY_BATCH_ORDERS):
-        place(client, counted.id)
+        place(client, locked_product.id)
     both = orders.create_order(
-        actor=client, items=[(mug.id, 1), (counted.id, 1)], idempotency_key=None
+        actor=client, items=[(mug.id, 1), (locked_product.id, 1)], idempotency_key=None
     ).order
     free = place(client, mug.id)
-    age(61)
-    with closing(psycopg2.connect(database_url)) as other:
-        other.cursor().execute(
-            "SELECT FROM stock WHERE product_id = %s FOR UPDATE", (str(counted.id),)
+    age_orders(61)
+    with closing(psycopg2.connect(database_url)) as locking:
+        locking.cursor().execute(
+            "SELECT FROM stock WHERE product_id = %s FOR UPDATE", (str(locked_product.id),)
         )
 
         assert orders.expire_orders(actor=anonymous) == 1
@@ -210,13 +220,17 @@ def test_many_orders_for_locked_stock_keep_no_other_waiting(
     assert orders.expire_orders(actor=anonymous) == 1
 
 
-def test_an_order_that_cannot_be_cancelled_keeps_no_other_waiting(
-    client: Actor, anonymous: Actor, add_product: AddProduct, age: Callable[[int], None], sql: Sql
+def test_a_full_batch_of_orders_that_cannot_be_cancelled_does_not_delay_other_orders(
+    client: Actor,
+    anonymous: Actor,
+    add_product: AddProduct,
+    age_orders: Callable[[int], None],
+    sql: Sql,
 ):
     full, mug = add_product(500), add_product(5)
     stuck = [place(client, full.id) for _ in range(EXPIRY_BATCH_ORDERS)]
     other = place(client, mug.id)
-    age(61)
+    age_orders(61)
     sql("UPDATE stock SET quantity = 2147483647 WHERE product_id = %s", str(full.id))
 
     with pytest.raises(PeeweeException):

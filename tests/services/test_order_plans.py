@@ -1,4 +1,4 @@
-"""Lists of orders are read from indexes, page by page, however many orders there are."""
+"""Query plans of order lists: a page reads a bounded number of rows from an index."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from tests.support.services import make_actor
 ORDERS = 30_000
 USERS = 300
 LIMIT = 20
-QUARTERS = 2  # that the orders may be from
-SIZES = 6  # in digits, that their totals have
+QUARTERS = 2  # the number of quarters of a year in which the orders were created, at most
+TOTAL_LENGTHS = 6  # the number of different lengths of a total in digits, at most
 
-# What old shops look like: nearly all is over, and what is under way is young.
+# A shop that has existed for long: nearly all orders are finished, and only new ones are open.
 FILL = f"""
     INSERT INTO users SELECT gen_random_uuid(), 'u' || n || '@example.com', 'U', '', 'CLIENT', true,
         now(), now() FROM generate_series(1, {USERS}) AS n;
@@ -33,8 +33,8 @@ FILL = f"""
             WHEN n % 50 = 0 THEN 'CANCELLED' ELSE 'DELIVERED' END,
         'EUR', (n * 7919) % 100003, 1, at, at
     FROM generate_series(1, {ORDERS}) AS n
-    JOIN (SELECT id, row_number() OVER () AS place FROM users) AS buyer
-        ON buyer.place = n % {USERS} + 1
+    JOIN (SELECT id, row_number() OVER () AS number FROM users) AS buyer
+        ON buyer.number = n % {USERS} + 1
     CROSS JOIN LATERAL (SELECT now() - ({ORDERS} - n) * interval '1 minute' AS at) AS moment;
     INSERT INTO product (id, sku, name, description, price, version, created_at, updated_at)
     VALUES (gen_random_uuid(), 'A', 'A', '', 1, 1, now(), now());
@@ -45,21 +45,21 @@ FILTERS: dict[str, dict[str, Any]] = {
     "no filter": {},
     "a common status": {"statuses": ["DELIVERED"]},
     "a rare status": {"statuses": ["PENDING"]},
-    "a status that none has": {"statuses": ["RETURNED"]},
+    "a status without orders": {"statuses": ["RETURNED"]},
     "two rare statuses": {"statuses": ["PENDING", "PAID"]},
     "a common and a rare status": {"statuses": ["DELIVERED", "PAID"]},
-    "one person's": {"user_id": True},
-    "one person's of two statuses": {"user_id": True, "statuses": ["PENDING", "CANCELLED"]},
-    "since": {"created_from": "now() - interval '1 hour'"},
-    "until": {"created_to": "now() - interval '20 days'"},
-    "a month": {
+    "one customer": {"user_id": True},
+    "one customer and two statuses": {"user_id": True, "statuses": ["PENDING", "CANCELLED"]},
+    "from a time on": {"created_from": "now() - interval '1 hour'"},
+    "up to a time": {"created_to": "now() - interval '20 days'"},
+    "between two times": {
         "created_from": "now() - interval '40 minutes'",
         "created_to": "now() - interval '20 minutes'",
     },
     "from a total on": {"min_total": 99_990},
     "up to a total": {"max_total": 10},
     "between two totals": {"min_total": 40_000, "max_total": 60_000},
-    "from a total on, of a week": {
+    "from a total on, between two times": {
         "created_from": "now() - interval '9 days'",
         "created_to": "now() - interval '2 days'",
         "min_total": 50_000,
@@ -69,16 +69,16 @@ FILTERS: dict[str, dict[str, Any]] = {
 
 
 PAGES = 3
-PLAIN = f"""
+REFERENCE_QUERY = f"""
     SELECT id FROM orders
     WHERE status = ANY (coalesce(%s::text[], ARRAY[status]))
         AND user_id = coalesce(%s::uuid, user_id)
         AND created_at >= coalesce(%s::timestamptz, created_at) AND total >= coalesce(%s, total)
         AND created_at < coalesce(%s::timestamptz, 'infinity') AND total <= coalesce(%s, total)
-    ORDER BY {{sort}} {{way}}, id {{way}} LIMIT {PAGES * LIMIT}
+    ORDER BY {{sort}} {{direction}}, id {{direction}} LIMIT {PAGES * LIMIT}
 """
 
-WINDOWS = {
+BOUNDED_COLUMNS = {
     "created_from": "created_at",
     "min_total": "total",
     "created_to": "created_at",
@@ -99,12 +99,14 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
     return record_plans(monkeypatch, "orders")
 
 
-def test_no_list_reads_more_than_its_page(many_orders: None, plans: list[Plan], sql: Sql):
+def test_a_page_reads_a_bounded_number_of_rows_for_every_filter_and_sort_order(
+    many_orders: None, plans: list[Plan], sql: Sql
+):
     assert sql("SHOW enable_seqscan") == [("on",)]
     buyer: UUID = UUID(str(sql("SELECT id FROM users LIMIT 1")[0][0]))
     client, admin = make_actor(buyer, CLIENT), make_actor(buyer, ADMIN)
-    for name, filters in FILTERS.items():
-        given = {one: moment(sql, value) for one, value in filters.items()}
+    for case, filters in FILTERS.items():
+        given = {name: evaluate(sql, value) for name, value in filters.items()}
         if "user_id" in given:
             given["user_id"] = buyer
         if "number" in given:
@@ -112,24 +114,27 @@ def test_no_list_reads_more_than_its_page(many_orders: None, plans: list[Plan], 
         for sort in ("created_at", "-created_at", "total", "-total"):
             for actor in (admin, client):
                 plans.clear()
-                look(actor, sort, given)
+                read_two_pages(actor, sort, given)
                 for plan in plans:
-                    case = f"{name} by {sort} for {actor.role}"
-                    check(plan, case, most_rows(actor, sort, given))
+                    assert_bounded(
+                        plan, f"{case} by {sort} for {actor.role}", max_rows(actor, sort, given)
+                    )
 
 
-def test_every_list_is_what_a_plain_query_gives(many_orders: None, sql: Sql):
-    """However a page is put together, by status, month or size of the total."""
+def test_every_list_equals_the_result_of_a_reference_query(many_orders: None, sql: Sql):
+    """A page is merged from parts: by status, quarter, or length of the total in digits."""
     admin = make_actor(UUID(int=1), ADMIN)
-    for name, filters in FILTERS.items():
-        given = {one: moment(sql, value) for one, value in filters.items()}
+    for case, filters in FILTERS.items():
+        given = {name: evaluate(sql, value) for name, value in filters.items()}
         if "user_id" in given:
             given["user_id"] = sql("SELECT id FROM users LIMIT 1")[0][0]
         if "number" in given:
-            continue  # of one order there is one order
+            continue  # finds one order at most
         for sort in ("created_at", "-created_at", "total", "-total"):
-            plain = PLAIN.format(sort=sort.strip("-"), way="DESC" if "-" in sort else "ASC")
-            wanted = sql(plain, *map(given.get, ("statuses", "user_id", *WINDOWS)))
+            query = REFERENCE_QUERY.format(
+                sort=sort.strip("-"), direction="DESC" if "-" in sort else "ASC"
+            )
+            expected = sql(query, *map(given.get, ("statuses", "user_id", *BOUNDED_COLUMNS)))
             found: list[UUID] = []
             cursor = None
             for _ in range(PAGES):
@@ -145,12 +150,12 @@ def test_every_list_is_what_a_plain_query_gives(many_orders: None, sql: Sql):
                 if cursor is None:
                     break
 
-            assert [str(one) for (one,) in wanted] == list(map(str, found)), f"{name} by {sort}"
+            assert [str(id_) for (id_,) in expected] == list(map(str, found)), f"{case} by {sort}"
 
 
 @autocommit
-def look(actor: Actor, sort: str, given: dict[str, Any]) -> None:
-    """Read the first page and the one after it."""
+def read_two_pages(actor: Actor, sort: str, given: dict[str, Any]) -> None:
+    """Read the first and the second page."""
     filters = OrderFilters(**given)
     page = orders.list_orders(actor=actor, limit=LIMIT, sort=sort, filters=filters)
     if page.next_cursor is not None:
@@ -159,25 +164,26 @@ def look(actor: Actor, sort: str, given: dict[str, Any]) -> None:
         )
 
 
-def check(plan: dict[str, Any], case: str, most: int) -> None:
+def assert_bounded(plan: Plan, case: str, limit: int) -> None:
     rows = rows_read(plan, "orders")
     assert [] == sequential_scans(plan, "orders"), f"{case}: {plan}"
-    assert rows <= most, f"{case}: {rows} rows, {plan}"
+    assert rows <= limit, f"{case}: {rows} rows, {plan}"
 
 
-def most_rows(actor: Actor, sort: str, given: dict[str, Any]) -> int:
-    """Return how many rows may be looked at for one page."""
-    page = 2 * len(STATUSES) * (LIMIT + 1)  # at most a page of each status, and those chosen
+def max_rows(actor: Actor, sort: str, given: dict[str, Any]) -> int:
+    """Return how many rows a page may read."""
+    page = 2 * len(STATUSES) * (LIMIT + 1)  # one page of each status, and the page itself
     if actor.role == CLIENT or "user_id" in given:
-        return page + ORDERS // USERS  # one person's orders are read whole
+        return page + ORDERS // USERS  # reads all orders of the customer
     parts = page * QUARTERS if sort.endswith("total") else page
-    windows = {WINDOWS[name] for name in given.keys() & WINDOWS.keys()}
-    if windows - {sort.removeprefix("-")}:
-        # In the quarters or sizes at the ends of a window, those outside of it are passed over, or
-        # the window is read whole where it is the smaller.
-        return parts * SIZES + ORDERS // 20
+    bounded = {BOUNDED_COLUMNS[name] for name in given.keys() & BOUNDED_COLUMNS.keys()}
+    if bounded - {sort.removeprefix("-")}:
+        # In the first and the last quarter (or length of the total), rows outside the bounds are
+        # read and filtered out. If the bounded range has fewer rows, all of them are read instead.
+        return parts * TOTAL_LENGTHS + ORDERS // 20
     return parts
 
 
-def moment(sql: Sql, value: Any) -> Any:
+def evaluate(sql: Sql, value: Any) -> Any:
+    """Evaluate a filter's value in PostgreSQL if it is a time relative to now."""
     return sql(f"SELECT {value}")[0][0] if str(value).startswith("now()") else value

@@ -1,4 +1,4 @@
-"""Reading orders and moving them on: who may, in which order, and what becomes of the stock."""
+"""Reading, listing and updating orders: permissions, status transitions, stock and filters."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.services import AddProduct
 
 pytestmark = pytest.mark.usefixtures("audit_after_test")
 
-WAYS = {
+TRANSITIONS_TO = {
     "PENDING": (),
     "PAID": ("PAID",),
     "SHIPPED": ("PAID", "SHIPPED"),
@@ -36,7 +36,7 @@ def place(actor: Actor, *items: tuple[UUID, int]) -> Order:
     return orders.create_order(actor=actor, items=items, idempotency_key=None).order
 
 
-def move(
+def update_status(
     actor: Actor, order: Order, *statuses: str, tracking_number: str | None = None, **expected: Any
 ) -> Order:
     for status in statuses:
@@ -68,22 +68,22 @@ def listed(actor: Actor, limit: int = 100, **filters: Any) -> list[Order]:
     return [order for page in pages(actor, limit, **filters) for order in page]
 
 
-def test_an_order_is_read_by_its_owner_and_by_administrators_alone(
+def test_only_the_owner_and_administrators_can_read_an_order(
     admin: Actor, new_client: Callable[[], Actor], add_product: AddProduct, anonymous: Actor
 ):
-    owner, stranger = new_client(), new_client()
+    owner, other = new_client(), new_client()
     order = place(owner, (add_product().id, 1))
 
     assert order == orders.get_order(actor=owner, order_id=order.id)
-    seen = orders.get_order(actor=admin, order_id=order.id)
-    assert seen == order._replace(
-        allowed_transitions=seen.allowed_transitions, customer=seen.customer
+    from_admin = orders.get_order(actor=admin, order_id=order.id)
+    assert from_admin == order._replace(
+        allowed_transitions=from_admin.allowed_transitions, customer=from_admin.customer
     )
-    assert (owner.user_id, "client0@example.com", "Client") == seen.customer
-    for actor in (stranger, anonymous):
+    assert (owner.user_id, "client0@example.com", "Client") == from_admin.customer
+    for actor in (other, anonymous):
         for call in (
             lambda actor=actor: orders.get_order(actor=actor, order_id=order.id),
-            lambda actor=actor: move(actor, order, "CANCELLED"),
+            lambda actor=actor: update_status(actor, order, "CANCELLED"),
             lambda actor=actor: orders.list_order_events(actor=actor, order_id=order.id, limit=1),
         ):
             with pytest.raises(NotFound):
@@ -93,36 +93,36 @@ def test_an_order_is_read_by_its_owner_and_by_administrators_alone(
 
 
 @pytest.mark.parametrize("status", order_status.STATUSES)
-def test_everybody_is_told_which_steps_are_theirs(
+def test_allowed_transitions_are_those_of_the_actor(
     admin: Actor, client: Actor, add_product: AddProduct, status: str
 ):
-    order = move(admin, place(client, (add_product().id, 1)), *WAYS[status])
+    order = update_status(admin, place(client, (add_product().id, 1)), *TRANSITIONS_TO[status])
 
     for actor, party in ((admin, Party.ADMIN), (client, Party.OWNER)):
-        seen = orders.get_order(actor=actor, order_id=order.id)
-        assert order_status.allowed(status, {party}) == seen.allowed_transitions
-        assert [seen] == listed(actor)
+        visible = orders.get_order(actor=actor, order_id=order.id)
+        assert order_status.allowed(status, {party}) == visible.allowed_transitions
+        assert [visible] == listed(actor)
 
 
 @pytest.mark.parametrize("requested", order_status.STATUSES)
 @pytest.mark.parametrize("current", order_status.STATUSES)
-def test_every_step_of_the_table_is_made_and_no_other(
+def test_exactly_the_transitions_of_the_state_machine_are_accepted(
     admin: Actor, client: Actor, add_product: AddProduct, current: str, requested: str
 ):
-    placed = move(admin, place(client, (add_product().id, 2)), *WAYS[current])
+    placed = update_status(admin, place(client, (add_product().id, 2)), *TRANSITIONS_TO[current])
     order = orders.get_order(actor=admin, order_id=placed.id)
     allowed = order_status.allowed(current, {Party.ADMIN})
 
     if requested == current:
-        assert order == move(admin, order, requested)
+        assert order == update_status(admin, order, requested)
     elif requested in allowed:
-        moved = move(admin, order, requested)
-        assert (requested, order.version + 1) == (moved.status, moved.version)
-        assert moved.updated_at > order.updated_at
+        updated = update_status(admin, order, requested)
+        assert (requested, order.version + 1) == (updated.status, updated.version)
+        assert updated.updated_at > order.updated_at
     else:
-        with pytest.raises(TransitionNotAllowed) as refused:
-            move(admin, order, requested)
-        assert refused.value.facts() == {
+        with pytest.raises(TransitionNotAllowed) as caught:
+            update_status(admin, order, requested)
+        assert caught.value.facts() == {
             "current": current,
             "requested": requested,
             "allowed": list(allowed),
@@ -130,115 +130,128 @@ def test_every_step_of_the_table_is_made_and_no_other(
         assert order == orders.get_order(actor=admin, order_id=order.id)
 
 
-def test_an_owner_may_cancel_while_it_is_pending_and_do_nothing_else(
+def test_an_owner_can_only_cancel_a_pending_order(
     admin: Actor, client: Actor, add_product: AddProduct
 ):
     mug = add_product(5)
     order = place(client, (mug.id, 2))
     with pytest.raises(TransitionNotAllowed):
-        move(client, order, "PAID")
+        update_status(client, order, "PAID")
 
-    assert move(client, order, "CANCELLED").status == "CANCELLED"
+    assert update_status(client, order, "CANCELLED").status == "CANCELLED"
     assert products.get_product(product_id=mug.id).stock == 5
 
-    paid = move(admin, place(client, (mug.id, 2)), "PAID")
-    with pytest.raises(TransitionNotAllowed) as refused:
-        move(client, paid, "CANCELLED")
-    assert refused.value.allowed == ()
+    paid = update_status(admin, place(client, (mug.id, 2)), "PAID")
+    with pytest.raises(TransitionNotAllowed) as caught:
+        update_status(client, paid, "CANCELLED")
+    assert caught.value.allowed == ()
 
 
 @pytest.mark.parametrize(
-    ("way", "kind"),
+    ("statuses", "kind"),
     [
         (("CANCELLED",), "RELEASE"),
         (("PAID", "CANCELLED"), "RELEASE"),
         (("PAID", "SHIPPED", "DELIVERED", "RETURNED"), "RETURN"),
     ],
 )
-def test_units_come_back_once_whoever_asks_how_often(
-    admin: Actor, client: Actor, add_product: AddProduct, sql: Sql, way: tuple[str, ...], kind: str
+def test_concurrent_cancellations_or_returns_restore_the_stock_once(
+    admin: Actor,
+    client: Actor,
+    add_product: AddProduct,
+    sql: Sql,
+    statuses: tuple[str, ...],
+    kind: str,
 ):
     mug, lamp = add_product(5), add_product(5)
-    order = move(admin, place(client, (mug.id, 2), (lamp.id, 1)), *way[:-1])
+    order = update_status(admin, place(client, (mug.id, 2), (lamp.id, 1)), *statuses[:-1])
 
-    outcomes = run_concurrently(*[lambda: move(admin, order, way[-1])] * 8)
+    outcomes = run_concurrently(*[lambda: update_status(admin, order, statuses[-1])] * 8)
 
     assert len(set(outcomes)) == 1
-    assert [5, 5] == [products.get_product(product_id=one.id).stock for one in (mug, lamp)]
+    assert [5, 5] == [products.get_product(product_id=product.id).stock for product in (mug, lamp)]
     assert sql(
         "SELECT delta, quantity_after FROM stock_movement WHERE kind = %s ORDER BY delta", kind
     ) == [(1, 5), (2, 5)]
 
 
-@pytest.mark.parametrize("turned", [False, True])
-def test_stock_is_given_back_in_the_order_of_ids(
-    client: Actor, add_product: AddProduct, database_url: str, turned: bool
+@pytest.mark.parametrize("reverse", [False, True])
+def test_restored_stock_rows_are_locked_in_the_sequence_of_their_ids(
+    client: Actor, add_product: AddProduct, database_url: str, reverse: bool
 ):
-    bought = sorted(add_product().id for _ in range(4))
-    order = place(client, *((one, 1) for one in (bought[::-1] if turned else bought)))
-
-    moved, free = count_unlocked_while_waiting(
-        database_url, lambda: move(client, order, "CANCELLED"), bought[0], bought[1:]
+    product_ids = sorted(add_product().id for _ in range(4))
+    order = place(
+        client, *((product_id, 1) for product_id in (product_ids[::-1] if reverse else product_ids))
     )
 
-    assert (moved.status, free) == ("CANCELLED", 3)
+    cancelled, unlocked = count_unlocked_while_waiting(
+        database_url,
+        lambda: update_status(client, order, "CANCELLED"),
+        product_ids[0],
+        product_ids[1:],
+    )
+
+    assert (cancelled.status, unlocked) == ("CANCELLED", 3)
 
 
-def test_stock_of_an_archived_product_comes_back_too(
+def test_cancelling_restores_the_stock_of_an_archived_product(
     admin: Actor, client: Actor, add_product: AddProduct, sql: Sql
 ):
     mug = add_product(5)
     order = place(client, (mug.id, 5))
     products.archive_product(actor=admin, product_id=mug.id, expected_versions=None)
 
-    move(admin, order, "CANCELLED")
+    update_status(admin, order, "CANCELLED")
 
     assert sql("SELECT quantity FROM stock") == [(5,)]
 
 
-def test_the_tracking_number_comes_with_shipment_and_stays(
+def test_the_tracking_number_is_set_at_shipment_and_does_not_change(
     admin: Actor, client: Actor, add_product: AddProduct
 ):
     order = place(client, (add_product().id, 1))
 
-    assert move(admin, order, "PAID", tracking_number="EARLY").tracking_number is None
-    assert move(admin, order, "SHIPPED", tracking_number="T-1").tracking_number == "T-1"
-    assert move(admin, order, "SHIPPED", tracking_number="T-2").tracking_number == "T-1"
-    assert move(admin, order, "DELIVERED", tracking_number="LATE").tracking_number == "T-1"
+    assert update_status(admin, order, "PAID", tracking_number="EARLY").tracking_number is None
+    assert update_status(admin, order, "SHIPPED", tracking_number="T-1").tracking_number == "T-1"
+    assert update_status(admin, order, "SHIPPED", tracking_number="T-2").tracking_number == "T-1"
+    assert update_status(admin, order, "DELIVERED", tracking_number="LATE").tracking_number == "T-1"
 
 
-def test_a_step_for_another_version_is_refused(
+def test_a_transition_with_another_expected_version_is_rejected(
     admin: Actor, client: Actor, add_product: AddProduct
 ):
     order = place(client, (add_product().id, 1))
-    move(admin, order, "PAID", expected_versions={1})
+    update_status(admin, order, "PAID", expected_versions={1})
 
     for status in ("SHIPPED", "PAID", "DELIVERED"):
         with pytest.raises(PreconditionFailed):
-            move(admin, order, status, expected_versions={1})
-    assert move(admin, order, "SHIPPED", expected_versions={1, 2}).version == 3
+            update_status(admin, order, status, expected_versions={1})
+    assert update_status(admin, order, "SHIPPED", expected_versions={1, 2}).version == 3
 
 
-def test_of_two_ways_at_once_one_is_gone(admin: Actor, client: Actor, add_product: AddProduct):
+def test_of_two_concurrent_transitions_only_one_succeeds(
+    admin: Actor, client: Actor, add_product: AddProduct
+):
     mug = add_product(5)
     order = place(client, (mug.id, 5))
-    move(admin, order, "PAID")
+    update_status(admin, order, "PAID")
 
     outcomes = run_concurrently(
-        *[lambda: move(admin, order, "SHIPPED")] * 4, *[lambda: move(admin, order, "CANCELLED")] * 4
+        *[lambda: update_status(admin, order, "SHIPPED")] * 4,
+        *[lambda: update_status(admin, order, "CANCELLED")] * 4,
     )
 
-    kinds = Counter(getattr(one, "status", type(one)) for one in outcomes)
+    kinds = Counter(getattr(outcome, "status", type(outcome)) for outcome in outcomes)
     assert kinds in (
         {"SHIPPED": 4, TransitionNotAllowed: 4},
         {"CANCELLED": 4, TransitionNotAllowed: 4},
     )
 
 
-def test_the_timeline_tells_every_step_once_and_the_oldest_first(
+def test_the_timeline_has_every_transition_once_oldest_first(
     admin: Actor, client: Actor, add_product: AddProduct
 ):
-    order = move(
+    order = update_status(
         admin,
         place(client, (add_product().id, 1)),
         *("PAID", "PAID", "SHIPPED", "DELIVERED", "RETURNED", "RETURNED"),
@@ -267,24 +280,24 @@ def test_the_timeline_tells_every_step_once_and_the_oldest_first(
 def test_clients_list_their_own_orders_and_administrators_all(
     admin: Actor, anonymous: Actor, new_client: Callable[[], Actor], add_product: AddProduct
 ):
-    one, other, mug = new_client(), new_client(), add_product(100)
-    of_one = {place(one, (mug.id, 1)).id for _ in range(3)}
-    of_other = {place(other, (mug.id, 1)).id for _ in range(2)}
+    first, second, mug = new_client(), new_client(), add_product(100)
+    of_first = {place(first, (mug.id, 1)).id for _ in range(3)}
+    of_second = {place(second, (mug.id, 1)).id for _ in range(2)}
 
     def ids(actor: Actor, **filters: Any) -> set[UUID]:
         return {order.id for order in listed(actor, **filters)}
 
-    assert ids(one) == of_one == ids(one, user_id=one.user_id)
-    assert ids(one, user_id=other.user_id) == set()
-    assert ids(admin) == of_one | of_other
-    assert ids(admin, user_id=other.user_id) == of_other
+    assert ids(first) == of_first == ids(first, user_id=first.user_id)
+    assert ids(first, user_id=second.user_id) == set()
+    assert ids(admin) == of_first | of_second
+    assert ids(admin, user_id=second.user_id) == of_second
     assert ids(admin, user_id=uuid4()) == set()
-    assert ids(anonymous) == ids(anonymous, user_id=one.user_id) == set()
+    assert ids(anonymous) == ids(anonymous, user_id=first.user_id) == set()
 
 
 @pytest.mark.parametrize("limit", [1, 3, 100])
 @pytest.mark.parametrize("sort", ["created_at", "-created_at", "total", "-total"])
-def test_pages_hold_every_order_once_and_in_order(
+def test_pages_contain_every_order_once_in_sort_order(
     admin: Actor, client: Actor, add_product: AddProduct, sort: str, limit: int
 ):
     mug, lamp = add_product(100, 5), add_product(100, 7)
@@ -300,7 +313,9 @@ def test_pages_hold_every_order_once_and_in_order(
     assert found == [order.id for order in listed(admin, limit, sort=sort)]
 
 
-def test_orders_placed_meanwhile_shift_no_page(client: Actor, add_product: AddProduct):
+def test_orders_placed_between_two_pages_do_not_shift_the_next_page(
+    client: Actor, add_product: AddProduct
+):
     mug = add_product(100)
     placed = [place(client, (mug.id, 1)).id for _ in range(7)]
 
@@ -312,11 +327,11 @@ def test_orders_placed_meanwhile_shift_no_page(client: Actor, add_product: AddPr
     assert placed[::-1] == found
 
 
-def test_filters_narrow_down_together(admin: Actor, client: Actor, add_product: AddProduct):
+def test_filters_can_be_combined(admin: Actor, client: Actor, add_product: AddProduct):
     mug = add_product(100, 100)
     pending, paid, shipped = (place(client, (mug.id, quantity)) for quantity in (1, 2, 3))
-    move(admin, paid, "PAID")
-    move(admin, shipped, "PAID", "SHIPPED")
+    update_status(admin, paid, "PAID")
+    update_status(admin, shipped, "PAID", "SHIPPED")
 
     def found(**filters: Any) -> set[UUID]:
         ids = {order.id for order in listed(client, **filters)}
@@ -338,15 +353,15 @@ def test_filters_narrow_down_together(admin: Actor, client: Actor, add_product: 
     assert found(created_to=datetime.max.replace(tzinfo=UTC)) == found()
 
 
-def test_an_order_is_found_by_its_number_however_it_is_typed(
+def test_an_order_number_is_found_in_any_case_and_with_or_without_prefix(
     new_client: Callable[[], Actor], add_product: AddProduct
 ):
-    owner, stranger, mug = new_client(), new_client(), add_product()
+    owner, other, mug = new_client(), new_client(), add_product()
     order = place(owner, (mug.id, 1))
     place(owner, (mug.id, 1))
 
     for typed in (order.number, order.number.lower(), order.number[4:].replace("-", "")):
         assert listed(owner, number=typed) == [order]
-        assert listed(stranger, number=typed) == []
+        assert listed(other, number=typed) == []
     for typed in ("ORD", "x", order.number[:-1]):
         assert listed(owner, number=typed) == []

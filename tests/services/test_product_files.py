@@ -1,4 +1,4 @@
-"""Imports of products beside whoever else changes them."""
+"""Imports of products that run concurrently with other changes."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tests.support.services import AddProduct
 pytestmark = pytest.mark.usefixtures("audit_after_test")
 
 
-def test_an_import_undoes_nothing_that_an_administrator_saves_meanwhile(
+def test_an_import_does_not_overwrite_a_concurrent_change_of_another_property(
     admin: Actor, add_product: AddProduct
 ):
     product, stopped = add_product(), threading.Event()
 
-    def go_on_importing() -> int:
+    def import_repeatedly() -> int:
         for number in itertools.count(1):
-            # It says nothing of the description.
+            # The line has no description, so the import must not change it.
             line = Line(2, {"sku": product.sku, "name": product.name, "price": f"{number % 9}.00"})
             product_files.import_products(actor=admin, lines=[line])
             if stopped.is_set():
@@ -31,10 +31,10 @@ def test_an_import_undoes_nothing_that_an_administrator_saves_meanwhile(
         raise AssertionError
 
     def save() -> list[str]:
-        undone = []
+        overwritten = []
         try:
             for number in range(300):
-                text = f"As told {number}"
+                text = f"Description {number}"
                 products.update_product(
                     actor=admin,
                     product_id=product.id,
@@ -42,45 +42,47 @@ def test_an_import_undoes_nothing_that_an_administrator_saves_meanwhile(
                     expected_versions=None,
                 )
                 if products.get_product(product_id=product.id).description != text:
-                    undone.append(text)
+                    overwritten.append(text)
         finally:
             stopped.set()
-        return undone
+        return overwritten
 
-    imported, undone = run_concurrently(go_on_importing, save)
+    imported, overwritten = run_concurrently(import_repeatedly, save)
 
-    assert [] == undone
+    assert [] == overwritten
     assert imported > 1
 
 
-def test_of_two_imports_of_a_file_at_once_the_second_finds_all_as_it_is(admin: Actor):
+def test_of_two_concurrent_imports_of_one_file_the_second_changes_nothing(admin: Actor):
     lines = [
         Line(number, {"sku": f"SKU-{number}", "name": "Thing", "price": "1.00", "stock": "5"})
         for number in range(2, 1002)
     ]
 
-    def do() -> ImportReport:
+    def import_file() -> ImportReport:
         return product_files.import_products(actor=admin, lines=lines)
 
-    one, other = run_concurrently(do, do)
+    reports = run_concurrently(import_file, import_file)
 
     assert sorted([(1000, 0), (0, 1000)]) == sorted(
-        (report.created, report.unchanged) for report in (one, other)
+        (report.created, report.unchanged) for report in reports
     )
 
 
-def test_two_imports_in_opposite_order_never_wait_for_each_other_crosswise(
+def test_two_concurrent_imports_in_opposite_sequence_do_not_deadlock(
     admin: Actor, add_product: AddProduct
 ):
     skus = [add_product().sku for _ in range(600)]
 
-    def do(order: list[str], price: str) -> ImportReport:
+    def import_skus(skus: list[str], price: str) -> ImportReport:
         lines = [
             Line(number, {"sku": sku, "name": "Thing", "price": price})
-            for number, sku in enumerate(order, start=2)
+            for number, sku in enumerate(skus, start=2)
         ]
         return product_files.import_products(actor=admin, lines=lines)
 
-    reports = run_concurrently(lambda: do(skus, "1.00"), lambda: do(skus[::-1], "2.00"))
+    reports = run_concurrently(
+        lambda: import_skus(skus, "1.00"), lambda: import_skus(skus[::-1], "2.00")
+    )
 
     assert [600, 600] == [report.updated for report in reports]

@@ -1,4 +1,4 @@
-"""Whoever goes through the catalogue page by page misses nothing while it changes."""
+"""Reading all pages of the catalogue skips and repeats nothing while products change."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ pytestmark = pytest.mark.usefixtures("audit_after_test")
 
 SORTS = ["name", "-name", "price", "-price", "created_at", "-created_at", "stock", "-stock"]
 NAMES = st.sampled_from(["Lamp", "lamp", "Mug", "Lamp shade", "Ämter", "Z" * 70, "Z" * 71])
-TOLD = st.sampled_from(["", "Warm light of a lamp", "For tea"])
-FACTS = st.tuples(NAMES, TOLD, st.integers(0, 3), st.integers(0, 2))
-# Between two pages: what comes, and which of those that are on sale go.
-CHANGES = st.tuples(st.lists(FACTS, max_size=3), st.lists(st.integers(0, 50), max_size=2))
+DESCRIPTIONS = st.sampled_from(["", "Warm light of a lamp", "For tea"])
+PROPERTIES = st.tuples(NAMES, DESCRIPTIONS, st.integers(0, 3), st.integers(0, 2))
+# Changes between two pages: the products to create, and the positions of products to archive.
+CHANGES = st.tuples(st.lists(PROPERTIES, max_size=3), st.lists(st.integers(0, 50), max_size=2))
 FILTERS = st.sampled_from(
     [{}, {"q": "lamp"}, {"q": "warm la"}, {"in_stock": True}, {"max_stock": 1, "q": "lamp"}]
 )
@@ -43,8 +43,8 @@ def add(admin: Actor, name: str, description: str, price: int, stock: int) -> Pr
     )
 
 
-def page_through(
-    sort: str | None, filters: dict[str, Any], limit: int, between: Callable[[], None]
+def read_all_pages(
+    sort: str | None, filters: dict[str, Any], limit: int, between_pages: Callable[[], None]
 ) -> list[Product]:
     found: list[Product] = []
     cursor = None
@@ -54,7 +54,7 @@ def page_through(
         cursor = page.next_cursor
         if cursor is None:
             return found
-        between()
+        between_pages()
 
 
 @settings(
@@ -63,13 +63,13 @@ def page_through(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
-    before=st.lists(FACTS, min_size=1, max_size=12),
+    before=st.lists(PROPERTIES, min_size=1, max_size=12),
     changes=st.lists(CHANGES, max_size=8),
     sort=st.sampled_from([None, "relevance", *SORTS]),
     filters=FILTERS,
     limit=st.integers(1, 5),
 )
-def test_no_page_repeats_or_skips_what_was_there_throughout(
+def test_pages_skip_and_repeat_no_product_that_exists_during_the_whole_reading(
     admin: Actor,
     sql: Callable[..., Any],
     before: list[tuple[Any, ...]],
@@ -79,48 +79,52 @@ def test_no_page_repeats_or_skips_what_was_there_throughout(
     limit: int,
 ):
     sql("TRUNCATE product CASCADE")
-    stays = {add(admin, *facts).id for facts in before}
-    wanted = {one.id for one in page_through(sort, filters, 100, lambda: None)}
+    remaining = {add(admin, *properties).id for properties in before}
+    matching = {product.id for product in read_all_pages(sort, filters, 100, lambda: None)}
     pending = iter(changes)
 
-    def between() -> None:
-        come, go = next(pending, ([], []))
-        for facts in come:
-            add(admin, *facts)
-        on_sale = [one.id for one in products.list_products(limit=100, sort="created_at").items]
-        for place in go:
-            if place < len(on_sale) and on_sale[place] is not None:
+    def change_catalogue() -> None:
+        to_create, to_archive = next(pending, ([], []))
+        for properties in to_create:
+            add(admin, *properties)
+        listed = [
+            product.id for product in products.list_products(limit=100, sort="created_at").items
+        ]
+        for position in to_archive:
+            if position < len(listed) and listed[position] is not None:
                 products.archive_product(
-                    actor=admin, product_id=on_sale[place], expected_versions=None
+                    actor=admin, product_id=listed[position], expected_versions=None
                 )
-                stays.discard(on_sale[place])
-                on_sale[place] = None
+                remaining.discard(listed[position])
+                listed[position] = None
 
-    found = [one.id for one in page_through(sort, filters, limit, between)]
+    found = [product.id for product in read_all_pages(sort, filters, limit, change_catalogue)]
 
     assert len(set(found)) == len(found)
-    assert wanted & stays <= set(found)
+    assert matching & remaining <= set(found)
 
 
-def test_many_read_while_others_add_and_archive(admin: Actor, add_product: AddProduct):
-    stays = {add_product(name=f"Thing {number:03}").id for number in range(0, 90, 3)}
-    goes = [add_product(name=f"Thing {number:03}") for number in range(1, 90, 3)]
+def test_concurrent_readers_find_all_products_that_are_not_archived(
+    admin: Actor, add_product: AddProduct
+):
+    remaining = {add_product(name=f"Thing {number:03}").id for number in range(0, 90, 3)}
+    to_archive = [add_product(name=f"Thing {number:03}") for number in range(1, 90, 3)]
 
     def read(sort: str | None, filters: dict[str, Any]) -> list[UUID]:
-        return [one.id for one in page_through(sort, filters, 3, lambda: None)]
+        return [product.id for product in read_all_pages(sort, filters, 3, lambda: None)]
 
     def change() -> None:
-        for number, one in enumerate(goes):
-            products.archive_product(actor=admin, product_id=one.id, expected_versions=None)
+        for number, product in enumerate(to_archive):
+            products.archive_product(actor=admin, product_id=product.id, expected_versions=None)
             add(admin, f"Thing {3 * number + 2:03}", "", 1000, 1)
 
-    asked: list[tuple[str | None, dict[str, Any]]] = [(sort, {}) for sort in SORTS]
-    readings = run_concurrently(
+    queries: list[tuple[str | None, dict[str, Any]]] = [(sort, {}) for sort in SORTS]
+    results = run_concurrently(
         change,
         lambda: read(None, {"q": "thing"}),
-        *(lambda sort=sort, filters=filters: read(sort, filters) for sort, filters in asked),
+        *(lambda sort=sort, filters=filters: read(sort, filters) for sort, filters in queries),
     )[1:]
 
-    for found in readings:
+    for found in results:
         assert len(set(found)) == len(found)
-        assert stays <= set(found)
+        assert remaining <= set(found)

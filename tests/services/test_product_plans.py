@@ -1,4 +1,4 @@
-"""The catalogue is read from indexes, page by page, however many products there are."""
+"""Query plans of the catalogue: a page reads a bounded number of rows from an index."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.support.query_plans import Plan, buffers_read, record_plans, rows_rea
 
 PRODUCTS = 30_000
 LIMIT = 20
-# Rows of both tables, each with the way to it in an index.
-MOST_BUFFERS = 5 * 7_500
-# What is one in a hundred and fifty is the dearest: some thousand are passed over until a page is
-# full, however many there are in all.
-MOST_ROWS = 7_500
+# Each row of the two tables costs up to five buffers, with the index pages that lead to it.
+MAX_BUFFERS = 5 * 7_500
+# A filter that matches one row in 150 is the most expensive: filling a page of 20 reads some
+# thousand rows, whatever the size of the table.
+MAX_ROWS = 7_500
 
-# A shop that is large and nearly sold out. Each 25th is dear; 20 words are rare, some are common.
+# A large shop, nearly sold out. Every 25th product is expensive; 20 products have a rare word.
 FILL = f"""
     INSERT INTO product (id, sku, name, description, price, version, archived_at, created_at,
         updated_at)
@@ -37,8 +37,8 @@ FILL = f"""
     FROM product;
 """
 
-# One that was filled kind by kind, as from lists of suppliers: what is alike is of one time, one
-# price and one place in the alphabet. Only the last kind is in stock; one word is new.
+# A shop that was filled kind by kind, as from the lists of suppliers: products of one kind have
+# similar names, prices and creation times. Only the last kind is in stock; one word is new.
 FILL_BY_KIND = f"""
     INSERT INTO product (id, sku, name, description, price, version, archived_at, created_at,
         updated_at)
@@ -60,34 +60,34 @@ FILTERS: dict[str, dict[str, Any]] = {
     "no filter": {},
     "a common word": {"q": "ceramic"},
     "the beginning of a common word": {"q": "cera"},
-    "a word of a fourth": {"q": "lamp"},
+    "a word in a quarter of the names": {"q": "lamp"},
     "a rare word": {"q": "unobtainable"},
     "the beginning of a rare word": {"q": "unob"},
     "two words, one of them rare": {"q": "ceramic unob"},
     "two common words": {"q": "ceramic lamp"},
     "three common words": {"q": "ceramic use home"},
-    "a word that is nowhere": {"q": "zeppelin"},
+    "a word without matches": {"q": "zeppelin"},
     "a sku": {"q": "sku-12345"},
-    "in stock, of few": {"in_stock": True},
-    "sold out, of many": {"in_stock": False},
+    "in stock, which is rare": {"in_stock": True},
+    "sold out, which is common": {"in_stock": False},
     "much in stock": {"min_stock": 50},
     "running low": {"min_stock": 1, "max_stock": 5},
     "a rare word in stock": {"q": "unob", "in_stock": True},
     "a common word in stock": {"q": "ceramic", "in_stock": True},
     "cheap": {"max_price": 50},
-    "dear": {"min_price": 125_000},
-    "a window of prices": {"min_price": 5_000, "max_price": 5_100},
+    "expensive": {"min_price": 125_000},
+    "a range of prices": {"min_price": 5_000, "max_price": 5_100},
 }
 FILTERS_BY_KIND: dict[str, dict[str, Any]] = {
     "a kind": {"q": "zester"},
     "another kind": {"q": "apron"},
     "a kind in stock": {"q": "zester", "in_stock": True},
-    "what is new": {"q": "just"},
+    "a new word": {"q": "just"},
     "in stock": {"in_stock": True},
     "running low": {"min_stock": 1, "max_stock": 5},
-    "dear": {"min_price": 20_000},
+    "expensive": {"min_price": 20_000},
     "cheap": {"max_price": 1_999},
-    "of no kind": {"q": "apron", "min_price": 20_000},
+    "two filters without a common match": {"q": "apron", "min_price": 20_000},
 }
 SORTS = ["relevance", "name", "-name", "price", "-price", "created_at", "-created_at", "stock"]
 
@@ -96,7 +96,7 @@ SORTS = ["relevance", "name", "-name", "price", "-price", "created_at", "-create
 def many_products(shop: str, sql: Sql) -> None:
     del shop
     sql(FILL.replace("%%", "%"))
-    # As autovacuum does sooner or later, which changes what PostgreSQL thinks of an index of words.
+    # Autovacuum does this later anyway, and it changes the planner's estimates for the GIN index.
     sql("VACUUM ANALYZE product, stock")
 
 
@@ -106,22 +106,22 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
     return record_plans(monkeypatch, "product", "stock")
 
 
-def assert_cheap(plan: dict[str, Any], case: str) -> None:
+def assert_bounded(plan: Plan, case: str) -> None:
     rows, buffers = rows_read(plan), buffers_read(plan)
     assert [] == sequential_scans(plan), f"{case}: {plan}"
-    assert rows <= MOST_ROWS, f"{case}: {rows} rows, {plan}"
-    assert buffers <= MOST_BUFFERS, f"{case}: {buffers} buffers, {plan}"
+    assert rows <= MAX_ROWS, f"{case}: {rows} rows, {plan}"
+    assert buffers <= MAX_BUFFERS, f"{case}: {buffers} buffers, {plan}"
 
 
 @autocommit
-def look(sort: str, filters: dict[str, Any], deep: str) -> None:
-    """Read the first page and the one after it, and one deep in the list."""
+def read_pages(sort: str, filters: dict[str, Any], deep_cursor: str) -> None:
+    """Read the first page, the second page, and a page deep in the list."""
     page: Page[Product] = products.list_products(limit=LIMIT, sort=sort, **filters)
-    for cursor in {page.next_cursor, deep} - {None}:
+    for cursor in {page.next_cursor, deep_cursor} - {None}:
         products.list_products(limit=LIMIT, sort=sort, cursor=cursor, **filters)
 
 
-def test_no_list_reads_more_than_its_page(plans: list[Plan]):
+def test_a_page_reads_a_bounded_number_of_rows_for_every_filter_and_sort_order(plans: list[Plan]):
     for sort in SORTS:
         page = products.list_products(limit=100, sort=sort)
         for _ in range(20):
@@ -129,13 +129,13 @@ def test_no_list_reads_more_than_its_page(plans: list[Plan]):
         assert page.next_cursor is not None
         plans.clear()
         for name, filters in FILTERS.items():
-            look(sort, filters, page.next_cursor)
+            read_pages(sort, filters, page.next_cursor)
             for plan in plans:
-                assert_cheap(plan, f"{name} by {sort}")
+                assert_bounded(plan, f"{name} by {sort}")
             plans.clear()
 
 
-def test_what_is_alike_and_comes_last_is_found_without_reading_the_rest(
+def test_matches_at_the_end_of_a_sort_order_are_found_without_reading_all_rows(
     sql: Sql, plans: list[Plan]
 ):
     sql("TRUNCATE product CASCADE")
@@ -150,45 +150,45 @@ def test_what_is_alike_and_comes_last_is_found_without_reading_the_rest(
             if cursor is None:
                 break
         for plan in plans:
-            assert_cheap(plan, f"{name} by {sort}")
+            assert_bounded(plan, f"{name} by {sort}")
         plans.clear()
 
 
-PLAIN = f"""
+REFERENCE_QUERY = f"""
     SELECT sku FROM product JOIN stock ON product_id = product.id
     WHERE archived_at IS NULL AND search @@ to_tsquery('simple', %s) IS NOT FALSE
         AND price BETWEEN coalesce(%s, 0) AND coalesce(%s, price)
         AND quantity BETWEEN coalesce(%s, 0) AND coalesce(%s, quantity)
-    ORDER BY {{sort}} {{way}}, product.id {{way}} LIMIT {3 * LIMIT}
+    ORDER BY {{sort}} {{direction}}, product.id {{direction}} LIMIT {3 * LIMIT}
 """
 IN_STOCK: dict[Any, dict[str, int]] = {True: {"min_stock": 1}, False: {"max_stock": 0}}
 
 
-def test_every_list_is_what_a_plain_query_gives(sql: Sql):
-    """However a page is found: along the index of its order, or by those of its filters."""
+def test_every_list_equals_the_result_of_a_reference_query(sql: Sql):
+    """A page is read from the index of its sort order, or from an index of its filters."""
     for name, filters in FILTERS.items():
         given = {**filters, **IN_STOCK.get(filters.get("in_stock"), {})}
         words = " & ".join(f"'{word}':*" for word in given.get("q", "").split())
         if "-" in words:
-            continue  # is split by another rule than this
+            continue  # to_tsquery splits such a word differently
         bounds = [given.get(name) for name in ("min_price", "max_price", "min_stock", "max_stock")]
         for sort in SORTS[1:]:
             column = sort.strip("-").replace("stock", "quantity")
-            plain = PLAIN.format(sort=column, way="DESC" if "-" in sort else "ASC")
-            wanted = [sku for (sku,) in sql(plain, words or None, *bounds)]
+            query = REFERENCE_QUERY.format(sort=column, direction="DESC" if "-" in sort else "ASC")
+            expected = [sku for (sku,) in sql(query, words or None, *bounds)]
             found: list[str] = []
             cursor = None
             for _ in range(3):
                 page = products.list_products(limit=LIMIT, sort=sort, cursor=cursor, **filters)
-                found += [one.sku for one in page.items]
+                found += [product.sku for product in page.items]
                 cursor = page.next_cursor
                 if cursor is None:
                     break
 
-            assert wanted == found, f"{name} by {sort}"
+            assert expected == found, f"{name} by {sort}"
 
 
-def test_what_is_called_so_comes_before_what_is_only_told_of(sql: Sql):
+def test_matches_in_the_name_come_before_matches_in_the_description(sql: Sql):
     sql("UPDATE product SET description = 'For a lamp' WHERE sku LIKE '%99'")
     found: list[Product] = []
     cursor = None
@@ -199,14 +199,14 @@ def test_what_is_called_so_comes_before_what_is_only_told_of(sql: Sql):
         if cursor is None:
             break
 
-    called = ["Lamp" in one.name for one in found]
-    assert called == sorted(called, reverse=True)
-    for one_list in (found[: sum(called)], found[sum(called) :]):
-        ages = [(one.created_at, one.id) for one in one_list]
+    in_name = ["Lamp" in product.name for product in found]
+    assert in_name == sorted(in_name, reverse=True)
+    for group in (found[: sum(in_name)], found[sum(in_name) :]):
+        ages = [(product.created_at, product.id) for product in group]
         assert ages == sorted(ages, reverse=True)
         assert ages
-    counted = sql(
+    total = sql(
         "SELECT count(*) FROM product WHERE archived_at IS NULL AND"
         " (name LIKE '%Lamp' OR description LIKE '%lamp')"
     )
-    assert counted == [(len(found),)]
+    assert total == [(len(found),)]

@@ -1,4 +1,4 @@
-"""The catalogue: kept by administrators, browsed page by page by everyone."""
+"""The catalogue: creating, updating, archiving, listing and searching products."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def listed(limit: int = 100, **filters: Any) -> list[Product]:
     return [product for page in pages(limit, **filters) for product in page]
 
 
-def test_a_new_product_is_as_it_was_described(admin: Actor, sql: Sql):
+def test_a_new_product_has_the_given_properties_and_an_initial_movement(admin: Actor, sql: Sql):
     product = products.create_product(
         actor=admin, sku="MUG", name="Mug", description="Blue", price=1990, stock=7
     )
@@ -52,12 +52,12 @@ def test_a_new_product_is_as_it_was_described(admin: Actor, sql: Sql):
     ]
 
 
-def test_a_product_may_start_without_stock(add_product: AddProduct, sql: Sql):
+def test_a_product_without_stock_has_no_initial_movement(add_product: AddProduct, sql: Sql):
     assert add_product(0).stock == 0
     assert sql("SELECT count(*) FROM stock_movement") == [(0,)]
 
 
-def test_a_sku_is_given_once_even_if_archived(admin: Actor, add_product: AddProduct):
+def test_a_sku_is_unique_even_if_its_product_is_archived(admin: Actor, add_product: AddProduct):
     mug, lamp = add_product(sku="MUG"), add_product(sku="LAMP")
     products.archive_product(actor=admin, product_id=mug.id, expected_versions=None)
 
@@ -71,7 +71,9 @@ def test_a_sku_is_given_once_even_if_archived(admin: Actor, add_product: AddProd
     assert Counter(map(type, outcomes)) == {Product: 1, SkuTaken: 5}
 
 
-def test_a_change_changes_what_it_names_and_the_version(admin: Actor, add_product: AddProduct):
+def test_an_update_changes_the_given_properties_and_the_version(
+    admin: Actor, add_product: AddProduct
+):
     before = add_product(sku="MUG", name="Mug", price=1990)
 
     after = products.update_product(
@@ -86,7 +88,7 @@ def test_a_change_changes_what_it_names_and_the_version(admin: Actor, add_produc
     assert after == products.get_product(product_id=before.id)
 
 
-def test_a_change_to_what_is_already_so_changes_nothing(admin: Actor, add_product: AddProduct):
+def test_an_update_with_the_current_values_changes_nothing(admin: Actor, add_product: AddProduct):
     before = add_product(name="Mug")
 
     assert before == products.update_product(
@@ -94,7 +96,7 @@ def test_a_change_to_what_is_already_so_changes_nothing(admin: Actor, add_produc
     )
 
 
-def test_a_change_or_archiving_for_another_version_is_refused(
+def test_updating_or_archiving_with_another_expected_version_is_rejected(
     admin: Actor, add_product: AddProduct
 ):
     mug = add_product()
@@ -109,7 +111,7 @@ def test_a_change_or_archiving_for_another_version_is_refused(
     assert mug == products.get_product(product_id=mug.id)
 
 
-def test_a_sale_does_not_fail_an_administrators_change(
+def test_an_order_does_not_change_the_version_of_a_product(
     admin: Actor, client: Actor, add_product: AddProduct
 ):
     mug = add_product(5)
@@ -122,7 +124,9 @@ def test_a_sale_does_not_fail_an_administrators_change(
     assert (changed.price, changed.stock, changed.version) == (1, 4, 2)
 
 
-def test_of_changes_to_one_version_at_once_one_is_made(admin: Actor, add_product: AddProduct):
+def test_of_concurrent_updates_of_one_version_only_one_succeeds(
+    admin: Actor, add_product: AddProduct
+):
     mug = add_product(price=0)
 
     outcomes = run_concurrently(
@@ -137,7 +141,7 @@ def test_of_changes_to_one_version_at_once_one_is_made(admin: Actor, add_product
     assert Counter(map(type, outcomes)) == {Product: 1, PreconditionFailed: 7}
 
 
-def test_an_archived_product_is_gone_from_everywhere_but_orders(
+def test_an_archived_product_is_visible_only_in_orders(
     admin: Actor, client: Actor, add_product: AddProduct
 ):
     mug = add_product()
@@ -164,12 +168,14 @@ SORT_KEYS: dict[str, Callable[[Product], Any]] = {
     "created_at": lambda product: (product.created_at, product.id),
     "stock": lambda product: (product.stock, product.id),
 }
-SORTS = [way + sort for way in ("", "-") for sort in SORT_KEYS]
+SORTS = [direction + sort for direction in ("", "-") for sort in SORT_KEYS]
 
 
 @pytest.mark.parametrize("limit", [1, 3, 7, 100])
 @pytest.mark.parametrize("sort", SORTS)
-def test_pages_hold_every_product_once_and_in_order(add_product: AddProduct, sort: str, limit: int):
+def test_pages_contain_every_product_once_in_sort_order(
+    add_product: AddProduct, sort: str, limit: int
+):
     names = ["Zebra", "apple", "Apple", "\u00c4pfel", "same", "same", "\U0001f600"]
     shop = [
         add_product(price // 2, name=name, price=price)
@@ -183,7 +189,7 @@ def test_pages_hold_every_product_once_and_in_order(add_product: AddProduct, sor
     assert sorted(shop, key=key, reverse=sort.startswith("-")) == found
 
 
-def test_names_that_differ_late_still_make_a_total_order(add_product: AddProduct):
+def test_names_with_the_same_first_199_characters_are_sorted_by_id(add_product: AddProduct):
     shop = {add_product(name="\U0001f600" * 199 + letter).id for letter in "badc" * 3}
 
     found = [product.id for page in pages(2, sort="name") for product in page]
@@ -192,7 +198,9 @@ def test_names_that_differ_late_still_make_a_total_order(add_product: AddProduct
 
 
 @pytest.mark.parametrize("sort", ["name", "-name", "created_at", "-created_at"])
-def test_products_that_come_and_go_shift_no_page(admin: Actor, add_product: AddProduct, sort: str):
+def test_products_created_or_archived_between_two_pages_do_not_shift_the_next_page(
+    admin: Actor, add_product: AddProduct, sort: str
+):
     shop = [add_product(name=f"Thing {number:02}") for number in range(0, 40, 2)]
     found: list[Product] = []
     cursor, number = None, 0
@@ -202,7 +210,7 @@ def test_products_that_come_and_go_shift_no_page(admin: Actor, add_product: AddP
         cursor = page.next_cursor
         if cursor is None:
             break
-        # Something new at either end and in the middle, and something seen goes.
+        # Create a product at each end of the list, and archive one that was already read.
         add_product(name="A")
         add_product(name="Z")
         products.archive_product(actor=admin, product_id=page.items[-1].id, expected_versions=None)
@@ -213,59 +221,59 @@ def test_products_that_come_and_go_shift_no_page(admin: Actor, add_product: AddP
     assert {product.id for product in shop} <= set(ids)
 
 
-def test_the_last_page_says_so_even_when_it_is_full(add_product: AddProduct):
+def test_a_full_last_page_has_no_next_cursor(add_product: AddProduct):
     for _ in range(4):
         add_product()
 
     assert [len(page) for page in pages(2)] == [2, 2]
 
 
-def test_filters_narrow_down_together(add_product: AddProduct):
-    cheap, dear, gone = add_product(5, 100), add_product(5, 900), add_product(0, 500)
+def test_filters_can_be_combined(add_product: AddProduct):
+    cheap, expensive, sold_out = add_product(5, 100), add_product(5, 900), add_product(0, 500)
 
     def ids(**filters: Any) -> set[Any]:
         return {product.id for product in listed(**filters)}
 
-    assert ids(min_price=500) == {dear.id, gone.id}
-    assert ids(max_price=500) == {cheap.id, gone.id}
-    assert ids(min_price=101, max_price=899) == {gone.id}
+    assert ids(min_price=500) == {expensive.id, sold_out.id}
+    assert ids(max_price=500) == {cheap.id, sold_out.id}
+    assert ids(min_price=101, max_price=899) == {sold_out.id}
     assert ids(min_price=501, max_price=500) == set()
-    assert ids(in_stock=True) == {cheap.id, dear.id}
-    assert ids(in_stock=False) == {gone.id}
+    assert ids(in_stock=True) == {cheap.id, expensive.id}
+    assert ids(in_stock=False) == {sold_out.id}
     assert ids(in_stock=True, max_price=500, q="thing") == {cheap.id}
-    assert ids(min_stock=5) == {cheap.id, dear.id}
+    assert ids(min_stock=5) == {cheap.id, expensive.id}
     assert ids(min_stock=6) == ids(in_stock=True, max_stock=4) == set()
     assert ids(in_stock=False, min_stock=1) == set()
-    assert ids(max_stock=4) == {gone.id}
+    assert ids(max_stock=4) == {sold_out.id}
 
 
-def test_a_search_has_the_very_sku_first_then_who_is_called_so(add_product: AddProduct):
-    told = add_product(sku="A", name="Cup", description="Goes with MUG-1")
-    called = [add_product(sku=f"MUG-1{number}", name="Cup") for number in range(3)]
-    very = add_product(sku="MUG-1", name="Cup")
+def test_a_search_sorts_exact_sku_then_name_or_sku_then_description(add_product: AddProduct):
+    described = add_product(sku="A", name="Cup", description="Goes with MUG-1")
+    named = [add_product(sku=f"MUG-1{number}", name="Cup") for number in range(3)]
+    exact = add_product(sku="MUG-1", name="Cup")
     newer = add_product(sku="MUG-19", name="Cup")
-    expected = [very, newer, *reversed(called), told]
+    expected = [exact, newer, *reversed(named), described]
 
     for limit in range(1, 8):
         for q in ("mug-1", " MUG-1", "1 mug"):
             found = listed(limit, q=q)
-            if q == "1 mug":  # is no sku
-                assert found == [newer, very, *reversed(called), told]
+            if q == "1 mug":  # not a SKU
+                assert found == [newer, exact, *reversed(named), described]
             else:
                 assert found == expected
     assert listed(q="mug-1", sort="relevance") == expected
     assert listed(sort="relevance") == listed(sort="name")
 
 
-def test_what_is_archived_has_a_list_of_its_own(admin: Actor, add_product: AddProduct):
+def test_archived_products_can_be_listed_searched_and_sorted(admin: Actor, add_product: AddProduct):
     mug, lamp, _ = add_product(name="Mug"), add_product(name="Lamp"), add_product(name="Mug")
-    for one in (mug, lamp):
-        products.archive_product(actor=admin, product_id=one.id, expected_versions=None)
+    for product in (mug, lamp):
+        products.archive_product(actor=admin, product_id=product.id, expected_versions=None)
 
     def names(**query: Any) -> list[str]:
         page = products.list_archived_products(limit=1, **query)
-        following = products.list_archived_products(limit=1, cursor=page.next_cursor, **query)
-        return [one.name for one in page.items + (following.items if page.next_cursor else [])]
+        second = products.list_archived_products(limit=1, cursor=page.next_cursor, **query)
+        return [product.name for product in page.items + (second.items if page.next_cursor else [])]
 
     assert names() == ["Lamp", "Mug"]
     assert names(sort="-name") == ["Mug", "Lamp"]
@@ -294,7 +302,9 @@ def test_what_is_archived_has_a_list_of_its_own(admin: Actor, add_product: AddPr
         ("13", False),
     ],
 )
-def test_search_finds_all_words_or_their_beginnings(add_product: AddProduct, q: str, found: bool):
+def test_a_search_matches_all_words_or_their_beginnings(
+    add_product: AddProduct, q: str, found: bool
+):
     product = add_product(
         sku="GRND-12",
         name="Hand grinder (caf\u00e9)",
@@ -318,7 +328,9 @@ def test_a_search_without_a_word_finds_nothing(add_product: AddProduct, q: str):
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(q=TEXT, name=TEXT.filter(bool))
-def test_any_text_can_be_searched_for_and_any_name_found_by_itself(admin: Actor, q: str, name: str):
+def test_any_text_can_be_searched_and_a_product_is_found_by_its_full_name(
+    admin: Actor, q: str, name: str
+):
     listed(q=q)
     product = products.create_product(
         actor=admin, sku=str(uuid4()), name=name, description="", price=1, stock=0
@@ -337,5 +349,5 @@ def test_any_text_can_be_searched_for_and_any_name_found_by_itself(admin: Actor,
     sort=st.sampled_from(["relevance", *SORTS]),
     q=st.sampled_from([None, "thing"]),
 )
-def test_every_cursor_leads_to_some_page(admin: Actor, cursor: str, sort: str, q: str | None):
+def test_any_well_formed_cursor_returns_a_page(admin: Actor, cursor: str, sort: str, q: str | None):
     products.list_products(limit=1, sort=sort, cursor=cursor, q=q)

@@ -15,14 +15,14 @@ pytestmark = pytest.mark.usefixtures("audit_after_test")
 AGE = "UPDATE idempotency_key SET created_at = created_at - %s * interval '1 minute'"
 
 
-def test_a_key_is_valid_for_a_day(client: Actor, add_product: AddProduct, sql: Sql):
+def test_a_key_is_valid_for_24_hours(client: Actor, add_product: AddProduct, sql: Sql):
     items = [(add_product().id, 1)]
     first = orders.create_order(actor=client, items=items, idempotency_key="k").order
     sql(AGE, 24 * 60 - 1)
 
     assert idempotency_keys.purge_idempotency_keys() == 0
-    again = orders.create_order(actor=client, items=items, idempotency_key="k")
-    assert (first.id, True) == (again.order.id, again.replayed)
+    repeated = orders.create_order(actor=client, items=items, idempotency_key="k")
+    assert (first.id, True) == (repeated.order.id, repeated.replayed)
     sql(AGE, 1)
     assert idempotency_keys.purge_idempotency_keys() == 1
     new = orders.create_order(actor=client, items=items, idempotency_key="k")

@@ -1,4 +1,4 @@
-"""Signing in, staying signed in, and what happens to whoever shows a token twice."""
+"""Sign-in, refresh and logout, and the reuse of refresh tokens."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ def refresh(token: str, user_agent: str = "Firefox") -> sessions.SignIn:
     )
 
 
-def test_signing_in_gives_tokens_that_say_who_it_is(ada: users.User, signed_in: sessions.SignIn):
+def test_the_access_token_identifies_the_user_and_the_session(
+    ada: users.User, signed_in: sessions.SignIn
+):
     assert signed_in.user == ada
     claims = access_tokens.verify(signed_in.access_token)
     assert claims is not None
@@ -54,11 +56,11 @@ def test_signing_in_gives_tokens_that_say_who_it_is(ada: users.User, signed_in: 
 
 
 @pytest.mark.parametrize("email", ["ada@example.com", "ADA@EXAMPLE.COM", "Ada@Example.com"])
-def test_the_case_of_an_email_makes_no_difference(ada: users.User, anonymous: Actor, email: str):
+def test_emails_are_compared_without_regard_to_case(ada: users.User, anonymous: Actor, email: str):
     assert sessions.login(actor=anonymous, email=email, password=PASSWORD).user == ada
 
 
-def test_the_same_characters_are_the_same_password_however_composed(anonymous: Actor):
+def test_passwords_are_compared_in_unicode_normalization_form(anonymous: Actor):
     composed, decomposed = "caf\u00e9 \u00fcber strudel", "cafe\u0301 u\u0308ber strudel"
     users.register(actor=anonymous, email=EMAIL, name="Ada", password=composed)
 
@@ -69,22 +71,22 @@ def test_the_same_characters_are_the_same_password_however_composed(anonymous: A
     ("email", "password"),
     [(EMAIL, "blackberry strudel!"), (EMAIL, ""), ("eve@example.com", PASSWORD)],
 )
-def test_wrong_credentials_are_refused_alike(
+def test_a_wrong_password_and_an_unknown_email_raise_the_same_error(
     ada: users.User, anonymous: Actor, email: str, password: str
 ):
     with pytest.raises(InvalidCredentials):
         sessions.login(actor=anonymous, email=email, password=password)
 
 
-def test_an_unknown_email_takes_a_hash_as_well(
+def test_an_unknown_email_costs_a_password_hash_too(
     ada: users.User, anonymous: Actor, monkeypatch: pytest.MonkeyPatch
 ):
-    """Counted, not timed: the same work is done, with the same parameters."""
-    hashers = []
+    """This counts hashes and compares their parameters, since timing would be unreliable."""
+    parameters = []
     original = passwords.PasswordHasher.verify
 
     def verify(self: Any, password_hash: str, password: str) -> bool:
-        hashers.append(password_hash.rpartition("$")[0].rpartition("$")[0])
+        parameters.append(password_hash.rpartition("$")[0].rpartition("$")[0])
         return original(self, password_hash, password)
 
     monkeypatch.setattr(passwords.PasswordHasher, "verify", verify)
@@ -93,11 +95,11 @@ def test_an_unknown_email_takes_a_hash_as_well(
         with pytest.raises(InvalidCredentials):
             sessions.login(actor=anonymous, email=email, password="wrong")
 
-    assert len(hashers) == 2
-    assert hashers[0] == hashers[1] == "$argon2id$v=19$m=8,t=1,p=1"
+    assert len(parameters) == 2
+    assert parameters[0] == parameters[1] == "$argon2id$v=19$m=8,t=1,p=1"
 
 
-def test_a_disabled_account_is_refused_like_a_wrong_password(
+def test_a_disabled_account_is_rejected_like_a_wrong_password(
     ada: users.User, anonymous: Actor, sql: Sql, signed_in: sessions.SignIn
 ):
     sql("UPDATE users SET active = false")
@@ -110,19 +112,21 @@ def test_a_disabled_account_is_refused_like_a_wrong_password(
         users.get_me(actor=make_actor(ada.id, "CLIENT"))
 
 
-def test_nothing_that_is_kept_signs_anybody_in(signed_in: sessions.SignIn, sql: Sql):
-    kept = "".join(
+def test_the_database_stores_no_password_or_refresh_token_in_plain_text(
+    signed_in: sessions.SignIn, sql: Sql
+):
+    stored = "".join(
         str(row)
         for table in ("users", "session", "refresh_token")
         for row in sql(f"SELECT {table}::text FROM {table}")
     )
 
-    assert PASSWORD not in kept
-    assert signed_in.refresh_token not in kept
-    assert "$argon2id$" in kept
+    assert PASSWORD not in stored
+    assert signed_in.refresh_token not in stored
+    assert "$argon2id$" in stored
 
 
-def test_a_hash_made_with_other_costs_is_made_anew_at_sign_in(
+def test_a_password_hash_with_other_parameters_is_replaced_at_sign_in(
     ada: users.User, anonymous: Actor, sql: Sql
 ):
     before = configuration()
@@ -136,7 +140,7 @@ def test_a_hash_made_with_other_costs_is_made_anew_at_sign_in(
     sessions.login(actor=anonymous, email=EMAIL, password=PASSWORD)
 
 
-def test_refreshing_goes_on_from_token_to_token_in_one_session(signed_in: sessions.SignIn):
+def test_each_refresh_returns_a_new_token_of_the_same_session(signed_in: sessions.SignIn):
     seen = {signed_in.refresh_token}
     current = signed_in
     for _ in range(5):
@@ -149,7 +153,7 @@ def test_refreshing_goes_on_from_token_to_token_in_one_session(signed_in: sessio
         current = following
 
 
-def test_a_role_that_changed_is_in_the_next_access_token(signed_in: sessions.SignIn, sql: Sql):
+def test_a_changed_role_is_in_the_next_access_token(signed_in: sessions.SignIn, sql: Sql):
     sql("UPDATE users SET role = 'ADMIN'")
 
     claims = access_tokens.verify(refresh(signed_in.refresh_token).access_token)
@@ -158,15 +162,15 @@ def test_a_role_that_changed_is_in_the_next_access_token(signed_in: sessions.Sig
     assert claims.role == "ADMIN"
 
 
-def test_two_tabs_that_refresh_at_once_stay_signed_in(signed_in: sessions.SignIn):
+def test_of_concurrent_refreshes_one_succeeds_and_the_session_continues(signed_in: sessions.SignIn):
     outcomes = run_concurrently(*[lambda: refresh(signed_in.refresh_token)] * 12)
 
     assert Counter(map(type, outcomes)) == {sessions.SignIn: 1, RefreshRaced: 11}
-    (winner,) = (one for one in outcomes if isinstance(one, sessions.SignIn))
+    (winner,) = (outcome for outcome in outcomes if isinstance(outcome, sessions.SignIn))
     refresh(winner.refresh_token)
 
 
-def test_a_spent_token_from_another_client_ends_the_session_at_once(signed_in: sessions.SignIn):
+def test_a_used_token_from_another_client_ends_the_session(signed_in: sessions.SignIn):
     following = refresh(signed_in.refresh_token)
 
     with pytest.raises(SessionExpired):
@@ -175,7 +179,9 @@ def test_a_spent_token_from_another_client_ends_the_session_at_once(signed_in: s
         refresh(following.refresh_token)
 
 
-def test_a_token_spent_long_ago_ends_the_session(signed_in: sessions.SignIn, sql: Sql):
+def test_a_token_that_was_used_more_than_10_seconds_ago_ends_the_session(
+    signed_in: sessions.SignIn, sql: Sql
+):
     following = refresh(signed_in.refresh_token)
     sql("UPDATE refresh_token SET spent_at = spent_at - interval '11 seconds'")
 
@@ -185,9 +191,9 @@ def test_a_token_spent_long_ago_ends_the_session(signed_in: sessions.SignIn, sql
         refresh(following.refresh_token)
 
 
-def test_however_often_it_is_refreshed_a_session_ends(signed_in: sessions.SignIn, sql: Sql):
-    most = configuration().session_seconds
-    sql("UPDATE session SET created_at = now() - make_interval(secs => %s)", most - 60)
+def test_a_session_ends_at_its_maximum_age(signed_in: sessions.SignIn, sql: Sql):
+    maximum = configuration().session_seconds
+    sql("UPDATE session SET created_at = now() - make_interval(secs => %s)", maximum - 60)
 
     last = refresh(signed_in.refresh_token)
 
@@ -198,7 +204,7 @@ def test_however_often_it_is_refreshed_a_session_ends(signed_in: sessions.SignIn
         refresh(last.refresh_token)
 
 
-def test_somebody_disabled_while_signing_in_gets_no_session(
+def test_a_user_who_is_disabled_during_sign_in_gets_no_session(
     ada: users.User, anonymous: Actor, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ):
     original = passwords.verify
@@ -215,7 +221,7 @@ def test_somebody_disabled_while_signing_in_gets_no_session(
     assert sql("SELECT count(*) FROM session") == [(0,)]
 
 
-def test_a_password_changed_while_it_is_verified_starts_no_session(
+def test_a_password_that_changes_during_sign_in_starts_no_session(
     ada: users.User, anonymous: Actor, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ):
     original = passwords.verify
@@ -231,16 +237,20 @@ def test_a_password_changed_while_it_is_verified_starts_no_session(
         sessions.login(actor=anonymous, email=EMAIL, password=PASSWORD)
 
 
-def test_ending_one_session_leaves_the_others(ada: users.User, anonymous: Actor, sql: Sql):
-    one, other = (sessions.login(actor=anonymous, email=EMAIL, password=PASSWORD) for _ in range(2))
-    refresh(one.refresh_token)
+def test_ending_one_session_does_not_end_the_others(ada: users.User, anonymous: Actor, sql: Sql):
+    first, second = (
+        sessions.login(actor=anonymous, email=EMAIL, password=PASSWORD) for _ in range(2)
+    )
+    refresh(first.refresh_token)
     with pytest.raises(SessionExpired):
-        refresh(one.refresh_token, user_agent="curl")
+        refresh(first.refresh_token, user_agent="curl")
 
-    refresh(other.refresh_token)
+    refresh(second.refresh_token)
 
 
-def test_an_expired_token_is_refused_and_ends_nothing(signed_in: sessions.SignIn, sql: Sql):
+def test_an_expired_token_is_rejected_and_does_not_end_the_session(
+    signed_in: sessions.SignIn, sql: Sql
+):
     sql("UPDATE refresh_token SET expires_at = now()")
 
     with pytest.raises(SessionExpired):
@@ -249,14 +259,14 @@ def test_an_expired_token_is_refused_and_ends_nothing(signed_in: sessions.SignIn
 
 
 @pytest.mark.parametrize("token", ["", "never issued", "\udc80", "x" * 10_000, "\0"])
-def test_a_token_that_was_never_issued_is_refused(signed_in: sessions.SignIn, token: str):
+def test_a_token_that_was_never_issued_is_rejected(signed_in: sessions.SignIn, token: str):
     with pytest.raises(SessionExpired):
         refresh(token)
 
     refresh(signed_in.refresh_token)
 
 
-def test_logging_out_ends_the_session_and_may_be_repeated(
+def test_logging_out_ends_the_session_and_can_be_repeated(
     ada: users.User, signed_in: sessions.SignIn
 ):
     actor = replace(make_actor(ada.id, "CLIENT"), session_id=signed_in.session.id)
@@ -268,9 +278,7 @@ def test_logging_out_ends_the_session_and_may_be_repeated(
         refresh(signed_in.refresh_token)
 
 
-def test_logging_out_and_refreshing_at_once_ends_in_a_session_that_is_over(
-    ada: users.User, signed_in: sessions.SignIn
-):
+def test_concurrent_logout_and_refresh_end_the_session(ada: users.User, signed_in: sessions.SignIn):
     actor = replace(make_actor(ada.id, "CLIENT"), session_id=signed_in.session.id)
 
     outcomes = run_concurrently(
@@ -283,7 +291,7 @@ def test_logging_out_and_refreshing_at_once_ends_in_a_session_that_is_over(
                 refresh(outcome.refresh_token)
 
 
-def test_a_session_remembers_where_it_was_opened(ada: users.User, sql: Sql):
+def test_a_session_stores_the_user_agent_and_address_of_its_sign_in(ada: users.User, sql: Sql):
     actor = replace(make_actor(None, None), user_agent="x" * 999 + "\0", address="2001:db8::1")
 
     sessions.login(actor=actor, email=EMAIL, password=PASSWORD)
@@ -291,12 +299,12 @@ def test_a_session_remembers_where_it_was_opened(ada: users.User, sql: Sql):
     assert sql("SELECT user_agent, address FROM session") == [("x" * 200, "2001:db8::1")]
 
 
-def test_access_tokens_of_others_are_worth_nothing(signed_in: sessions.SignIn):
+def test_a_foreign_or_malformed_access_token_is_rejected(signed_in: sessions.SignIn):
     before = configuration()
     token = signed_in.access_token
     header, claims, signature = token.split(".")
     for other in (
-        replace(before, signing_key=b"another key that is long enough to be one"),
+        replace(before, signing_key=b"another key that is long all_rejected to be one"),
         replace(before, issuer="other"),
         replace(before, audience="other"),
     ):
@@ -304,14 +312,14 @@ def test_access_tokens_of_others_are_worth_nothing(signed_in: sessions.SignIn):
         assert access_tokens.verify(token) is None
     process.bind(before)
     assert access_tokens.verify(token) is not None
-    for mangled in (
+    for malformed in (
         "",
         "a.b.c",
         token[:-2],
         f"{header}.{claims}.",
         f"{claims}.{header}.{signature}",
     ):
-        assert access_tokens.verify(mangled) is None
+        assert access_tokens.verify(malformed) is None
 
 
 def test_an_access_token_expires(signed_in: sessions.SignIn):
@@ -324,7 +332,7 @@ def test_an_access_token_expires(signed_in: sessions.SignIn):
     assert access_tokens.verify(expired) is None
 
 
-def test_hashing_keeps_no_connection(
+def test_no_database_connection_is_held_during_hashing(
     ada: users.User, anonymous: Actor, monkeypatch: pytest.MonkeyPatch
 ):
     closed = []
@@ -341,31 +349,31 @@ def test_hashing_keeps_no_connection(
     assert closed == [True]
 
 
-def test_a_flood_of_sign_ins_is_turned_away_rather_than_queued(
+def test_sign_ins_beyond_the_length_of_the_hashing_queue_are_rejected(
     ada: users.User, anonymous: Actor, monkeypatch: pytest.MonkeyPatch
 ):
-    """Of thirty at once one is looked at and eight wait, until the others have been refused."""
+    """Of 30 concurrent sign-ins, one is verified, eight wait and 21 are rejected."""
     process.bind(replace(configuration(), password_hashes_at_once=1))
     original = passwords.PasswordHasher.verify
-    refused: list[Unavailable] = []
-    enough = threading.Event()
+    rejected: list[Unavailable] = []
+    all_rejected = threading.Event()
 
     def verify(self: Any, password_hash: str, password: str) -> bool:
-        enough.wait(30)
+        all_rejected.wait(30)
         return original(self, password_hash, password)
 
     def attempt() -> sessions.SignIn | None:
         try:
             return sessions.login(actor=anonymous, email=EMAIL, password=PASSWORD)
         except Unavailable as error:
-            refused.append(error)
-            if len(refused) == 21:
-                enough.set()
+            rejected.append(error)
+            if len(rejected) == 21:
+                all_rejected.set()
             return None
 
     monkeypatch.setattr(passwords.PasswordHasher, "verify", verify)
 
     outcomes = run_concurrently(*[attempt] * 30)
 
-    assert len([one for one in outcomes if one is not None]) == 9
+    assert len([outcome for outcome in outcomes if outcome is not None]) == 9
     sessions.login(actor=anonymous, email=EMAIL, password=PASSWORD)

@@ -1,4 +1,4 @@
-"""A named query is the query that Peewee would build, only built once."""
+"""A named query has the SQL that Peewee would build, and is built only once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from models.product import ProductTable
 from models.user import UserTable
 from tests.support.concurrency import run_concurrently
 
-ONE = UUID("01a20800-676e-7598-a9cd-edf85c4534c8")
+SOME_ID = UUID("01a20800-676e-7598-a9cd-edf85c4534c8")
 
 
 class NameAndPrice(NamedTuple):
@@ -33,14 +33,14 @@ class NameAndPrice(NamedTuple):
     price: int
 
 
-def test_a_statement_equals_what_the_builder_gives_for_its_values():
+def test_the_sql_of_a_statement_equals_what_peewee_builds_for_the_same_values():
     def query(name: Any, price: Any, limit: Any) -> Any:
         return (
             ProductTable.select(ProductTable.name, ProductTable.price)
             .where(
                 (ProductTable.name == name)
                 | (ProductTable.price > price)
-                | Tuple(ProductTable.price, ProductTable.id).in_([Tuple(price, ONE.hex)])
+                | Tuple(ProductTable.price, ProductTable.id).in_([Tuple(price, SOME_ID.hex)])
             )
             .order_by(ProductTable.name.desc())
             .limit(limit)
@@ -49,16 +49,16 @@ def test_a_statement_equals_what_the_builder_gives_for_its_values():
     text, values = query("Mug", 5, 7).sql()
     built = sql_of(query(Parameter("name"), Parameter("price"), Parameter("limit")))
 
-    assert values == ["Mug", 5, 5, ONE.hex, 7]
+    assert values == ["Mug", 5, 5, SOME_ID.hex, 7]
     assert built == (
         text.replace("%s", "%(name)s", 1)
         .replace("%s", "%(price)s", 2)
-        .replace("%s", f"'{ONE.hex}'", 1)
+        .replace("%s", f"'{SOME_ID.hex}'", 1)
         .replace("%s", "%(limit)s", 1)
     )
 
 
-def test_constants_are_written_out():
+def test_constants_become_sql_literals():
     query = ProductTable.select(Case(None, [(ProductTable.price == 0, "it's free")], 0)).where(
         ProductTable.version > 1, ProductTable.sku.in_(["A", "B"])
     )
@@ -70,7 +70,7 @@ def test_constants_are_written_out():
     )
 
 
-def test_writes_are_built_alike():
+def test_insert_and_update_statements_take_parameters():
     insert = UserTable.insert({UserTable.email: Parameter("email"), UserTable.active: True})
     update = UserTable.update(name=Parameter("name")).where(UserTable.id == Parameter("id"))
 
@@ -87,40 +87,40 @@ def test_writes_are_built_alike():
         UserTable.select().where(SQL("name = %s", ["x"])),
     ],
 )
-def test_a_value_that_does_not_belong_into_sql_text_is_refused(query: Any):
+def test_a_value_that_cannot_be_a_safe_literal_is_an_error(query: Any):
     with pytest.raises(TypeError, match="Parameter"):
         sql_of(query)
 
 
-def test_a_statement_gives_rows_and_a_command_counts_them():
+def test_a_statement_returns_rows_and_a_command_their_number():
     values = Statement(
         "SELECT 'n' || n, n * %(factor)s FROM generate_series(1, 3) AS n", NameAndPrice._make
     )
-    touch = Command(UserTable.update(name=Parameter("name")))
+    update = Command(UserTable.update(name=Parameter("name")))
 
     @autocommit
     def run() -> tuple[Any, ...]:
         none = Statement("SELECT 1 WHERE false", NameAndPrice._make)
-        return values.all(factor=2), values.one(factor=3), none.one(), touch.execute(name="x")
+        return values.all(factor=2), values.one(factor=3), none.one(), update.execute(name="x")
 
-    every, first, nothing, touched = run()
+    every, first, nothing, updated = run()
 
     assert every == [("n1", 2), ("n2", 4), ("n3", 6)]
     assert isinstance(every[0], NameAndPrice)
     assert first == NameAndPrice("n1", 3)
     assert nothing is None
-    assert touched == 0
+    assert updated == 0
 
 
-def test_parameters_are_values_whatever_they_contain():
+def test_parameters_are_never_interpreted_as_sql():
     echo = Statement("SELECT %(text)s, %(id)s::uuid", tuple)
 
     @autocommit
     def run(text: str) -> Any:
-        return echo.one(text=text, id=ONE)
+        return echo.one(text=text, id=SOME_ID)
 
     for text in ("'; DROP TABLE users; --", "%s %(id)s", "\\'", '"'):
-        assert run(text) == (text, ONE)
+        assert run(text) == (text, SOME_ID)
 
 
 def test_postgresql_can_plan_every_named_query():
@@ -173,27 +173,27 @@ def listing_queries(listing: Listing[Any]) -> Iterator[tuple[str, str]]:
                     yield f"{label} seek {place}", listing.seek_page(seek, shape).sql
 
 
-def test_a_percent_sign_in_sql_is_refused():
+def test_a_percent_sign_in_sql_is_an_error():
     with pytest.raises(TypeError, match="Parameter"):
         Statement("SELECT 5 % 2", tuple)
 
 
 @pytest.mark.parametrize("session", [True, False])
-def test_a_query_is_prepared_once_where_a_connection_keeps_its_session(
+def test_a_query_is_prepared_once_on_a_connection_that_keeps_its_database_session(
     database_url: str, session: bool
 ):
-    """A pooler in transaction mode keeps back the options, and no session either."""
+    """A pooler in transaction mode drops startup options and keeps no database session."""
     if not session:
         separator = "&" if "?" in database_url else "?"
         binding.bind(f"{database_url}{separator}options=")
-    twice = Statement("SELECT %(number)s::integer * 2", tuple)
-    anew = Statement("SELECT %(number)s::integer * 3", tuple, prepared=False)
+    prepared = Statement("SELECT %(number)s::integer * 2", tuple)
+    not_prepared = Statement("SELECT %(number)s::integer * 3", tuple, prepared=False)
 
     @autocommit
     def run() -> list[Any]:
         for number in range(3):
-            assert twice.one(number=number) == (number * 2,)
-            assert anew.one(number=number) == (number * 3,)
+            assert prepared.one(number=number) == (number * 2,)
+            assert not_prepared.one(number=number) == (number * 3,)
         return database.execute_sql(
             "SELECT generic_plans, custom_plans FROM pg_prepared_statements"
             " WHERE position('* 2' IN statement) > 0 OR position('* 3' IN statement) > 0"
@@ -202,21 +202,21 @@ def test_a_query_is_prepared_once_where_a_connection_keeps_its_session(
     assert run() == ([(3, 0)] if session else [])
 
 
-def test_a_column_whose_type_changes_under_a_prepared_query_is_nothing_to_the_caller(sql: Any):
+def test_a_prepared_query_is_retried_after_a_column_changed_its_type(sql: Any):
     sql("CREATE TABLE changing AS SELECT 1 AS n")
     read = Statement("SELECT n FROM changing", tuple)
-    once, again = autocommit(read.one), transaction(read.one)
+    in_autocommit, in_transaction = autocommit(read.one), transaction(read.one)
 
-    together = threading.Barrier(4)
+    barrier = threading.Barrier(4)
 
     @autocommit
     def hold() -> Any:
-        together.wait()
+        barrier.wait()
         return read.one()
 
     assert run_concurrently(*[hold] * 4) == [(1,)] * 4
-    for kind, call in (("bigint", once), ("text", again)):
-        sql(f"ALTER TABLE changing ALTER n TYPE {kind}")
+    for column_type, call in (("bigint", in_autocommit), ("text", in_transaction)):
+        sql(f"ALTER TABLE changing ALTER n TYPE {column_type}")
         assert call() in {(1,), ("1",)}
     sql("DROP TABLE changing")
 

@@ -1,6 +1,6 @@
-"""Adjustments and orders on the same products at once: the stock always adds up.
+"""Concurrent adjustments and orders of the same products: stock equals the sum of its movements.
 
-PYTEST_RACE_SECONDS says for how long; a short while unless it does.
+PYTEST_RACE_SECONDS sets the duration (default: 2 seconds).
 """
 
 from __future__ import annotations
@@ -23,43 +23,46 @@ pytestmark = pytest.mark.usefixtures("audit_after_test")
 SECONDS = float(os.environ.get("PYTEST_RACE_SECONDS", "2"))
 
 
-def test_adjustments_and_orders_at_once_add_up(
+def test_after_concurrent_adjustments_and_orders_the_stock_is_the_sum_of_its_movements(
     admin: Actor, client: Actor, add_product: AddProduct, sql: Sql
 ):
-    shelf = [add_product(20).id for _ in range(3)]
-    until = time.monotonic() + SECONDS
+    product_ids = [add_product(20).id for _ in range(3)]
+    deadline = time.monotonic() + SECONDS
 
-    def go_on(seed: int) -> int:
-        chance, done = random.Random(seed), 0
-        while time.monotonic() < until:
+    def repeat_changes(seed: int) -> int:
+        generator, done = random.Random(seed), 0
+        while time.monotonic() < deadline:
             try:
-                step(chance)
+                change_stock(generator)
                 done += 1
             except (InsufficientStock, StockBelowZero, StockNotAsExpected):
                 pass
         return done
 
-    def step(chance: random.Random) -> None:
-        one = chance.choice(shelf)
-        way = chance.random()
-        if way < 0.5:
-            lines = [(other, chance.randint(1, 3)) for other in chance.sample(shelf, 2)]
+    def change_stock(generator: random.Random) -> None:
+        product_id = generator.choice(product_ids)
+        choice = generator.random()
+        if choice < 0.5:
+            lines = [(other, generator.randint(1, 3)) for other in generator.sample(product_ids, 2)]
             order = orders.create_order(actor=client, items=lines, idempotency_key=None).order
-            if chance.random() < 0.5:
+            if generator.random() < 0.5:
                 orders.cancel_order(
                     actor=client, order_id=order.id, reason=None, expected_versions=None
                 )
-        elif way < 0.8:
+        elif choice < 0.8:
             stock.adjust_stock(
-                actor=admin, product_id=one, reason="FOUND", delta=chance.choice((-2, 3, 5))
+                actor=admin,
+                product_id=product_id,
+                reason="FOUND",
+                delta=generator.choice((-2, 3, 5)),
             )
         else:
-            seen = products.get_product(product_id=one).stock
+            current = products.get_product(product_id=product_id).stock
             stock.adjust_stock(
-                actor=admin, product_id=one, reason="COUNTED", set_to=20, expected=seen
+                actor=admin, product_id=product_id, reason="COUNTED", set_to=20, expected=current
             )
 
-    done = run_concurrently(*[lambda seed=seed: go_on(seed) for seed in range(6)])
+    done = run_concurrently(*[lambda seed=seed: repeat_changes(seed) for seed in range(6)])
 
     assert all(isinstance(count, int) and count for count in done), done
     assert [] == sql(

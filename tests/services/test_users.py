@@ -1,4 +1,4 @@
-"""Accounts: one per email, each with a password worth the name."""
+"""Accounts: one for each email, with a password that is hard to guess."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.support.concurrency import run_concurrently
 from tests.support.services import PASSWORD, make_actor
 
 
-def register(anonymous: Actor, **facts: str) -> users.User:
+def register(anonymous: Actor, **fields: str) -> users.User:
     defaults = {"email": "ada@example.com", "name": "Ada Lovelace", "password": PASSWORD}
-    return users.register(actor=anonymous, **(defaults | facts))
+    return users.register(actor=anonymous, **(defaults | fields))
 
 
-def test_whoever_registers_is_an_active_client(anonymous: Actor):
+def test_a_new_user_is_an_active_customer(anonymous: Actor):
     user = register(anonymous, email="Ada@Example.com")
 
     assert ("ada@example.com", "Ada Lovelace", "CLIENT", True) == (
@@ -30,14 +30,14 @@ def test_whoever_registers_is_an_active_client(anonymous: Actor):
     assert user == users.get_me(actor=make_actor(user.id, user.role))
 
 
-def test_an_administrator_is_made_on_purpose():
+def test_create_admin_creates_an_administrator():
     user = users.create_admin(email="boss@example.com", name="Boss", password=PASSWORD)
 
     assert user.role == "ADMIN"
 
 
 @pytest.mark.parametrize("email", ["ada@example.com", "ADA@example.com"])
-def test_an_email_is_registered_once(anonymous: Actor, email: str):
+def test_an_email_can_be_registered_once(anonymous: Actor, email: str):
     register(anonymous)
 
     with pytest.raises(EmailTaken):
@@ -46,7 +46,7 @@ def test_an_email_is_registered_once(anonymous: Actor, email: str):
         users.create_admin(email=email, name="Boss", password=PASSWORD)
 
 
-def test_of_many_who_register_one_email_at_once_one_gets_it(anonymous: Actor):
+def test_of_concurrent_registrations_of_one_email_only_one_succeeds(anonymous: Actor):
     outcomes = run_concurrently(*[lambda: register(anonymous)] * 10)
 
     assert Counter(map(type, outcomes)) == {users.User: 1, EmailTaken: 9}
@@ -66,7 +66,7 @@ def test_of_many_who_register_one_email_at_once_one_gets_it(anonymous: Actor):
         "a" * 128,
     ],
 )
-def test_passwords_that_are_soon_guessed_are_refused(anonymous: Actor, password: str):
+def test_passwords_that_are_easy_to_guess_are_rejected(anonymous: Actor, password: str):
     with pytest.raises(PasswordRejected):
         register(anonymous, password=password)
 
@@ -80,10 +80,10 @@ def test_passwords_that_are_soon_guessed_are_refused(anonymous: Actor, password:
         "x7" * 20 + "!pQ9 zebra" * 8,
     ],
 )
-def test_other_passwords_of_any_script_and_length_are_taken(anonymous: Actor, password: str):
+def test_other_passwords_of_any_script_and_length_are_accepted(anonymous: Actor, password: str):
     register(anonymous, password=password)
 
 
-def test_an_account_that_is_gone_is_a_session_that_is_over(anonymous: Actor):
+def test_an_actor_without_an_account_gets_session_expired(anonymous: Actor):
     with pytest.raises(SessionExpired):
         users.get_me(actor=anonymous)
