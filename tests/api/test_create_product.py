@@ -31,8 +31,8 @@ def test_only_administrators_can_create_products(alice: Client, anonymous: Clien
     assert_problem(anonymous.post(PRODUCTS, json=MUG), 401, "unauthenticated")
 
 
-def test_shape_is_judged_before_role(alice: Client) -> None:
-    assert_problem(alice.post(PRODUCTS, json={}), 400, "malformed_request")
+def test_the_role_is_checked_before_the_body(alice: Client) -> None:
+    assert_problem(alice.post(PRODUCTS, json={}), 403, "forbidden")
 
 
 def test_a_request_from_another_site_is_rejected(admin: Client) -> None:

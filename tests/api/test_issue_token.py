@@ -1,4 +1,4 @@
-"""POST /auth/issue_token."""
+"""POST /auth/token."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from httpx2 import Client
 from tests.support.accounts import PASSWORD
 from tests.support.problems import assert_problem
 
-TOKEN = "/api/v1/auth/issue_token"
+TOKEN = "/api/v1/auth/token"
 ME = "/api/v1/users/me"
 
 

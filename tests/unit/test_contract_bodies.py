@@ -1,4 +1,4 @@
-"""Bodies are read strictly: what could be read in two ways is refused, and nothing is echoed."""
+"""Request bodies are parsed strictly: ambiguous JSON is rejected, and errors repeat no values."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def read(*chunks: bytes, headers: tuple[tuple[bytes, bytes], ...] = (JSON,)) -> 
     return asyncio.run(PLAN.read(headers, receive))
 
 
-def refusal(*chunks: bytes, **options: Any) -> Problem:
-    with pytest.raises(Problem) as refused:
+def rejection(*chunks: bytes, **options: Any) -> Problem:
+    with pytest.raises(Problem) as caught:
         read(*chunks, **options)
-    return refused.value
+    return caught.value
 
 
-def test_a_body_is_read_whatever_its_chunks() -> None:
+def test_a_body_in_several_chunks_is_parsed() -> None:
     assert {"name": "mug"} == read(b'{"na', b'me":', b'"mug"}')
 
 
@@ -63,7 +63,7 @@ def test_a_body_is_read_whatever_its_chunks() -> None:
     "content_type",
     [b"Application/JSON", b"application/json; charset=utf-8", b'application/json;charset="UTF-8"'],
 )
-def test_a_content_type_is_read_as_http_spells_it(content_type: bytes) -> None:
+def test_the_content_type_is_compared_by_the_rules_of_http(content_type: bytes) -> None:
     assert {"name": "x"} == read(b'{"name":"x"}', headers=((b"content-type", content_type),))
 
 
@@ -78,30 +78,30 @@ def test_a_content_type_is_read_as_http_spells_it(content_type: bytes) -> None:
         b"",
     ],
 )
-def test_another_media_type_is_415_and_names_what_is_taken(content_type: bytes) -> None:
-    problem = refusal(b'{"name":"x"}', headers=((b"content-type", content_type),))
+def test_another_media_type_is_415_with_the_supported_media_types(content_type: bytes) -> None:
+    problem = rejection(b'{"name":"x"}', headers=((b"content-type", content_type),))
 
     assert (415, ["application/json"]) == (problem.status, problem.facts["supported"])
 
 
 def test_a_body_without_content_type_is_415() -> None:
-    assert 415 == refusal(b"{}", headers=()).status
+    assert 415 == rejection(b"{}", headers=()).status
 
 
 def test_a_missing_body_is_400() -> None:
-    problem = refusal(b"", headers=())
+    problem = rejection(b"", headers=())
 
     assert 400 == problem.status
     assert [{"pointer": "", "code": "required", "message": "is required"}] == problem.errors
 
 
 @pytest.mark.parametrize("chunks", [(b"x" * 101,), (b"x" * 60, b"x" * 60)])
-def test_too_long_a_body_is_413(chunks: tuple[bytes, ...]) -> None:
-    assert 413 == refusal(*chunks).status
+def test_a_body_that_is_too_large_is_413(chunks: tuple[bytes, ...]) -> None:
+    assert 413 == rejection(*chunks).status
 
 
-def test_too_long_a_body_is_refused_before_it_is_read() -> None:
-    assert 413 == refusal(headers=(JSON, (b"content-length", b"101"))).status
+def test_a_content_length_that_is_too_large_is_413_before_the_body_is_read() -> None:
+    assert 413 == rejection(headers=(JSON, (b"content-length", b"101"))).status
 
 
 @pytest.mark.parametrize(
@@ -120,10 +120,10 @@ def test_too_long_a_body_is_refused_before_it_is_read() -> None:
         (b"[" * 5000 + b"]" * 5000, "deeply"),
     ],
 )
-def test_what_is_no_clear_json_is_refused_with_its_reason(body: bytes, reason: str) -> None:
-    with pytest.raises(Problem, match=reason) as refused:
+def test_invalid_or_ambiguous_json_is_a_400_with_the_reason(body: bytes, reason: str) -> None:
+    with pytest.raises(Problem, match=reason) as caught:
         parse(body)
-    assert 400 == refused.value.status
+    assert 400 == caught.value.status
 
 
 @given(
@@ -132,12 +132,12 @@ def test_what_is_no_clear_json_is_refused_with_its_reason(body: bytes, reason: s
         lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     )
 )
-def test_any_json_is_read_as_it_was_written(document: Any) -> None:
+def test_valid_json_is_parsed_to_the_same_document(document: Any) -> None:
     assert document == parse(dumps(document))
 
 
-def test_every_fault_is_named_by_pointer_and_no_value_is_repeated() -> None:
-    problem = refusal(b'{"name":"hunter2-is-secret","lines":[{}],"x/y":1,"default":null}')
+def test_every_error_has_a_json_pointer_and_repeats_no_value() -> None:
+    problem = rejection(b'{"name":"hunter2-is-secret","lines":[{}],"x/y":1,"default":null}')
 
     assert [
         {
@@ -151,5 +151,5 @@ def test_every_fault_is_named_by_pointer_and_no_value_is_repeated() -> None:
     assert "hunter2" not in str(problem.errors)
 
 
-def test_a_member_may_be_called_like_a_keyword() -> None:
+def test_a_property_can_have_the_name_of_a_schema_keyword() -> None:
     assert {"name": "x", "default": None} == read(b'{"name":"x","default":null}')

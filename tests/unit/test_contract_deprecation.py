@@ -1,4 +1,4 @@
-"""What will be gone is announced by every answer, from the document alone."""
+"""Responses of deprecated operations have the headers that the document implies."""
 
 from __future__ import annotations
 
@@ -55,23 +55,23 @@ def client() -> TestClient:
     return TestClient(connexion_app(yaml.safe_load(DOCUMENT), other_routes=Router()))
 
 
-def announced(answer: Any) -> tuple[str | None, str | None]:
-    return answer.headers.get("Deprecation"), answer.headers.get("Sunset")
+def deprecation_and_sunset(response: Any) -> tuple[str | None, str | None]:
+    return response.headers.get("Deprecation"), response.headers.get("Sunset")
 
 
 @pytest.mark.parametrize(("thing_id", "status"), [("7", 200), ("seven", 400)])
-def test_a_deprecated_operation_says_so_in_every_answer(
+def test_every_response_of_a_deprecated_operation_has_deprecation_headers(
     client: TestClient, thing_id: str, status: int
 ) -> None:
-    answer = client.get(f"/api/v1/things/{thing_id}")
+    response = client.get(f"/api/v1/things/{thing_id}")
 
-    assert status == answer.status_code
-    assert ("@1795392000", "Mon, 31 May 2027 00:00:00 GMT") == announced(answer)
+    assert status == response.status_code
+    assert ("@1795392000", "Mon, 31 May 2027 00:00:00 GMT") == deprecation_and_sunset(response)
 
 
-def test_any_other_says_nothing_of_it(client: TestClient) -> None:
-    assert (None, None) == announced(client.get("/api/v1/items/7"))
-    assert (None, None) == announced(client.get("/api/v1/nothing"))
+def test_other_responses_have_no_deprecation_headers(client: TestClient) -> None:
+    assert (None, None) == deprecation_and_sunset(client.get("/api/v1/items/7"))
+    assert (None, None) == deprecation_and_sunset(client.get("/api/v1/nothing"))
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_any_other_says_nothing_of_it(client: TestClient) -> None:
         ({"x-sunset": "2026-11-22"}, "is not deprecated"),
     ],
 )
-def test_a_deprecation_that_does_not_say_when_is_refused(
+def test_a_deprecation_without_valid_dates_is_an_error(
     operation: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):

@@ -1,4 +1,4 @@
-"""Parameters are taken only as the document's types spell them."""
+"""Parameters are parsed strictly, by the types that the document gives."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from orderly.http.problems import Problem
 ID = "0192f0c1-7e2a-7b31-8c55-5d0a1f4be111"
 
 
-def parameter(name: str, place: str, schema: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {"name": name, "in": place, "schema": schema, **more}
+def parameter(name: str, place: str, schema: dict[str, Any], **keywords: Any) -> dict[str, Any]:
+    return {"name": name, "in": place, "schema": schema, **keywords}
 
 
 PLAN = ParameterPlan(
@@ -41,13 +41,13 @@ def read(query: str = "", path: str = ID, headers: list[tuple[bytes, bytes]] | N
 
 
 def errors(query: str = "", **options: Any) -> list[tuple[str, str, str]]:
-    with pytest.raises(Problem) as refused:
+    with pytest.raises(Problem) as caught:
         read(query, **options)
-    assert 400 == refused.value.status
-    return [(one["in"], one["parameter"], one["code"]) for one in refused.value.errors]
+    assert 400 == caught.value.status
+    return [(error["in"], error["parameter"], error["code"]) for error in caught.value.errors]
 
 
-def test_values_arrive_with_the_types_of_the_document() -> None:
+def test_values_are_converted_to_the_types_of_the_document() -> None:
     arguments = read(
         "limit=5&active=true&since=2026-01-01T01:00:00%2B01:00&q=blue+mug&status=A&status=B",
         headers=[(b"if-match", b'"3"'), (b"accept", b"*/*")],
@@ -64,7 +64,7 @@ def test_values_arrive_with_the_types_of_the_document() -> None:
     } == arguments
 
 
-def test_what_is_left_out_has_the_documents_default() -> None:
+def test_a_missing_parameter_has_its_default() -> None:
     assert {"product_id": UUID(ID), "limit": 20} == read()
 
 
@@ -72,7 +72,7 @@ def test_what_is_left_out_has_the_documents_default() -> None:
     "spelling",
     ["+5", "%205", "5%20", "1_0", "%D9%A5", "05", "5.0", "5e0", "0x5", "", "--5", "5%0A"],
 )
-def test_an_integer_is_taken_in_one_spelling_only(spelling: str) -> None:
+def test_an_integer_has_exactly_one_accepted_spelling(spelling: str) -> None:
     assert [("query", "limit", "type")] == errors(f"limit={spelling}")
 
 
@@ -84,12 +84,12 @@ def test_a_boolean_is_true_or_false(spelling: str) -> None:
 @pytest.mark.parametrize(
     "path", ["x", ID + "\n", ID.replace("-", ""), "{" + ID + "}", "urn:uuid:" + ID, ID[:-1]]
 )
-def test_an_id_is_a_uuid_and_nothing_else(path: str) -> None:
+def test_an_id_must_be_a_uuid_in_its_usual_form(path: str) -> None:
     assert [("path", "product_id", "format")] == errors(path=path)
 
 
 @pytest.mark.parametrize(
-    "moment",
+    "timestamp",
     [
         "0000-01-01T00:00:00Z",
         "2026-01-01T00:00:60Z",
@@ -100,17 +100,17 @@ def test_an_id_is_a_uuid_and_nothing_else(path: str) -> None:
         "2026-01-01T00:00:00Z%0A",
     ],
 )
-def test_a_moment_is_one_that_can_be_kept(moment: str) -> None:
-    assert [("query", "since", "format")] == errors(f"since={moment}")
+def test_a_timestamp_must_be_valid_and_storable(timestamp: str) -> None:
+    assert [("query", "since", "format")] == errors(f"since={timestamp}")
 
 
-def test_an_odd_offset_is_turned_to_utc() -> None:
+def test_a_timestamp_with_an_offset_is_converted_to_utc() -> None:
     arguments = read("since=2026-01-01T00:00:00%2B21:24")
 
     assert datetime(2025, 12, 31, 2, 36, tzinfo=UTC) == arguments["since"]
 
 
-def test_every_fault_is_named() -> None:
+def test_every_error_is_listed() -> None:
     assert [
         ("query", "limit", "repeated"),
         ("query", "colour", "unknown"),
@@ -119,23 +119,23 @@ def test_every_fault_is_named() -> None:
     ] == errors("limit=1&limit=2&colour=blue&q=&status=C")
 
 
-def test_a_nul_never_gets_through() -> None:
+def test_a_nul_character_is_rejected() -> None:
     assert [("query", "q", "pattern")] == errors("q=a%00b")
 
 
 @pytest.mark.parametrize("query", ["q=%FF", "q=%C3", "q=\xff"])
-def test_a_query_that_is_not_utf8_is_refused(query: str) -> None:
+def test_a_query_that_is_not_utf8_is_rejected(query: str) -> None:
     with pytest.raises(Problem, match="UTF-8"):
         PLAN.read({"product_id": ID}, query.encode("latin-1"), [])
 
 
-def test_a_header_given_twice_is_refused() -> None:
+def test_a_header_that_is_sent_twice_is_rejected() -> None:
     assert [("header", "If-Match", "repeated")] == errors(
         headers=[(b"if-match", b'"1"'), (b"if-match", b'"2"')]
     )
 
 
-def test_a_parameter_given_twice_in_the_document_is_one() -> None:
+def test_a_parameter_that_the_document_defines_twice_is_read_once() -> None:
     definition = parameter("id", "path", {"type": "string"}, required=True)
 
     assert {"id": "x"} == ParameterPlan([definition, definition]).read({"id": "x"}, b"", [])

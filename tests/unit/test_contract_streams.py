@@ -1,4 +1,4 @@
-"""Streams: a piece at a time, off the event loop, for as long as somebody takes them."""
+"""Streams: chunks are produced one at a time, in a thread, while the client is connected."""
 
 from __future__ import annotations
 
@@ -13,93 +13,98 @@ from orderly.contract.operations import run_in_default_executor
 from orderly.contract.streams import send_chunks
 
 
-class Wire:
-    """What a client has got, and when it hangs up."""
+class FakeConnection:
+    """An ASGI connection that records messages and disconnects after some of them."""
 
-    def __init__(self, *, takes: int = 1_000_000) -> None:
-        self.got: list[dict[str, Any]] = []
-        self._takes = takes
-        self._gone = asyncio.Event()
+    def __init__(self, *, max_messages: int = 1_000_000) -> None:
+        self.messages: list[dict[str, Any]] = []
+        self._max_messages = max_messages
+        self._disconnected = asyncio.Event()
         self._first = True
 
     async def receive(self) -> dict[str, Any]:
         if self._first:
             self._first = False
             return {"type": "http.request", "body": b"", "more_body": False}
-        await self._gone.wait()
+        await self._disconnected.wait()
         return {"type": "http.disconnect"}
 
     async def send(self, message: dict[str, Any]) -> None:
-        self.got.append(message)
-        if len(self.got) == self._takes:
-            self._gone.set()
+        self.messages.append(message)
+        if len(self.messages) == self._max_messages:
+            self._disconnected.set()
             await asyncio.sleep(0)
 
 
-def stream(pieces: Iterator[bytes], **options: Any) -> list[dict[str, Any]]:
+def stream(chunks: Iterator[bytes], **options: Any) -> list[dict[str, Any]]:
     async def run() -> list[dict[str, Any]]:
-        wire = Wire(**options)
-        await send_chunks(pieces, run=run_in_default_executor, receive=wire.receive, send=wire.send)
-        return wire.got
+        connection = FakeConnection(**options)
+        await send_chunks(
+            chunks, run=run_in_default_executor, receive=connection.receive, send=connection.send
+        )
+        return connection.messages
 
     return asyncio.run(run())
 
 
-def test_pieces_come_in_order_and_the_end_is_told() -> None:
-    got = stream(iter([b"a", b"", b"bc"]))
+def test_chunks_are_sent_in_sequence_and_the_last_message_ends_the_body() -> None:
+    messages = stream(iter([b"a", b"", b"bc"]))
 
     assert [(b"a", True), (b"bc", True), (b"", False)] == [
-        (one["body"], one.get("more_body", False)) for one in got
+        (message["body"], message.get("more_body", False)) for message in messages
     ]
 
 
-def test_pieces_are_made_one_at_a_time_and_not_on_the_event_loop() -> None:
-    made: list[bool] = []
+def test_chunks_are_produced_one_at_a_time_and_not_in_the_event_loop_thread() -> None:
+    in_main_thread: list[bool] = []
 
-    def pieces() -> Iterator[bytes]:
+    def chunks() -> Iterator[bytes]:
         for _ in range(5):
-            made.append(threading.current_thread() is threading.main_thread())
+            in_main_thread.append(threading.current_thread() is threading.main_thread())
             yield b"x"
 
-    assert 6 == len(stream(pieces()))
-    assert [False] * 5 == made
+    assert 6 == len(stream(chunks()))
+    assert [False] * 5 == in_main_thread
 
 
-def test_nothing_more_is_made_for_a_client_that_hangs_up() -> None:
-    closed: list[int] = []
+def test_no_more_chunks_are_produced_after_the_client_disconnects() -> None:
+    produced: list[int] = []
 
-    def pieces() -> Iterator[bytes]:
-        made = 0
+    def chunks() -> Iterator[bytes]:
+        count = 0
         try:
             while True:
-                made += 1
+                count += 1
                 yield b"x"
         finally:
-            closed.append(made)
+            produced.append(count)
 
-    got = stream(pieces(), takes=3)
+    messages = stream(chunks(), max_messages=3)
 
-    assert 3 <= len(got) <= 4
-    assert [len(got)] == closed
-    assert all(one["more_body"] for one in got)
+    assert 3 <= len(messages) <= 4
+    assert [len(messages)] == produced
+    assert all(message["more_body"] for message in messages)
 
 
-def test_an_error_leaves_the_body_without_its_end() -> None:
-    got: list[dict[str, Any]] = []
+def test_after_an_error_the_body_is_not_ended() -> None:
+    messages: list[dict[str, Any]] = []
 
-    def pieces() -> Iterator[bytes]:
+    def chunks() -> Iterator[bytes]:
         yield b"x"
         raise ZeroDivisionError
 
     async def run() -> None:
-        wire = Wire()
+        connection = FakeConnection()
         try:
             await send_chunks(
-                pieces(), run=run_in_default_executor, receive=wire.receive, send=wire.send
+                chunks(),
+                run=run_in_default_executor,
+                receive=connection.receive,
+                send=connection.send,
             )
         finally:
-            got.extend(wire.got)
+            messages.extend(connection.messages)
 
     with pytest.raises(ZeroDivisionError):
         asyncio.run(run())
-    assert [(b"x", True)] == [(one["body"], one["more_body"]) for one in got]
+    assert [(b"x", True)] == [(message["body"], message["more_body"]) for message in messages]

@@ -1,4 +1,4 @@
-"""Tests that the documentation is complete and matches the repository."""
+"""The documentation is complete and matches the repository."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_the_readme_shows_a_small_screenshot() -> None:
     assert len(content) < MAX_IMAGE_BYTES
 
 
-def test_the_architecture_page_draws_the_tables_as_they_are() -> None:
+def test_the_diagram_on_the_architecture_page_matches_the_tables() -> None:
     for module in pkgutil.iter_modules(models.__path__):
         importlib.import_module(f"models.{module.name}")
     tables = {table._meta.table_name: table._meta for table in Table.__subclasses__()}

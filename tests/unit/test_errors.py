@@ -1,4 +1,4 @@
-"""Errors say what is wrong in a sentence and carry the facts of the case."""
+"""Domain errors have a sentence that says what is wrong, and facts."""
 
 from __future__ import annotations
 
@@ -10,43 +10,47 @@ import pytest
 from domain import errors
 from domain.errors import DomainError, ShortLine, UnavailableLine
 
-ONE = UUID(int=1)
+PRODUCT_ID = UUID(int=1)
 CASES = [
     errors.NotFound("product"),
     errors.PasswordRejected("it is a common one"),
-    errors.InsufficientStock((ShortLine(ONE, 3, 1),)),
-    errors.ProductsUnavailable((UnavailableLine(ONE, 1),)),
+    errors.InsufficientStock((ShortLine(PRODUCT_ID, 3, 1),)),
+    errors.ProductsUnavailable((UnavailableLine(PRODUCT_ID, 1),)),
     errors.TransitionNotAllowed("PENDING", "DELIVERED", ("PAID", "CANCELLED")),
 ]
-KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+CLASSES = [value for value in vars(errors).values() if isinstance(value, type)]
 WITHOUT_FACTS = [
-    kind()
-    for kind in KINDS
-    if issubclass(kind, DomainError) and kind is not DomainError and "__init__" not in vars(kind)
+    class_()
+    for class_ in CLASSES
+    if issubclass(class_, DomainError)
+    and class_ is not DomainError
+    and "__init__" not in vars(class_)
 ]
 
 
 @pytest.mark.parametrize("error", [*CASES, *WITHOUT_FACTS], ids=lambda error: error.code)
-def test_an_error_is_a_sentence_and_facts_that_can_be_written_as_json(error):
+def test_an_error_is_a_sentence_and_its_facts_can_be_serialized_to_json(error):
     assert str(error).endswith(".")
     assert "{" not in str(error)
     json.dumps(error.facts())
 
 
-def test_the_message_is_the_docstring_filled_with_the_facts():
+def test_the_message_is_the_docstring_with_the_facts_filled_in():
     error = errors.TransitionNotAllowed("PENDING", "DELIVERED", ("PAID", "CANCELLED"))
 
     assert str(error) == "An order that is PENDING cannot become DELIVERED."
 
 
-def test_facts_name_each_short_line():
-    error = errors.InsufficientStock((ShortLine(ONE, 3, 1),))
+def test_the_facts_list_each_line_with_insufficient_stock():
+    error = errors.InsufficientStock((ShortLine(PRODUCT_ID, 3, 1),))
 
-    assert error.facts() == {"lines": [{"product_id": str(ONE), "requested": 3, "available": 1}]}
+    assert error.facts() == {
+        "lines": [{"product_id": str(PRODUCT_ID), "requested": 3, "available": 1}]
+    }
 
 
-def test_no_two_errors_share_a_code():
-    errors_of_all_kinds = [*CASES, *WITHOUT_FACTS]
-    codes = [one.code for one in errors_of_all_kinds if "code" in vars(type(one))]
+def test_every_error_has_its_own_code():
+    all_errors = [*CASES, *WITHOUT_FACTS]
+    codes = [error.code for error in all_errors if "code" in vars(type(error))]
 
     assert sorted(set(codes)) == sorted(codes)

@@ -1,4 +1,4 @@
-"""Amounts are exact, and none is larger than what can be written down exactly."""
+"""Amounts are exact integers, up to the largest integer that JavaScript represents exactly."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_currencies_have_the_decimals_of_iso_4217(currency, decimals):
 
 
 @pytest.mark.parametrize("currency", ["EURO", "eur", "XXX", "XAU", ""])
-def test_what_is_no_currency_is_refused(currency):
+def test_an_unknown_currency_is_an_error(currency):
     with pytest.raises(ValueError, match="ISO 4217"):
         money.exponent(currency)
 
@@ -40,7 +40,7 @@ def test_a_subtotal_is_the_price_times_the_quantity(price, quantity):
 
 
 @given(st.lists(AMOUNTS, max_size=5))
-def test_a_total_is_exact_or_refused(amounts):
+def test_a_total_is_exact_or_an_overflow_error(amounts):
     if sum(amounts) > money.MAX_AMOUNT:
         with pytest.raises(AmountOverflow):
             money.total(amounts)
@@ -48,7 +48,7 @@ def test_a_total_is_exact_or_refused(amounts):
         assert sum(amounts) == money.total(amounts)
 
 
-def test_the_largest_amount_is_the_last_that_javascript_counts():
+def test_an_amount_above_the_maximum_is_an_overflow_error():
     assert money.MAX_AMOUNT == money.subtotal(money.MAX_AMOUNT, 1)
     with pytest.raises(AmountOverflow):
         money.subtotal(money.MAX_AMOUNT, 2)

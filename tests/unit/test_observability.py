@@ -1,4 +1,4 @@
-"""What a process tells of its requests and faults, and what it keeps to itself."""
+"""Logs of requests and errors: what they contain, and what they never contain."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 @pytest.fixture(autouse=True)
-def _unconfigured_afterwards() -> Iterator[None]:
+def _restore_logging_after_test() -> Iterator[None]:
     root = logging.getLogger()
     before = root.handlers[:], root.level
     yield
@@ -32,7 +32,7 @@ def _unconfigured_afterwards() -> Iterator[None]:
 
 
 class Log:
-    """What was written to a log."""
+    """A log in memory."""
 
     def __init__(self, level: str = "info", log_format: str = "json") -> None:
         self.stream = io.BytesIO()
@@ -47,15 +47,15 @@ class Log:
         return [json.loads(line) for line in self.text.splitlines()]
 
 
-async def answer(scope: Scope, _receive: Receive, send: Send) -> None:
-    """Answer as an operation does that somebody signed in calls."""
+async def respond(scope: Scope, _receive: Receive, send: Send) -> None:
+    """Send the response of an operation that a signed-in user called."""
     scope["orderly"].update(operation_id="get_order", user_id=UUID(int=7), principal="hunter2")
     await send({"type": "http.response.start", "status": 200, "headers": [(b"etag", b'"1"')]})
     await send({"type": "http.response.body", "body": b"{}"})
 
 
 def request(app: App, path: str = "/api/v1/orders/7", **headers: str) -> dict[str, str]:
-    """Send a request; return the headers of its answer."""
+    """Send a request; return the headers of the response."""
     sent: list[Message] = []
     scope: Scope = {
         "type": "http",
@@ -80,10 +80,10 @@ def request(app: App, path: str = "/api/v1/orders/7", **headers: str) -> dict[st
     return {name.decode(): value.decode() for name, value in fields}
 
 
-def test_a_request_is_one_line_with_its_facts() -> None:
+def test_a_request_is_one_line_with_its_properties() -> None:
     log = Log()
 
-    headers = request(answer)
+    headers = request(respond)
 
     (event,) = log.events
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", event.pop("timestamp"))
@@ -102,42 +102,42 @@ def test_a_request_is_one_line_with_its_facts() -> None:
     assert "hunter2" not in log.text
 
 
-def test_the_answer_carries_a_request_id_beside_its_own_headers() -> None:
-    headers = request(answer)
+def test_the_response_has_a_request_id_and_keeps_its_own_headers() -> None:
+    headers = request(respond)
 
     assert '"1"' == headers["etag"]
     assert 7 == UUID(headers["x-request-id"]).version
 
 
-def test_a_request_keeps_the_id_that_its_client_gave_it() -> None:
+def test_a_valid_request_id_of_the_client_is_used() -> None:
     log = Log()
 
-    headers = request(answer, x_request_id="Order-7.retry_2")
+    headers = request(respond, x_request_id="Order-7.retry_2")
 
     assert "Order-7.retry_2" == headers["x-request-id"]
     assert "Order-7.retry_2" == log.events[0]["request_id"]
 
 
 @pytest.mark.parametrize("given", ["", "a b", "a\nb", "x" * 65, "é", "a;b", '"a"'])
-def test_a_request_id_that_could_do_harm_is_replaced(given: str) -> None:
-    headers = request(answer, x_request_id=given)
+def test_an_invalid_request_id_is_replaced(given: str) -> None:
+    headers = request(respond, x_request_id=given)
 
     assert 7 == UUID(headers["x-request-id"]).version
 
 
-def test_below_its_level_nothing_is_told_of_requests_but_their_failures() -> None:
+def test_at_level_warning_only_failed_requests_are_logged() -> None:
     async def fail(scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 503, "headers": []})
 
     log = Log(level="warning")
 
-    request(answer)
+    request(respond)
     request(fail)
 
     assert [("error", 503)] == [(event["level"], event["status"]) for event in log.events]
 
 
-def test_an_error_that_nobody_caught_is_told_once_with_its_traceback() -> None:
+def test_an_uncaught_error_is_logged_once_with_its_traceback() -> None:
     async def fail(scope: Scope, receive: Receive, send: Send) -> None:
         scope["orderly"]["operation_id"] = "get_order"
         raise LookupError("no such shelf")
@@ -146,10 +146,10 @@ def test_an_error_that_nobody_caught_is_told_once_with_its_traceback() -> None:
 
     with pytest.raises(LookupError) as caught:
         request(fail, x_request_id="abc")
-    # As the server does with what reaches it
+    # Uvicorn logs every exception that reaches it in this way.
     logging.getLogger("uvicorn.error").error("Exception in ASGI application", exc_info=caught.value)
 
-    error, answered = log.events
+    error, request_event = log.events
     assert ("error", "unexpected_error", "abc") == (
         error["level"],
         error["event"],
@@ -157,21 +157,21 @@ def test_an_error_that_nobody_caught_is_told_once_with_its_traceback() -> None:
     )
     assert 'raise LookupError("no such shelf")' in error["exception"]
     assert error["exception"].endswith("LookupError: no such shelf")
-    assert ("request", 500) == (answered["event"], answered["status"])
+    assert ("request", 500) == (request_event["event"], request_event["status"])
 
 
-def test_what_is_logged_meanwhile_carries_the_request_and_no_secret() -> None:
+def test_a_message_logged_during_a_request_has_its_id_and_no_secret() -> None:
     async def note(scope: Scope, receive: Receive, send: Send) -> None:
         scope["orderly"].update(operation_id="login", principal="hunter2")
         structlog.get_logger("orderly").warning("slow", seconds=3)
         logging.getLogger("some.library").warning("retrying %s", "soon")
-        await answer(scope, receive, send)
+        await respond(scope, receive, send)
 
     log = Log()
 
     request(note, x_request_id="abc")
 
-    own, foreign, _ = log.events
+    own, library, _ = log.events
     assert ("slow", 3, "login", "abc") == (
         own["event"],
         own["seconds"],
@@ -179,14 +179,14 @@ def test_what_is_logged_meanwhile_carries_the_request_and_no_secret() -> None:
         own["request_id"],
     )
     assert ("retrying soon", "some.library", "abc") == (
-        foreign["event"],
-        foreign["logger"],
-        foreign["request_id"],
+        library["event"],
+        library["logger"],
+        library["request_id"],
     )
     assert "hunter2" not in log.text
 
 
-def test_libraries_are_heard_from_a_warning_on_and_peewee_never_tells_statements() -> None:
+def test_libraries_log_from_level_warning_on_and_peewee_logs_no_statements() -> None:
     log = Log(level="debug")
 
     logging.getLogger("uvicorn.error").info("Started server process")
@@ -196,17 +196,17 @@ def test_libraries_are_heard_from_a_warning_on_and_peewee_never_tells_statements
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
-def test_nothing_that_is_logged_can_feign_a_line(log_format: str) -> None:
+def test_a_logged_value_cannot_forge_a_log_line(log_format: str) -> None:
     log = Log(log_format=log_format)
 
-    request(answer, path="/a\n2026-01-01T00:00:00Z [info] request\x1b[2J\u202e")
+    request(respond, path="/a\n2026-01-01T00:00:00Z [info] request\x1b[2J\u202e")
     structlog.get_logger("orderly").info("note", text="one\r\ntwo\x85three", odd="\udcff")
 
     assert 2 == len(log.text.rstrip("\n").split("\n"))
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202e]", log.text)
 
 
-def test_a_console_shows_tracebacks_as_they_are() -> None:
+def test_the_console_format_has_multi_line_tracebacks() -> None:
     log = Log(log_format="console")
 
     try:
@@ -217,7 +217,7 @@ def test_a_console_shows_tracebacks_as_they_are() -> None:
     assert "\nLookupError: no such shelf\\x1b[2J\n" in log.text
 
 
-def test_an_error_of_the_database_is_told_without_statements_and_rows(database_url: str) -> None:
+def test_a_database_error_is_logged_without_statement_and_row(database_url: str) -> None:
     log = Log()
     connection = psycopg2.connect(database_url)
     cursor = connection.cursor()
@@ -235,7 +235,7 @@ def test_an_error_of_the_database_is_told_without_statements_and_rows(database_u
     assert "peewee.IntegrityError: SQLSTATE 23505, constraint uq_person" in log.text
 
 
-def test_why_there_is_no_connection_is_told() -> None:
+def test_a_failed_connection_is_logged_with_its_reason_and_without_the_password() -> None:
     log = Log()
     url = "postgresql://shop:hunter2@127.0.0.1:1/shop"
     try:
@@ -247,8 +247,8 @@ def test_why_there_is_no_connection_is_told() -> None:
     assert "hunter2" not in log.text
 
 
-def test_a_log_that_nobody_reads_any_more_stops_no_request() -> None:
+def test_a_request_succeeds_even_if_its_log_stream_is_closed() -> None:
     log = Log()
     log.stream.close()
 
-    assert "x-request-id" in request(answer)
+    assert "x-request-id" in request(respond)

@@ -1,4 +1,4 @@
-"""An export is made while it is taken, however long it is."""
+"""An export is generated while it is sent, so its length does not matter."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ ORDER = Order(
 )
 
 
-def test_the_first_piece_asks_for_few_orders() -> None:
-    taken = itertools.count()
-    pieces = as_csv(ORDER for _ in taken)
+def test_the_first_chunk_needs_only_a_few_orders() -> None:
+    counter = itertools.count()
+    chunks = as_csv(ORDER for _ in counter)
 
-    assert len(next(pieces)) < 100_000
-    assert next(taken) < 100
+    assert len(next(chunks)) < 100_000
+    assert next(counter) < 100
 
 
-def test_memory_does_not_grow_with_the_file() -> None:
+def test_memory_use_does_not_grow_with_the_file() -> None:
     def peak(orders: int) -> int:
         tracemalloc.start()
         size = sum(map(len, as_csv(itertools.repeat(ORDER, orders))))
-        _, most = tracemalloc.get_traced_memory()
+        _, peak_bytes = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert size > orders * 5000
-        return most
+        return peak_bytes
 
     assert peak(2000) < 1.5 * peak(200)

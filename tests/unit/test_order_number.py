@@ -1,4 +1,4 @@
-"""Order numbers can be spelled, misheard and still found."""
+"""Order numbers: their form, and the misspellings that are still recognized."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from hypothesis import strategies as st
 
 from domain import order_number
 
-FORM = re.compile(r"ORD-[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}")
+NUMBER_PATTERN = re.compile(r"ORD-[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}")
 BITS = st.integers(0, 2**40 - 1)
 
 
 @given(BITS)
 def test_every_number_has_the_form_of_the_contract(bits):
-    assert FORM.fullmatch(order_number.encode(bits))
+    assert NUMBER_PATTERN.fullmatch(order_number.encode(bits))
 
 
 @given(BITS, BITS)
-def test_different_bits_make_different_numbers(one, other):
-    assert (one == other) == (order_number.encode(one) == order_number.encode(other))
+def test_different_bits_give_different_numbers(first, second):
+    assert (first == second) == (order_number.encode(first) == order_number.encode(second))
 
 
 @given(BITS)
-def test_a_number_is_found_however_it_is_typed(bits):
+def test_a_number_is_recognized_in_any_case_and_with_or_without_prefix(bits):
     number = order_number.encode(bits)
 
     assert number == order_number.normalised(number)
@@ -34,21 +34,21 @@ def test_a_number_is_found_however_it_is_typed(bits):
     assert number == order_number.normalised(f" 0rd {number.removeprefix('ORD-')} ")
 
 
-def test_look_alikes_are_read_as_the_digits_they_look_like():
+def test_letters_that_look_like_digits_are_read_as_digits():
     assert order_number.normalised("ord-i1lO-0oOK") == "ORD-1110-000K"
 
 
 @pytest.mark.parametrize("text", ["", "ORD", "ORD-7K3M", "ORD-7K3M-9Q2XX", "ORD-7K3M-9Q2U", "'"])
-def test_what_cannot_be_a_number_is_none(text):
+def test_text_that_cannot_be_a_number_gives_none(text):
     assert order_number.normalised(text) is None
 
 
 @given(st.text(max_size=20))
-def test_any_text_is_a_number_or_none(text):
+def test_any_text_gives_a_valid_number_or_none(text):
     number = order_number.normalised(text)
 
-    assert number is None or FORM.fullmatch(number)
+    assert number is None or NUMBER_PATTERN.fullmatch(number)
 
 
-def test_new_numbers_are_not_in_a_row():
+def test_new_numbers_are_random():
     assert len({order_number.new() for _ in range(100)}) == 100

@@ -1,4 +1,4 @@
-"""The table of transitions is the lifecycle that the shop promises."""
+"""The status transitions of an order: who may make them, and when stock is restored."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from domain import order_status
 from domain.order_status import Party, allowed, parties
 
 STATUS = st.sampled_from(order_status.STATUSES)
-WHO = st.frozensets(st.sampled_from(Party))
+PARTIES = st.frozensets(st.sampled_from(Party))
 
 
 @pytest.mark.parametrize(
@@ -27,41 +27,43 @@ WHO = st.frozensets(st.sampled_from(Party))
         ("RETURNED", set(), set(), set()),
     ],
 )
-def test_who_may_make_which_step(status, owner, admin, system):
+def test_each_party_has_its_own_allowed_transitions(status, owner, admin, system):
     assert owner == set(allowed(status, {Party.OWNER}))
     assert admin == set(allowed(status, {Party.ADMIN}))
     assert system == set(allowed(status, {Party.SYSTEM}))
 
 
-@given(STATUS, WHO, WHO)
-def test_being_two_things_allows_what_either_does(status, one, other):
-    both = set(allowed(status, one | other))
+@given(STATUS, PARTIES, PARTIES)
+def test_an_actor_with_two_roles_has_the_transitions_of_both(status, first, second):
+    both = set(allowed(status, first | second))
 
-    assert both == set(allowed(status, one)) | set(allowed(status, other))
+    assert both == set(allowed(status, first)) | set(allowed(status, second))
 
 
 @given(STATUS)
-def test_nobody_in_particular_may_do_nothing(status):
+def test_an_actor_without_a_role_has_no_transitions(status):
     assert allowed(status, ()) == ()
 
 
-@given(STATUS, WHO)
-def test_no_step_leads_to_where_one_stands_or_is_named_twice(status, who):
-    steps = allowed(status, who)
+@given(STATUS, PARTIES)
+def test_allowed_transitions_have_no_duplicates_and_not_the_current_status(status, parties_):
+    transitions = allowed(status, parties_)
 
-    assert status not in steps
-    assert len(set(steps)) == len(steps)
+    assert status not in transitions
+    assert len(set(transitions)) == len(transitions)
 
 
-def test_stock_is_given_back_at_most_once_on_every_way_through_life():
-    for path in _lives(("PENDING",)):
-        given_back = sum(order_status.returns_stock(a, b) for a, b in pairwise(path))
+def test_every_sequence_of_transitions_restores_the_stock_at_most_once():
+    for path in _all_paths(("PENDING",)):
+        restored = sum(
+            order_status.returns_stock(before, after) for before, after in pairwise(path)
+        )
 
-        assert given_back == (path[-1] not in order_status.HOLDING_UNITS)
+        assert restored == (path[-1] not in order_status.HOLDING_UNITS)
 
 
 def test_every_status_can_be_reached():
-    reached = {status for path in _lives(("PENDING",)) for status in path}
+    reached = {status for path in _all_paths(("PENDING",)) for status in path}
 
     assert set(order_status.STATUSES) == reached
 
@@ -75,11 +77,11 @@ def test_every_status_can_be_reached():
         (True, True, {Party.ADMIN, Party.OWNER}),
     ],
 )
-def test_a_person_may_be_administrator_and_owner_at_once(admin, owner, expected):
+def test_a_user_can_be_administrator_and_owner(admin, owner, expected):
     assert expected == parties(admin=admin, owner=owner)
 
 
-def _lives(path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+def _all_paths(path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     yield path
-    for following in allowed(path[-1], Party):
-        yield from _lives((*path, following))
+    for next_status in allowed(path[-1], Party):
+        yield from _all_paths((*path, next_status))

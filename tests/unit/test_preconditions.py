@@ -1,4 +1,4 @@
-"""Tests of the comparison of entity tags (RFC 9110, section 8.8.3.2)."""
+"""Comparison of entity tags (RFC 9110, section 8.8.3.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of problems is whole."""
+"""The table of problem types is complete."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from domain.errors import DomainError
 from orderly.http.problems import PROBLEM_TYPES
 
 
-def test_every_rule_that_can_be_broken_has_its_status() -> None:
+def test_every_domain_error_has_a_problem_type() -> None:
     codes = {error.code for error in DomainError.__subclasses__()}
 
     assert codes

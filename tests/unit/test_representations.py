@@ -1,4 +1,4 @@
-"""The JSON forms of rows."""
+"""The JSON representations of database rows."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ORDER = Order(
 )
 
 
-def test_an_order_keeps_its_currency_when_the_shop_changes_its_own() -> None:
+def test_an_order_keeps_its_currency_when_the_shops_currency_changes() -> None:
     process.bind(
         Configuration(signing_key=b"a signing key for tests, 32 bytes long", currency="EUR")
     )

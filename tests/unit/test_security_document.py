@@ -1,4 +1,4 @@
-"""The tests that docs/security.md calls upon are there."""
+"""The tests and decisions that docs/security.md names exist."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ TESTS = Path(__file__).parents[1]
 DOCUMENT = TESTS.parent / "docs" / "security.md"
 
 
-def test_every_proof_that_is_named_is_a_test() -> None:
+def test_every_named_test_exists() -> None:
     named = re.findall(r"`([a-z_/]+\.py)::(test_\w+)`", DOCUMENT.read_text())
 
     assert len(named) > 40
@@ -17,8 +17,8 @@ def test_every_proof_that_is_named_is_a_test() -> None:
         assert f"\ndef {test}(" in (TESTS / file).read_text(), f"{file}::{test}"
 
 
-def test_every_decision_that_is_named_is_a_file() -> None:
+def test_every_linked_decision_exists() -> None:
     linked = re.findall(r"\]\(([^)#]+\.md)\)", DOCUMENT.read_text())
 
     assert linked
-    assert all((DOCUMENT.parent / one).is_file() for one in linked)
+    assert all((DOCUMENT.parent / link).is_file() for link in linked)

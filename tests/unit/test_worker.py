@@ -1,4 +1,4 @@
-"""A worker is busy while something is due, rests when nothing is, and stops for nobody else."""
+"""The background worker: it runs due jobs, pauses when nothing is due, and stops on request."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from domain.errors import Unavailable
 from orderly.background import worker
 
 
-def finished(work: Callable[[], None]) -> threading.Thread:
+def run_in_new_thread(work: Callable[[], None]) -> threading.Thread:
     thread = threading.Thread(target=work)
     thread.start()
     return thread
 
 
-def test_what_is_due_is_done_without_a_pause_and_what_fails_stops_nothing() -> None:
+def test_due_jobs_run_without_a_pause_and_failing_jobs_do_not_stop_the_others() -> None:
     stopped = threading.Event()
-    left, failures = [7], [0]
+    remaining, failures = [7], [0]
 
     def due() -> int:
-        left[0] -= 1
-        if left[0] == 0:
+        remaining[0] -= 1
+        if remaining[0] == 0:
             stopped.set()
-        return left[0]
+        return remaining[0]
 
-    def away() -> int:
+    def unavailable() -> int:
         failures[0] += 1
         raise Unavailable
 
@@ -34,19 +34,19 @@ def test_what_is_due_is_done_without_a_pause_and_what_fails_stops_nothing() -> N
         failures[0] += 1
         raise ZeroDivisionError
 
-    worker.run(stopped, {"away": away, "broken": broken, "due": due}, pause=60)
+    worker.run(stopped, {"unavailable": unavailable, "broken": broken, "due": due}, pause=60)
 
-    assert ([0], [14]) == (left, failures)
+    assert ([0], [14]) == (remaining, failures)
 
 
-def test_it_rests_when_nothing_is_due_and_is_stopped_at_once() -> None:
+def test_the_worker_pauses_when_nothing_is_due_and_stops_during_the_pause() -> None:
     stopped, rounds = threading.Event(), [0]
 
     def nothing() -> int:
         rounds[0] += 1
         return 0
 
-    thread = finished(lambda: worker.run(stopped, {"nothing": nothing}, pause=60))
+    thread = run_in_new_thread(lambda: worker.run(stopped, {"nothing": nothing}, pause=60))
     while not rounds[0]:
         time.sleep(0.001)
     stopped.set()
@@ -56,23 +56,23 @@ def test_it_rests_when_nothing_is_due_and_is_stopped_at_once() -> None:
     assert [1] == rounds
 
 
-def test_what_has_begun_is_finished_before_it_stops() -> None:
-    begun, ended = threading.Event(), []
+def test_a_running_job_finishes_before_the_worker_stops() -> None:
+    started, finished = threading.Event(), []
 
     def slow() -> int:
-        begun.set()
+        started.set()
         time.sleep(0.2)
-        ended.append(True)
+        finished.append(True)
         return 1
 
     with worker.in_thread({"slow": slow}) as start:
         start()
-        begun.wait()
+        started.wait()
 
-    assert ended
+    assert finished
     assert "worker" not in {thread.name for thread in threading.enumerate()}
 
 
-def test_one_that_was_never_started_needs_no_stopping() -> None:
+def test_a_worker_that_was_never_started_can_be_stopped() -> None:
     with worker.in_thread({}):
         pass
