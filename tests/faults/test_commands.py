@@ -181,36 +181,37 @@ LAMP,Lamp,,49.00,
 
 
 def test_products_come_from_a_file_and_go_into_one(data_dir: Path, tmp_path: Path) -> None:
-    where = f"--data-dir={data_dir}"
-
-    def told(*arguments: str, typed: str = "") -> tuple[int, list[str]]:
-        done = run_orderly(*arguments, where, directory=tmp_path, stdin=typed)
-        return done.returncode, [*done.stdout.splitlines(), *done.stderr.splitlines()]
+    def run(*arguments: str, stdin: str = "") -> tuple[int, list[str]]:
+        completed = run_orderly(
+            *arguments, f"--data-dir={data_dir}", directory=tmp_path, stdin=stdin
+        )
+        lines = [*completed.stdout.splitlines(), *completed.stderr.splitlines()]
+        return completed.returncode, lines
 
     behind = "orderly: The database is not up to date: `orderly migrate` sees to that."
-    assert (1, [behind]) == told("export-products") == told("audit")
-    assert (0, ["Dry run, nothing is changed: 2 created, 0 updated, 0 unchanged."]) == told(
+    assert (1, [behind]) == run("export-products") == run("audit")
+    assert (0, ["Dry run, nothing is changed: 2 created, 0 updated, 0 unchanged."]) == run(
         "import-products", "-", "--dry-run", stdin=PRODUCTS
     )
-    assert (0, ["2 created, 0 updated, 0 unchanged."]) == told(
+    assert (0, ["2 created, 0 updated, 0 unchanged."]) == run(
         "import-products", "-", stdin=PRODUCTS
     )
-    assert (0, []) == told("export-products", "--output=shop.csv")
+    assert (0, []) == run("export-products", "--output=shop.csv")
     assert '"MUG","Mug","\'=not, a formula","19.90","EUR","7"' in (
         (tmp_path / "shop.csv").read_text().splitlines()
     )
-    assert (0, ["0 created, 0 updated, 2 unchanged."]) == told("import-products", "shop.csv")
+    assert (0, ["0 created, 0 updated, 2 unchanged."]) == run("import-products", "shop.csv")
     faulty = PRODUCTS.replace("7\n", "9\n").replace("49.00", "dear")
-    status, lines = told("import-products", "-", stdin=faulty)
+    status, lines = run("import-products", "-", stdin=faulty)
     assert (1, "orderly: line 3: price") == (status, lines[0][:22])
     assert (0, ["0 created, 1 updated, 0 unchanged, 1 faulty."]) == (
-        (told("import-products", "-", "--skip-faulty", stdin=faulty)[0]),
-        told("import-products", "-", "--skip-faulty", stdin=faulty.replace("9\n", "8\n"))[1][:1],
+        (run("import-products", "-", "--skip-faulty", stdin=faulty)[0]),
+        run("import-products", "-", "--skip-faulty", stdin=faulty.replace("9\n", "8\n"))[1][:1],
     )
-    assert (0, ["Everything that must hold does."]) == told("audit")
+    assert (0, ["Everything that must hold does."]) == run("audit")
     # A disk that is full, however little is written.
     full = "orderly: The file is not whole: No space left on device"
-    assert (1, [full]) == told("export-products", "--output=/dev/full")
+    assert (1, [full]) == run("export-products", "--output=/dev/full")
 
 
 def test_a_full_disk_is_told_in_a_line(tmp_path: Path) -> None:

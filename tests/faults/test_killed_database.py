@@ -9,11 +9,10 @@ from pathlib import Path
 from uuid import uuid4
 
 import httpx2
-import psycopg2
 import pytest
 
-from orderly.embedded import running_url
 from tests.support.accounts import demo_client
+from tests.support.embedded_postgresql import connect
 from tests.support.processes import Server, run_orderly, run_server, wait_until
 
 BUYERS = 8
@@ -64,7 +63,7 @@ class Buyer(threading.Thread):
 def test_no_acknowledged_order_is_lost_and_none_is_doubled(tmp_path: Path, workers: str) -> None:
     data_dir, stopped = tmp_path / "data", threading.Event()
     with run_server(data_dir, "--demo", "--workers", workers) as server:
-        with opened(data_dir) as connection:
+        with connect(data_dir) as connection:
             connection.cursor().execute(PLENTY)
         buyers = [Buyer(server, stopped) for _ in range(BUYERS)]
         for buyer in buyers:
@@ -86,7 +85,7 @@ def test_no_acknowledged_order_is_lost_and_none_is_doubled(tmp_path: Path, worke
             assert not buyer.is_alive()
 
         acknowledged = {k: v for buyer in buyers for k, v in buyer.acknowledged.items()}
-        with opened(data_dir) as connection:
+        with connect(data_dir) as connection:
             cursor = connection.cursor()
             cursor.execute("SELECT note, id::text FROM orders")
             kept = cursor.fetchall()
@@ -98,9 +97,3 @@ def test_no_acknowledged_order_is_lost_and_none_is_doubled(tmp_path: Path, worke
         checked = run_orderly("audit", "--data-dir", str(data_dir), directory=tmp_path)
 
     assert (0, "") == (checked.returncode, checked.stderr)
-
-
-def opened(data_dir: Path) -> psycopg2.extensions.connection:
-    url = running_url(data_dir)
-    assert url is not None
-    return psycopg2.connect(url)

@@ -4,30 +4,22 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
 import httpx2
 import pytest
 
-from tests.support.processes import TIMEOUT_SECONDS, Server, run_orderly, run_server, wait_until
+from tests.support.accounts import demo_client
+from tests.support.processes import Server, run_orderly, run_server, wait_until
 
-CLIENT = {"email": "client@orderly.example", "password": "marmalade lantern 64"}
 BUYERS = 8
-
-
-@contextmanager
-def signed_in(server: Server) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=server.url, timeout=TIMEOUT_SECONDS) as client:
-        assert client.post("/api/v1/auth/login", json=CLIENT).status_code == 200
-        yield client
 
 
 def buy(server: Server, acknowledged: dict[str, str], stopped: threading.Event) -> None:
     """Place one order after another, each under a key of its own, until the server is gone."""
-    with suppress(httpx2.TransportError), signed_in(server) as client:
+    with suppress(httpx2.TransportError), demo_client(server) as client:
         products = client.get("/api/v1/products", params={"in_stock": "true"}).json()["items"]
         while not stopped.is_set():
             for product in products:
@@ -59,7 +51,7 @@ def test_every_acknowledged_order_is_there_after_kill_9(tmp_path: Path, workers:
         for buyer in buyers:
             buyer.join()
 
-    with run_server(data_dir) as server, signed_in(server) as client:
+    with run_server(data_dir) as server, demo_client(server) as client:
         for key, order_id in acknowledged.items():
             order = client.get(f"/api/v1/orders/{order_id}")
             assert order.status_code == 200
