@@ -34,7 +34,7 @@ def sign_in(page: Page, name: str = "alice") -> None:
     page.get_by_label("Email").fill(f"{name}@example.com")
     page.get_by_label("Password").fill(PASSWORD)
     page.locator("dialog").get_by_role("button", name="Sign in").click()
-    expect(page.locator("#who")).to_have_text(name.title())
+    expect(page.locator("#user-name")).to_have_text(name.title())
 
 
 def message(page: Page) -> str:
@@ -69,7 +69,7 @@ def test_browsing_searching_and_turning_pages(page: Page, admin: Client) -> None
     expect(cards).to_contain_text("Sold out")
     page.get_by_label("in stock").check()
     expect(cards).to_have_count(0)
-    expect(page.locator("#shelf")).to_have_text("Nothing here fits your search.")
+    expect(page.locator("#product-list")).to_have_text("No products match your search.")
 
 
 def test_signing_up_ordering_and_cancelling(page: Page, admin: Client) -> None:
@@ -80,21 +80,21 @@ def test_signing_up_ordering_and_cancelling(page: Page, admin: Client) -> None:
     put_in_cart(page, mug["sku"])
     expect(page.locator("#cart-count")).to_have_text("2")
     page.get_by_role("link", name="Cart").click()
-    expect(page.locator("#basket")).to_contain_text("€39.80")
+    expect(page.locator("#cart-content")).to_contain_text("€39.80")
 
-    page.get_by_role("button", name="Order").click()  # not without signing in
+    page.get_by_role("button", name="Place order").click()  # not without signing in
     page.get_by_label("Email").fill("grace@example.com")
     page.get_by_label("Password").fill("short")
     page.get_by_label("Name").fill("Grace")
     page.get_by_role("button", name="Sign up").click()
-    expect(page.locator("#account-error")).to_contain_text("/password")
+    expect(page.locator("#sign-in-error")).to_contain_text("/password")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign up").click()
-    expect(page.locator("#who")).to_have_text("Grace")
+    expect(page.locator("#user-name")).to_have_text("Grace")
 
-    page.get_by_role("button", name="Order").click()
+    page.get_by_role("button", name="Place order").click()
     expect(page.locator("#message")).to_contain_text("Thank you!")
-    card = page.locator("#history .card")
+    card = page.locator("#order-list .card")
     expect(card).to_contain_text("PENDING")
     expect(card).to_contain_text("2 \N{MULTIPLICATION SIGN} The MUG-BLUE")
     expect(page.locator("#cart-count")).to_have_text("0")
@@ -106,9 +106,9 @@ def test_signing_up_ordering_and_cancelling(page: Page, admin: Client) -> None:
     assert 5 == get_stock(admin, mug)
 
     page.reload()
-    expect(page.locator("#who")).to_have_text("Grace")
+    expect(page.locator("#user-name")).to_have_text("Grace")
     page.get_by_role("button", name="Sign out").click()
-    expect(page.locator("#history")).to_have_text("Sign in to see your orders.")
+    expect(page.locator("#order-list")).to_have_text("Sign in to see your orders.")
     assert "orderly_access" not in {one["name"] for one in page.context.cookies()}
 
 
@@ -119,26 +119,26 @@ def test_what_is_short_or_wrong_is_said(page: Page, admin: Client, alice: Client
     put_in_cart(page, mug["sku"])
     put_in_cart(page, mug["sku"])
     page.get_by_role("link", name="Cart").click()
-    page.get_by_role("button", name="Order").click()
-    expect(page.locator("#message .bad")).to_contain_text("you want 2, there are 1")
+    page.get_by_role("button", name="Place order").click()
+    expect(page.locator("#message .bad")).to_contain_text("you ordered 2, but the stock is 1")
     assert [] == orders_of(alice)
     alice.post("/api/v1/orders", json={"items": [{"product_id": mug["id"], "quantity": 1}]})
 
-    page.get_by_role("button", name="Order").click()
+    page.get_by_role("button", name="Place order").click()
 
     expect(page.locator("#message .bad")).to_contain_text("The MUG-BLUE is sold out.")
-    expect(page.locator("#basket")).to_contain_text("The MUG-BLUE")
+    expect(page.locator("#cart-content")).to_contain_text("The MUG-BLUE")
 
 
 def test_nothing_yet_looks_like_nothing_yet(page: Page, alice: Client) -> None:
     page.goto(ADDRESS)
-    expect(page.locator("#shelf")).to_have_text("Nothing here fits your search.")
+    expect(page.locator("#product-list")).to_have_text("No products match your search.")
     page.get_by_role("link", name="Cart").click()
-    expect(page.locator("#basket")).to_have_text("Your cart is empty.")
+    expect(page.locator("#cart-content")).to_have_text("Your cart is empty.")
     page.get_by_role("link", name="My orders").click()
-    expect(page.locator("#history")).to_have_text("Sign in to see your orders.")
+    expect(page.locator("#order-list")).to_have_text("Sign in to see your orders.")
     sign_in(page)
-    expect(page.locator("#history")).to_have_text("You have not ordered anything yet.")
+    expect(page.locator("#order-list")).to_have_text("You have no orders yet.")
 
 
 def test_a_second_click_does_not_order_twice(page: Page, admin: Client, alice: Client) -> None:
@@ -148,7 +148,7 @@ def test_a_second_click_does_not_order_twice(page: Page, admin: Client, alice: C
     put_in_cart(page, mug["sku"])
     page.get_by_role("link", name="Cart").click()
 
-    page.get_by_role("button", name="Order").dblclick()
+    page.get_by_role("button", name="Place order").dblclick()
 
     expect(page.locator("#message")).to_contain_text("Thank you!")
     assert 1 == len(orders_of(alice))
@@ -170,11 +170,11 @@ def test_an_answer_that_was_lost_does_not_order_twice_either(
         route.abort()
 
     page.route(re.compile("/orders$"), lose_the_answer, times=1)
-    page.get_by_role("button", name="Order").click()
-    expect(page.locator("#message .bad")).to_contain_text("nothing is ordered twice")
+    page.get_by_role("button", name="Place order").click()
+    expect(page.locator("#message .bad")).to_contain_text("your order is not placed twice")
     assert 1 == len(orders_of(alice))
     with page.expect_response(re.compile("/orders$")) as replayed:
-        page.get_by_role("button", name="Order").click()
+        page.get_by_role("button", name="Place order").click()
 
     assert "true" == replayed.value.headers["idempotent-replayed"]
     expect(page.locator("#message")).to_contain_text("Thank you!")
@@ -189,4 +189,4 @@ def test_a_session_goes_on_when_its_access_cookie_is_over(page: Page, alice: Cli
 
     page.reload()
 
-    expect(page.locator("#who")).to_have_text("Alice")
+    expect(page.locator("#user-name")).to_have_text("Alice")

@@ -1,4 +1,6 @@
-"""Buys something by the generated client: sign in, browse, order, have it paid, meet an error.
+"""Calls the API through the generated client.
+
+Signs in, finds a product, orders it, sets the order to PAID, and handles an error.
 
 Run it against `orderly serve --demo`:
 
@@ -31,68 +33,68 @@ from orderly_client.models.user import User
 Data = TypeVar("Data")
 
 
-class RefusedError(Exception):
-    """What the shop answered instead of what was asked for: decide by `problem.code`."""
+class ProblemError(Exception):
+    """The error response of the API. Branch on `problem.code`."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(f"{problem.code}: {problem.detail}")
         self.problem = problem
 
 
-def taken(answer: object, kind: type[Data]) -> Data:
-    """Return the data of an answer. Each operation's error is a Problem, whatever its status."""
-    if isinstance(answer, kind):
-        return answer
-    if isinstance(answer, Problem):
-        raise RefusedError(answer)
-    raise TypeError(f"neither {kind.__name__} nor a problem: {answer!r}")
+def data_of(result: object, expected: type[Data]) -> Data:
+    """Return the data of a result, or raise its error, which is a Problem for every status."""
+    if isinstance(result, expected):
+        return result
+    if isinstance(result, Problem):
+        raise ProblemError(result)
+    raise TypeError(f"neither {expected.__name__} nor Problem: {result!r}")
 
 
 def signed_in(url: str, email: str, password: str) -> AuthenticatedClient:
-    """Return a client with a bearer token, which goes with each request."""
+    """Return a client that sends a bearer token with each request."""
     base_url = f"{url}/api/v1"
     credentials = Credentials(email=email, password=password)
-    tokens = taken(issue_token.sync(client=Client(base_url=base_url), body=credentials), Tokens)
+    tokens = data_of(issue_token.sync(client=Client(base_url=base_url), body=credentials), Tokens)
     return AuthenticatedClient(base_url=base_url, token=tokens.access_token)
 
 
-def find(shop: AuthenticatedClient, words: str) -> Product:
-    """Return the cheapest product of these words that can be bought."""
-    answer = list_products.sync(client=shop, q=words, in_stock=True, sort="price", limit=5)
-    return taken(answer, ProductPage).items[0]
+def find_product(shop: AuthenticatedClient, words: str) -> Product:
+    """Return the cheapest product in stock that matches the words."""
+    result = list_products.sync(client=shop, q=words, in_stock=True, sort="price", limit=5)
+    return data_of(result, ProductPage).items[0]
 
 
-def buy(shop: AuthenticatedClient, product: Product, quantity: int, key: str) -> Order:
-    """Place an order. The same key again answers the same order: safe to repeat."""
+def place_order(shop: AuthenticatedClient, product: Product, quantity: int, key: str) -> Order:
+    """Place an order. Repeating the call with the same key returns the same order."""
     order = OrderRequest(items=[OrderRequestItem(product_id=product.id, quantity=quantity)])
-    return taken(create_order.sync(client=shop, body=order, idempotency_key=key), Order)
+    return data_of(create_order.sync(client=shop, body=order, idempotency_key=key), Order)
 
 
 def main(url: str) -> None:
-    """Tell the story on standard output."""
+    """Run the scenario and print each step."""
     customer = signed_in(url, "client@orderly.example", "marmalade lantern 64")
-    me = taken(get_me.sync(client=customer), User)
+    me = data_of(get_me.sync(client=customer), User)
     print(f"signed in: {me.email} {me.role}")
 
-    product = find(customer, "hand grinder")
+    product = find_product(customer, "hand grinder")
     print(f"found: {product.sku} {product.price.amount} {product.price.currency}")
 
     key = str(uuid.uuid4())
-    order = buy(customer, product, 2, key)
-    again = buy(customer, product, 2, key)
-    print(f"ordered: {order.status} {order.total.amount}, once: {order.id == again.id}")
+    order = place_order(customer, product, 2, key)
+    repeated = place_order(customer, product, 2, key)
+    print(f"ordered: {order.status} {order.total.amount}, once: {order.id == repeated.id}")
 
     administrator = signed_in(url, "admin@orderly.example", "turquoise kettle 27")
     change = OrderStatusChange(status="PAID")
-    paid = taken(update_order_status.sync(order.id, client=administrator, body=change), Order)
+    paid = data_of(update_order_status.sync(order.id, client=administrator, body=change), Order)
     print(f"paid: {paid.status}, next {' or '.join(paid.allowed_transitions)}")
 
-    timeline = taken(list_order_events.sync(order.id, client=customer), OrderEventPage)
+    timeline = data_of(list_order_events.sync(order.id, client=customer), OrderEventPage)
     print(f"timeline: {', '.join(event.to_status for event in timeline.items)}")
 
     try:
-        buy(customer, product, 900, str(uuid.uuid4()))
-    except RefusedError as error:
+        place_order(customer, product, 900, str(uuid.uuid4()))
+    except ProblemError as error:
         if error.problem.code != "insufficient_stock":
             raise
         for line in error.problem.lines or []:

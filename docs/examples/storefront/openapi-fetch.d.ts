@@ -1,3 +1,3 @@
-// The types of the library beside this file, from its package.
+// The types of openapi-fetch.js, from its npm package.
 export { default } from "openapi-fetch";
 export type * from "openapi-fetch";

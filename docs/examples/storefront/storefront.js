@@ -1,38 +1,38 @@
-// A small shop on Orderly's API: one page, no framework. The calls are those of the typed client
-// (docs/how-to/typescript-client.md); `tsc` checks this file against the types of the document.
+// An example shop on Orderly's API: one page, no framework. It calls the API through the typed client
+// (docs/how-to/typescript-client.md). `tsc` checks this file against the types of the OpenAPI document.
 
 import createClient from "./openapi-fetch.js";
 
 /** @typedef {import("../typescript-client/orderly.js").paths} paths */
 /** @typedef {import("../typescript-client/orderly.js").components["schemas"]} Schemas */
-/** @typedef {{product: Schemas["Product"], quantity: number}} Line */
+/** @typedef {{product: Schemas["Product"], quantity: number}} CartLine */
 
 /** @type {import("openapi-fetch").Client<paths>} */
-const shop = createClient({ baseUrl: "/api/v1", fetch: refreshing });
+const api = createClient({ baseUrl: "/api/v1", fetch: fetchWithRefresh });
 
-/** What is in the cart, and the key under which it will be ordered: a new cart, a new key. */
-const cart = { lines: /** @type {Map<string, Line>} */ (new Map()), key: newKey() };
+/** The cart, and the idempotency key of the order that it becomes. */
+const cart = { lines: /** @type {Map<string, CartLine>} */ (new Map()), key: newKey() };
 
 /** @type {Schemas["User"] | undefined} */
 let user;
 /** @type {string | null} */
-let nextPage = null;
-let searches = 0;
+let nextCursor = null;
+let searchCount = 0;
 
-// --- Calling the shop -----------------------------------------------------------------------------
+// --- Calling the API ------------------------------------------------------------------------------
 
-/** The access cookie lives for minutes: on a 401 take a new one, and ask once more.
+/** Send a request. If the access cookie has expired (401), refresh the session and send it again.
  * @param {Request} request */
-async function refreshing(request) {
-  const again = request.clone();
-  const answer = await fetch(request);
-  if (answer.status !== 401 || user === undefined || request.url.includes("/auth/")) return answer;
+async function fetchWithRefresh(request) {
+  const copy = request.clone();
+  const response = await fetch(request);
+  if (response.status !== 401 || user === undefined || request.url.includes("/auth/")) return response;
   const refreshed = await fetch("/api/v1/auth/refresh", { method: "POST" });
-  // 409: another tab has just refreshed the session, for this one as well.
-  return refreshed.ok || refreshed.status === 409 ? fetch(again) : answer;
+  // 409: another tab has just refreshed the session. The new cookies are valid for this tab too.
+  return refreshed.ok || refreshed.status === 409 ? fetch(copy) : response;
 }
 
-class Refused extends Error {
+class ProblemError extends Error {
   /** @param {Schemas["Problem"]} problem */
   constructor(problem) {
     super(problem.detail);
@@ -41,33 +41,34 @@ class Refused extends Error {
   }
 }
 
-/** Return the data of an answer, or throw the problem that it tells.
+/** Return the data of a result, or throw its problem.
  * @template Data
- * @param {{data?: Data, error?: Schemas["Problem"]}} answer
+ * @param {{data?: Data, error?: Schemas["Problem"]}} result
  * @returns {Data} */
-function taken(answer) {
-  if (answer.error !== undefined) throw new Refused(answer.error);
-  return /** @type {Data} */ (answer.data);
+function dataOf(result) {
+  if (result.error !== undefined) throw new ProblemError(result.error);
+  return /** @type {Data} */ (result.data);
 }
 
-/** crypto.randomUUID is there on HTTPS and localhost only; this works on any development server. */
+/** Return a new idempotency key. crypto.randomUUID needs HTTPS or localhost; this works without them. */
 function newKey() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-// --- Browsing -------------------------------------------------------------------------------------
+// --- Products -------------------------------------------------------------------------------------
 
-/** @param {string} [cursor] */
-async function browse(cursor) {
-  const search = ++searches;
-  const form = new FormData(the("search", HTMLFormElement));
+/** Show the first page of the products that match the search form, or add the page of a cursor.
+ * @param {string} [cursor] */
+async function loadProducts(cursor) {
+  const search = ++searchCount;
+  const form = new FormData(element("search", HTMLFormElement));
   const words = String(form.get("q")).trim();
-  const page = taken(
-    await shop.GET("/products", {
+  const page = dataOf(
+    await api.GET("/products", {
       params: {
         query: {
           limit: 12,
-          sort: sortOf(form.get("sort")),
+          sort: sortOrder(form.get("sort")),
           ...(words ? { q: words } : {}),
           ...(form.has("in_stock") ? { in_stock: true } : {}),
           ...(cursor ? { cursor } : {}),
@@ -75,53 +76,53 @@ async function browse(cursor) {
       },
     }),
   );
-  if (search !== searches) return; // somebody types faster than the shop answers
-  nextPage = page.next_cursor;
-  the("more").hidden = nextPage === null;
-  const shelf = the("shelf");
-  if (cursor === undefined) shelf.replaceChildren();
-  shelf.append(...page.items.map(productCard));
-  if (shelf.childElementCount === 0) shelf.append(empty("Nothing here fits your search."));
+  if (search !== searchCount) return; // a newer search has started
+  nextCursor = page.next_cursor;
+  element("show-more").hidden = nextCursor === null;
+  const list = element("product-list");
+  if (cursor === undefined) list.replaceChildren();
+  list.append(...page.items.map(productCard));
+  if (list.childElementCount === 0) list.append(emptyNote("No products match your search."));
 }
 
 /** @param {FormDataEntryValue | null} value */
-function sortOf(value) {
+function sortOrder(value) {
   return value === "price" || value === "-price" || value === "-created_at" ? value : "name";
 }
 
 /** @param {Schemas["Product"]} product */
 function productCard(product) {
-  const left = product.stock;
-  const words = left === 0 ? "Sold out" : left < 5 ? `Only ${left} left` : "In stock";
-  const kind = left === 0 ? "stock none" : left < 5 ? "stock few" : "stock";
-  const picture = make("div", "picture", product.name.slice(0, 1).toUpperCase());
+  const { stock } = product;
+  const stockText = stock === 0 ? "Sold out" : stock < 5 ? `Only ${stock} left` : "In stock";
+  const stockClass = stock === 0 ? "stock none" : stock < 5 ? "stock low" : "stock";
+  const picture = create("div", "picture", product.name.slice(0, 1).toUpperCase());
   const hue = [...product.sku].reduce((sum, letter) => sum + letter.charCodeAt(0) * 7, 0) % 360;
   picture.style.setProperty("--hue", String(hue));
-  const about = make(
+  const details = create(
     "div",
-    "about",
-    make("h3", "", product.name),
-    make("p", "", product.description),
-    make("div", "row", make("span", "price", money(product.price)), make("span", kind, words)),
-    button("Add to cart", () => add(product)),
+    "details",
+    create("h3", "", product.name),
+    create("p", "", product.description),
+    create("div", "row", create("span", "price", formatMoney(product.price)), create("span", stockClass, stockText)),
+    button("Add to cart", () => addToCart(product)),
   );
-  const card = make("article", "product", picture, about);
+  const card = create("article", "product", picture, details);
   card.dataset["sku"] = product.sku;
   return card;
 }
 
-// --- The cart -------------------------------------------------------------------------------------
+// --- Cart -----------------------------------------------------------------------------------------
 
 /** @param {Schemas["Product"]} product */
-function add(product) {
+function addToCart(product) {
   const line = cart.lines.get(product.id) ?? { product, quantity: 0 };
-  change(product, line.quantity + 1);
-  say(`${product.name} is in your cart.`);
+  setQuantity(product, line.quantity + 1);
+  showMessage(`${product.name} is in your cart.`);
 }
 
-/** Another cart is another order, so it gets another key.
+/** Change the cart. A changed cart is a different order, so it needs a new idempotency key.
  * @param {Schemas["Product"]} product @param {number} quantity */
-function change(product, quantity) {
+function setQuantity(product, quantity) {
   if (quantity > 0) cart.lines.set(product.id, { product, quantity });
   else cart.lines.delete(product.id);
   cart.key = newKey();
@@ -130,45 +131,52 @@ function change(product, quantity) {
 
 function showCart() {
   const lines = [...cart.lines.values()];
-  the("cart-count").textContent = String(lines.reduce((sum, line) => sum + line.quantity, 0));
-  const basket = the("basket");
+  element("cart-count").textContent = String(lines.reduce((sum, line) => sum + line.quantity, 0));
+  const content = element("cart-content");
   const [first] = lines;
   if (first === undefined) {
-    basket.replaceChildren(empty("Your cart is empty."));
+    content.replaceChildren(emptyNote("Your cart is empty."));
     return;
   }
   const amount = lines.reduce((sum, { product, quantity }) => sum + product.price.amount * quantity, 0);
-  const rows = lines.map(({ product, quantity }) => {
-    const input = make("input", "");
-    Object.assign(input, { type: "number", min: "0", max: "10000", value: String(quantity) });
-    input.setAttribute("aria-label", `How many of ${product.name}`);
-    input.addEventListener("change", () => change(product, Math.floor(Number(input.value)) || 0));
-    const subtotal = { ...product.price, amount: product.price.amount * quantity };
-    return make(
-      "tr",
-      "",
-      make("td", "", product.name),
-      make("td", "", input),
-      make("td", "", money(subtotal)),
-    );
-  });
-  const total = make("span", "price", money({ ...first.product.price, amount }));
-  basket.replaceChildren(
-    make("div", "card", make("table", "", ...rows), make("p", "row", total, button("Order", order))),
+  const total = create("span", "price", formatMoney({ ...first.product.price, amount }));
+  content.replaceChildren(
+    create(
+      "div",
+      "card",
+      create("table", "", ...lines.map(cartRow)),
+      create("p", "row", total, button("Place order", placeOrder)),
+    ),
   );
 }
 
-async function order() {
+/** @param {CartLine} line */
+function cartRow({ product, quantity }) {
+  const input = create("input", "");
+  Object.assign(input, { type: "number", min: "0", max: "10000", value: String(quantity) });
+  input.setAttribute("aria-label", `Quantity of ${product.name}`);
+  input.addEventListener("change", () => setQuantity(product, Math.floor(Number(input.value)) || 0));
+  const subtotal = { ...product.price, amount: product.price.amount * quantity };
+  return create(
+    "tr",
+    "",
+    create("td", "", product.name),
+    create("td", "", input),
+    create("td", "", formatMoney(subtotal)),
+  );
+}
+
+async function placeOrder() {
   if (user === undefined) {
-    openDoor();
+    openSignIn();
     return;
   }
   const items = [...cart.lines.values()].map(({ product, quantity }) => ({
     product_id: product.id,
     quantity,
   }));
-  const placed = taken(
-    await shop.POST("/orders", {
+  const order = dataOf(
+    await api.POST("/orders", {
       params: { header: { "Idempotency-Key": cart.key } },
       body: { items },
     }),
@@ -177,197 +185,207 @@ async function order() {
   cart.key = newKey();
   showCart();
   location.hash = "orders";
-  say(`Thank you! Your order ${placed.number} over ${money(placed.total)} is placed.`);
-  await browse();
+  showMessage(`Thank you! Your order ${order.number} for ${formatMoney(order.total)} is placed.`);
+  await loadProducts();
 }
 
 // --- Orders ---------------------------------------------------------------------------------------
 
 async function showOrders() {
-  const history = the("history");
+  const list = element("order-list");
   if (user === undefined) {
-    history.replaceChildren(empty("Sign in to see your orders."));
+    list.replaceChildren(emptyNote("Sign in to see your orders."));
     return;
   }
-  const page = taken(await shop.GET("/orders", { params: { query: { limit: 20, sort: "-created_at" } } }));
-  history.replaceChildren(
-    ...(page.items.length > 0 ? page.items.map(orderCard) : [empty("You have not ordered anything yet.")]),
+  const page = dataOf(await api.GET("/orders", { params: { query: { limit: 20, sort: "-created_at" } } }));
+  list.replaceChildren(
+    ...(page.items.length > 0 ? page.items.map(orderCard) : [emptyNote("You have no orders yet.")]),
   );
 }
 
-/** @param {Schemas["Order"]} placed */
-function orderCard(placed) {
-  const lines = placed.items.map((item) => `${item.quantity} × ${item.name}`).join(", ");
-  const status = make("span", "status", placed.status);
-  const card = make(
+/** @param {Schemas["Order"]} order */
+function orderCard(order) {
+  const items = order.items.map((item) => `${item.quantity} × ${item.name}`).join(", ");
+  const status = create("span", "status", order.status);
+  const card = create(
     "article",
     "card",
-    make("div", "row", make("h3", "", placed.number), status),
-    make("p", "", lines),
-    make("p", "faint", `${new Date(placed.created_at).toLocaleString()}, ${money(placed.total)}`),
+    create("div", "row", create("h3", "", order.number), status),
+    create("p", "", items),
+    create("p", "faint", `${new Date(order.created_at).toLocaleString()}, ${formatMoney(order.total)}`),
   );
-  if (placed.allowed_transitions.includes("CANCELLED")) {
-    card.append(button("Cancel order", () => cancel(placed), "quiet"));
+  if (order.allowed_transitions.includes("CANCELLED")) {
+    card.append(button("Cancel order", () => cancelOrder(order), "secondary"));
   }
   return card;
 }
 
-/** @param {Schemas["Order"]} placed */
-async function cancel(placed) {
-  const params = { path: { order_id: placed.id } };
-  taken(await shop.POST("/orders/{order_id}/cancel", { params, body: {} }));
-  say(`Order ${placed.number} is cancelled.`);
+/** @param {Schemas["Order"]} order */
+async function cancelOrder(order) {
+  const params = { path: { order_id: order.id } };
+  dataOf(await api.POST("/orders/{order_id}/cancel", { params, body: {} }));
+  showMessage(`Order ${order.number} is cancelled.`);
   await showOrders();
-  await browse();
+  await loadProducts();
 }
 
 // --- Signing in -----------------------------------------------------------------------------------
 
-function openDoor() {
-  the("account-error").textContent = "";
-  the("door", HTMLDialogElement).showModal();
+function openSignIn() {
+  element("sign-in-error").textContent = "";
+  element("sign-in-dialog", HTMLDialogElement).showModal();
 }
 
 /** @param {SubmitEvent} event */
-async function enter(event) {
-  const chosen = event.submitter instanceof HTMLButtonElement ? event.submitter.value : "sign-in";
-  if (chosen === "close") return;
-  event.preventDefault(); // the dialog stays open until it has worked
-  const form = new FormData(the("account", HTMLFormElement));
+async function submitSignIn(event) {
+  const action = event.submitter instanceof HTMLButtonElement ? event.submitter.value : "sign-in";
+  if (action === "close") return;
+  event.preventDefault(); // keep the dialog open until the sign-in has succeeded
+  const form = new FormData(element("sign-in-form", HTMLFormElement));
   const body = { email: String(form.get("email")), password: String(form.get("password")) };
   try {
-    if (chosen === "sign-up") {
-      taken(await shop.POST("/auth/register", { body: { ...body, name: String(form.get("name")).trim() } }));
+    if (action === "sign-up") {
+      dataOf(await api.POST("/auth/register", { body: { ...body, name: String(form.get("name")).trim() } }));
     }
-    become(taken(await shop.POST("/auth/login", { body })).user);
-    the("door", HTMLDialogElement).close();
-    say(`Welcome, ${user?.name}.`);
+    const { user: signedIn } = dataOf(await api.POST("/auth/login", { body }));
+    setUser(signedIn);
+    element("sign-in-dialog", HTMLDialogElement).close();
+    showMessage(`Welcome, ${signedIn.name}.`);
     await showOrders();
   } catch (error) {
-    the("account-error").textContent = wordsFor(error);
+    element("sign-in-error").textContent = errorText(error);
   }
 }
 
-async function signOrLeave() {
+async function signInOrOut() {
   if (user === undefined) {
-    openDoor();
+    openSignIn();
     return;
   }
-  taken(await shop.POST("/auth/logout"));
-  become(undefined);
-  say("You are signed out.");
+  dataOf(await api.POST("/auth/logout"));
+  setUser(undefined);
+  showMessage("You are signed out.");
   await showOrders();
 }
 
-/** @param {Schemas["User"] | undefined} who */
-function become(who) {
-  user = who;
-  // Scripts cannot read the session's cookies: this only tells whether it is worth asking who we are.
-  if (who === undefined) localStorage.removeItem("signed-in");
+/** @param {Schemas["User"] | undefined} newUser */
+function setUser(newUser) {
+  user = newUser;
+  // Scripts cannot read the session cookies, so remember whether there is a session to restore.
+  if (newUser === undefined) localStorage.removeItem("signed-in");
   else localStorage.setItem("signed-in", "yes");
-  the("who").textContent = who?.name ?? "";
-  the("sign").textContent = who === undefined ? "Sign in" : "Sign out";
+  element("user-name").textContent = newUser?.name ?? "";
+  element("sign-in-button").textContent = newUser === undefined ? "Sign in" : "Sign out";
 }
 
-// --- What is shown --------------------------------------------------------------------------------
+async function restoreSession() {
+  if (localStorage.getItem("signed-in") === null) return;
+  // Set a user first: fetchWithRefresh refreshes an expired access cookie only for a signed-in user.
+  user = /** @type {Schemas["User"]} */ ({});
+  const me = await api.GET("/users/me");
+  setUser(me.data);
+}
 
-/** @param {string} words @param {"good" | "bad"} [kind] */
-function say(words, kind = "good") {
-  the("message").replaceChildren(make("p", kind, words));
-  if (kind === "bad") the("message").scrollIntoView({ block: "center" });
+// --- Messages -------------------------------------------------------------------------------------
+
+/** @param {string} text @param {"good" | "bad"} [kind] */
+function showMessage(text, kind = "good") {
+  element("message").replaceChildren(create("p", kind, text));
+  if (kind === "bad") element("message").scrollIntoView({ block: "center" });
 }
 
 /** @param {unknown} error */
-function wordsFor(error) {
-  if (!(error instanceof Refused)) return "The shop cannot be reached. Try again: nothing is ordered twice.";
+function errorText(error) {
+  if (!(error instanceof ProblemError)) {
+    return "The shop cannot be reached. Try again: your order is not placed twice.";
+  }
   const { problem } = error;
   const lines = (problem.lines ?? []).map((line) => {
     const name = cart.lines.get(line.product_id)?.product.name ?? "A product";
-    if (line.available === undefined) return `${name} is not sold any more.`;
+    if (line.available === undefined) return `${name} is no longer sold.`;
     if (line.available === 0) return `${name} is sold out.`;
-    return `${name}: you want ${line.requested}, there are ${line.available}.`;
+    return `${name}: you ordered ${line.requested}, but the stock is ${line.available}.`;
   });
-  const faults = (problem.errors ?? []).map((fault) => `${fault.pointer ?? fault.parameter}: ${fault.message}`);
-  return [problem.detail, problem.reason, ...lines, ...faults].filter(Boolean).join("\n");
+  const errors = (problem.errors ?? []).map((entry) => `${entry.pointer ?? entry.parameter}: ${entry.message}`);
+  return [problem.detail, problem.reason, ...lines, ...errors].filter(Boolean).join("\n");
 }
 
-/** @param {() => unknown} work */
-async function attempt(work) {
+/** Run an action. Show its error, and ask the user to sign in if the session has ended.
+ * @param {() => unknown} action */
+async function attempt(action) {
   try {
-    await work();
+    await action();
   } catch (error) {
-    if (error instanceof Refused && error.problem.status === 401) {
-      become(undefined);
-      openDoor();
+    if (error instanceof ProblemError && error.problem.status === 401) {
+      setUser(undefined);
+      openSignIn();
     }
-    say(wordsFor(error), "bad");
+    showMessage(errorText(error), "bad");
   }
 }
 
-/** @param {{amount: number, currency: string}} price */
-function money({ amount, currency }) {
+/** @param {{amount: number, currency: string}} money */
+function formatMoney({ amount, currency }) {
   const format = new Intl.NumberFormat(undefined, { style: "currency", currency });
   return format.format(amount / 10 ** (format.resolvedOptions().maximumFractionDigits ?? 2));
 }
 
-/** @param {string} words */
-function empty(words) {
-  return make("p", "empty", words);
+// --- Elements -------------------------------------------------------------------------------------
+
+/** @param {string} text */
+function emptyNote(text) {
+  return create("p", "empty", text);
 }
 
-/** A button that cannot be pressed while what it does is being done.
- * @param {string} words @param {() => unknown} work @param {string} [kind] */
-function button(words, work, kind = "") {
-  const made = make("button", kind, words);
-  made.addEventListener("click", async () => {
-    made.disabled = true;
-    await attempt(work);
-    made.disabled = false;
+/** Create a button that is disabled while its action runs.
+ * @param {string} text @param {() => unknown} action @param {string} [className] */
+function button(text, action, className = "") {
+  const created = create("button", className, text);
+  created.addEventListener("click", async () => {
+    created.disabled = true;
+    await attempt(action);
+    created.disabled = false;
   });
-  return made;
+  return created;
 }
 
 /** @template {keyof HTMLElementTagNameMap} Tag
- * @param {Tag} tag @param {string} kind @param {(Node | string)[]} content */
-function make(tag, kind, ...content) {
-  const made = document.createElement(tag);
-  made.className = kind;
-  made.append(...content);
-  return made;
+ * @param {Tag} tag @param {string} className @param {(Node | string)[]} content */
+function create(tag, className, ...content) {
+  const created = document.createElement(tag);
+  created.className = className;
+  created.append(...content);
+  return created;
 }
 
-/** Return an element of the page, of a kind.
- * @template {HTMLElement} [Kind=HTMLElement]
- * @param {string} id @param {new () => Kind} [kind]
- * @returns {Kind} */
-function the(id, kind) {
+/** Return the element of this id, or throw an error if it is missing or of another type.
+ * @template {HTMLElement} [Type=HTMLElement]
+ * @param {string} id @param {new () => Type} [type]
+ * @returns {Type} */
+function element(id, type) {
   const found = document.getElementById(id);
-  if (found === null || (kind !== undefined && !(found instanceof kind))) throw new Error(`no ${id}`);
-  return /** @type {Kind} */ (found);
+  if (found === null || (type !== undefined && !(found instanceof type))) throw new Error(`no ${id}`);
+  return /** @type {Type} */ (found);
 }
 
-async function turnTo() {
-  const name = ["cart", "orders"].find((one) => location.hash === `#${one}`) ?? "products";
-  for (const one of ["products", "cart", "orders"]) the(one).hidden = one !== name;
-  the(name).focus({ preventScroll: true });
+/** Show the section that the URL fragment names. */
+async function showSection() {
+  const name = ["cart", "orders"].find((section) => location.hash === `#${section}`) ?? "products";
+  for (const section of ["products", "cart", "orders"]) element(section).hidden = section !== name;
+  element(name).focus({ preventScroll: true });
   scrollTo(0, 0);
   if (name === "orders") await showOrders();
 }
 
-the("search").addEventListener("input", () => attempt(browse));
-the("search").addEventListener("submit", (event) => event.preventDefault());
-the("more").addEventListener("click", () => attempt(() => browse(nextPage ?? undefined)));
-the("sign").addEventListener("click", () => attempt(signOrLeave));
-the("account").addEventListener("submit", (event) => void enter(event));
-addEventListener("hashchange", () => attempt(turnTo));
+element("search").addEventListener("input", () => attempt(loadProducts));
+element("search").addEventListener("submit", (event) => event.preventDefault());
+element("show-more").addEventListener("click", () => attempt(() => loadProducts(nextCursor ?? undefined)));
+element("sign-in-button").addEventListener("click", () => attempt(signInOrOut));
+element("sign-in-form").addEventListener("submit", (event) => void submitSignIn(event));
+addEventListener("hashchange", () => attempt(showSection));
 
 showCart();
 await attempt(async () => {
-  if (localStorage.getItem("signed-in") !== null) {
-    // Known as signed in before, so that an access cookie that is over is refreshed.
-    user = /** @type {Schemas["User"]} */ ({});
-    const me = await shop.GET("/users/me");
-    become(me.data);
-  }
-  await Promise.all([browse(), turnTo()]);
+  await restoreSession();
+  await Promise.all([loadProducts(), showSection()]);
 });

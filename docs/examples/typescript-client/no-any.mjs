@@ -1,5 +1,5 @@
-// Fails where a file of the program has `any` in it, written or inferred; `tsc --strict` lets pass
-// what libraries answer with it.
+// Fails if the program contains the type `any`, written or inferred. `tsc --strict` accepts an `any`
+// that a library returns.
 
 import ts from "typescript";
 
@@ -19,15 +19,15 @@ let found = 0;
 for (const file of program.getSourceFiles()) {
   if (file.fileName.includes("node_modules")) continue;
   checked += 1;
-  const look = (node) => {
+  const visit = (node) => {
     if (node.kind === ts.SyntaxKind.AnyKeyword || (hasType(node) && isAny(node))) {
       const { line } = file.getLineAndCharacterOfPosition(node.getStart());
       console.error(`${file.fileName}:${line + 1}: any: ${node.getText().slice(0, 60)}`);
       found += 1;
     }
-    ts.forEachChild(node, look);
+    ts.forEachChild(node, visit);
   };
-  look(file);
+  visit(file);
 }
 console.log(`${checked} files, ${found} times any`);
 process.exitCode = checked === 0 || found > 0 ? 1 : 0;

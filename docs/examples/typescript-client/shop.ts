@@ -1,5 +1,5 @@
-// Buys something by the typed client, as a program that is no browser: sign in, browse, order, have
-// it paid, and meet an error. Run it against `orderly serve --demo`:
+// Calls the API from a program, through the typed client: signs in, finds a product, orders it, sets
+// the order to PAID, and handles an error. Run it against `orderly serve --demo`:
 //
 //     node built/shop.js http://127.0.0.1:8000
 
@@ -13,23 +13,23 @@ type Problem = components["schemas"]["Problem"];
 type Product = components["schemas"]["Product"];
 type Shop = Client<paths>;
 
-/** What the shop answered instead of what was asked for: decide by `problem.code`. */
-class Refused extends Error {
+/** The error response of the API. Branch on `problem.code`. */
+class ProblemError extends Error {
   constructor(readonly problem: Problem) {
     super(`${problem.code}: ${problem.detail}`);
   }
 }
 
-/** Return the data of an answer. Each operation's error is a `Problem`, whatever its status. */
-function taken<Data>(answer: { data?: Data; error?: Problem }): Data {
-  if (answer.error !== undefined) throw new Refused(answer.error);
-  return answer.data as Data; // a 204 has none
+/** Return the data of a result, or throw its error, which is a `Problem` for every status. */
+function dataOf<Data>(result: { data?: Data; error?: Problem }): Data {
+  if (result.error !== undefined) throw new ProblemError(result.error);
+  return result.data as Data; // undefined for 204
 }
 
-/** Return a client that is signed in: a bearer token goes with each request. */
+/** Return a client that sends a bearer token with each request. */
 async function signedIn(url: string, credentials: Credentials): Promise<Shop> {
   const shop = createClient<paths>({ baseUrl: `${url}/api/v1` });
-  const { access_token } = taken(await shop.POST("/auth/token", { body: credentials }));
+  const { access_token } = dataOf(await shop.POST("/auth/token", { body: credentials }));
   const bearer: Middleware = {
     onRequest({ request }) {
       request.headers.set("Authorization", `Bearer ${access_token}`);
@@ -40,21 +40,22 @@ async function signedIn(url: string, credentials: Credentials): Promise<Shop> {
   return shop;
 }
 
-async function find(shop: Shop, words: string): Promise<Product> {
+/** Return the cheapest product in stock that matches the words. */
+async function findProduct(shop: Shop, words: string): Promise<Product> {
   const query = { q: words, in_stock: true, sort: "price", limit: 5 } as const;
-  const page = taken(await shop.GET("/products", { params: { query } }));
+  const page = dataOf(await shop.GET("/products", { params: { query } }));
   const [first] = page.items;
   if (first === undefined) throw new Error(`The shop has no ${words}.`);
   return first;
 }
 
-/** Place an order. The same key again answers the same order: safe to repeat after a broken line. */
-async function buy(shop: Shop, product: Product, quantity: number, key: string): Promise<Order> {
-  const answer = await shop.POST("/orders", {
+/** Place an order. Repeating the call with the same key returns the same order: safe to retry. */
+async function placeOrder(shop: Shop, product: Product, quantity: number, key: string): Promise<Order> {
+  const result = await shop.POST("/orders", {
     params: { header: { "Idempotency-Key": key } },
     body: { items: [{ product_id: product.id, quantity }], note: "No bell, please knock." },
   });
-  return taken(answer);
+  return dataOf(result);
 }
 
 async function main(url: string): Promise<void> {
@@ -62,20 +63,20 @@ async function main(url: string): Promise<void> {
   const admin = { email: "admin@orderly.example", password: "turquoise kettle 27" };
 
   const customer = await signedIn(url, client);
-  const me = taken(await customer.GET("/users/me"));
+  const me = dataOf(await customer.GET("/users/me"));
   console.log(`signed in: ${me.email} ${me.role}`);
 
-  const product = await find(customer, "hand grinder");
+  const product = await findProduct(customer, "hand grinder");
   console.log(`found: ${product.sku} ${product.price.amount} ${product.price.currency}`);
 
   const key = randomUUID();
-  const order = await buy(customer, product, 2, key);
-  const again = await buy(customer, product, 2, key);
-  console.log(`ordered: ${order.status} ${order.total.amount}, once: ${order.id === again.id}`);
+  const order = await placeOrder(customer, product, 2, key);
+  const repeated = await placeOrder(customer, product, 2, key);
+  console.log(`ordered: ${order.status} ${order.total.amount}, once: ${order.id === repeated.id}`);
 
   const administrator = await signedIn(url, admin);
   const path = { order_id: order.id };
-  const paid = taken(
+  const paid = dataOf(
     await administrator.PUT("/orders/{order_id}/status", {
       params: { path },
       body: { status: "PAID" },
@@ -83,21 +84,21 @@ async function main(url: string): Promise<void> {
   );
   console.log(`paid: ${paid.status}, next ${paid.allowed_transitions.join(" or ")}`);
 
-  const timeline = taken(
+  const timeline = dataOf(
     await customer.GET("/orders/{order_id}/events", { params: { path } }),
   );
   console.log(`timeline: ${timeline.items.map((event) => event.to_status).join(", ")}`);
 
   try {
-    await buy(customer, product, 900, randomUUID());
+    await placeOrder(customer, product, 900, randomUUID());
   } catch (error) {
-    if (!(error instanceof Refused) || error.problem.code !== "insufficient_stock") throw error;
+    if (!(error instanceof ProblemError) || error.problem.code !== "insufficient_stock") throw error;
     for (const line of error.problem.lines ?? []) {
       console.log(`refused: ${error.problem.status}, wanted ${line.requested}, there are ${line.available}`);
     }
   }
 
-  taken(await customer.POST("/auth/logout"));
+  dataOf(await customer.POST("/auth/logout"));
   const { response } = await customer.GET("/users/me");
   console.log(`signed out: ${response.status}`);
 }
