@@ -37,8 +37,8 @@ def landing_page(contract: Mapping[str, Any], *, storefront: bool) -> bytes:
 <div class="card"><h3><a href="problems">Problem types</a></h3>
 <p>Every error <code>code</code>, and what to do about it.</p></div>
 <div class="card"><h3><a href="health/ready">Health</a></h3>
-<p>Whether the server can serve requests now. <a href="health/live">Live</a>: whether the process is
-running.</p></div>
+<p>Readiness: whether the server can serve requests now. <a href="health/live">Liveness</a>: whether
+the process is running.</p></div>
 </div>
 <h2>Operations</h2>
 <div class="cards">
