@@ -28,7 +28,7 @@ from orderly.contract.routing import CompiledRoutingMiddleware
 from orderly.http import problems
 from orderly.http.authentication import SECURITY_MAP
 from orderly.http.cors import allow_origins
-from orderly.http.logging import RequestLog
+from orderly.http.request_log import RequestLog
 from orderly.pages.routes import page_router
 from orderly.settings import Settings
 from services import process

@@ -1,36 +1,27 @@
 """The log of a process: one line for each event, as JSON or as coloured text for a console.
 
-Orderly logs through structlog, libraries through `logging`, and requests through `RequestLog`. This
-module writes all of their events, so all lines have one format, and no value can forge a line.
+Orderly logs through structlog, libraries log through `logging`, and `RequestLog` logs requests.
+This module writes all of their events, so all lines have one format, and no value can forge a line.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 import sys
 from collections.abc import Callable, MutableMapping
 from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from time import perf_counter
 from typing import Any, BinaryIO
 
 import orjson
 import structlog
-import uuid_utils
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orderly.http.tracebacks import format_error
 
 Event = MutableMapping[str, Any]
 
-# The request ids that clients may set. No character of them needs escaping.
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-_MAX_PATH_BYTES = 500
-_INTERNAL_SERVER_ERROR = 500
-
-_LEVELS = {
+LEVELS = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
     "warning": logging.WARNING,
@@ -39,7 +30,7 @@ _LEVELS = {
 }
 
 # The facts of the request that the current task or thread is processing
-_request_facts: ContextVar[dict[str, Any] | None] = ContextVar("request_facts", default=None)
+request_facts: ContextVar[dict[str, Any] | None] = ContextVar("request_facts", default=None)
 
 
 class EventLog:
@@ -54,7 +45,7 @@ class EventLog:
 
     def write(self, level: str, event: Event) -> None:
         """Write an event, unless its level is below the threshold."""
-        if _LEVELS[level] >= self.threshold:
+        if LEVELS[level] >= self.threshold:
             self.write_line(self._render({"timestamp": _now(), "level": level, **event}))
 
     def write_line(self, line: bytes) -> None:
@@ -72,13 +63,13 @@ class EventLog:
         if error is True:
             error = sys.exc_info()[1]
         if isinstance(error, BaseException):
-            event["exception"] = _format_once(error)
+            event["exception"] = format_and_mark(error)
         first_fields = {"timestamp": _now(), "level": level, "event": ""}
-        return self._render({**first_fields, **event, **_context()})
+        return self._render({**first_fields, **event, **request_fields()})
 
 
 class _LoggerFactory:
-    """Returns the log to structlog. `_configured_log` finds the log through this object."""
+    """Returns the log to structlog. `configured_log` finds the log through this object."""
 
     def __init__(self, log: EventLog) -> None:
         self.log = log
@@ -99,7 +90,7 @@ def configure(level: str, log_format: str, stream: BinaryIO | None = None) -> No
     is_terminal = stream.isatty()
     is_json = log_format == "json" or (log_format == "auto" and not is_terminal)
     render = _render_json if is_json else _console_renderer(colors=is_terminal)
-    log = EventLog(stream, render, threshold=_LEVELS[level])
+    log = EventLog(stream, render, threshold=LEVELS[level])
     structlog.configure(
         processors=[log.render_structlog],
         wrapper_class=structlog.make_filtering_bound_logger(log.threshold),
@@ -109,98 +100,15 @@ def configure(level: str, log_format: str, stream: BinaryIO | None = None) -> No
     logging.basicConfig(handlers=[_LoggingHandler(log)], level=logging.WARNING, force=True)
 
 
-def _configured_log() -> EventLog | None:
+def configured_log() -> EventLog | None:
+    """Return the log that `configure` has set up, or None before."""
     factory = structlog.get_config()["logger_factory"]
     return factory.log if isinstance(factory, _LoggerFactory) else None
 
 
-class RequestLog:
-    """ASGI middleware that gives each request an id and logs the request after its response.
-
-    `scope["orderly"]` is a dictionary of facts about the request. Inner layers add `operation_id`
-    and `user_id`, which then appear in every line that is logged during the request. They can also
-    add `headers`, which are added to the response, even if it is an error.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-        self._log = _configured_log()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Process a request. Add `X-Request-ID` to its response."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        started = perf_counter()
-        request_id = _request_id(scope)
-        facts: dict[str, Any] = {"request_id": request_id, "operation_id": None, "user_id": None}
-        scope["orderly"] = facts
-        status: int | None = None
-
-        async def send_with_id(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                headers = [
-                    *message.get("headers", ()),
-                    *facts.get("headers", ()),
-                    (b"x-request-id", request_id.encode()),
-                ]
-                message = {**message, "headers": headers}
-            await send(message)
-
-        token = _request_facts.set(facts)
-        try:
-            await self._app(scope, receive, send_with_id)
-        except Exception as error:
-            status = status or _INTERNAL_SERVER_ERROR
-            event = {"event": "unexpected_error", **_context(), "exception": _format_once(error)}
-            if self._log is not None:
-                self._log.write("error", event)
-            raise
-        finally:
-            _request_facts.reset(token)
-            if self._log is not None:
-                _log_request(self._log, scope, status, facts, perf_counter() - started)
-
-
-def _request_id(scope: Scope) -> str:
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-            text: str = value.decode()
-            return text
-    return str(uuid_utils.uuid7())
-
-
-def _log_request(
-    log: EventLog, scope: Scope, status: int | None, facts: dict[str, Any], seconds: float
-) -> None:
-    """Log a request, without its query string: search terms can be names and email addresses.
-
-    The path is still percent-encoded. The status is null if the client disconnected before the
-    response began.
-    """
-    level = "error" if status is not None and status >= _INTERNAL_SERVER_ERROR else "info"
-    if _LEVELS[level] < log.threshold:
-        return
-    client = scope.get("client")
-    event: Event = {
-        "event": "request",
-        "method": scope["method"],
-        "path": scope["raw_path"][:_MAX_PATH_BYTES].decode("ascii", "replace"),
-        "operation_id": facts["operation_id"],
-        "status": status,
-        "duration_ms": round(seconds * 1000, 3),
-        "user_id": facts["user_id"],
-        "client": client[0] if client else None,
-        "request_id": facts["request_id"],
-    }
-    log.write(level, event)
-
-
-def _context() -> Event:
+def request_fields() -> Event:
     """Return the fields that identify the request of the current task or thread."""
-    facts = _request_facts.get() or {}
+    facts = request_facts.get() or {}
     # Only these fields: the facts also contain the credential of the client.
     return {
         name: facts[name] for name in ("operation_id", "user_id", "request_id") if name in facts
@@ -220,17 +128,17 @@ class _LoggingHandler(logging.Handler):
             return
         event: Event = {"event": record.getMessage(), "logger": record.name}
         if error is not None:
-            event["exception"] = _format_once(error)
+            event["exception"] = format_and_mark(error)
         level = record.levelname.lower()
-        self._log.write(level if level in _LEVELS else "error", {**event, **_context()})
+        self._log.write(level if level in LEVELS else "error", {**event, **request_fields()})
 
 
-# Attribute of an error whose traceback was logged
+# The attribute that marks an error as logged
 _LOGGED = "__orderly_logged__"
 
 
-def _format_once(error: BaseException) -> str:
-    """Return the traceback of an error, and mark the error as logged."""
+def format_and_mark(error: BaseException) -> str:
+    """Return an error with its traceback, and mark the error as logged."""
     with suppress(AttributeError, TypeError):
         setattr(error, _LOGGED, True)
     return format_error(error)

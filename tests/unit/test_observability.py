@@ -17,7 +17,8 @@ import pytest
 import structlog
 from starlette.types import Message, Receive, Scope, Send
 
-from orderly.http.logging import RequestLog, configure
+from orderly.http.logging import configure
+from orderly.http.request_log import RequestLog
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
