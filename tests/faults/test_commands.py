@@ -1,4 +1,4 @@
-"""The commands beside `serve`, with the shop open and with it closed."""
+"""The commands other than `serve`, with and without a running server."""
 
 from __future__ import annotations
 
@@ -28,11 +28,13 @@ def data_dir(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def create_admin(data_dir: Path, *more: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def create_admin(
+    data_dir: Path, *options: str, **variables: str
+) -> subprocess.CompletedProcess[str]:
     """Run `orderly create-admin` for Ada, with her password on standard input."""
     return run_orderly(
         "create-admin",
-        *(more or (CREDENTIALS["email"],)),
+        *(options or (CREDENTIALS["email"],)),
         "--name=Ada",
         f"--data-dir={data_dir}",
         directory=data_dir.parent,
@@ -41,36 +43,36 @@ def create_admin(data_dir: Path, *more: str, **variables: str) -> subprocess.Com
     )
 
 
-def test_help_and_version_ask_for_nothing(tmp_path: Path) -> None:
+def test_help_and_version_need_no_valid_settings_and_create_no_files(tmp_path: Path) -> None:
     assert f"orderly {__version__}\n" == run_orderly("--version", directory=tmp_path).stdout
     for command in ("serve", "migrate", "create-admin", "openapi", "audit"):
         assert 0 == run_orderly(command, "--help", directory=tmp_path, ORDERLY_PORT="x").returncode
     assert [] == list(tmp_path.iterdir())
 
 
-def test_an_administrator_can_be_made_before_the_shop_opens(data_dir: Path) -> None:
-    done = create_admin(data_dir)
+def test_an_administrator_can_be_created_before_the_first_start(data_dir: Path) -> None:
+    completed = create_admin(data_dir)
 
     assert (0, "ada@example.com is an administrator now.\n", "") == (
-        done.returncode,
-        done.stdout,
-        done.stderr,
+        completed.returncode,
+        completed.stdout,
+        completed.stderr,
     )
     with run_server(data_dir) as server:
-        answer = server.post("/api/v1/auth/login", CREDENTIALS)
-        assert "ADMIN" == answer.json()["user"]["role"]
+        response = server.post("/api/v1/auth/login", CREDENTIALS)
+        assert "ADMIN" == response.json()["user"]["role"]
 
 
-def test_an_administrator_can_be_made_while_the_shop_is_open(data_dir: Path) -> None:
+def test_an_administrator_can_be_created_while_the_server_runs(data_dir: Path) -> None:
     with run_server(data_dir) as server:
         assert 0 == create_admin(data_dir).returncode
 
         assert 200 == server.post("/api/v1/auth/login", CREDENTIALS).status_code
-        told = "orderly: This email is already registered.\n"
-        assert told == create_admin(data_dir).stderr
+        error = "orderly: This email is already registered.\n"
+        assert error == create_admin(data_dir).stderr
 
 
-def test_the_password_may_come_from_a_variable(data_dir: Path) -> None:
+def test_the_password_can_come_from_an_environment_variable(data_dir: Path) -> None:
     other = "another long passphrase"
     create_admin(data_dir, ORDERLY_ADMIN_PASSWORD=other)
 
@@ -79,53 +81,53 @@ def test_the_password_may_come_from_a_variable(data_dir: Path) -> None:
         assert 200 == server.post("/api/v1/auth/login", credentials).status_code
 
 
-def test_the_password_is_asked_for_twice_on_a_terminal_and_not_shown(data_dir: Path) -> None:
+def test_a_terminal_prompts_for_the_password_twice_and_does_not_echo_it(data_dir: Path) -> None:
     command = ["create-admin", "ada@example.com", "--name", "Ada", "--data-dir", str(data_dir)]
-    child, ours = pty.fork()
+    child, terminal = pty.fork()
     if child == 0:
         os.execve(
             sys.executable,
             [sys.executable, "-m", "orderly", *command],
             orderly_environment(TERM="dumb"),
         )
-    shown = b""
+    output = b""
     for prompt in (b"Password: ", b"Repeat for confirmation: "):
-        while not shown.endswith(prompt):
-            shown += os.read(ours, 1024)
-        os.write(ours, PASSWORD.encode() + b"\n")
+        while not output.endswith(prompt):
+            output += os.read(terminal, 1024)
+        os.write(terminal, PASSWORD.encode() + b"\n")
     while True:
         try:
-            shown += os.read(ours, 1024)
-        except OSError:  # how Linux tells the end of a terminal
+            output += os.read(terminal, 1024)
+        except OSError:  # Linux raises EIO at the end of a pseudo-terminal
             break
-    os.close(ours)
+    os.close(terminal)
 
     assert 0 == os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert b"is an administrator now." in shown
-    assert PASSWORD.encode() not in shown
+    assert b"is an administrator now." in output
+    assert PASSWORD.encode() not in output
 
 
 @pytest.mark.parametrize(
-    ("email", "password", "told"),
+    ("email", "password", "error"),
     [
         ("not an email", PASSWORD, "email: is not one that can be used"),
         ("ada@example.com", "short", "password: must have at least"),
         ("ada@example.com", "", "password: must have at least"),
-        ("ada@example.com", "password1234", "This password is refused"),
+        ("ada@example.com", "password1234", "The password is refused"),
     ],
 )
-def test_the_contract_holds_for_administrators_too(
-    data_dir: Path, email: str, password: str, told: str
+def test_create_admin_checks_email_and_password_as_the_contract_does(
+    data_dir: Path, email: str, password: str, error: str
 ) -> None:
-    done = create_admin(data_dir, email, ORDERLY_ADMIN_PASSWORD=password or "\n")
+    completed = create_admin(data_dir, email, ORDERLY_ADMIN_PASSWORD=password or "\n")
 
-    assert done.returncode in {1, 2}
-    assert done.stderr.startswith(f"orderly: {told}")
-    assert "Traceback" not in done.stderr
-    assert 1 == len(done.stderr.splitlines())
+    assert completed.returncode in {1, 2}
+    assert completed.stderr.startswith(f"orderly: {error}")
+    assert "Traceback" not in completed.stderr
+    assert 1 == len(completed.stderr.splitlines())
 
 
-def test_migrate_tells_what_it_applied_and_then_that_all_is_well(data_dir: Path) -> None:
+def test_migrate_lists_the_applied_migrations_and_a_second_run_applies_none(data_dir: Path) -> None:
     first, second = (
         run_orderly("migrate", f"--data-dir={data_dir}", directory=data_dir.parent)
         for _ in range(2)
@@ -137,34 +139,36 @@ def test_migrate_tells_what_it_applied_and_then_that_all_is_well(data_dir: Path)
     assert "" == first.stderr + second.stderr
 
 
-def test_commands_work_on_a_database_that_is_given(tmp_path: Path, empty_database_url: str) -> None:
-    given = {"ORDERLY_DATABASE_URL": empty_database_url, "ORDERLY_SIGNING_KEY": "k" * 32}
+def test_commands_use_the_database_of_the_setting(tmp_path: Path, empty_database_url: str) -> None:
+    variables = {"ORDERLY_DATABASE_URL": empty_database_url, "ORDERLY_SIGNING_KEY": "k" * 32}
 
-    assert 0 == run_orderly("migrate", directory=tmp_path, **given).returncode
-    assert 0 == create_admin(tmp_path / "unused", **given).returncode
-    assert 0 == run_orderly("audit", directory=tmp_path, **given).returncode
+    assert 0 == run_orderly("migrate", directory=tmp_path, **variables).returncode
+    assert 0 == create_admin(tmp_path / "unused", **variables).returncode
+    assert 0 == run_orderly("audit", directory=tmp_path, **variables).returncode
     assert [] == list(tmp_path.iterdir())
 
 
-def test_audit_tells_what_does_not_hold(data_dir: Path) -> None:
+def test_audit_lists_the_violations_and_exits_with_1(data_dir: Path) -> None:
     with run_server(data_dir, "--demo"):
-        sound = run_orderly("audit", f"--data-dir={data_dir}", directory=data_dir.parent)
+        consistent = run_orderly("audit", f"--data-dir={data_dir}", directory=data_dir.parent)
         url = running_url(data_dir)
         assert url is not None
         connection = psycopg2.connect(url)
         connection.cursor().execute("UPDATE stock SET quantity = quantity + 1")
         connection.commit()
         connection.close()
-        unsound = run_orderly("audit", f"--data-dir={data_dir}", directory=data_dir.parent)
+        inconsistent = run_orderly("audit", f"--data-dir={data_dir}", directory=data_dir.parent)
 
-    assert (0, 1) == (sound.returncode, len(sound.stdout.splitlines()))
-    assert 1 == unsound.returncode
-    assert 24 == len(unsound.stdout.splitlines())
-    assert all("stock is the sum of its movements: " in row for row in unsound.stdout.splitlines())
-    assert "" == sound.stderr + unsound.stderr
+    assert (0, 1) == (consistent.returncode, len(consistent.stdout.splitlines()))
+    assert 1 == inconsistent.returncode
+    assert 24 == len(inconsistent.stdout.splitlines())
+    assert all(
+        "stock is the sum of its movements: " in line for line in inconsistent.stdout.splitlines()
+    )
+    assert "" == consistent.stderr + inconsistent.stderr
 
 
-def test_the_contract_is_printed_as_it_is_served(data_dir: Path) -> None:
+def test_openapi_prints_the_document_that_the_server_serves(data_dir: Path) -> None:
     as_json = run_orderly("openapi", "--format=json", directory=data_dir.parent).stdout
     as_yaml = run_orderly("openapi", "--format=yaml", directory=data_dir.parent).stdout
 
@@ -180,7 +184,9 @@ LAMP,Lamp,,49.00,
 """
 
 
-def test_products_come_from_a_file_and_go_into_one(data_dir: Path, tmp_path: Path) -> None:
+def test_products_can_be_imported_from_a_file_and_exported_to_a_file(
+    data_dir: Path, tmp_path: Path
+) -> None:
     def run(*arguments: str, stdin: str = "") -> tuple[int, list[str]]:
         completed = run_orderly(
             *arguments, f"--data-dir={data_dir}", directory=tmp_path, stdin=stdin
@@ -188,8 +194,8 @@ def test_products_come_from_a_file_and_go_into_one(data_dir: Path, tmp_path: Pat
         lines = [*completed.stdout.splitlines(), *completed.stderr.splitlines()]
         return completed.returncode, lines
 
-    behind = "orderly: The database is not up to date: `orderly migrate` sees to that."
-    assert (1, [behind]) == run("export-products") == run("audit")
+    not_migrated = "orderly: The database is not up to date: `orderly migrate` sees to that."
+    assert (1, [not_migrated]) == run("export-products") == run("audit")
     assert (0, ["Dry run, nothing is changed: 2 created, 0 updated, 0 unchanged."]) == run(
         "import-products", "-", "--dry-run", stdin=PRODUCTS
     )
@@ -201,22 +207,22 @@ def test_products_come_from_a_file_and_go_into_one(data_dir: Path, tmp_path: Pat
         (tmp_path / "shop.csv").read_text().splitlines()
     )
     assert (0, ["0 created, 0 updated, 2 unchanged."]) == run("import-products", "shop.csv")
-    faulty = PRODUCTS.replace("7\n", "9\n").replace("49.00", "dear")
-    status, lines = run("import-products", "-", stdin=faulty)
+    with_error = PRODUCTS.replace("7\n", "9\n").replace("49.00", "expensive")
+    status, lines = run("import-products", "-", stdin=with_error)
     assert (1, "orderly: line 3: price") == (status, lines[0][:22])
     assert (0, ["0 created, 1 updated, 0 unchanged, 1 faulty."]) == (
-        (run("import-products", "-", "--skip-faulty", stdin=faulty)[0]),
-        run("import-products", "-", "--skip-faulty", stdin=faulty.replace("9\n", "8\n"))[1][:1],
+        (run("import-products", "-", "--skip-faulty", stdin=with_error)[0]),
+        run("import-products", "-", "--skip-faulty", stdin=with_error.replace("9\n", "8\n"))[1][:1],
     )
     assert (0, ["Everything that must hold does."]) == run("audit")
-    # A disk that is full, however little is written.
+    # Every write to /dev/full fails, as on a full disk.
     full = "orderly: The file is not whole: No space left on device"
     assert (1, [full]) == run("export-products", "--output=/dev/full")
 
 
-def test_a_full_disk_is_told_in_a_line(tmp_path: Path) -> None:
+def test_a_full_disk_is_a_one_line_error(tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
+        completed = subprocess.run(
             [sys.executable, "-m", "orderly", "openapi"],
             cwd=tmp_path,
             env=orderly_environment(),
@@ -226,10 +232,10 @@ def test_a_full_disk_is_told_in_a_line(tmp_path: Path) -> None:
             check=False,
         )
 
-    assert (1, "orderly: No space left on device.\n") == (done.returncode, done.stderr)
+    assert (1, "orderly: No space left on device.\n") == (completed.returncode, completed.stderr)
 
 
-def test_output_that_nobody_reads_to_its_end_is_no_failure_to_tell_of(tmp_path: Path) -> None:
+def test_a_closed_output_pipe_prints_no_error(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "orderly", "openapi"],
         cwd=tmp_path,
@@ -247,16 +253,14 @@ def test_output_that_nobody_reads_to_its_end_is_no_failure_to_tell_of(tmp_path: 
 
 
 @pytest.mark.parametrize("seconds", [0, 0.2, 0.5])
-def test_a_command_that_is_interrupted_leaves_the_database_usable(
-    data_dir: Path, seconds: float
-) -> None:
+def test_an_interrupted_command_leaves_the_database_usable(data_dir: Path, seconds: float) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "orderly", "migrate", "--data-dir", str(data_dir)],
         cwd=data_dir.parent,
         env=orderly_environment(),
         stderr=subprocess.PIPE,
     )
-    wait_until((data_dir / "lock").exists)  # before, it is still Python that starts
+    wait_until((data_dir / "lock").exists)  # until then, Python is still starting
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL under what happens to it: real processes, real signals."""
+"""The embedded PostgreSQL when processes are dead_process: with real processes and signals."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ ACCOUNTS = [
 
 @pytest.fixture
 def start(repository: Path) -> Iterator[Start]:
-    """Return a function that starts a process which runs a data directory's server."""
+    """Return a function that starts a process that runs PostgreSQL in a data directory."""
     parents = []
 
-    def started(data_dir: Path, account: str | None = None) -> subprocess.Popen[str]:
+    def start_process(data_dir: Path, account: str | None = None) -> subprocess.Popen[str]:
         parent = subprocess.Popen(
             [sys.executable, "-c", START_SCRIPT, str(data_dir), *([account] if account else [])],
             stdout=subprocess.PIPE,
@@ -45,7 +45,7 @@ def start(repository: Path) -> Iterator[Start]:
         assert "ready\n" == parent.stdout.readline()
         return parent
 
-    yield started
+    yield start_process
     for parent in parents:
         parent.kill()
         parent.wait()
@@ -61,33 +61,37 @@ def is_running(pid: int) -> bool:
 
 
 def command_lines() -> list[bytes]:
-    found = []
+    lines = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            found.append((process / "cmdline").read_bytes())
-    return found
+            lines.append((process / "cmdline").read_bytes())
+    return lines
 
 
-def test_what_was_committed_is_there_after_a_restart(tmp_path: Path) -> None:
+def test_committed_data_survives_a_restart(tmp_path: Path) -> None:
     with EmbeddedPostgreSQL(tmp_path) as url:
-        run_statement(url, "CREATE TABLE kept AS SELECT 7 AS it")
+        run_statement(url, "CREATE TABLE saved AS SELECT 7 AS value")
     with EmbeddedPostgreSQL(tmp_path) as url:
-        assert [(7,)] == run_statement(url, "SELECT it FROM kept")
+        assert [(7,)] == run_statement(url, "SELECT value FROM saved")
 
 
-def test_text_is_utf8_times_are_utc_and_nothing_listens_on_the_network(tmp_path: Path) -> None:
+def test_the_server_uses_utf8_and_utc_syncs_to_disk_and_does_not_listen_on_the_network(
+    tmp_path: Path,
+) -> None:
     with EmbeddedPostgreSQL(tmp_path) as url:
-        shown = [
+        settings = [
             run_statement(url, f"SHOW {name}")[0][0] for name in ("server_encoding", "timezone")
         ]
-        assert ["UTF8", "UTC"] == shown
+        assert ["UTF8", "UTC"] == settings
         assert [("",)] == run_statement(url, "SHOW listen_addresses")
         assert [("on", "on")] == run_statement(
             url, "SELECT current_setting('fsync'), current_setting('synchronous_commit')"
         )
 
 
-def test_a_second_start_is_refused_and_told_by_whom(tmp_path: Path, start: Start) -> None:
+def test_a_second_start_is_an_error_that_names_the_running_process(
+    tmp_path: Path, start: Start
+) -> None:
     parent = start(tmp_path)
 
     with pytest.raises(DataDirectoryInUseError, match=f"{tmp_path}.*{parent.pid}"):
@@ -99,25 +103,25 @@ def test_a_second_start_is_refused_and_told_by_whom(tmp_path: Path, start: Start
 
 
 @pytest.mark.parametrize("account", ACCOUNTS)
-def test_a_killed_parent_leaves_no_server_and_all_that_was_committed(
+def test_after_the_parent_is_killed_a_new_start_waits_for_the_old_server_and_has_its_data(
     tmp_path: Path, start: Start, account: str | None
 ) -> None:
     parent = start(tmp_path, account)
     url = running_url(tmp_path)
     assert url
-    run_statement(url, "CREATE TABLE kept AS SELECT 7 AS it")
+    run_statement(url, "CREATE TABLE saved AS SELECT 7 AS value")
     pid = postmaster_pid(tmp_path)
 
     parent.kill()
     parent.wait()
 
-    # At once, while the old server is still shutting down
+    # Immediately, while the old server is still shutting down
     with EmbeddedPostgreSQL(tmp_path, account=account) as url:
-        assert [(7,)] == run_statement(url, "SELECT it FROM kept")
+        assert [(7,)] == run_statement(url, "SELECT value FROM saved")
         assert not is_running(pid)
 
 
-def test_a_killed_parent_leaves_no_server_even_if_nobody_starts_again(
+def test_the_server_stops_by_itself_after_its_parent_is_killed(
     tmp_path: Path, start: Start
 ) -> None:
     parent = start(tmp_path)
@@ -128,56 +132,56 @@ def test_a_killed_parent_leaves_no_server_even_if_nobody_starts_again(
     wait_until(lambda: not is_running(pid))
 
 
-def test_a_killed_server_recovers(tmp_path: Path) -> None:
+def test_committed_data_survives_a_killed_server(tmp_path: Path) -> None:
     database = EmbeddedPostgreSQL(tmp_path)
     url = database.start()
-    run_statement(url, "CREATE TABLE kept AS SELECT 7 AS it")
+    run_statement(url, "CREATE TABLE saved AS SELECT 7 AS value")
     os.kill(postmaster_pid(tmp_path), signal.SIGKILL)
     wait_until(lambda: not database.is_alive())
     database.stop()
 
     with EmbeddedPostgreSQL(tmp_path) as url:
-        assert [(7,)] == run_statement(url, "SELECT it FROM kept")
+        assert [(7,)] == run_statement(url, "SELECT value FROM saved")
 
 
-def test_sessions_that_outlive_a_killed_server_are_waited_for(tmp_path: Path) -> None:
-    """Two servers on the same files would spoil them."""
+def test_a_start_waits_for_backends_that_outlive_a_killed_server(tmp_path: Path) -> None:
+    """Two servers on the same files would corrupt them."""
     database = EmbeddedPostgreSQL(tmp_path, fsync=False)
     with contextlib.closing(psycopg2.connect(database.start())) as connection:
-        session = connection.info.backend_pid
-        os.kill(session, signal.SIGSTOP)
+        backend = connection.info.backend_pid
+        os.kill(backend, signal.SIGSTOP)
         os.kill(postmaster_pid(tmp_path), signal.SIGKILL)
         wait_until(lambda: not database.is_alive())
         database.stop()
-        release = threading.Timer(0.5, os.kill, [session, signal.SIGCONT])
-        release.start()
+        resume = threading.Timer(0.5, os.kill, [backend, signal.SIGCONT])
+        resume.start()
         try:
             with EmbeddedPostgreSQL(tmp_path, fsync=False) as url:
-                assert not is_running(session)
+                assert not is_running(backend)
                 assert [(1,)] == run_statement(url, "SELECT 1")
         finally:
-            release.join()
+            resume.join()
 
 
-def test_a_stale_pid_file_that_names_a_strangers_process_harms_neither(tmp_path: Path) -> None:
+def test_a_stale_pid_file_with_the_pid_of_another_process_is_ignored(tmp_path: Path) -> None:
     with EmbeddedPostgreSQL(tmp_path, fsync=False):
         pid_file = (tmp_path / "postgresql" / "postmaster.pid").read_text()
-    stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    other_process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:
         (tmp_path / "postgresql" / "postmaster.pid").write_text(
-            "\n".join([str(stranger.pid), *pid_file.split("\n")[1:]])
+            "\n".join([str(other_process.pid), *pid_file.split("\n")[1:]])
         )
 
         with EmbeddedPostgreSQL(tmp_path, fsync=False) as url:
             assert [(1,)] == run_statement(url, "SELECT 1")
 
-        assert stranger.poll() is None
+        assert other_process.poll() is None
     finally:
-        stranger.kill()
-        stranger.wait()
+        other_process.kill()
+        other_process.wait()
 
 
-def test_a_crash_in_the_middle_of_the_first_start_leaves_nothing_in_the_way(
+def test_a_start_succeeds_after_a_crash_during_the_first_start(
     tmp_path: Path, repository: Path
 ) -> None:
     parent = subprocess.Popen(
@@ -194,11 +198,11 @@ def test_a_crash_in_the_middle_of_the_first_start_leaves_nothing_in_the_way(
 
     with EmbeddedPostgreSQL(tmp_path) as url:
         assert [(1,)] == run_statement(url, "SELECT 1")
-    begun = os.fsencode(tmp_path / "postgresql.new-")
-    wait_until(lambda: not any(begun in command_line for command_line in command_lines()))
+    unfinished = os.fsencode(tmp_path / "postgresql.new-")
+    wait_until(lambda: not any(unfinished in command_line for command_line in command_lines()))
 
 
-def test_a_start_that_was_killed_before_its_server_ran_leaves_nothing_in_the_way(
+def test_a_start_succeeds_after_a_crash_before_the_server_ran(
     tmp_path: Path,
 ) -> None:
     with EmbeddedPostgreSQL(tmp_path, fsync=False):
@@ -210,10 +214,10 @@ def test_a_start_that_was_killed_before_its_server_ran_leaves_nothing_in_the_way
         assert [(1,)] == run_statement(url, "SELECT 1")
 
 
-def test_a_lock_that_a_killed_process_has_left_to_its_child_is_waited_for(tmp_path: Path) -> None:
-    """A child that was just being made has it for the moment until its own program begins."""
-    killed = subprocess.Popen([sys.executable, "-c", ""])
-    killed.wait()
+def test_a_start_waits_for_a_lock_that_a_killed_process_left_to_its_child(tmp_path: Path) -> None:
+    """A forked child holds the lock until it executes its own program."""
+    dead_process = subprocess.Popen([sys.executable, "-c", ""])
+    dead_process.wait()
     child = """
 import fcntl, sys, time
 with open(sys.argv[1], "w") as lock:
@@ -223,7 +227,7 @@ with open(sys.argv[1], "w") as lock:
     time.sleep(0.3)
 """
     with subprocess.Popen(
-        [sys.executable, "-c", child, str(tmp_path / "lock"), str(killed.pid)],
+        [sys.executable, "-c", child, str(tmp_path / "lock"), str(dead_process.pid)],
         stdout=subprocess.PIPE,
     ) as holder:
         assert holder.stdout

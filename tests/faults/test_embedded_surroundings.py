@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL wherever it is put and whoever starts it; nothing of it is simulated."""
+"""The embedded PostgreSQL with unusual paths, environments, users and damaged files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from orderly.embedded import (
 )
 from tests.support.embedded_postgresql import START_SCRIPT, postmaster_pid, run_statement
 
-# Root of its own user namespace, in which no further one can be made
+# Runs a command as root of a user namespace in which no further user namespaces can be created.
 WITHOUT_NAMESPACES = [
     *("unshare", "--user", "--map-root-user", "sh", "-c"),
     'echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"',
@@ -29,7 +29,7 @@ WITHOUT_NAMESPACES = [
 ]
 
 
-def test_the_password_is_needed_and_nobody_else_can_read_it(tmp_path: Path) -> None:
+def test_a_password_is_required_and_only_the_owner_can_read_its_file(tmp_path: Path) -> None:
     with EmbeddedPostgreSQL(tmp_path, fsync=False) as url:
         with pytest.raises(psycopg2.OperationalError, match="password"):
             run_statement(url.replace("orderly:", "orderly:wrong-"), "SELECT 1")
@@ -39,35 +39,35 @@ def test_the_password_is_needed_and_nobody_else_can_read_it(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", ["d" * 120, "data 100% 'ü'", "a,b"])
-def test_a_path_may_be_anything_and_a_restart_keeps_the_url(tmp_path: Path, name: str) -> None:
+def test_any_path_works_and_a_restart_keeps_the_url(tmp_path: Path, name: str) -> None:
     database = EmbeddedPostgreSQL(tmp_path / name, fsync=False)
     url = database.start()
     database.stop()
-    with database as again:
-        assert url == again
+    with database as url_after_restart:
+        assert url == url_after_restart
         assert [(1,)] == run_statement(url, "SELECT 1")
 
 
-def test_the_environment_does_not_lead_astray(
+def test_environment_variables_of_postgresql_are_ignored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    far = tmp_path / ("t" * 120)
-    far.mkdir()
+    long_path = tmp_path / ("t" * 120)
+    long_path.mkdir()
     with monkeypatch.context() as environment:
         environment.setenv("PGPORT", "6000")
         environment.setenv("PGDATA", "/nowhere")
-        environment.setattr(tempfile, "tempdir", str(far))
-        database = EmbeddedPostgreSQL(far / "data", fsync=False)
+        environment.setattr(tempfile, "tempdir", str(long_path))
+        database = EmbeddedPostgreSQL(long_path / "data", fsync=False)
         database.start()
     try:
-        url = running_url(far / "data")
+        url = running_url(long_path / "data")
         assert url
         assert [(1,)] == run_statement(url, "SELECT 1")
     finally:
         database.stop()
 
 
-def test_what_is_stored_does_not_reach_the_log(tmp_path: Path) -> None:
+def test_the_log_contains_no_stored_data(tmp_path: Path) -> None:
     with EmbeddedPostgreSQL(tmp_path, fsync=False) as url:
         run_statement(url, "CREATE TABLE people (email text PRIMARY KEY)")
         run_statement(url, "INSERT INTO people VALUES ('ada@example.com')")
@@ -78,9 +78,9 @@ def test_what_is_stored_does_not_reach_the_log(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root is refused by PostgreSQL")
-def test_root_needs_no_account_and_opens_no_folder_to_others(tmp_path: Path) -> None:
+def test_root_needs_no_other_account_and_changes_no_permissions(tmp_path: Path) -> None:
     accounts = Path("/etc/passwd").read_bytes()
-    above = [(folder, folder.stat().st_mode) for folder in tmp_path.parents]
+    parent_modes = [(folder, folder.stat().st_mode) for folder in tmp_path.parents]
 
     with EmbeddedPostgreSQL(tmp_path / "data", fsync=False) as url:
         assert [(1,)] == run_statement(url, "SELECT 1")
@@ -88,7 +88,7 @@ def test_root_needs_no_account_and_opens_no_folder_to_others(tmp_path: Path) -> 
         assert 0 == server.stat().st_uid
 
     assert accounts == Path("/etc/passwd").read_bytes()
-    assert above == [(folder, folder.stat().st_mode) for folder in tmp_path.parents]
+    assert parent_modes == [(folder, folder.stat().st_mode) for folder in tmp_path.parents]
     assert {0} == {file.stat().st_uid for file in (tmp_path / "data").rglob("*")}
     assert 0o700 == stat.S_IMODE((tmp_path / "data").stat().st_mode)
 
@@ -96,7 +96,7 @@ def test_root_needs_no_account_and_opens_no_folder_to_others(tmp_path: Path) -> 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can use another account")
 def test_root_can_run_postgresql_as_a_system_account(tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
-    above = [(folder, folder.stat().st_mode) for folder in tmp_path.parents]
+    parent_modes = [(folder, folder.stat().st_mode) for folder in tmp_path.parents]
     with EmbeddedPostgreSQL(data_dir, fsync=False) as url:
         run_statement(url, "CREATE TABLE saved AS SELECT 7 AS value")
 
@@ -107,7 +107,7 @@ def test_root_can_run_postgresql_as_a_system_account(tmp_path: Path) -> None:
         assert {nobody} == {file.stat().st_uid for file in (data_dir / "postgresql").rglob("*")}
     # The account cannot reach the data directory, which also contains the signing key.
     assert (0, 0o700) == (data_dir.stat().st_uid, stat.S_IMODE(data_dir.stat().st_mode))
-    assert above == [(folder, folder.stat().st_mode) for folder in tmp_path.parents]
+    assert parent_modes == [(folder, folder.stat().st_mode) for folder in tmp_path.parents]
 
     with EmbeddedPostgreSQL(data_dir, fsync=False) as url:
         assert [(7,)] == run_statement(url, "SELECT value FROM saved")
@@ -119,13 +119,13 @@ def test_a_system_account_that_does_not_exist_is_an_error(tmp_path: Path) -> Non
         EmbeddedPostgreSQL(tmp_path, account="no-such-account").start()
 
 
-def test_root_that_may_change_to_no_other_user_gets_an_error_with_a_remedy(
+def test_root_without_user_namespaces_and_other_accounts_gets_an_error_with_a_remedy(
     tmp_path: Path, repository: Path
 ) -> None:
     if subprocess.run([*WITHOUT_NAMESPACES, "true"], capture_output=True, check=False).returncode:
-        pytest.skip("this system lets us make no user namespace to forbid them in")
+        pytest.skip("this system allows no user namespaces")
 
-    done = subprocess.run(
+    completed = subprocess.run(
         [*WITHOUT_NAMESPACES, sys.executable, "-c", START_SCRIPT, str(tmp_path)],
         cwd=repository,
         capture_output=True,
@@ -133,11 +133,11 @@ def test_root_that_may_change_to_no_other_user_gets_an_error_with_a_remedy(
         check=False,
     )
 
-    assert "PostgreSQL refuses to run as root, and root cannot" in done.stderr
-    assert "Run orderly as another user, or set ORDERLY_DATABASE_URL" in done.stderr
+    assert "PostgreSQL refuses to run as root, and root cannot" in completed.stderr
+    assert "Run orderly as another user, or set ORDERLY_DATABASE_URL" in completed.stderr
 
 
-def test_another_major_version_is_told(tmp_path: Path) -> None:
+def test_a_data_directory_of_another_major_version_is_an_error(tmp_path: Path) -> None:
     with EmbeddedPostgreSQL(tmp_path, fsync=False):
         pass
     (tmp_path / "postgresql" / "PG_VERSION").write_text("9\n")
@@ -147,22 +147,22 @@ def test_another_major_version_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lost", "told"),
+    ("name", "message"),
     [
         ("postgresql/PG_VERSION", "is not a PostgreSQL database cluster"),
         ("postgresql-password", "Restore it"),
     ],
 )
-def test_what_is_lost_is_told(tmp_path: Path, lost: str, told: str) -> None:
+def test_a_missing_file_is_an_error_with_a_remedy(tmp_path: Path, name: str, message: str) -> None:
     with EmbeddedPostgreSQL(tmp_path, fsync=False):
         pass
-    (tmp_path / lost).unlink()
+    (tmp_path / name).unlink()
 
-    with pytest.raises(UnusableDirectoryError, match=told):
+    with pytest.raises(UnusableDirectoryError, match=message):
         EmbeddedPostgreSQL(tmp_path).start()
 
 
-def test_a_directory_that_cannot_be_is_told(tmp_path: Path) -> None:
+def test_a_data_directory_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
     with pytest.raises(UnusableDirectoryError, match="--data-dir"):

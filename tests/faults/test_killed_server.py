@@ -1,4 +1,4 @@
-"""A server that is killed in the middle of its work loses nothing that it has promised."""
+"""A server that is killed while it handles requests loses no acknowledged order."""
 
 from __future__ import annotations
 
@@ -18,20 +18,22 @@ BUYERS = 8
 
 
 def buy(server: Server, acknowledged: dict[str, str], stopped: threading.Event) -> None:
-    """Place one order after another, each under a key of its own, until the server is gone."""
+    """Place orders, each with its own idempotency key, until the connection fails."""
     with suppress(httpx2.TransportError), demo_client(server) as client:
         products = client.get("/api/v1/products", params={"in_stock": "true"}).json()["items"]
         while not stopped.is_set():
             for product in products:
                 key = str(uuid4())
                 body = {"items": [{"product_id": product["id"], "quantity": 1}]}
-                answer = client.post("/api/v1/orders", json=body, headers={"Idempotency-Key": key})
-                if answer.status_code == 201:
-                    acknowledged[key] = answer.json()["id"]
+                response = client.post(
+                    "/api/v1/orders", json=body, headers={"Idempotency-Key": key}
+                )
+                if response.status_code == 201:
+                    acknowledged[key] = response.json()["id"]
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_every_acknowledged_order_is_there_after_kill_9(tmp_path: Path, workers: str) -> None:
+def test_every_acknowledged_order_survives_sigkill(tmp_path: Path, workers: str) -> None:
     data_dir = tmp_path / "data"
     acknowledged: dict[str, str] = {}
     stopped = threading.Event()
@@ -57,9 +59,9 @@ def test_every_acknowledged_order_is_there_after_kill_9(tmp_path: Path, workers:
             assert order.status_code == 200
             item = order.json()["items"][0]
             body = {"items": [{"product_id": item["product_id"], "quantity": 1}]}
-            again = client.post("/api/v1/orders", json=body, headers={"Idempotency-Key": key})
-            assert (201, order_id) == (again.status_code, again.json()["id"])
-            assert "true" == again.headers["idempotent-replayed"]
-        checked = run_orderly("audit", "--data-dir", str(data_dir), directory=tmp_path)
+            repeated = client.post("/api/v1/orders", json=body, headers={"Idempotency-Key": key})
+            assert (201, order_id) == (repeated.status_code, repeated.json()["id"])
+            assert "true" == repeated.headers["idempotent-replayed"]
+        audit = run_orderly("audit", "--data-dir", str(data_dir), directory=tmp_path)
 
-    assert (0, "") == (checked.returncode, checked.stderr)
+    assert (0, "") == (audit.returncode, audit.stderr)

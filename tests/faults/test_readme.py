@@ -15,8 +15,8 @@ from tests.support.processes import orderly_environment, run_orderly, run_server
 def blocks(repository: Path, section: str) -> list[str]:
     """Return the commands under a heading of the README."""
     text = (repository / "README.md").read_text()
-    (under,) = re.findall(rf"^## {section}$(.*?)^## ", text, re.MULTILINE | re.DOTALL)
-    return re.findall(r"^```sh\n(.*?)^```$", under, re.MULTILINE | re.DOTALL)
+    (section_text,) = re.findall(rf"^## {section}$(.*?)^## ", text, re.MULTILINE | re.DOTALL)
+    return re.findall(r"^```sh\n(.*?)^```$", section_text, re.MULTILINE | re.DOTALL)
 
 
 def test_the_tour_works_as_printed(repository: Path, tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_the_tour_works_as_printed(repository: Path, tmp_path: Path) -> None:
     assert all(not line.endswith("\\") for line in tour.splitlines()), "a line is a command"
     with run_server(tmp_path / "data", "--demo") as server:
         product = httpx2.get(f"{server.url}/api/v1/products?q=hand+grinder").json()["items"][0]
-        walked = subprocess.run(
+        completed = subprocess.run(
             ["sh", "-e"],
             input=tour.replace("http://127.0.0.1:8000", server.url),
             env=orderly_environment(TMPDIR=str(tmp_path)),
@@ -33,20 +33,22 @@ def test_the_tour_works_as_printed(repository: Path, tmp_path: Path) -> None:
             timeout=120,
             check=False,
         )
-        audited = run_orderly("audit", f"--data-dir={tmp_path / 'data'}", directory=tmp_path)
+        audit = run_orderly("audit", f"--data-dir={tmp_path / 'data'}", directory=tmp_path)
 
-    assert (0, "") == (walked.returncode, walked.stderr)
+    assert (0, "") == (completed.returncode, completed.stderr)
     total, stock = product["price"]["amount"] * 2, product["stock"] - 2
-    told = walked.stdout
-    assert f'"available": {product["stock"]}' in told
-    assert "idempotent-replayed: true" in told.lower()
-    assert "\ntransition_not_allowed ['PAID', 'CANCELLED']\nPAID\nSHIPPED\nDELIVERED\nORD-" in told
-    assert f" DELIVERED {{'amount': {total}, 'currency': 'EUR'}}\n" in told
-    assert told.endswith(f"\n{product['name']} {stock}\n")
-    assert 0 == audited.returncode
+    output = completed.stdout
+    assert f'"available": {product["stock"]}' in output
+    assert "idempotent-replayed: true" in output.lower()
+    assert (
+        "\ntransition_not_allowed ['PAID', 'CANCELLED']\nPAID\nSHIPPED\nDELIVERED\nORD-" in output
+    )
+    assert f" DELIVERED {{'amount': {total}, 'currency': 'EUR'}}\n" in output
+    assert output.endswith(f"\n{product['name']} {stock}\n")
+    assert 0 == audit.returncode
 
 
-def test_what_the_tour_shows_first_is_json(repository: Path) -> None:
+def test_request_bodies_in_the_tour_are_valid_json(repository: Path) -> None:
     for line in "".join(blocks(repository, "A five-minute tour")).splitlines():
         for body in re.findall(r"-d '(\{[^']*\})'(?=\s|$)", line):
             json.loads(body)

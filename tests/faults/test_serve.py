@@ -1,4 +1,4 @@
-"""`orderly serve` from its start to its end, and through what may happen to it meanwhile."""
+"""`orderly serve`: start, graceful shutdown, reload, errors at start, and killed processes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def data_dir(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def test_it_says_where_it_serves_and_writes_nothing_else(data_dir: Path) -> None:
+def test_the_start_message_has_the_addresses_and_nothing_else_is_printed(data_dir: Path) -> None:
     with run_server(data_dir) as server:
         for path in ("/docs", "/health/ready", "/api/v1/products"):
             assert 200 == server.get(path).status_code
@@ -50,7 +50,7 @@ def test_it_says_where_it_serves_and_writes_nothing_else(data_dir: Path) -> None
     assert [("request", 200)] * 3 == [(event["event"], event["status"]) for event in server.log]
 
 
-def test_it_does_not_name_the_software_it_runs_on(data_dir: Path) -> None:
+def test_responses_have_no_server_header(data_dir: Path) -> None:
     with run_server(data_dir) as server:
         assert "server" not in server.get("/docs").headers
 
@@ -64,64 +64,65 @@ def test_it_does_not_name_the_software_it_runs_on(data_dir: Path) -> None:
     ],
     ids=["head", "trailers"],
 )
-@pytest.mark.parametrize("field", [b"a" * 1024, b"a" * 1024 + b"\r\nX: "], ids=["one", "many"])
-def test_it_does_not_listen_for_ever_to_header_fields(
-    data_dir: Path, start: bytes, field: bytes
-) -> None:
-    answer = b""
+@pytest.mark.parametrize(
+    "field", [b"a" * 1024, b"a" * 1024 + b"\r\nX: "], ids=["one-field", "many-fields"]
+)
+def test_the_size_of_header_fields_is_limited(data_dir: Path, start: bytes, field: bytes) -> None:
+    response = b""
     with run_server(data_dir) as server:
         with (
-            suppress(ConnectionError),  # refused before all was sent
+            suppress(ConnectionError),  # the server closes the connection early
             closing(socket.create_connection(("127.0.0.1", server.port), timeout=60)) as client,
         ):
             client.sendall(start + b"X: ")
             for _ in range(4096):
                 client.sendall(field)
             client.sendall(b"\r\nConnection: close\r\n\r\n")
-            answer = client.recv(4096)
+            response = client.recv(4096)
 
-        assert b"x-request-id" not in answer.lower()
+        assert b"x-request-id" not in response.lower()
         assert 200 == server.get("/health/live").status_code
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_request_in_flight_is_answered_before_it_stops(
+def test_a_graceful_shutdown_completes_a_request_in_flight(
     data_dir: Path, number: signal.Signals, workers: int
 ) -> None:
     with run_server(data_dir, "--workers", str(workers)) as server:
-        with half_sent(server) as request:
+        with half_sent_request(server) as request:
             server.send_signal(number)
             wait_until(lambda: refuses_connections(server.port))
             request.send_rest()
 
-            assert b"HTTP/1.1 201 Created" in request.answer()
+            assert b"HTTP/1.1 201 Created" in request.response()
 
         assert 0 == server.wait()
     assert not (data_dir / "postgresql" / "postmaster.pid").exists()
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_request_just_about_to_be_sent_is_answered_before_it_stops(
+def test_a_graceful_shutdown_serves_a_request_on_a_connection_that_was_already_open(
     data_dir: Path, workers: int
 ) -> None:
     with run_server(data_dir, "--workers", str(workers)) as server:
         with closing(socket.create_connection(("127.0.0.1", server.port))) as connection:
-            for _ in range(20):  # some of them by the process that has the connection
+            for _ in range(20):  # so the worker with the connection has accepted it
                 assert 200 == server.get("/health/ready").status_code
             server.send_signal(signal.SIGTERM)
             wait_until(lambda: refuses_connections(server.port))
 
             connection.sendall(b"GET /health/ready HTTP/1.1\r\nHost: shop\r\n\r\n")
             connection.settimeout(10)
-            with connection.makefile("rb") as answered:
-                assert answered.read().startswith(b"HTTP/1.1 200 OK\r\n")  # and then it ends
+            with connection.makefile("rb") as stream:
+                # read() returns at EOF: the server closes the connection after the response.
+                assert stream.read().startswith(b"HTTP/1.1 200 OK\r\n")
         assert 0 == server.wait()
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_second_ctrl_c_waits_for_nobody(data_dir: Path, workers: int) -> None:
-    with run_server(data_dir, "--workers", str(workers)) as server, half_sent(server):
+def test_a_second_ctrl_c_stops_without_waiting_for_requests(data_dir: Path, workers: int) -> None:
+    with run_server(data_dir, "--workers", str(workers)) as server, half_sent_request(server):
         server.send_signal(signal.SIGINT)
         wait_until(lambda: refuses_connections(server.port))
         server.send_signal(signal.SIGINT)
@@ -131,65 +132,65 @@ def test_a_second_ctrl_c_waits_for_nobody(data_dir: Path, workers: int) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_what_was_answered_survives_kill_9(data_dir: Path, workers: int) -> None:
+def test_acknowledged_writes_survive_sigkill(data_dir: Path, workers: int) -> None:
     with run_server(data_dir, "--workers", str(workers)) as server:
         assert 201 == server.post("/api/v1/auth/register", ADA).status_code
         server.send_signal(signal.SIGKILL)
         server.wait()
 
-    # The same port: nothing of the killed one may still hold it.
+    # The same port: no process of the killed server may still listen on it.
     with run_server(data_dir, "--port", str(server.port)) as server:
         assert 200 == server.post("/api/v1/auth/login", LOGIN).status_code
 
 
-def test_a_taken_port_is_told_before_any_work(data_dir: Path) -> None:
+def test_a_port_in_use_is_an_error_before_any_file_is_created(data_dir: Path) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
-        done = run_orderly(
+        completed = run_orderly(
             "serve", "--data-dir", str(data_dir), "--port", str(port), directory=data_dir.parent
         )
 
-    assert 1 == done.returncode
+    assert 1 == completed.returncode
     assert f"orderly: Cannot listen on 127.0.0.1 port {port}: address already in use.\n" == (
-        done.stderr
+        completed.stderr
     )
     assert not data_dir.exists()
 
 
-def test_a_second_one_on_the_same_data_is_refused(data_dir: Path) -> None:
+def test_a_second_server_on_the_same_data_directory_is_an_error(data_dir: Path) -> None:
     with run_server(data_dir) as server:
-        done = run_orderly(
+        completed = run_orderly(
             "serve", "--data-dir", str(data_dir), "--port", "0", directory=data_dir.parent
         )
 
-        assert 1 == done.returncode
-        assert f"process {server.process.pid}" in done.stderr
-        assert 1 == len(done.stderr.splitlines())
+        assert 1 == completed.returncode
+        assert f"process {server.process.pid}" in completed.stderr
+        assert 1 == len(completed.stderr.splitlines())
         assert 200 == server.get("/health/ready").status_code
 
 
-def test_a_data_directory_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+def test_an_unusable_data_directory_is_a_one_line_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
-    done = run_orderly("serve", "--data-dir", "file/data", "--port", "0", directory=tmp_path)
+    completed = run_orderly("serve", "--data-dir", "file/data", "--port", "0", directory=tmp_path)
 
-    assert 1 == done.returncode
-    assert done.stderr.startswith(f"orderly: Cannot keep data in {tmp_path}/file/data: ")
-    assert 1 == len(done.stderr.splitlines())
+    assert 1 == completed.returncode
+    assert completed.stderr.startswith(f"orderly: Cannot keep data in {tmp_path}/file/data: ")
+    assert 1 == len(completed.stderr.splitlines())
 
 
-def test_a_database_that_cannot_be_reached_is_told_without_its_password(tmp_path: Path) -> None:
+def test_an_unreachable_database_is_a_one_line_error_without_the_password(tmp_path: Path) -> None:
     url = "postgresql://shop:hunter2@127.0.0.1:1/shop"
 
-    done = run_orderly("serve", "--port", "0", directory=tmp_path, ORDERLY_DATABASE_URL=url)
+    completed = run_orderly("serve", "--port", "0", directory=tmp_path, ORDERLY_DATABASE_URL=url)
 
-    assert 1 == done.returncode
-    assert "Connection refused" in done.stderr
-    assert "hunter2" not in done.stderr
-    assert 1 == len(done.stderr.splitlines())
+    assert 1 == completed.returncode
+    assert "Connection refused" in completed.stderr
+    assert "hunter2" not in completed.stderr
+    assert 1 == len(completed.stderr.splitlines())
 
 
-def test_it_serves_from_a_database_that_is_given(tmp_path: Path, database_url: str) -> None:
+def test_the_server_uses_the_database_of_the_setting(tmp_path: Path, database_url: str) -> None:
     with run_server(tmp_path / "data", ORDERLY_DATABASE_URL=database_url) as server:
         assert "ORDERLY_DATABASE_URL" in server.stdout.splitlines()[0]
         assert 201 == server.post("/api/v1/auth/register", ADA).status_code
@@ -200,7 +201,7 @@ def test_it_serves_from_a_database_that_is_given(tmp_path: Path, database_url: s
     assert not (tmp_path / "data" / "postgresql").exists()
 
 
-def test_why_a_request_finds_no_database_is_told_in_a_line(
+def test_the_reason_for_an_unavailable_database_is_logged_in_one_line(
     tmp_path: Path, postgresql: str, new_database: Callable[[str | None], str]
 ) -> None:
     url = new_database(None)
@@ -216,11 +217,11 @@ def test_why_a_request_finds_no_database_is_told_in_a_line(
 
         assert 503 == server.get("/api/v1/products").status_code
 
-    told = [event for event in server.log if event["event"] == "service_unavailable"]
-    assert ["list_products"] == [event["operation_id"] for event in told]
-    assert "is not currently accepting connections" in told[0]["reason"]
-    assert len(told[0]["reason"].splitlines()) == 1
-    assert "exception" not in told[0]
+    events = [event for event in server.log if event["event"] == "service_unavailable"]
+    assert ["list_products"] == [event["operation_id"] for event in events]
+    assert "is not currently accepting connections" in events[0]["reason"]
+    assert len(events[0]["reason"].splitlines()) == 1
+    assert "exception" not in events[0]
 
 
 def test_the_embedded_database_has_a_connection_for_every_thread(data_dir: Path) -> None:
@@ -230,11 +231,11 @@ def test_the_embedded_database_has_a_connection_for_every_thread(data_dir: Path)
         with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
             cursor.execute("SHOW max_connections")
 
-            # A worker that is replaced and the one in its place hold theirs at the same time.
+            # A worker that is being replaced and its replacement hold connections concurrently.
             assert 3 * 251 < int(cursor.fetchone()[0])
 
 
-def test_the_demo_can_be_signed_in_to_as_it_says(data_dir: Path) -> None:
+def test_the_printed_demo_accounts_can_sign_in(data_dir: Path) -> None:
     with run_server(data_dir, "--demo") as server:
         sign_ins = [line.split("  ")[-2:] for line in server.stdout.splitlines()[3:5]]
         assert [[account.email, account.password] for account in ACCOUNTS] == [
@@ -247,21 +248,21 @@ def test_the_demo_can_be_signed_in_to_as_it_says(data_dir: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "variables"),
+    ("host", "variables"),
     [
         ("0.0.0.0", {}),
         ("127.0.0.1", {"ORDERLY_DATABASE_URL": "postgresql://127.0.0.1:1/shop"}),
     ],
 )
-def test_no_demo_where_others_could_sign_in_to_it(
-    tmp_path: Path, option: str, variables: dict[str, str]
+def test_the_demo_needs_a_loopback_address_and_the_embedded_database(
+    tmp_path: Path, host: str, variables: dict[str, str]
 ) -> None:
-    done = run_orderly(
-        "serve", "--demo", "--host", option, "--port", "0", directory=tmp_path, **variables
+    completed = run_orderly(
+        "serve", "--demo", "--host", host, "--port", "0", directory=tmp_path, **variables
     )
 
-    assert 2 == done.returncode
-    assert "--demo is for" in done.stderr
+    assert 2 == completed.returncode
+    assert "--demo is for" in completed.stderr
 
 
 def test_a_shop_keeps_the_currency_of_its_orders(data_dir: Path) -> None:
@@ -281,16 +282,16 @@ def test_a_shop_keeps_the_currency_of_its_orders(data_dir: Path) -> None:
         ("export-products",),
     ):
         arguments = (*command, "--data-dir", str(data_dir))
-        done = run_orderly(*arguments, directory=data_dir, ORDERLY_CURRENCY="JPY")
+        completed = run_orderly(*arguments, directory=data_dir, ORDERLY_CURRENCY="JPY")
 
-        assert (2, "") == (done.returncode, done.stdout)
-        assert "ORDERLY_CURRENCY: orders have been placed in EUR" in done.stderr
+        assert (2, "") == (completed.returncode, completed.stdout)
+        assert "ORDERLY_CURRENCY: orders have been placed in EUR" in completed.stderr
     with run_server(data_dir, "--demo") as server:
         assert 200 == server.get("/api/v1/products").status_code
 
 
-def test_settings_that_are_wrong_are_all_told_before_anything_starts(tmp_path: Path) -> None:
-    done = run_orderly(
+def test_all_invalid_settings_are_reported_before_anything_starts(tmp_path: Path) -> None:
+    completed = run_orderly(
         "serve",
         "--data-dir",
         "data",
@@ -300,41 +301,41 @@ def test_settings_that_are_wrong_are_all_told_before_anything_starts(tmp_path: P
         ORDERLY_PROT="8000",
     )
 
-    assert 2 == done.returncode
+    assert 2 == completed.returncode
     assert [
         "orderly: ORDERLY_PORT: Not a valid integer.",
         "orderly: ORDERLY_SIGNING_KEY: Shorter than 32 bytes.",
         "orderly: ORDERLY_PROT: There is no such setting; did you mean ORDERLY_PORT?",
-    ] == done.stderr.splitlines()
+    ] == completed.stderr.splitlines()
     assert [] == list(tmp_path.iterdir())
 
 
-def test_an_embedded_database_that_dies_is_started_again(data_dir: Path) -> None:
+def test_an_embedded_database_that_dies_is_restarted(data_dir: Path) -> None:
     with run_server(data_dir) as server:
         assert 201 == server.post("/api/v1/auth/register", ADA).status_code
 
         server.kill_postgresql(data_dir)
 
         assert 200 == server.post("/api/v1/auth/login", LOGIN).status_code
-        assert "embedded_database_died" in [one["event"] for one in server.log]
+        assert "embedded_database_died" in [event["event"] for event in server.log]
         assert 0 == server.stop()
 
 
-def test_ready_again_it_serves_those_who_are_signed_in(data_dir: Path) -> None:
-    """Which sessions have ended must be learned anew when the database was away for long."""
+def test_signed_in_clients_are_served_again_after_a_long_database_outage(data_dir: Path) -> None:
+    """After a long outage the server must load the revoked sessions before it accepts a session."""
     with (
         run_server(data_dir, "--demo") as server,
         demo_client(server) as client,
         closing(connect(data_dir)) as connection,
     ):
-        session = connection.info.backend_pid
-        os.kill(session, signal.SIGSTOP)  # no server starts before the sessions of the last end
-        release = threading.Timer(FRESH_SECONDS + 0.5, os.kill, [session, signal.SIGCONT])
-        release.start()
+        backend = connection.info.backend_pid
+        os.kill(backend, signal.SIGSTOP)  # PostgreSQL restarts only after old backends have ended
+        resume = threading.Timer(FRESH_SECONDS + 0.5, os.kill, [backend, signal.SIGCONT])
+        resume.start()
 
         server.kill_postgresql(data_dir)
 
-        release.join()
+        resume.join()
         assert 200 == client.get("/api/v1/users/me").status_code
 
 
@@ -355,20 +356,20 @@ def test_a_worker_that_dies_is_replaced(data_dir: Path) -> None:
     ]
 
 
-def test_on_sighup_workers_are_replaced_and_no_request_fails(data_dir: Path) -> None:
+def test_sighup_replaces_the_workers_without_failing_a_request(data_dir: Path) -> None:
     with run_server(data_dir, "--workers", "2") as server:
         before = server.worker_pids()
         server.send_signal(signal.SIGHUP)
 
-        answered = 0
+        served = 0
         while server.worker_pids() & before or len(server.worker_pids()) != 2:
             assert 200 == server.get("/health/ready").status_code
-            answered += 1
-        assert answered > 2
+            served += 1
+        assert served > 2
         assert 0 == server.stop()
 
 
-def test_who_keeps_a_connection_is_told_of_its_end_when_workers_are_replaced(
+def test_a_persistent_connection_gets_connection_close_when_workers_are_replaced(
     data_dir: Path,
 ) -> None:
     with (
@@ -378,18 +379,18 @@ def test_who_keeps_a_connection_is_told_of_its_end_when_workers_are_replaced(
         before = server.worker_pids()
         server.send_signal(signal.SIGHUP)
 
-        # Told so, it connects anew; were it not, its next request would fail.
-        ends = 0
+        # The client reconnects after Connection: close. Without it, the next request would fail.
+        closed = 0
         while server.worker_pids() & before or len(server.worker_pids()) != 2:
             connection.request("GET", "/health/live")
-            answer = connection.getresponse()
-            assert answer.read()
-            ends += answer.will_close
+            response = connection.getresponse()
+            assert response.read()
+            closed += response.will_close
             time.sleep(0.1)
-        assert ends > 0
+        assert closed > 0
 
 
-def test_it_can_be_stopped_while_workers_are_replaced(data_dir: Path) -> None:
+def test_the_server_can_be_stopped_while_workers_are_replaced(data_dir: Path) -> None:
     with run_server(data_dir, "--workers", "2") as server:
         before = server.worker_pids()
         server.send_signal(signal.SIGHUP)
@@ -398,14 +399,14 @@ def test_it_can_be_stopped_while_workers_are_replaced(data_dir: Path) -> None:
 
         started: set[int] = set()
         while server.process.poll() is None:
-            with suppress(OSError):  # it has just ended
+            with suppress(OSError):  # the process has just ended
                 started |= server.worker_pids() - before
             time.sleep(0.02)
         assert 0 == server.wait()
     assert 1 == len(started)
 
 
-def test_a_process_that_has_no_workers_goes_on_after_sighup(data_dir: Path) -> None:
+def test_a_server_without_worker_processes_ignores_sighup(data_dir: Path) -> None:
     with run_server(data_dir) as server:
         server.send_signal(signal.SIGHUP)
 
@@ -414,19 +415,21 @@ def test_a_process_that_has_no_workers_goes_on_after_sighup(data_dir: Path) -> N
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_it_stops_cleanly_when_its_terminal_is_closed(data_dir: Path, workers: int) -> None:
-    ours, theirs = pty.openpty()
-    with run_server(data_dir, "--workers", str(workers), terminal=theirs) as server:
-        os.close(theirs)
+def test_the_server_stops_gracefully_when_its_terminal_is_closed(
+    data_dir: Path, workers: int
+) -> None:
+    master, slave = pty.openpty()
+    with run_server(data_dir, "--workers", str(workers), terminal=slave) as server:
+        os.close(slave)
         assert 200 == server.get("/health/ready").status_code
-        os.close(ours)
+        os.close(master)
 
         assert 0 == server.wait()
     assert not (data_dir / "postgresql" / "postmaster.pid").exists()
 
 
 @pytest.mark.parametrize("seconds", [0.05, 0.3, 0.5, 0.7])
-def test_it_can_be_stopped_while_it_starts(data_dir: Path, seconds: float) -> None:
+def test_the_server_can_be_stopped_while_it_starts(data_dir: Path, seconds: float) -> None:
     server = Server.start(data_dir)
     time.sleep(seconds)
     server.send_signal(signal.SIGTERM)
@@ -437,11 +440,11 @@ def test_it_can_be_stopped_while_it_starts(data_dir: Path, seconds: float) -> No
         assert 200 == server.get("/health/ready").status_code
 
 
-# -- what the tests are made of
+# -- helpers
 
 
-class HalfSent:
-    """A registration of which the server has had all but the last bytes."""
+class HalfSentRequest:
+    """A registration request of which the last five bytes have not been sent."""
 
     def __init__(self, connection: socket.socket) -> None:
         body = httpx2.Request("POST", "http://shop", json=ADA).read()
@@ -456,8 +459,8 @@ class HalfSent:
     def send_rest(self) -> None:
         self._connection.sendall(self._rest)
 
-    def answer(self) -> bytes:
-        """Return all that comes until the server closes the connection."""
+    def response(self) -> bytes:
+        """Return everything that the server sends until it closes the connection."""
         parts = []
         while part := self._connection.recv(65536):
             parts.append(part)
@@ -465,11 +468,11 @@ class HalfSent:
 
 
 @contextmanager
-def half_sent(server: Server) -> Iterator[HalfSent]:
+def half_sent_request(server: Server) -> Iterator[HalfSentRequest]:
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
-        request = HalfSent(connection)
-        # An answer on another connection of the same process means that ours was read, too; with
-        # two of them, ten answers make it as good as certain.
+        request = HalfSentRequest(connection)
+        # A response on another connection of the same process shows that this request was read too.
+        # With two processes, ten responses make that almost certain.
         for _ in range(10):
             server.get("/health/live")
         yield request

@@ -1,4 +1,4 @@
-"""The background work, as its users run it: beside the server, alone, through restarts."""
+"""Background jobs in `orderly serve` and in `orderly worker`, also after a database restart."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from orderly.embedded import running_url
 from tests.support.accounts import demo_client
 from tests.support.processes import orderly_environment, run_orderly, run_server, wait_until
 
-AGE = """
+MAKE_OVERDUE = """
     UPDATE orders SET created_at = created_at - interval '61 minutes' WHERE status = 'PENDING';
     UPDATE idempotency_key SET created_at = created_at - interval '25 hours';
 """
@@ -29,17 +29,17 @@ def data_dir(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def order(client: httpx2.Client, key: str) -> dict[str, Any]:
-    """Place an order that will not be paid for, and let more than an hour go by."""
+def place_order(client: httpx2.Client, key: str) -> dict[str, Any]:
+    """Place an order; return it."""
     product = client.get("/api/v1/products", params={"in_stock": "true"}).json()["items"][0]
     body = {"items": [{"product_id": product["id"], "quantity": 1}]}
-    answer = client.post("/api/v1/orders", json=body, headers={"Idempotency-Key": key})
-    assert 201 == answer.status_code
-    placed: dict[str, Any] = answer.json()
+    response = client.post("/api/v1/orders", json=body, headers={"Idempotency-Key": key})
+    assert 201 == response.status_code
+    placed: dict[str, Any] = response.json()
     return placed
 
 
-def run(data_dir: Path, statement: str) -> list[tuple[Any, ...]]:
+def run_sql(data_dir: Path, statement: str) -> list[tuple[Any, ...]]:
     url = running_url(data_dir)
     assert url is not None
     connection = psycopg2.connect(url)
@@ -52,13 +52,13 @@ def run(data_dir: Path, statement: str) -> list[tuple[Any, ...]]:
 
 
 def is_cancelled(client: httpx2.Client, placed: dict[str, Any]) -> bool:
-    answer = client.get(f"/api/v1/orders/{placed['id']}")
-    return answer.status_code == 200 and answer.json()["status"] == "CANCELLED"
+    response = client.get(f"/api/v1/orders/{placed['id']}")
+    return response.status_code == 200 and response.json()["status"] == "CANCELLED"
 
 
 @contextmanager
-def working(data_dir: Path, count: int) -> Iterator[list[subprocess.Popen[str]]]:
-    """Run `orderly worker` so many times at once while the block runs."""
+def run_workers(data_dir: Path, count: int) -> Iterator[list[subprocess.Popen[str]]]:
+    """Run several `orderly worker` processes for the duration of the block."""
     command = [sys.executable, "-m", "orderly", "worker", f"--data-dir={data_dir}"]
     workers = [
         subprocess.Popen(
@@ -72,65 +72,65 @@ def working(data_dir: Path, count: int) -> Iterator[list[subprocess.Popen[str]]]
         for _ in range(count)
     ]
     try:
-        for one in workers:
-            assert one.stdout
-            assert "Doing the background work. Ctrl-C stops it.\n" == one.stdout.readline()
+        for worker in workers:
+            assert worker.stdout
+            assert "Doing the background work. Ctrl-C stops it.\n" == worker.stdout.readline()
         yield workers
     finally:
-        for one in workers:
-            if one.poll() is None:
-                one.terminate()
-            one.communicate(timeout=60)
+        for worker in workers:
+            if worker.poll() is None:
+                worker.terminate()
+            worker.communicate(timeout=60)
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_serve_does_the_background_work_too(data_dir: Path, workers: str) -> None:
+def test_serve_runs_the_background_jobs(data_dir: Path, workers: str) -> None:
     with (
         run_server(data_dir, "--demo", "--workers", workers) as server,
         demo_client(server) as client,
     ):
-        placed = order(client, "k")
-        run(data_dir, AGE)
+        placed = place_order(client, "k")
+        run_sql(data_dir, MAKE_OVERDUE)
 
         wait_until(lambda: is_cancelled(client, placed))
-        wait_until(lambda: run(data_dir, "SELECT count(*) FROM idempotency_key") == [(0,)])
+        wait_until(lambda: run_sql(data_dir, "SELECT count(*) FROM idempotency_key") == [(0,)])
         assert 0 == server.stop()
-    told = {one["event"]: one["count"] for one in server.log if "count" in one}
-    assert {"orders_expired": 1, "idempotency_keys_deleted": 1} == told
+    counts = {event["event"]: event["count"] for event in server.log if "count" in event}
+    assert {"orders_expired": 1, "idempotency_keys_deleted": 1} == counts
 
 
-def test_serve_goes_on_with_it_after_its_database_was_killed(data_dir: Path) -> None:
+def test_serve_continues_the_background_jobs_after_its_database_was_killed(data_dir: Path) -> None:
     with run_server(data_dir, "--demo") as server, demo_client(server) as client:
         server.kill_postgresql(data_dir)
-        placed = order(client, "k")
-        run(data_dir, AGE)
+        placed = place_order(client, "k")
+        run_sql(data_dir, MAKE_OVERDUE)
 
         wait_until(lambda: is_cancelled(client, placed))
         assert 0 == server.stop()
     assert "job_failed" not in server.stderr
 
 
-def test_workers_of_their_own_do_it_where_serve_does_not(data_dir: Path) -> None:
+def test_separate_workers_run_the_jobs_if_serve_does_not(data_dir: Path) -> None:
     with run_server(data_dir, "--demo", "--no-worker") as server, demo_client(server) as client:
-        placed = [order(client, f"k{number}") for number in range(20)]
-        run(data_dir, AGE)
-        with working(data_dir, 3) as workers:
-            wait_until(lambda: all(is_cancelled(client, one) for one in placed))
+        placed = [place_order(client, f"k{number}") for number in range(20)]
+        run_sql(data_dir, MAKE_OVERDUE)
+        with run_workers(data_dir, 3) as workers:
+            wait_until(lambda: all(is_cancelled(client, order) for order in placed))
             signals = (signal.SIGTERM, signal.SIGINT, signal.SIGTERM)
-            for one, number in zip(workers, signals, strict=True):
-                one.send_signal(number)
-            assert [0, 0, 0] == [one.wait(60) for one in workers]
-        assert [(20,)] == run(
+            for worker, number in zip(workers, signals, strict=True):
+                worker.send_signal(number)
+            assert [0, 0, 0] == [worker.wait(60) for worker in workers]
+        assert [(20,)] == run_sql(
             data_dir, "SELECT count(*) FROM stock_movement WHERE kind = 'RELEASE'"
         )
-        checked = run_orderly("audit", f"--data-dir={data_dir}", directory=data_dir.parent)
-        assert 0 == checked.returncode, checked.stdout
+        audit = run_orderly("audit", f"--data-dir={data_dir}", directory=data_dir.parent)
+        assert 0 == audit.returncode, audit.stdout
     assert "orders_expired" not in server.stderr
 
 
-def test_a_worker_alone_brings_its_database_along_and_stops_it(data_dir: Path) -> None:
-    with working(data_dir, 1) as (worker,):
-        assert [(0,)] == run(data_dir, "SELECT count(*) FROM orders")
+def test_a_worker_without_a_server_starts_and_stops_the_embedded_database(data_dir: Path) -> None:
+    with run_workers(data_dir, 1) as (worker,):
+        assert [(0,)] == run_sql(data_dir, "SELECT count(*) FROM orders")
         worker.send_signal(signal.SIGTERM)
         assert 0 == worker.wait(60)
     assert not (data_dir / "postgresql" / "postmaster.pid").exists()
