@@ -13,7 +13,7 @@ from tests.support.shop import add_product, get_stock
 
 
 def operation(page: Page, operation_id: str) -> Locator:
-    """Return an operation's block, opened."""
+    """Open an operation on the page; return its element."""
     block = page.locator(f".opblock[id$='-{operation_id}']")
     if "is-open" not in (block.get_attribute("class") or ""):
         block.locator(".opblock-summary-control").click()
@@ -21,7 +21,7 @@ def operation(page: Page, operation_id: str) -> Locator:
 
 
 def execute(block: Locator, body: object = None) -> tuple[str, str]:
-    """Press Execute; return the status and body that the page shows."""
+    """Send the request with Execute; return the status and body that the page shows."""
     if body is not None:
         block.locator("textarea.body-param__text").fill(json.dumps(body))
     block.locator("button.execute").click()
@@ -33,35 +33,37 @@ def execute(block: Locator, body: object = None) -> tuple[str, str]:
     )
 
 
-def test_signing_in_by_try_it_out_lets_one_order(page: Page, admin: Client, alice: Client) -> None:
+def test_a_user_can_sign_in_and_place_an_order_with_try_it_out(
+    page: Page, admin: Client, alice: Client
+) -> None:
     mug = add_product(admin, stock=5)
     page.goto("/docs")
     page.get_by_role("heading", name="Orderly").first.wait_for()
 
     credentials = {"email": "alice@example.com", "password": PASSWORD}
-    status, shown = execute(operation(page, "login"), credentials)
+    status, text = execute(operation(page, "login"), credentials)
     assert "200" == status
-    assert "alice@example.com" in shown
+    assert "alice@example.com" in text
 
     order = {"items": [{"product_id": mug["id"], "quantity": 2}]}
-    status, shown = execute(operation(page, "create_order"), order)
+    status, text = execute(operation(page, "create_order"), order)
 
     assert "201" == status
-    assert '"status": "PENDING"' in shown
+    assert '"status": "PENDING"' in text
     assert 3 == get_stock(alice, mug)
-    cookies = {one["name"]: one for one in page.context.cookies()}
+    cookies = {cookie["name"]: cookie for cookie in page.context.cookies()}
     assert {"orderly_access", "orderly_refresh"} == cookies.keys()
-    assert all(one["httpOnly"] and one["sameSite"] == "Lax" for one in cookies.values())
+    assert all(cookie["httpOnly"] and cookie["sameSite"] == "Lax" for cookie in cookies.values())
     assert "" == page.evaluate("document.cookie")
 
 
-def test_without_signing_in_the_page_shows_the_problem(page: Page) -> None:
+def test_an_anonymous_request_shows_the_problem_document(page: Page) -> None:
     page.goto("/docs")
 
-    status, shown = execute(operation(page, "get_me"))
+    status, text = execute(operation(page, "get_me"))
 
     assert "401" == status
-    assert "unauthenticated" in shown
+    assert "unauthenticated" in text
 
 
 def test_operations_are_grouped_by_the_tags_of_the_document(page: Page, anonymous: Client) -> None:
@@ -72,8 +74,8 @@ def test_operations_are_grouped_by_the_tags_of_the_document(page: Page, anonymou
     tags = page.locator(".opblock-tag").evaluate_all("tags => tags.map((tag) => tag.dataset.tag)")
     assert [tag["name"] for tag in document["tags"]] == tags
     for tag in tags:
-        shown = page.locator(f"[id^='operations-{tag}-'].opblock").count()
-        assert shown == sum(
+        count = page.locator(f"[id^='operations-{tag}-'].opblock").count()
+        assert count == sum(
             operation.get("tags") == [tag]
             for item in document["paths"].values()
             for operation in item.values()
@@ -81,7 +83,7 @@ def test_operations_are_grouped_by_the_tags_of_the_document(page: Page, anonymou
         )
 
 
-def test_an_address_leads_to_an_operation_and_opening_one_gives_its_address(page: Page) -> None:
+def test_each_open_operation_has_its_own_url(page: Page) -> None:
     page.goto("/docs#/orders/cancel_order")
     page.locator(".opblock.is-open[id$='-cancel_order']").wait_for()
 
@@ -90,7 +92,7 @@ def test_an_address_leads_to_an_operation_and_opening_one_gives_its_address(page
     assert page.url.endswith("/docs#/users/get_me")
 
 
-def test_a_request_is_chosen_among_examples(page: Page) -> None:
+def test_a_request_body_can_be_chosen_from_the_examples(page: Page) -> None:
     page.goto("/docs")
     block = operation(page, "issue_token")
     body = block.locator("textarea.body-param__text")
@@ -105,16 +107,18 @@ def test_a_request_is_chosen_among_examples(page: Page) -> None:
     expect(body).to_have_value(re.compile("refresh_token"))
 
 
-def test_what_is_optional_is_left_out_until_an_example_is_chosen(page: Page, admin: Client) -> None:
+def test_an_optional_parameter_is_not_sent_until_an_example_is_chosen(
+    page: Page, admin: Client
+) -> None:
     add_product(admin, "MUG", price=400)
     add_product(admin, "JUG", price=900)
     page.goto("/docs")
     block = operation(page, "list_products")
 
-    status, shown = execute(block)
+    status, text = execute(block)
     assert "200" == status
-    assert '"MUG"' in shown
-    assert '"JUG"' in shown
+    assert '"MUG"' in text
+    assert '"JUG"' in text
     expect(block.locator(".request-url")).to_have_text(re.compile(r"/products\?limit=20$"))
 
     block.locator("tr[data-param-name='min_price'] .examples-select select").select_option(
@@ -127,7 +131,7 @@ def test_what_is_optional_is_left_out_until_an_example_is_chosen(page: Page, adm
     expect(response).to_contain_text('"JUG"')
 
 
-def test_a_bearer_token_stays_when_the_page_is_opened_again(page: Page, alice: Client) -> None:
+def test_a_bearer_token_is_kept_when_the_page_is_reloaded(page: Page, alice: Client) -> None:
     credentials = {"email": "alice@example.com", "password": PASSWORD}
     token = alice.post("/api/v1/auth/token", json=credentials).json()["access_token"]
     page.goto("/docs")
@@ -140,16 +144,16 @@ def test_a_bearer_token_stays_when_the_page_is_opened_again(page: Page, alice: C
 
     page.reload()
 
-    status, shown = execute(operation(page, "get_me"))
+    status, text = execute(operation(page, "get_me"))
     assert "200" == status
-    assert "alice@example.com" in shown
+    assert "alice@example.com" in text
 
 
-def test_an_operation_fits_on_a_telephone(page: Page) -> None:
+def test_operations_fit_on_the_screen_of_a_phone(page: Page) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto("/docs")
     for operation_id in ("create_order", "list_products", "issue_token", "import_products"):
         operation(page, operation_id).locator(".responses-table .response").first.wait_for()
 
-    wide = page.locator("html").evaluate("page => page.scrollWidth > page.clientWidth")
-    assert not wide
+    overflows = page.locator("html").evaluate("page => page.scrollWidth > page.clientWidth")
+    assert not overflows

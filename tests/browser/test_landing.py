@@ -1,4 +1,4 @@
-"""The front door, with scripts and without, in light and in dark."""
+"""The landing page, with and without scripts, in light and dark mode."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-GROUND = "body => getComputedStyle(body).backgroundColor"
+BACKGROUND_COLOR = "body => getComputedStyle(body).backgroundColor"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
-def test_it_leads_on_without_any_script(
+def test_the_links_work_without_scripts(
     browser: Browser, base_url: str, scheme: str, width: int
 ) -> None:
     context = browser.new_context(
@@ -30,9 +30,9 @@ def test_it_leads_on_without_any_script(
         page.screenshot(path=Path(folder) / f"changelog-{scheme}-{width}.png")
         page.goto("/")
     expect(page.get_by_role("heading", name="Orderly")).to_be_visible()
-    wide = page.locator("html").evaluate("page => page.scrollWidth > page.clientWidth")
-    assert not wide
-    ground = page.locator("body").evaluate(GROUND)
+    overflows = page.locator("html").evaluate("page => page.scrollWidth > page.clientWidth")
+    assert not overflows
+    background = page.locator("body").evaluate(BACKGROUND_COLOR)
 
     for name, heading in (
         ("Changelog", "Changelog"),
@@ -40,14 +40,14 @@ def test_it_leads_on_without_any_script(
     ):
         page.get_by_role("link", name=name).click()
         expect(page.get_by_role("heading", level=1, name=heading)).to_be_visible()
-        assert ground == page.locator("body").evaluate(GROUND)
+        assert background == page.locator("body").evaluate(BACKGROUND_COLOR)
         page.get_by_role("link", name="Home").click()
     page.get_by_role("link", name="Health").click()
     expect(page.locator("body")).to_contain_text('"ok"')
     context.close()
 
 
-def test_an_operation_of_the_front_door_is_open_in_the_docs(page: Page) -> None:
+def test_a_link_to_an_operation_opens_it_in_the_docs(page: Page) -> None:
     page.goto("/")
 
     page.get_by_role("link", name="Place an order").click()
@@ -57,7 +57,7 @@ def test_an_operation_of_the_front_door_is_open_in_the_docs(page: Page) -> None:
     )
 
 
-def test_the_document_can_be_taken_home(page: Page) -> None:
+def test_the_document_can_be_downloaded(page: Page) -> None:
     page.goto("/")
 
     with page.expect_download() as download:
@@ -67,7 +67,7 @@ def test_the_document_can_be_taken_home(page: Page) -> None:
     assert download.value.path().read_text().startswith("openapi: 3.0.3")
 
 
-def test_the_type_of_a_problem_leads_to_its_entry(page: Page) -> None:
+def test_the_url_of_a_problem_type_leads_to_its_entry(page: Page) -> None:
     messages: list[str] = []
     page.on("console", lambda message: messages.append(message.text))
 

@@ -1,4 +1,4 @@
-"""A session from sign-in to sign-out, as a browser keeps it, with and without HTTPS."""
+"""A browser's session cookies from sign-in to sign-out, with and without Secure cookies."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def secure(request: pytest.FixtureRequest) -> bool:
 def page(
     browser: Browser, database_url: str, tmp_path_factory: pytest.TempPathFactory, secure: bool
 ) -> Iterator[Page]:
-    """Open a page of a server that has this setting."""
+    """Open a page of a server with or without Secure cookies."""
     with run_server(
         tmp_path_factory.mktemp("browser") / "data",
         ORDERLY_DATABASE_URL=database_url,
@@ -43,7 +43,7 @@ def page(
         ORDERLY_VALIDATE_RESPONSES="true",
         **NO_RATE_LIMIT_VARIABLES,
     ) as server:
-        # Browsers trust this name as they do HTTPS, and so take Secure cookies from it.
+        # Browsers treat localhost as a secure context and accept Secure cookies from it.
         context = browser.new_context(base_url=f"http://localhost:{server.port}")
         page = context.new_page()
         page.set_default_timeout(20_000)
@@ -54,7 +54,7 @@ def page(
 
 @pytest.fixture
 def call(page: Page) -> Call:
-    """Return a function by which a script of the page calls the API."""
+    """Return a function that calls the API from a script of the page."""
 
     def call(method: str, path: str, body: Any = None) -> tuple[int, str]:
         status, text = page.evaluate(CALL, [method, path, body])
@@ -64,7 +64,7 @@ def call(page: Page) -> Call:
 
 
 def cookies(page: Page) -> dict[str, dict[str, Any]]:
-    return {one["name"]: dict(one) for one in page.context.cookies()}
+    return {cookie["name"]: dict(cookie) for cookie in page.context.cookies()}
 
 
 def test_a_session_from_sign_in_to_sign_out(page: Page, call: Call, secure: bool) -> None:
@@ -102,19 +102,19 @@ def test_a_session_from_sign_in_to_sign_out(page: Page, call: Call, secure: bool
     assert {} == cookies(page)
     assert 401 == call("GET", "/users/me")[0]
     assert 401 == call("POST", "/auth/refresh")[0]
-    # What the browser had is worth nothing in anybody's hands.
+    # The old cookies are no longer valid, even if they were copied.
     page.context.add_cookies([second[access], second[refresh]])
     assert 401 == call("GET", "/users/me")[0]
     assert 401 == call("POST", "/auth/refresh")[0]
 
 
-def test_a_page_of_another_site_has_no_use_of_the_session(
+def test_a_page_of_another_site_cannot_use_the_session(
     browser: Browser, page: Page, call: Call
 ) -> None:
     call("POST", "/auth/register", {**ADA, "name": "Ada"})
     call("POST", "/auth/login", ADA)
-    ours = page.url.removesuffix("/problems")
-    # Another site to the browser, though the same server: an address, not its name.
+    origin = page.url.removesuffix("/problems")
+    # The browser sees 127.0.0.1 as another site than localhost, although the server is the same.
     page.goto(page.url.replace("localhost", "127.0.0.1"))
 
     outcome = page.evaluate(
@@ -125,9 +125,9 @@ def test_a_page_of_another_site_has_no_use_of_the_session(
                 return String(error);
             }
         }""",
-        f"{ours}/api/v1/auth/logout",
+        f"{origin}/api/v1/auth/logout",
     )
 
-    assert "TypeError" in outcome  # neither sent with the cookie nor its response shown
-    page.goto(f"{ours}/problems")
+    assert "TypeError" in outcome  # CORS blocks the script from the response
+    page.goto(f"{origin}/problems")
     assert 200 == call("GET", "/users/me")[0]

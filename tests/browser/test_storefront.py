@@ -1,4 +1,4 @@
-"""The example storefront as its customers use it."""
+"""The example storefront, used as a customer would."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ ADDRESS = "/examples/storefront/"
 
 @pytest.fixture(autouse=True)
 def _screenshot(page: Page, request: pytest.FixtureRequest) -> Iterator[None]:
-    """Keep what the page looks like at the end of a test, where somebody wants to see it."""
+    """Save a screenshot at the end of each test if PYTEST_SCREENSHOTS names a folder."""
     yield
     if folder := os.environ.get("PYTEST_SCREENSHOTS"):
         page.screenshot(path=Path(folder) / f"{request.node.name}.png", full_page=True)
 
 
-def put_in_cart(page: Page, sku: str) -> None:
+def add_to_cart(page: Page, sku: str) -> None:
     page.locator(f"[data-sku='{sku}'] button").click()
 
 
@@ -41,12 +41,12 @@ def message(page: Page) -> str:
     return page.locator("#message").inner_text()
 
 
-def orders_of(client: Client) -> list[dict[str, object]]:
+def list_orders(client: Client) -> list[dict[str, object]]:
     items: list[dict[str, object]] = client.get("/api/v1/orders").json()["items"]
     return items
 
 
-def test_browsing_searching_and_turning_pages(page: Page, admin: Client) -> None:
+def test_a_visitor_can_browse_search_and_load_more_products(page: Page, admin: Client) -> None:
     for number in range(15):
         add_product(admin, sku=f"MUG-{number:02}", name=f"Mug {number:02}", price=1000 - number)
     add_product(admin, sku="KETTLE", name="Gooseneck kettle", price=12900, stock=3)
@@ -72,17 +72,17 @@ def test_browsing_searching_and_turning_pages(page: Page, admin: Client) -> None
     expect(page.locator("#product-list")).to_have_text("No products match your search.")
 
 
-def test_signing_up_ordering_and_cancelling(page: Page, admin: Client) -> None:
+def test_a_customer_can_sign_up_place_an_order_and_cancel_it(page: Page, admin: Client) -> None:
     mug = add_product(admin, stock=5)
     page.goto(ADDRESS)
     expect(page.locator(".product")).to_have_count(1)
-    put_in_cart(page, mug["sku"])
-    put_in_cart(page, mug["sku"])
+    add_to_cart(page, mug["sku"])
+    add_to_cart(page, mug["sku"])
     expect(page.locator("#cart-count")).to_have_text("2")
     page.get_by_role("link", name="Cart").click()
     expect(page.locator("#cart-content")).to_contain_text("€39.80")
 
-    page.get_by_role("button", name="Place order").click()  # not without signing in
+    page.get_by_role("button", name="Place order").click()  # opens the sign-in dialog first
     page.get_by_label("Email").fill("grace@example.com")
     page.get_by_label("Password").fill("short")
     page.get_by_label("Name").fill("Grace")
@@ -109,19 +109,21 @@ def test_signing_up_ordering_and_cancelling(page: Page, admin: Client) -> None:
     expect(page.locator("#user-name")).to_have_text("Grace")
     page.get_by_role("button", name="Sign out").click()
     expect(page.locator("#order-list")).to_have_text("Sign in to see your orders.")
-    assert "orderly_access" not in {one["name"] for one in page.context.cookies()}
+    assert "orderly_access" not in {cookie["name"] for cookie in page.context.cookies()}
 
 
-def test_what_is_short_or_wrong_is_said(page: Page, admin: Client, alice: Client) -> None:
+def test_insufficient_stock_is_shown_to_the_customer(
+    page: Page, admin: Client, alice: Client
+) -> None:
     mug = add_product(admin, stock=1)
     page.goto(ADDRESS)
     sign_in(page)
-    put_in_cart(page, mug["sku"])
-    put_in_cart(page, mug["sku"])
+    add_to_cart(page, mug["sku"])
+    add_to_cart(page, mug["sku"])
     page.get_by_role("link", name="Cart").click()
     page.get_by_role("button", name="Place order").click()
     expect(page.locator("#message .bad")).to_contain_text("you ordered 2, but the stock is 1")
-    assert [] == orders_of(alice)
+    assert [] == list_orders(alice)
     alice.post("/api/v1/orders", json={"items": [{"product_id": mug["id"], "quantity": 1}]})
 
     page.get_by_role("button", name="Place order").click()
@@ -130,7 +132,7 @@ def test_what_is_short_or_wrong_is_said(page: Page, admin: Client, alice: Client
     expect(page.locator("#cart-content")).to_contain_text("The MUG-BLUE")
 
 
-def test_nothing_yet_looks_like_nothing_yet(page: Page, alice: Client) -> None:
+def test_empty_lists_have_a_message(page: Page, alice: Client) -> None:
     page.goto(ADDRESS)
     expect(page.locator("#product-list")).to_have_text("No products match your search.")
     page.get_by_role("link", name="Cart").click()
@@ -141,20 +143,20 @@ def test_nothing_yet_looks_like_nothing_yet(page: Page, alice: Client) -> None:
     expect(page.locator("#order-list")).to_have_text("You have no orders yet.")
 
 
-def test_a_second_click_does_not_order_twice(page: Page, admin: Client, alice: Client) -> None:
+def test_a_double_click_places_one_order(page: Page, admin: Client, alice: Client) -> None:
     mug = add_product(admin, stock=5)
     page.goto(ADDRESS)
     sign_in(page)
-    put_in_cart(page, mug["sku"])
+    add_to_cart(page, mug["sku"])
     page.get_by_role("link", name="Cart").click()
 
     page.get_by_role("button", name="Place order").dblclick()
 
     expect(page.locator("#message")).to_contain_text("Thank you!")
-    assert 1 == len(orders_of(alice))
+    assert 1 == len(list_orders(alice))
 
 
-def test_an_answer_that_was_lost_does_not_order_twice_either(
+def test_repeating_an_order_after_a_lost_response_places_one_order(
     browser: Browser, base_url: str, admin: Client, alice: Client
 ) -> None:
     mug = add_product(admin, stock=5)
@@ -162,27 +164,29 @@ def test_an_answer_that_was_lost_does_not_order_twice_either(
     page = context.new_page()
     page.goto(ADDRESS)
     sign_in(page)
-    put_in_cart(page, mug["sku"])
+    add_to_cart(page, mug["sku"])
     page.get_by_role("link", name="Cart").click()
 
-    def lose_the_answer(route: Route) -> None:
+    def lose_response(route: Route) -> None:
         assert route.fetch().status == 201
         route.abort()
 
-    page.route(re.compile("/orders$"), lose_the_answer, times=1)
+    page.route(re.compile("/orders$"), lose_response, times=1)
     page.get_by_role("button", name="Place order").click()
     expect(page.locator("#message .bad")).to_contain_text("your order is not placed twice")
-    assert 1 == len(orders_of(alice))
+    assert 1 == len(list_orders(alice))
     with page.expect_response(re.compile("/orders$")) as replayed:
         page.get_by_role("button", name="Place order").click()
 
     assert "true" == replayed.value.headers["idempotent-replayed"]
     expect(page.locator("#message")).to_contain_text("Thank you!")
-    assert 1 == len(orders_of(alice))
+    assert 1 == len(list_orders(alice))
     context.close()
 
 
-def test_a_session_goes_on_when_its_access_cookie_is_over(page: Page, alice: Client) -> None:
+def test_the_session_continues_when_the_access_cookie_has_expired(
+    page: Page, alice: Client
+) -> None:
     page.goto(ADDRESS)
     sign_in(page)
     page.context.clear_cookies(name="orderly_access")

@@ -1,4 +1,4 @@
-"""The Python client: generated from the served document, strictly checked, and used."""
+"""The Python client: generated from the served document, type-checked and run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from tests.support.client_programs import assert_scenario, run_program
 from tests.support.processes import Server
 
-pytest.importorskip("openapi_python_client", reason="tox -e clients brings the generator along")
+pytest.importorskip("openapi_python_client", reason="tox -e clients installs the generator")
 
 
 @pytest.fixture(scope="module")
@@ -33,19 +33,21 @@ def project(document: Path, examples: Path, tmp_path_factory: pytest.TempPathFac
     return project
 
 
-def test_it_signs_in_browses_orders_pays_and_meets_an_error(project: Path, demo: Server) -> None:
+def test_the_example_program_runs_the_scenario(project: Path, demo: Server) -> None:
     assert_scenario(run_program([sys.executable, "shop.py", demo.url], project))
 
 
-def test_its_types_are_strict(project: Path) -> None:
+def test_the_client_passes_strict_type_checking(project: Path) -> None:
     command = [sys.executable, "-m", "mypy", "--strict"]
 
     assert "Success" in run_program([*command, "shop.py", "orderly_client"], project)
     assert "Any" not in (project / "shop.py").read_text()
 
 
-def test_the_schemas_and_operations_keep_their_names(project: Path, document: Path) -> None:
-    """All that are objects, or lists of words; text and numbers are Python's own."""
+def test_schemas_and_operations_have_the_names_of_the_document(
+    project: Path, document: Path
+) -> None:
+    """Objects and enums become classes; strings and numbers have Python's own types."""
     contract = json.loads(document.read_text())
     package = project / "orderly_client"
     exported = set(re.findall(r'"(\w+)"', (package / "models" / "__init__.py").read_text()))
@@ -64,8 +66,8 @@ def test_the_schemas_and_operations_keep_their_names(project: Path, document: Pa
     } == operations
 
 
-def test_what_the_document_does_not_have_is_an_error(project: Path) -> None:
-    """Else the checks above would prove nothing."""
+def test_the_type_checker_rejects_names_that_the_document_does_not_have(project: Path) -> None:
+    """Without this, the other checks would prove nothing."""
     shop = (project / "shop.py").read_text()
     for right, wrong in (
         ("product_id=product.id", "product=product.id"),

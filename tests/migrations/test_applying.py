@@ -1,4 +1,4 @@
-"""Migrations are applied once, whoever else is applying them, and to whatever is there."""
+"""Applying migrations: once each, in sequence, with concurrent starts, failures and locks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from domain.errors import Unavailable
 
 NAMES = sorted(path.stem for path in migrations.DIRECTORY.glob("[0-9]*.py"))
 
-HELLO = """
+CREATE_HELLO = """
 def up(migrator, db):
     db.execute_sql("CREATE TABLE hello (id integer NOT NULL)")
 
@@ -46,17 +46,17 @@ def run(url: str, sql: str, *values: Any) -> list[tuple[Any, ...]]:
     return rows
 
 
-def test_each_is_applied_once_and_in_order(empty: str):
-    told: list[str] = []
+def test_each_migration_is_applied_once_and_in_sequence(empty: str):
+    reported: list[str] = []
 
     assert migrations.pending() == NAMES
-    assert migrations.apply(told.append) == NAMES == told
+    assert migrations.apply(reported.append) == NAMES == reported
     assert migrations.pending() == []
-    assert migrations.apply(told.append) == []
-    assert told == NAMES
+    assert migrations.apply(reported.append) == []
+    assert reported == NAMES
 
 
-def test_all_can_be_taken_back_and_applied_again(empty: str):
+def test_all_migrations_can_be_reverted_and_applied_again(empty: str):
     migrations.apply()
 
     assert [migrations.revert() for _ in NAMES] == [[name] for name in reversed(NAMES)]
@@ -66,8 +66,8 @@ def test_all_can_be_taken_back_and_applied_again(empty: str):
     assert migrations.apply() == NAMES
 
 
-def test_a_database_that_holds_data_keeps_it(empty: str, tmp_path: Path):
-    """A later migration meets the rows of the shop, as it will in production."""
+def test_a_migration_keeps_existing_data(empty: str, tmp_path: Path):
+    """A later migration runs on tables that already contain rows, as in production."""
     migrations.apply()
     run(
         empty,
@@ -85,7 +85,7 @@ def test_a_database_that_holds_data_keeps_it(empty: str, tmp_path: Path):
     assert run(empty, "SELECT email, phone FROM users") == [("a@example.com", "")]
 
 
-def test_many_threads_that_start_at_once_apply_each_once(empty: str):
+def test_concurrent_threads_apply_each_migration_once(empty: str):
     applied: list[list[str]] = []
     threads = [
         threading.Thread(target=lambda: applied.append(migrations.apply())) for _ in range(6)
@@ -103,11 +103,11 @@ def _apply(url: str, results: Any) -> None:
     results.put(migrations.apply())
 
 
-def test_many_processes_that_start_at_once_apply_each_once(empty_database_url: str):
-    spawning = multiprocessing.get_context("spawn")
-    results = spawning.Queue()
+def test_concurrent_processes_apply_each_migration_once(empty_database_url: str):
+    context = multiprocessing.get_context("spawn")
+    results = context.Queue()
     processes = [
-        spawning.Process(target=_apply, args=(empty_database_url, results)) for _ in range(4)
+        context.Process(target=_apply, args=(empty_database_url, results)) for _ in range(4)
     ]
     for process in processes:
         process.start()
@@ -118,35 +118,39 @@ def test_many_processes_that_start_at_once_apply_each_once(empty_database_url: s
     assert sorted(applied) == [[], [], [], NAMES]
 
 
-def test_a_changed_file_is_refused_by_name(empty: str, tmp_path: Path):
+def test_an_edited_migration_is_an_error_that_names_it(empty: str, tmp_path: Path):
     path = tmp_path / "0001_hello.py"
-    path.write_text(HELLO)
+    path.write_text(CREATE_HELLO)
     migrations.apply(directory=tmp_path)
-    path.write_bytes(HELLO.encode().replace(b"\n", b"\r\n"))  # as git may check it out
+    path.write_bytes(
+        CREATE_HELLO.encode().replace(b"\n", b"\r\n")
+    )  # as git checks it out on Windows
     assert migrations.apply(directory=tmp_path) == []
 
-    path.write_text(HELLO.replace("integer", "bigint"))
+    path.write_text(CREATE_HELLO.replace("integer", "bigint"))
 
     with pytest.raises(MigrationChanged, match="0001_hello was edited"):
         migrations.apply(directory=tmp_path)
 
 
-def test_what_a_newer_version_has_applied_is_left_alone(empty: str, tmp_path: Path):
-    (tmp_path / "0001_hello.py").write_text(HELLO)
+def test_migrations_applied_by_a_newer_version_are_ignored(empty: str, tmp_path: Path):
+    (tmp_path / "0001_hello.py").write_text(CREATE_HELLO)
     migrations.apply(directory=tmp_path)
     (tmp_path / "0001_hello.py").unlink()
 
     assert migrations.apply(directory=tmp_path) == []
 
 
-def test_a_migration_that_fails_leaves_nothing_and_stops_the_rest(empty: str, tmp_path: Path):
-    (tmp_path / "0001_hello.py").write_text(HELLO)
+def test_a_failed_migration_is_rolled_back_and_later_migrations_are_not_applied(
+    empty: str, tmp_path: Path
+):
+    (tmp_path / "0001_hello.py").write_text(CREATE_HELLO)
     (tmp_path / "0002_fails.py").write_text(
         "def up(migrator, db):\n"
         "    db.execute_sql('CREATE TABLE half (id integer)')\n"
         "    db.execute_sql('nonsense')\n"
     )
-    (tmp_path / "0003_last.py").write_text(HELLO.replace("hello", "last"))
+    (tmp_path / "0003_last.py").write_text(CREATE_HELLO.replace("hello", "last"))
 
     with pytest.raises(Exception, match="nonsense"):
         migrations.apply(directory=tmp_path)
@@ -155,9 +159,11 @@ def test_a_migration_that_fails_leaves_nothing_and_stops_the_rest(empty: str, tm
     assert run(empty, "SELECT to_regclass('half'), to_regclass('hello')") == [(None, "hello")]
 
 
-def test_an_index_can_be_built_concurrently_while_another_waits(empty: str, tmp_path: Path):
-    """A waiter inside the database would hold what CREATE INDEX CONCURRENTLY waits for."""
-    (tmp_path / "0001_hello.py").write_text(HELLO)
+def test_an_index_can_be_created_concurrently_while_other_processes_wait(
+    empty: str, tmp_path: Path
+):
+    """CREATE INDEX CONCURRENTLY waits for open transactions, so a waiting process has none."""
+    (tmp_path / "0001_hello.py").write_text(CREATE_HELLO)
     (tmp_path / "0002_index.py").write_text(
         "import time\n"
         "atomic = False\n"
@@ -182,8 +188,8 @@ def test_an_index_can_be_built_concurrently_while_another_waits(empty: str, tmp_
     ) == [(True,)]
 
 
-def test_a_locked_table_is_not_waited_for_for_ever(empty: str, tmp_path: Path):
-    (tmp_path / "0001_hello.py").write_text(HELLO)
+def test_a_migration_fails_after_the_lock_timeout(empty: str, tmp_path: Path):
+    (tmp_path / "0001_hello.py").write_text(CREATE_HELLO)
     migrations.apply(directory=tmp_path)
     (tmp_path / "0002_change.py").write_text(
         "def up(migrator, db):\n    db.execute_sql('ALTER TABLE hello ADD n integer')\n"
@@ -198,7 +204,7 @@ def test_a_locked_table_is_not_waited_for_for_ever(empty: str, tmp_path: Path):
     assert migrations.apply(directory=tmp_path, lock_timeout=2) == ["0002_change"]
 
 
-def test_somebody_who_migrates_for_too_long_is_not_waited_for(empty: str, tmp_path: Path):
+def test_waiting_for_another_migrating_process_has_a_timeout(empty: str, tmp_path: Path):
     (tmp_path / "0001_slow.py").write_text(
         "import time\ndef up(migrator, db):\n    time.sleep(1)\n"
     )
@@ -211,7 +217,7 @@ def test_somebody_who_migrates_for_too_long_is_not_waited_for(empty: str, tmp_pa
     first.join()
 
 
-def test_a_database_out_of_reach_is_unavailable():
+def test_an_unreachable_database_raises_unavailable():
     binding.bind("postgresql://orderly@127.0.0.1:1/orderly")
 
     with pytest.raises(Unavailable):
@@ -221,7 +227,7 @@ def test_a_database_out_of_reach_is_unavailable():
     binding.close()
 
 
-def test_every_migration_of_the_shop_says_why_and_can_be_taken_back():
+def test_every_migration_has_a_docstring_and_can_be_reverted():
     assert NAMES[0].startswith("0001_")
     assert len({name[:4] for name in NAMES}) == len(NAMES)
     for path in migrations.DIRECTORY.glob("[0-9]*.py"):
@@ -229,7 +235,7 @@ def test_every_migration_of_the_shop_says_why_and_can_be_taken_back():
         assert "def down(" in path.read_text()
 
 
-def test_a_file_without_an_up_is_refused(empty: str, tmp_path: Path):
+def test_a_migration_without_an_up_function_is_an_error(empty: str, tmp_path: Path):
     (tmp_path / "0001_nothing.py").write_text("")
 
     with pytest.raises(MigrationError, match="does not define up"):

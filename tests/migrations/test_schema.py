@@ -1,4 +1,4 @@
-"""What the migrations make is what the models say, to the last check and default."""
+"""The schema: migrations and models create the same tables, constraints, indexes and defaults."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ TABLES = [
     if isinstance(table, type) and issubclass(table, Table) and table.__module__ == module.__name__
 ]
 
-CATALOGUE = {
+QUERIES = {
     "tables": """
         SELECT relname, reloptions FROM pg_class
         WHERE relnamespace = %(schema)s::regnamespace AND relkind = 'r'
@@ -69,19 +69,19 @@ CATALOGUE = {
 
 
 @autocommit
-def catalogue(schema: str) -> dict[str, set[tuple[Any, ...]]]:
-    """Return what there is in a schema, without the schema's own name."""
+def read_schema(schema: str) -> dict[str, set[tuple[Any, ...]]]:
+    """Return the tables, columns, constraints and indexes of a schema, without its name."""
 
     def rows(query: str) -> set[tuple[Any, ...]]:
         found = binding.database.execute_sql(query, {"schema": schema}).fetchall()
         return {tuple(str(value).replace(f"{schema}.", "") for value in row) for row in found}
 
-    return {kind: rows(query) for kind, query in CATALOGUE.items()}
+    return {kind: rows(query) for kind, query in QUERIES.items()}
 
 
 @pytest.fixture
-def both_ways(empty_database_url: str) -> None:
-    """Make the tables by the migrations, and beside them from the models."""
+def both_schemas(empty_database_url: str) -> None:
+    """Create the tables by migrations in one schema, and from the models in another."""
     binding.bind(empty_database_url)
     migrations.apply()
     with binding.database.connection_context(), binding.database.atomic():
@@ -89,28 +89,28 @@ def both_ways(empty_database_url: str) -> None:
         binding.database.create_tables(TABLES, safe=False)
 
 
-def test_migrations_and_models_make_the_same_schema(both_ways: None):
-    by_migrations, by_models = catalogue("public"), catalogue("by_models")
+def test_migrations_and_models_create_the_same_schema(both_schemas: None):
+    by_migrations, by_models = read_schema("public"), read_schema("by_models")
 
-    for kind in CATALOGUE:
+    for kind in QUERIES:
         assert by_migrations[kind], kind
         assert by_models[kind] == by_migrations[kind]
     assert len(TABLES) == 13
 
 
-def test_every_constraint_and_index_has_a_name_of_ours(both_ways: None):
-    found = catalogue("public")
+def test_every_constraint_and_index_is_named_by_the_convention(both_schemas: None):
+    found = read_schema("public")
     prefixes = {"p": "pk_", "u": "uq_", "c": "ck_", "f": "fk_"}
 
     for _, name, kind, *_ in found["constraints"]:
-        # PostgreSQL 18 counts NOT NULL among the constraints, and names it itself.
+        # PostgreSQL 18 lists NOT NULL as a constraint and chooses its name.
         assert kind == "n" or name.startswith(prefixes[kind]) or name == "stock_not_negative"
     for _, name, _ in found["indexes"]:
         assert name.startswith(("pk_", "uq_", "ix_"))
 
 
-def test_nothing_is_used_that_does_not_travel(both_ways: None):
-    found = catalogue("public")
+def test_only_portable_column_types_and_no_deferrable_constraints_are_used(both_schemas: None):
+    found = read_schema("public")
 
     assert {deferrable for _, _, _, deferrable, _, _ in found["constraints"]} == {"False"}
     types = {column[2] for column in found["columns"]}
@@ -128,20 +128,22 @@ def test_nothing_is_used_that_does_not_travel(both_ways: None):
     }
 
 
-def test_statuses_of_the_domain_and_of_the_table_are_the_same(both_ways: None):
+def test_the_order_statuses_in_the_domain_equal_those_in_the_check_constraint(both_schemas: None):
     (check,) = (
         definition
-        for _, name, _, _, _, definition in catalogue("public")["constraints"]
+        for _, name, _, _, _, definition in read_schema("public")["constraints"]
         if name == "ck_orders_status"
     )
 
     assert set(order_status.STATUSES) == set(check.split("'")[1::2])
 
 
-def test_types_of_security_events_are_the_same_in_the_rules_and_in_the_table(both_ways: None):
+def test_the_security_event_types_in_the_service_equal_those_in_the_check_constraint(
+    both_schemas: None,
+):
     (check,) = (
         definition
-        for _, name, _, _, _, definition in catalogue("public")["constraints"]
+        for _, name, _, _, _, definition in read_schema("public")["constraints"]
         if name == "ck_security_event_type"
     )
 
@@ -149,15 +151,15 @@ def test_types_of_security_events_are_the_same_in_the_rules_and_in_the_table(bot
 
 
 @autocommit
-def facts_of(table: str) -> tuple[Any, ...]:
-    """Return how a table is kept, and what its owner may do with it."""
+def persistence_and_privileges(table: str) -> tuple[Any, ...]:
+    """Return whether a table is logged, and the privileges of its owner."""
     query = "SELECT relpersistence, relacl::text FROM pg_class WHERE oid = %(table)s::regclass"
     row: tuple[Any, ...] = binding.database.execute_sql(query, {"table": table}).fetchone()
     return row
 
 
-def test_the_security_log_may_be_appended_to_and_read_alone(both_ways: None):
-    _, privileges = facts_of("security_event")
+def test_the_security_log_can_only_be_read_and_appended_to(both_schemas: None):
+    _, privileges = persistence_and_privileges("security_event")
 
     (owner,) = privileges.strip("{}").split(",")
     granted = owner.partition("=")[2].partition("/")[0]
@@ -165,8 +167,8 @@ def test_the_security_log_may_be_appended_to_and_read_alone(both_ways: None):
     assert not {"w", "d", "D"} & set(granted)
 
 
-def test_buckets_are_not_logged(both_ways: None):
-    assert facts_of("throttle")[0] == "u"
+def test_the_rate_limit_table_is_unlogged(both_schemas: None):
+    assert persistence_and_privileges("throttle")[0] == "u"
 
 
 @pytest.fixture(autouse=True)
