@@ -1,12 +1,10 @@
-"""The pool and its decorators: what is lost is replaced, what is undecided is retried."""
+"""The connection pool and the transaction decorators: timeouts, lost connections and retries."""
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import peewee
@@ -26,26 +24,12 @@ from database.transactions import (
 )
 from domain.errors import EmailTaken, Unavailable
 from tests.support.concurrency import run_concurrently
-from tests.support.database import Sql
-
-
-def ask(sql: str = "SELECT 1", *values: Any) -> Any:
-    return database.execute_sql(sql, values or None).fetchone()[0]
-
-
-@autocommit
-def answer(sql: str = "SELECT 1") -> Any:
-    return ask(sql)
-
-
-@autocommit
-def backend() -> int:
-    return ask("SELECT pg_backend_pid()")
+from tests.support.database import Sql, autocommit_scalar, backend_pid, scalar, unresponsive_server
 
 
 @pytest.fixture
-def small(database_url: str) -> Iterator[None]:
-    """Bind a pool of two connections whose limits are soon reached."""
+def short_timeouts(database_url: str) -> Iterator[None]:
+    """Bind a pool of two connections with short timeouts."""
     binding.bind(
         database_url,
         max_connections=2,
@@ -58,21 +42,14 @@ def small(database_url: str) -> Iterator[None]:
     binding.close()
 
 
-@contextmanager
-def server_that_never_answers() -> Iterator[str]:
-    """Accept connections, as a host that hangs does, and say nothing."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        yield f"postgresql://orderly@127.0.0.1:{listening.getsockname()[1]}/orderly?sslmode=disable"
+def test_consecutive_calls_use_the_same_connection():
+    assert backend_pid() == backend_pid() == backend_pid()
 
 
-def test_one_connection_serves_one_caller_after_the_other():
-    assert backend() == backend() == backend()
-
-
-def test_nested_use_joins_the_connection_and_the_transaction():
+def test_a_nested_call_joins_the_connection_and_the_transaction():
     @transaction
     def outer() -> tuple[int, int, bool]:
-        return ask("SELECT pg_backend_pid()"), backend(), inner()
+        return scalar("SELECT pg_backend_pid()"), backend_pid(), inner()
 
     @transaction
     def inner() -> bool:
@@ -85,7 +62,7 @@ def test_nested_use_joins_the_connection_and_the_transaction():
     assert database.is_closed()
 
 
-def test_a_transaction_that_raises_leaves_nothing(sql: Sql):
+def test_a_transaction_that_raises_is_rolled_back(sql: Sql):
     @transaction
     def fail() -> None:
         database.execute_sql("INSERT INTO schema_migration VALUES ('x', 'x', now())")
@@ -94,143 +71,149 @@ def test_a_transaction_that_raises_leaves_nothing(sql: Sql):
     with pytest.raises(RuntimeError, match="no"):
         fail()
     assert sql("SELECT 1 FROM schema_migration WHERE name = 'x'") == []
-    assert answer() == 1
+    assert autocommit_scalar() == 1
 
 
-def test_times_are_utc_whatever_the_server_prefers(database_url: str):
+def test_times_are_utc_whatever_the_time_zone_of_the_server(database_url: str):
     binding.bind(_with_options(database_url, "-c%20TimeZone%3DAsia%2FKolkata"))
 
-    assert answer("SELECT TIMESTAMPTZ '2026-01-01 12:00:00Z'").isoformat() == (
+    assert autocommit_scalar("SELECT TIMESTAMPTZ '2026-01-01 12:00:00Z'").isoformat() == (
         "2026-01-01T12:00:00+00:00"
     )
 
 
-def test_limits_are_told_to_the_server_unless_the_url_says_otherwise(database_url: str):
-    def limits() -> list[str]:
-        return [answer(f"SHOW {name}") for name in ("statement_timeout", "lock_timeout")]
+def test_statement_and_lock_timeout_are_set_unless_the_url_has_options(database_url: str):
+    def timeouts() -> list[str]:
+        return [autocommit_scalar(f"SHOW {name}") for name in ("statement_timeout", "lock_timeout")]
 
     binding.bind(database_url, statement_timeout=7, lock_timeout=0.5)
-    assert limits() == ["7s", "500ms"]
+    assert timeouts() == ["7s", "500ms"]
     binding.bind(_with_options(database_url, ""), statement_timeout=7, lock_timeout=0.5)
-    assert limits() == ["0", "0"]
+    assert timeouts() == ["0", "0"]
 
 
-def test_no_more_connections_than_allowed_and_no_endless_wait(small: None, sql: Sql):
-    arrived, leave = threading.Barrier(3), threading.Event()
+def test_a_full_pool_raises_unavailable_after_the_checkout_timeout(short_timeouts: None, sql: Sql):
+    all_started, release = threading.Barrier(3), threading.Event()
 
     @autocommit
-    def stay() -> int:
-        arrived.wait()
-        leave.wait()
-        return ask("SELECT pg_backend_pid()")
+    def hold_connection() -> int:
+        all_started.wait()
+        release.wait()
+        return scalar("SELECT pg_backend_pid()")
 
-    def ask_meanwhile() -> Any:
-        arrived.wait()
-        began = time.monotonic()
+    def wait_for_connection() -> Any:
+        all_started.wait()
+        start = time.monotonic()
         try:
-            return answer()
+            return autocommit_scalar()
         except Unavailable as error:
-            return error.__cause__, time.monotonic() - began
+            return error.__cause__, time.monotonic() - start
         finally:
-            leave.set()
+            release.set()
 
-    first, second, (cause, waited) = run_concurrently(stay, stay, ask_meanwhile)
+    first, second, (cause, waited) = run_concurrently(
+        hold_connection, hold_connection, wait_for_connection
+    )
 
     assert first != second
     assert isinstance(cause, peewee.OperationalError)
     assert isinstance(cause.orig, PoolExhausted)
     assert 0.15 < waited < 5
-    assert answer() == 1
+    assert autocommit_scalar() == 1
 
 
-def test_one_who_waits_gets_the_connection_that_comes_free(database_url: str):
+def test_a_waiting_caller_gets_the_next_free_connection(database_url: str):
     binding.bind(database_url, max_connections=2, checkout_timeout=30)
 
     @autocommit
-    def slowly() -> int:
-        return ask("SELECT 1 FROM pg_sleep(0.03)")
+    def run_slowly() -> int:
+        return scalar("SELECT 1 FROM pg_sleep(0.03)")
 
-    assert run_concurrently(*[slowly] * 8) == [1] * 8
-
-
-def test_a_connection_killed_while_idle_is_replaced_unnoticed(sql: Sql):
-    killed = backend()
-    sql("SELECT pg_terminate_backend(%s, 1000)", killed)
-
-    assert backend() != killed
+    assert run_concurrently(*[run_slowly] * 8) == [1] * 8
 
 
-def test_a_connection_killed_in_the_middle_is_unavailable_and_the_next_call_fine(sql: Sql):
+def test_an_idle_connection_that_was_terminated_is_replaced(sql: Sql):
+    terminated = backend_pid()
+    sql("SELECT pg_terminate_backend(%s, 1000)", terminated)
+
+    assert backend_pid() != terminated
+
+
+def test_a_connection_terminated_during_a_call_raises_unavailable_and_the_next_call_succeeds(
+    sql: Sql,
+):
     @autocommit
-    def dies() -> None:
-        sql("SELECT pg_terminate_backend(%s, 1000)", ask("SELECT pg_backend_pid()"))
-        ask()
+    def lose_connection() -> None:
+        sql("SELECT pg_terminate_backend(%s, 1000)", scalar("SELECT pg_backend_pid()"))
+        scalar()
 
     @transaction
-    def dies_in_a_transaction() -> None:
+    def lose_connection_in_transaction() -> None:
         database.execute_sql("INSERT INTO schema_migration VALUES ('x', 'x', now())")
-        sql("SELECT pg_terminate_backend(%s, 1000)", ask("SELECT pg_backend_pid()"))
+        sql("SELECT pg_terminate_backend(%s, 1000)", scalar("SELECT pg_backend_pid()"))
 
-    for call in (dies, dies_in_a_transaction):
+    for call in (lose_connection, lose_connection_in_transaction):
         with pytest.raises(Unavailable):
             call()
         assert database.is_closed()
-        assert answer() == 1
+        assert autocommit_scalar() == 1
     assert sql("SELECT 1 FROM schema_migration WHERE name = 'x'") == []
 
 
-def test_all_connections_killed_at_once_is_nothing_to_the_next_callers(sql: Sql):
-    run_concurrently(*[lambda: answer("SELECT 1 FROM pg_sleep(0.05)")] * 8)
+def test_calls_succeed_after_all_idle_connections_were_terminated(sql: Sql):
+    run_concurrently(*[lambda: autocommit_scalar("SELECT 1 FROM pg_sleep(0.05)")] * 8)
     sql(
         "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity"
         " WHERE application_name = 'orderly' AND datname = current_database()"
     )
 
-    assert run_concurrently(*[answer] * 8) == [1] * 8
+    assert run_concurrently(*[autocommit_scalar] * 8) == [1] * 8
 
 
-def test_a_statement_that_takes_too_long_is_unavailable_and_its_connection_usable(small: None):
-    pid = backend()
-    with pytest.raises(Unavailable) as refused:
-        answer("SELECT pg_sleep(10)")
+def test_a_statement_timeout_raises_unavailable_and_the_connection_stays_usable(
+    short_timeouts: None,
+):
+    pid = backend_pid()
+    with pytest.raises(Unavailable) as caught:
+        autocommit_scalar("SELECT pg_sleep(10)")
 
-    assert isinstance(refused.value.__cause__.orig, errors.QueryCanceled)
-    assert backend() == pid
+    assert isinstance(caught.value.__cause__.orig, errors.QueryCanceled)
+    assert backend_pid() == pid
 
 
-def test_unhurried_work_may_take_its_time(small: None):
+def test_transaction_without_timeout_has_no_statement_timeout(short_timeouts: None):
     @transaction_without_timeout
-    def slowly() -> int:
-        return ask("SELECT 1 FROM pg_sleep(0.8)")
+    def run_slowly() -> int:
+        return scalar("SELECT 1 FROM pg_sleep(0.8)")
 
-    assert slowly() == 1
+    assert run_slowly() == 1
     with pytest.raises(Unavailable):
-        answer("SELECT pg_sleep(10)")
+        autocommit_scalar("SELECT pg_sleep(10)")
 
 
-def test_a_row_that_stays_locked_is_unavailable(small: None, admin_row: Any, database_url: str):
+def test_a_lock_timeout_raises_unavailable(short_timeouts: None, admin_row: Any, database_url: str):
     locking = psycopg2.connect(database_url)
     locking.cursor().execute("SELECT FROM users FOR UPDATE")
 
-    with pytest.raises(Unavailable) as refused:
-        answer("UPDATE users SET name = 'x' RETURNING 1")
+    with pytest.raises(Unavailable) as caught:
+        autocommit_scalar("UPDATE users SET name = 'x' RETURNING 1")
 
-    assert isinstance(refused.value.__cause__.orig, errors.LockNotAvailable)
+    assert isinstance(caught.value.__cause__.orig, errors.LockNotAvailable)
     locking.close()
 
 
-def test_a_server_that_accepts_and_never_answers_is_given_up():
-    with server_that_never_answers() as url:
+def test_connecting_to_an_unresponsive_server_raises_unavailable_after_the_connect_timeout():
+    with unresponsive_server() as url:
         binding.bind(url, connect_timeout=0.3)
-        began = time.monotonic()
+        start = time.monotonic()
         with pytest.raises(Unavailable):
-            answer()
+            autocommit_scalar()
 
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - start < 5
 
 
-def test_a_server_that_stops_answering_is_given_up(database_url: str):
-    """The server's own limit is off and it sleeps on: only ours ends the wait."""
+def test_a_server_that_stops_responding_raises_an_error_after_the_time_limit(database_url: str):
+    """PostgreSQL's statement_timeout is off: only the client's time limit ends the wait."""
     connection = open_connection(
         database_url, connect_timeout=5, statement_timeout=0, lock_timeout=0
     )
@@ -241,14 +224,14 @@ def test_a_server_that_stops_answering_is_given_up(database_url: str):
     assert connection.closed
 
 
-def test_a_slow_connect_holds_up_nobody_else(database_url: str):
-    """One caller waits for a server that hangs; the others go on with what there is."""
+def test_a_slow_connect_does_not_block_other_callers(database_url: str):
+    """One caller waits for a new connection; the others reuse the existing connection."""
     hanging = threading.Event()
-    held = threading.Event()
+    release = threading.Event()
 
     def connect() -> Any:
         if hanging.is_set():
-            held.wait(5)
+            release.wait(5)
         return open_connection(database_url, connect_timeout=5, statement_timeout=5, lock_timeout=5)
 
     pool = ConnectionPool(connect, size=3, wait=1)
@@ -261,13 +244,13 @@ def test_a_slow_connect_holds_up_nobody_else(database_url: str):
         pool.checkin(first)
         first = pool.checkout()
 
-    held.set()
+    release.set()
     waiting.join()
     pool.checkin(first)
     pool.close()
 
 
-def test_a_connection_in_mid_transaction_is_not_given_to_another(database_url: str):
+def test_a_connection_with_an_open_transaction_is_closed_at_checkin(database_url: str):
     pool = ConnectionPool(
         lambda: open_connection(
             database_url, connect_timeout=5, statement_timeout=5, lock_timeout=5
@@ -283,7 +266,7 @@ def test_a_connection_in_mid_transaction_is_not_given_to_another(database_url: s
     assert pool.checkout() is not connection
 
 
-def test_a_connection_given_back_after_the_pool_was_closed_is_closed(database_url: str):
+def test_a_connection_is_closed_at_checkin_if_the_pool_is_closed(database_url: str):
     pool = ConnectionPool(
         lambda: open_connection(
             database_url, connect_timeout=5, statement_timeout=5, lock_timeout=5
@@ -302,11 +285,13 @@ def test_a_connection_given_back_after_the_pool_was_closed_is_closed(database_ur
 
 
 @pytest.mark.parametrize("sqlstate", ["40001", "40P01"])
-def test_the_whole_of_a_transaction_is_retried_after_a_lost_race(sqlstate: str, sql: Sql):
+def test_a_transaction_is_retried_after_a_serialization_failure_or_deadlock(
+    sqlstate: str, sql: Sql
+):
     attempts = []
 
     @transaction
-    def race() -> int:
+    def fail_twice() -> int:
         attempts.append(database.transaction_depth())
         database.execute_sql(
             "INSERT INTO schema_migration VALUES (%s, 'x', now())", (f"{sqlstate}",)
@@ -317,59 +302,59 @@ def test_the_whole_of_a_transaction_is_retried_after_a_lost_race(sqlstate: str, 
             )
         return len(attempts)
 
-    assert race() == 3
+    assert fail_twice() == 3
     assert sql("DELETE FROM schema_migration WHERE checksum = 'x' RETURNING 1") == [(1,)]
 
 
-def test_a_race_that_is_always_lost_is_unavailable_in_the_end():
+def test_a_call_that_always_fails_to_serialize_raises_unavailable():
     attempts = []
 
     @autocommit
-    def race() -> None:
+    def fail_always() -> None:
         attempts.append(1)
         database.execute_sql("DO $$ BEGIN RAISE EXCEPTION 'lost' USING ERRCODE = '40001'; END $$")
 
     with pytest.raises(Unavailable):
-        race()
+        fail_always()
     assert 3 <= len(attempts) <= 10
 
 
-def test_a_real_deadlock_is_resolved(sql: Sql):
-    sql("CREATE TABLE crosswise AS SELECT id, 0 AS n FROM generate_series(1, 2) AS id")
-    both = threading.Barrier(2)
-    met = threading.local()
+def test_both_transactions_of_a_deadlock_succeed_by_retry(sql: Sql):
+    sql("CREATE TABLE counter AS SELECT id, 0 AS n FROM generate_series(1, 2) AS id")
+    barrier = threading.Barrier(2)
+    thread_state = threading.local()
 
     @transaction
-    def cross(first: int, second: int) -> None:
+    def update_both(first: int, second: int) -> None:
         database.execute_sql("SET LOCAL deadlock_timeout = '50ms'")
-        database.execute_sql("UPDATE crosswise SET n = n + 1 WHERE id = %s", (first,))
-        if not getattr(met, "once", False):
-            met.once = True
-            both.wait(5)
-        database.execute_sql("UPDATE crosswise SET n = n + 1 WHERE id = %s", (second,))
+        database.execute_sql("UPDATE counter SET n = n + 1 WHERE id = %s", (first,))
+        if not getattr(thread_state, "has_met", False):
+            thread_state.has_met = True
+            barrier.wait(5)
+        database.execute_sql("UPDATE counter SET n = n + 1 WHERE id = %s", (second,))
 
-    assert run_concurrently(lambda: cross(1, 2), lambda: cross(2, 1)) == [None, None]
-    assert sql("SELECT n FROM crosswise") == [(2,), (2,)]
-    sql("DROP TABLE crosswise")
+    assert run_concurrently(lambda: update_both(1, 2), lambda: update_both(2, 1)) == [None, None]
+    assert sql("SELECT n FROM counter") == [(2,), (2,)]
+    sql("DROP TABLE counter")
 
 
-def test_a_broken_constraint_is_the_shops_own_error_by_its_name(admin_row: Any):
+def test_a_violated_constraint_raises_the_domain_error_for_its_name(admin_row: Any):
     with pytest.raises(EmailTaken):
-        answer(
+        autocommit_scalar(
             "INSERT INTO users SELECT gen_random_uuid(), email, name, password_hash, role, active,"
             " created_at, updated_at FROM users RETURNING 1"
         )
 
 
-def test_a_constraint_that_means_nothing_to_the_shop_is_a_fault_of_ours(admin_row: Any):
+def test_other_database_errors_are_not_translated(admin_row: Any):
     with pytest.raises(peewee.IntegrityError):
-        answer("UPDATE users SET role = 'KING' RETURNING 1")
+        autocommit_scalar("UPDATE users SET role = 'KING' RETURNING 1")
     with pytest.raises(peewee.ProgrammingError):
-        answer("SELECT nonsense")
-    assert answer() == 1
+        autocommit_scalar("SELECT nonsense")
+    assert autocommit_scalar() == 1
 
 
-def test_a_server_that_only_reads_is_unavailable():
+def test_a_write_to_a_read_only_server_raises_unavailable():
     @transaction
     def write() -> None:
         database.execute_sql("SET TRANSACTION READ ONLY")
@@ -379,37 +364,37 @@ def test_a_server_that_only_reads_is_unavailable():
         write()
 
 
-def test_only_services_reach_the_database():
+def test_a_query_outside_the_decorators_is_an_error():
     with pytest.raises(peewee.InterfaceError, match="not opened"):
         database.execute_sql("SELECT 1")
 
 
-@pytest.fixture
-def admin_row(admin: Any) -> Any:
-    """Have somebody in the table of users."""
-    return admin
-
-
-def _with_options(url: str, options: str) -> str:
-    return f"{url}{'&' if '?' in url else '?'}options={options}"
-
-
-def test_a_function_that_commits_several_writes_is_not_repeated(sql: Sql):
+def test_a_function_that_commits_several_writes_is_not_retried(sql: Sql):
     """A retry would commit the first write twice."""
-    sql("CREATE TABLE written AS SELECT 1 AS n WHERE false")
+    sql("CREATE TABLE committed AS SELECT 1 AS n WHERE false")
 
     @autocommit_without_retry
     def write_twice() -> None:
-        database.execute_sql("INSERT INTO written VALUES (1)")
+        database.execute_sql("INSERT INTO committed VALUES (1)")
         raise_sqlstate("40P01")
 
     with pytest.raises(Unavailable):
         write_twice()
 
-    assert sql("SELECT count(*) FROM written") == [(1,)]
-    sql("DROP TABLE written")
+    assert sql("SELECT count(*) FROM committed") == [(1,)]
+    sql("DROP TABLE committed")
 
 
 @autocommit
 def raise_sqlstate(sqlstate: str) -> None:
     database.execute_sql(f"DO $$ BEGIN RAISE SQLSTATE '{sqlstate}'; END $$")
+
+
+@pytest.fixture
+def admin_row(admin: Any) -> Any:
+    """Insert a user."""
+    return admin
+
+
+def _with_options(url: str, options: str) -> str:
+    return f"{url}{'&' if '?' in url else '?'}options={options}"
