@@ -11,18 +11,21 @@ from werkzeug.http import parse_etags
 _VERSION = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
-def entity_tag(*versions: int) -> str:
-    """Return a strong entity tag. `If-Match` compares only the first version."""
-    return f'"{".".join(map(str, versions))}"'
+def entity_tag(version: int, *details: int) -> str:
+    """Return a strong entity tag that changes with the version and with each detail.
+
+    `If-Match` compares only the version.
+    """
+    return f'"{".".join(map(str, (version, *details)))}"'
 
 
 def list_entity_tag(parts: Iterable[object]) -> str:
-    """Return a strong entity tag for a list page, a hash of these parts."""
+    """Return a strong entity tag for a page of a list: a hash of these parts."""
     return f'"{_hash(parts, digest_size=16)}"'
 
 
 def digest(parts: Iterable[object]) -> int:
-    """Return a hash of these parts as a number for an entity tag."""
+    """Return a hash of these parts, as a detail of an entity tag."""
     return int(_hash(parts, digest_size=6), 16)
 
 
@@ -34,11 +37,13 @@ def is_unchanged(if_none_match: str | None, current: str) -> bool:
     if if_none_match is None:
         return False
     tags = parse_etags(if_none_match)
+    # Search for the tag with its quotes too: Werkzeug accepts tags without quotes, which the
+    # contract does not.
     return tags.star_tag or (current in if_none_match and tags.contains_weak(current[1:-1]))
 
 
 def expected_versions(if_match: str | None) -> frozenset[int] | None:
-    """Return the versions that `If-Match` allows to change; None allows any version.
+    """Return the versions that `If-Match` allows to be changed, or None if it allows any version.
 
     The comparison is strong (RFC 9110, section 13.1.1): weak tags match no version.
     """
@@ -47,7 +52,7 @@ def expected_versions(if_match: str | None) -> frozenset[int] | None:
     tags = parse_etags(if_match)
     if tags.star_tag:
         return None
-    # Werkzeug also accepts tags without quotes; in the contract, these match nothing.
+    # Ignore tags without quotes, as above.
     versions = (tag.partition(".")[0] for tag in tags if tag and f'"{tag}"' in if_match)
     return frozenset(int(version) for version in versions if _VERSION.fullmatch(version))
 

@@ -1,0 +1,1 @@
+"""What every operation needs: authentication, CORS, problem documents and the log."""

@@ -202,6 +202,7 @@ async def on_unexpected_error(request: ConnexionRequest, error: Exception) -> Co
     return _response(request, "internal_error", "The server failed to process this request.")
 
 
+# For errors that Connexion and Starlette raise, which have a status but no code
 _CODE_OF_STATUS = {
     401: "unauthenticated",
     403: "forbidden",

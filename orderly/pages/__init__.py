@@ -1,0 +1,1 @@
+"""What is served outside the API: pages, the OpenAPI document and health checks."""
