@@ -222,10 +222,10 @@ BREAKING = [
         "        x-max-bytes: 16000000\n",
         "",
     ),
-    ("the maxLength of unnamed request properties decreases", "maxLength: 8}", "maxLength: 7}"),
-    ("the maxLength of unnamed response properties increases", "maxLength: 9}", "maxLength: 10}"),
+    ("the maxLength of unlisted request properties decreases", "maxLength: 8}", "maxLength: 7}"),
+    ("the maxLength of unlisted response properties increases", "maxLength: 9}", "maxLength: 10}"),
     (
-        "a schema of unnamed request properties is added",
+        "a schema of unlisted request properties is added",
         "facts: {type: object",
         "facts: {type: object, additionalProperties: {type: string}",
     ),
@@ -310,11 +310,11 @@ COMPATIBLE = [
     ),
     ("the maximum size of a file increases", "x-max-bytes: 16000000", "x-max-bytes: 17000000"),
     (
-        "the maxLength of unnamed request properties increases",
+        "the maxLength of unlisted request properties increases",
         "maxLength: 8}",
         "maxLength: 9, x-is: new}",
     ),
-    ("the maxLength of unnamed response properties decreases", "maxLength: 9}", "maxLength: 6}"),
+    ("the maxLength of unlisted response properties decreases", "maxLength: 9}", "maxLength: 6}"),
     ("a type is added to a response property", "extra: {}", "extra: {type: string}"),
 ]
 CASES = [
@@ -394,7 +394,7 @@ def test_a_change_of_a_shared_response_is_listed_once() -> None:
 
     assert 2 == text.count("responses/Taken")
     assert [
-        "BREAKING    response Taken: error code all_gone removed while another was added",
+        "BREAKING    response Taken: error code all_gone removed, and another added",
         "compatible  response Taken: error code sold_out added",
     ] == [*map(str, changes)]
 

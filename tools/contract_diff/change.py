@@ -11,10 +11,17 @@ Node = Mapping[str, Any]
 
 
 class Direction(Enum):
-    """Who sends the data that a schema describes: clients, or the server."""
+    """Whether a schema describes what clients send, or what they read."""
 
     REQUEST = "in requests"
     RESPONSE = "in responses"
+
+    def is_breaking(self, *, stricter: bool, looser: bool) -> bool:
+        """Return whether a change of a schema breaks clients.
+
+        A stricter schema breaks clients that send it. A looser schema breaks clients that read it.
+        """
+        return stricter if self is Direction.REQUEST else looser
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ def compare(before: Node, after: Node) -> list[Change]:
 
     Descriptions and examples are not compared, except for the error codes in examples.
     """
-    # A changed component is found wherever it is used: remove the duplicates.
+    # A set, because the change of a shared component is found once for each use.
     changes = {
         *_server_changes(before, after),
         *_security_scheme_changes(before, after),

@@ -24,7 +24,7 @@ class OperationComparison:
 
     def changes(self, old: Node, new: Node, place: str) -> Iterator[Change]:
         """Yield the changes of one operation; `place` is its method and path."""
-        yield from _name_changes(old, new, place)
+        yield from _metadata_changes(old, new, place)
         yield from self._security(old, new, place)
         yield from self._parameters(old, new, place)
         yield from self._request_body(old, new, f"{place} body")
@@ -34,7 +34,7 @@ class OperationComparison:
         old_alternatives = _security_alternatives(old, self._before)
         new_alternatives = _security_alternatives(new, self._after)
         for schemes in old_alternatives:
-            # Credentials that satisfied the old schemes still do if fewer of them are required.
+            # The old credentials suffice if a new alternative requires the same schemes or fewer.
             if not any(required <= schemes for required in new_alternatives):
                 yield Change(place, f"no longer accepts {_credentials(schemes)}", breaking=True)
         for schemes in new_alternatives - old_alternatives:
@@ -56,7 +56,7 @@ class OperationComparison:
             )
 
     def _parameter(self, old: Node, new: Node, place: str) -> Iterator[Change]:
-        yield from _request_required(old, new, place)
+        yield from _required_changes(old, new, place)
         old_format, new_format = _serialization(old), _serialization(new)
         for keyword, value in new_format.items():
             if old_format[keyword] != value:
@@ -73,7 +73,7 @@ class OperationComparison:
         elif old_body and not new_body:
             yield Change(place, "body removed", breaking=True)
         elif old_body and new_body:
-            yield from _request_required(old_body, new_body, place)
+            yield from _required_changes(old_body, new_body, place)
             old_size, new_size = (
                 body.get("x-max-bytes", _DEFAULT_MAX_BYTES) for body in (old_body, new_body)
             )
@@ -147,12 +147,12 @@ class OperationComparison:
             set(_example_codes(response, document))
             for response, document in ((old, self._before), (new, self._after))
         )
-        # If a code is removed while another is added, the code may have been renamed.
+        # If one code is removed and another added, the code may have been renamed.
         renamed = bool(new_codes - old_codes)
         for code in sorted(old_codes - new_codes):
             yield Change(
                 place,
-                f"error code {code} removed{' while another was added' if renamed else ''}",
+                f"error code {code} removed{', and another added' if renamed else ''}",
                 breaking=renamed,
             )
         for code in sorted(new_codes - old_codes):
@@ -162,8 +162,8 @@ class OperationComparison:
         return resolve(old, self._before), resolve(new, self._after)
 
 
-def _name_changes(old: Node, new: Node, place: str) -> Iterator[Change]:
-    """Compare what generated clients are named after, the deprecation and the required role."""
+def _metadata_changes(old: Node, new: Node, place: str) -> Iterator[Change]:
+    """Compare the operationId, the first tag, the deprecation and the required role."""
     # Generated clients name a function after the operationId, and its module after the first tag.
     names = (
         ("operationId", old.get("operationId"), new.get("operationId")),
@@ -187,7 +187,7 @@ def _first_tag(operation: Node) -> str | None:
     return next(iter(operation.get("tags", ())), None)
 
 
-def _request_required(old: Node, new: Node, place: str) -> Iterator[Change]:
+def _required_changes(old: Node, new: Node, place: str) -> Iterator[Change]:
     """Compare whether clients must send a parameter or a body."""
     required = bool(new.get("required"))
     if required != bool(old.get("required")):
@@ -196,9 +196,9 @@ def _request_required(old: Node, new: Node, place: str) -> Iterator[Change]:
 
 
 def _security_alternatives(operation: Node, document: Node) -> set[frozenset[str]]:
-    """Return sets of security schemes: a client needs all schemes of one set.
+    """Return the sets of security schemes that an operation accepts.
 
-    The empty set means that no credentials are needed.
+    A client needs credentials for all schemes of one set. The empty set needs no credentials.
     """
     requirements = operation.get("security", document.get("security")) or [{}]
     return {frozenset(requirement) for requirement in requirements}

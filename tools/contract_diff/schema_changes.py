@@ -1,7 +1,4 @@
-"""Find the changes of schemas, including the schemas of their properties and items.
-
-A stricter schema breaks clients that send it. A looser schema breaks clients that read it.
-"""
+"""Find the changes of schemas, including the schemas of their properties and items."""
 
 from __future__ import annotations
 
@@ -34,8 +31,7 @@ class SchemaComparison:
             place = f"{new_name} {direction.value}"
         old, new = _merged(old, self._before), _merged(new, self._after)
         for difference in keyword_differences(old, new):
-            is_request = direction is Direction.REQUEST
-            breaking = difference.stricter if is_request else difference.looser
+            breaking = direction.is_breaking(stricter=difference.stricter, looser=difference.looser)
             yield Change(place, difference.message, breaking)
         yield from self._default(old, new, place, direction)
         yield from self._properties(old, new, place, direction)
@@ -66,7 +62,8 @@ class SchemaComparison:
             required = name in new["required"]
             if required != (name in old["required"]):
                 message = f"is now {'required' if required else 'optional'}"
-                yield Change(f"{place}/{name}", message, breaking=required is is_request)
+                breaking = direction.is_breaking(stricter=required, looser=not required)
+                yield Change(f"{place}/{name}", message, breaking)
             yield from self.changes(
                 old_properties[name], new_properties[name], f"{place}/{name}", direction
             )
@@ -79,13 +76,13 @@ class SchemaComparison:
             old_alternatives = _by_name(old_list, unless_in=new_list)
             new_alternatives = _by_name(new_list, unless_in=old_list)
             for name in old_alternatives.keys() - new_alternatives.keys():
-                # Without any alternative left, everything is valid: the schema is looser.
-                breaking = direction is Direction.REQUEST or not new_list
-                yield Change(place, f"alternative {name} removed", breaking=breaking)
+                # Without any alternative left, any value is valid.
+                breaking = direction.is_breaking(stricter=bool(new_list), looser=not new_list)
+                yield Change(place, f"alternative {name} removed", breaking)
             for name in new_alternatives.keys() - old_alternatives.keys():
-                # Without any alternative before, everything was valid: the schema is stricter.
-                breaking = direction is Direction.RESPONSE or not old_list
-                yield Change(place, f"alternative {name} added", breaking=breaking)
+                # Without any alternative before, any value was valid.
+                breaking = direction.is_breaking(stricter=not old_list, looser=bool(old_list))
+                yield Change(place, f"alternative {name} added", breaking)
             for name in old_alternatives.keys() & new_alternatives.keys():
                 yield from self.changes(
                     old_alternatives[name], new_alternatives[name], f"{place}/{name}", direction
@@ -106,9 +103,9 @@ def _merged(schema: Node, document: Node) -> dict[str, Any]:
 
 
 def _by_name(alternatives: Sequence[Node], *, unless_in: Sequence[Node]) -> dict[str, Node]:
-    """Return alternatives by the name of their component, or by their number if they have none.
+    """Return alternatives by the name of their component; inline schemas by their number.
 
-    Alternatives without a name that the other list contains too are unchanged and left out.
+    Inline schemas that the other list contains too are left out: they are unchanged.
     """
     selected = [schema for schema in alternatives if "$ref" in schema or schema not in unless_in]
     return {

@@ -1,6 +1,6 @@
 """Find the differences between the keywords of two schemas, and whether each is stricter or looser.
 
-Schemas inside the two are compared by `schema_changes`, except below `not`.
+The schemas of properties, items and alternatives are compared in `schema_changes`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import Any, Final, NamedTuple
 
 from tools.contract_diff.change import Node
 
-# Keywords whose value is one schema, for all items or all unnamed properties.
+# Keywords whose value is one schema: of all items, or of all properties that are not listed.
 SUBSCHEMAS: Final = ("items", "additionalProperties")
 
-# For each bound: whether a new value is stricter than an old one, as `stricter(new, old)`.
+# Functions that say whether a new bound is stricter than an old bound: `is_stricter(new, old)`.
 _BOUNDS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "minimum": gt,
     "minLength": gt,
@@ -30,7 +30,7 @@ _FLAGS: Final = ("uniqueItems", "exclusiveMinimum", "exclusiveMaximum")
 # Keywords for which no program can tell whether a new value is stricter or looser.
 _INCOMPARABLE: Final = ("pattern", "format", "multipleOf", "not")
 _DOCUMENTATION: Final = {"description", "example", "title", "externalDocs", "deprecated"}
-# Compared here, or in `schema_changes`.
+# Compared here or in `schema_changes`, or ignored as documentation.
 _KNOWN: Final = {
     *(*_DOCUMENTATION, *SUBSCHEMAS, *_BOUNDS, *_FLAGS, *_INCOMPARABLE),
     *("$ref", "type", "nullable", "enum", "default"),
@@ -39,11 +39,11 @@ _KNOWN: Final = {
 
 
 class Difference(NamedTuple):
-    """One difference: stricter rejects values that were valid, looser the reverse; or both."""
+    """A difference between two schemas; both stricter and looser if no program can tell."""
 
     message: str
-    stricter: bool
-    looser: bool
+    stricter: bool  # rejects a value that was valid
+    looser: bool  # accepts a value that was invalid
 
 
 def keyword_differences(old: Node, new: Node) -> Iterator[Difference]:
@@ -106,23 +106,27 @@ def _flags(old: Node, new: Node) -> Iterator[Difference]:
 
 def _incomparable(old: Node, new: Node) -> Iterator[Difference]:
     for keyword in _INCOMPARABLE:
-        old_value, new_value = (_undocumented(schema.get(keyword)) for schema in (old, new))
+        old_value, new_value = (
+            _without_documentation(schema.get(keyword)) for schema in (old, new)
+        )
         if old_value != new_value:
             message = _changed(keyword, old_value, new_value)
             yield Difference(message, new_value is not None, old_value is not None)
 
 
-def _undocumented(node: Any) -> Any:
+def _without_documentation(node: Any) -> Any:
     """Return a schema without its descriptions and examples."""
     if isinstance(node, Mapping):
         return {
-            key: _undocumented(value) for key, value in node.items() if key not in _DOCUMENTATION
+            key: _without_documentation(value)
+            for key, value in node.items()
+            if key not in _DOCUMENTATION
         }
     return node
 
 
 def _subschemas(old: Node, new: Node) -> Iterator[Difference]:
-    """Compare whether items and unnamed properties have a schema, and are allowed at all."""
+    """Compare whether items and unlisted properties have a schema, and are allowed at all."""
     for keyword in SUBSCHEMAS:
         old_value, new_value = old.get(keyword), new.get(keyword)
         restricted = isinstance(new_value, Mapping)
