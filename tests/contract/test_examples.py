@@ -110,7 +110,7 @@ def test_a_request_without_optional_parts_succeeds(
     client: ExampleClient, operation_id: str
 ) -> None:
     body_required = OPERATIONS[operation_id].get("requestBody", {}).get("required")
-    request = client.prepare(operation_id, minimal=not body_required)
+    request = client.prepare(operation_id, without_body=not body_required)
 
     assert client.send(request).is_success
 

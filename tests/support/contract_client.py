@@ -37,7 +37,7 @@ class Servers(NamedTuple):
     """The base URLs of the API at two servers of the same shop."""
 
     unlimited: str
-    rate_limited: str  # allows one attempt of everything
+    rate_limited: str  # returns 429 from the second attempt on
 
 
 class ExampleClient:
@@ -91,7 +91,7 @@ class ExampleClient:
             headers=headers,
             content=content,
         )
-        self._client.cookies.clear()
+        self._client.cookies.clear()  # the credentials come from the request alone
         assert_documented(request, response)
         if request.body == EXAMPLES["registration"] and response.is_success:
             self._ada_is_registered = True
@@ -108,7 +108,12 @@ class ExampleClient:
         return response
 
     def prepare(
-        self, operation_id: str, *, media_type: str = "", example: str = "", minimal: bool = False
+        self,
+        operation_id: str,
+        *,
+        media_type: str = "",
+        example: str = "",
+        without_body: bool = False,
     ) -> Request:
         """Return a request that succeeds, after creating what it needs in the shop.
 
@@ -116,7 +121,7 @@ class ExampleClient:
             operation_id: the operation.
             media_type: the media type of the body; without it, the first one.
             example: the name of the body's example; without it, the first one.
-            minimal: leave out the body and all optional parameters.
+            without_body: leave out the body, for operations whose body is optional.
         """
         operation = OPERATIONS[operation_id]
         request = Request(operation_id, self._session_for(operation))
@@ -124,7 +129,7 @@ class ExampleClient:
             if parameter["in"] == "path":
                 request.path[parameter["name"]] = self._path_value(parameter["name"], request)
         content = operation.get("requestBody", {}).get("content", {})
-        if content and not minimal:
+        if content and not without_body:
             request.media_type = media_type or next(iter(content))
             examples = content[request.media_type]["examples"]
             value = examples[example or next(iter(examples))]["value"]
@@ -139,6 +144,8 @@ class ExampleClient:
         response = self.send_successfully(request)
         assert str(response.status_code) == link.status
         following = self.prepare(link_object["operationId"])
+        # Keep the user, who may access what the first request created. An operation with a required
+        # role keeps the administrator.
         if following.session and request.session and "x-required-role" not in following.operation:
             following = replace(following, session=request.session)
         locations = {p["name"]: p["in"] for p in following.operation["parameters"]}

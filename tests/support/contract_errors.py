@@ -6,22 +6,24 @@ from collections.abc import Callable
 from uuid import uuid4
 
 from tests.support.contract import DOCUMENT
-from tests.support.contract_client import INITIAL_STOCK, ExampleClient, Preparation
+from tests.support.contract_client import INITIAL_STOCK, ExampleClient
 from tests.support.contract_requests import EXAMPLES, Request
+
+Trigger = Callable[[ExampleClient, Request], None]
 
 MEBIBYTE = 1 << 20
 WRONG_PASSWORD = "brew-42-fast-mornings"
 
 # By the error code, or by the operationId and the error code.
-TRIGGERS: dict[str, Preparation] = {}
-# These take two concurrent requests.
+TRIGGERS: dict[str, Trigger] = {}
+# Only two concurrent requests cause these.
 UNTRIGGERED = {"import_products sku_taken", "create_order idempotency_in_flight"}
 
 
-def triggers(*keys: str) -> Callable[[Preparation], Preparation]:
+def triggers(*keys: str) -> Callable[[Trigger], Trigger]:
     """Use a function to trigger these error codes."""
 
-    def register(trigger: Preparation) -> Preparation:
+    def register(trigger: Trigger) -> Trigger:
         TRIGGERS.update(dict.fromkeys(keys, trigger))
         return trigger
 

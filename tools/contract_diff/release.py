@@ -18,7 +18,7 @@ CHANGELOG = "CHANGELOG.md"
 
 
 class Report(NamedTuple):
-    """The changes since a commit, and what the version or the changelog does not say yet."""
+    """The changes since a commit, and the errors in the version and the changelog."""
 
     since: str
     changes: list[Change]
