@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from database import binding
-from database.greenlets import GreenletRunner
+from database.greenlets import GreenletRunner, ThreadRunner
 from domain.errors import DomainError
 from handlers.cookies import SessionCookies
 from orderly.background.refresh import BackgroundRefresh
@@ -49,7 +49,11 @@ def create_app(settings: Settings) -> ASGIApp:
     # never wait for the requests.
     binding.bind(settings.database_url, max_connections=settings.threads + 1)
     threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="worker")
-    runner = GreenletRunner(settings.threads, threads)
+    runner: GreenletRunner | ThreadRunner
+    if settings.handlers == "threads":
+        runner = ThreadRunner(threads)
+    else:
+        runner = GreenletRunner(settings.threads, threads)
 
     @asynccontextmanager
     async def lifespan(_app: Any) -> AsyncIterator[None]:

@@ -25,6 +25,7 @@ from services.configuration import Configuration
 PREFIX = "ORDERLY_"
 ADMIN_PASSWORD_NAME = "ORDERLY_ADMIN_PASSWORD"  # noqa: S105  # read by `create-admin` alone
 
+HANDLERS = ("greenlets", "threads")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("auto", "json", "console")
 # Argon2id's time cost, memory in KiB and lanes: OWASP's second choice; passes and memory of RFC
@@ -70,6 +71,8 @@ class Settings:
     port: int
     workers: int
     threads: int
+    # How handlers wait for PostgreSQL: in greenlets on the event loop, or in threads.
+    handlers: str
     trusted_proxies: str
     currency: str
     cookie_secure: bool
@@ -215,6 +218,7 @@ def _read(env: _Reader) -> dict[str, Any]:
         "port": env.int("PORT", 8000, validate=validate.Range(0, 65535)),
         "workers": env.int("WORKERS", 1, validate=validate.Range(1, 256)),
         "threads": env.int("THREADS", 16, validate=validate.Range(1, 256)),
+        "handlers": env.str("HANDLERS", "greenlets", validate=validate.OneOf(HANDLERS)),
         "trusted_proxies": env.str("TRUSTED_PROXIES", "", validate=_networks),
         "currency": env.str("CURRENCY", "EUR", validate=_currency),
         # Browsers keep a Secure cookie from plain HTTP, which a first run on one machine speaks.

@@ -156,11 +156,11 @@ def test_an_invalid_line_is_reported_with_its_line_number_and_column(
 @pytest.mark.parametrize(
     ("line", "column", "message"),
     [
-        ("mug,Mug,,1,1", "sku", "capital letters, digits"),
-        ("MUG, Mug,,1,1", "name", "without blanks at either end"),
+        ("mug,Mug,,1,1", "sku", "capital letters and digits"),
+        ("MUG, Mug,,1,1", "name", "without leading or trailing spaces"),
         ("MUG,Mug,\a,1,1", "description", "the only control characters"),
         ("MUG,Mug,,1.990 €,1", "price", "with a decimal point, such as `19.90`"),
-        ("MUG,Mug,,1,7.0", "stock", "a whole number"),
+        ("MUG,Mug,,1,7.0", "stock", "an integer"),
     ],
 )
 def test_messages_describe_the_rule_in_words_instead_of_a_regular_expression(

@@ -37,6 +37,8 @@ def orderly_environment(**variables: str) -> dict[str, str]:
     return {
         **inherited,
         "ORDERLY_PASSWORD_HASH": "cheapest",
+        # `tox -e threads` runs all servers with threads.
+        "ORDERLY_HANDLERS": os.environ.get("PYTEST_HANDLERS", "greenlets"),
         "PYTHONFAULTHANDLER": "1",  # SIGABRT prints every thread's stack: see Server.wait
         **variables,
     }

@@ -63,6 +63,7 @@ def test_all_invalid_values_are_reported_together() -> None:
         CORS_ORIGINS="https://shop.example.com/",
         CURRENCY="eur",
         DATABASE_URL="mysql://db/shop",
+        HANDLERS="processes",
         LOG_FORMAT="xml",
         LOG_LEVEL="loud",
         MAX_BODY_BYTES="1 MiB",
