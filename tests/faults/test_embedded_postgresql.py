@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL when processes are dead_process: with real processes and signals."""
+"""The embedded PostgreSQL when processes are killed: with real processes and signals."""
 
 from __future__ import annotations
 

@@ -322,7 +322,7 @@ def test_an_embedded_database_that_dies_is_restarted(data_dir: Path) -> None:
 
 
 def test_signed_in_clients_are_served_again_after_a_long_database_outage(data_dir: Path) -> None:
-    """After a long outage the server must load the revoked sessions before it accepts a session."""
+    """After a long outage the server loads the revoked sessions before it accepts any session."""
     with (
         run_server(data_dir, "--demo") as server,
         demo_client(server) as client,

@@ -18,7 +18,7 @@ from tests.support.services import PASSWORD, AddProduct, make_actor
 
 
 @pytest.fixture(autouse=True)
-def _bound(shop: str) -> None:
+def _bind_process(shop: str) -> None:
     """Bind the process to the shop's database, which every service needs."""
     del shop
 

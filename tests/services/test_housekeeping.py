@@ -15,7 +15,7 @@ from tests.support.services import PASSWORD
 
 
 @pytest.fixture
-def signed_in(client: Actor, anonymous: Actor) -> sessions.SignIn:
+def sign_in(client: Actor, anonymous: Actor) -> sessions.SignIn:
     return sessions.login(actor=anonymous, email="client0@example.com", password=PASSWORD)
 
 
@@ -36,15 +36,15 @@ def test_only_full_rate_limit_buckets_are_deleted(anonymous: Actor, sql: Sql):
     assert count(sql, "throttle") == 0
 
 
-def test_an_active_session_keeps_its_tokens(signed_in: sessions.SignIn, anonymous: Actor, sql: Sql):
-    sessions.refresh_session(actor=anonymous, refresh_token=signed_in.refresh_token)
+def test_an_active_session_keeps_its_tokens(sign_in: sessions.SignIn, anonymous: Actor, sql: Sql):
+    sessions.refresh_session(actor=anonymous, refresh_token=sign_in.refresh_token)
     sql("TRUNCATE throttle")
 
     assert housekeeping.delete_expired() == 0
     assert count(sql, "refresh_token") == 2
 
 
-def test_tokens_are_deleted_one_day_after_they_expire(signed_in: sessions.SignIn, sql: Sql):
+def test_tokens_are_deleted_one_day_after_they_expire(sign_in: sessions.SignIn, sql: Sql):
     sql("TRUNCATE throttle")
     sql("UPDATE refresh_token SET expires_at = now() - interval '25 hours'")
 
@@ -53,7 +53,7 @@ def test_tokens_are_deleted_one_day_after_they_expire(signed_in: sessions.SignIn
 
 
 def test_sessions_are_deleted_30_days_after_they_end_and_the_log_is_kept(
-    signed_in: sessions.SignIn, sql: Sql
+    sign_in: sessions.SignIn, sql: Sql
 ):
     sql("TRUNCATE throttle")
     sql("UPDATE session SET expires_at = now() - interval '31 days'")

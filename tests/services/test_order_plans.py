@@ -106,18 +106,18 @@ def test_a_page_reads_a_bounded_number_of_rows_for_every_filter_and_sort_order(
     buyer: UUID = UUID(str(sql("SELECT id FROM users LIMIT 1")[0][0]))
     client, admin = make_actor(buyer, CLIENT), make_actor(buyer, ADMIN)
     for case, filters in FILTERS.items():
-        given = {name: evaluate(sql, value) for name, value in filters.items()}
-        if "user_id" in given:
-            given["user_id"] = buyer
-        if "number" in given:
-            given["number"] = sql("SELECT number FROM orders OFFSET 5000 LIMIT 1")[0][0]
+        values = {name: evaluate(sql, value) for name, value in filters.items()}
+        if "user_id" in values:
+            values["user_id"] = buyer
+        if "number" in values:
+            values["number"] = sql("SELECT number FROM orders OFFSET 5000 LIMIT 1")[0][0]
         for sort in ("created_at", "-created_at", "total", "-total"):
             for actor in (admin, client):
                 plans.clear()
-                read_two_pages(actor, sort, given)
+                read_two_pages(actor, sort, values)
                 for plan in plans:
                     assert_bounded(
-                        plan, f"{case} by {sort} for {actor.role}", max_rows(actor, sort, given)
+                        plan, f"{case} by {sort} for {actor.role}", max_rows(actor, sort, values)
                     )
 
 
@@ -125,16 +125,16 @@ def test_every_list_equals_the_result_of_a_reference_query(many_orders: None, sq
     """A page is merged from parts: by status, quarter, or length of the total in digits."""
     admin = make_actor(UUID(int=1), ADMIN)
     for case, filters in FILTERS.items():
-        given = {name: evaluate(sql, value) for name, value in filters.items()}
-        if "user_id" in given:
-            given["user_id"] = sql("SELECT id FROM users LIMIT 1")[0][0]
-        if "number" in given:
+        values = {name: evaluate(sql, value) for name, value in filters.items()}
+        if "user_id" in values:
+            values["user_id"] = sql("SELECT id FROM users LIMIT 1")[0][0]
+        if "number" in values:
             continue  # finds one order at most
         for sort in ("created_at", "-created_at", "total", "-total"):
             query = REFERENCE_QUERY.format(
                 sort=sort.strip("-"), direction="DESC" if "-" in sort else "ASC"
             )
-            expected = sql(query, *map(given.get, ("statuses", "user_id", *BOUNDED_COLUMNS)))
+            expected = sql(query, *map(values.get, ("statuses", "user_id", *BOUNDED_COLUMNS)))
             found: list[UUID] = []
             cursor = None
             for _ in range(PAGES):
@@ -143,7 +143,7 @@ def test_every_list_equals_the_result_of_a_reference_query(many_orders: None, sq
                     limit=LIMIT,
                     sort=sort,
                     cursor=cursor,
-                    filters=OrderFilters(**given),
+                    filters=OrderFilters(**values),
                 )
                 found += [order.id for order in page.items]
                 cursor = page.next_cursor
@@ -154,9 +154,9 @@ def test_every_list_equals_the_result_of_a_reference_query(many_orders: None, sq
 
 
 @autocommit
-def read_two_pages(actor: Actor, sort: str, given: dict[str, Any]) -> None:
+def read_two_pages(actor: Actor, sort: str, values: dict[str, Any]) -> None:
     """Read the first and the second page."""
-    filters = OrderFilters(**given)
+    filters = OrderFilters(**values)
     page = orders.list_orders(actor=actor, limit=LIMIT, sort=sort, filters=filters)
     if page.next_cursor is not None:
         orders.list_orders(
@@ -170,13 +170,13 @@ def assert_bounded(plan: Plan, case: str, limit: int) -> None:
     assert rows <= limit, f"{case}: {rows} rows, {plan}"
 
 
-def max_rows(actor: Actor, sort: str, given: dict[str, Any]) -> int:
+def max_rows(actor: Actor, sort: str, values: dict[str, Any]) -> int:
     """Return how many rows a page may read."""
     page = 2 * len(STATUSES) * (LIMIT + 1)  # one page of each status, and the page itself
-    if actor.role == CLIENT or "user_id" in given:
+    if actor.role == CLIENT or "user_id" in values:
         return page + ORDERS // USERS  # reads all orders of the customer
     parts = page * QUARTERS if sort.endswith("total") else page
-    bounded = {BOUNDED_COLUMNS[name] for name in given.keys() & BOUNDED_COLUMNS.keys()}
+    bounded = {BOUNDED_COLUMNS[name] for name in values.keys() & BOUNDED_COLUMNS.keys()}
     if bounded - {sort.removeprefix("-")}:
         # In the first and the last quarter (or length of the total), rows outside the bounds are
         # read and filtered out. If the bounded range has fewer rows, all of them are read instead.

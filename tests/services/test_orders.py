@@ -64,7 +64,7 @@ def pages(
             return
 
 
-def listed(actor: Actor, limit: int = 100, **filters: Any) -> list[Order]:
+def list_all(actor: Actor, limit: int = 100, **filters: Any) -> list[Order]:
     return [order for page in pages(actor, limit, **filters) for order in page]
 
 
@@ -101,7 +101,7 @@ def test_allowed_transitions_are_those_of_the_actor(
     for actor, party in ((admin, Party.ADMIN), (client, Party.OWNER)):
         visible = orders.get_order(actor=actor, order_id=order.id)
         assert order_status.allowed(status, {party}) == visible.allowed_transitions
-        assert [visible] == listed(actor)
+        assert [visible] == list_all(actor)
 
 
 @pytest.mark.parametrize("requested", order_status.STATUSES)
@@ -285,7 +285,7 @@ def test_clients_list_their_own_orders_and_administrators_all(
     of_second = {place(second, (mug.id, 1)).id for _ in range(2)}
 
     def ids(actor: Actor, **filters: Any) -> set[UUID]:
-        return {order.id for order in listed(actor, **filters)}
+        return {order.id for order in list_all(actor, **filters)}
 
     assert ids(first) == of_first == ids(first, user_id=first.user_id)
     assert ids(first, user_id=second.user_id) == set()
@@ -303,14 +303,14 @@ def test_pages_contain_every_order_once_in_sort_order(
     mug, lamp = add_product(100, 5), add_product(100, 7)
     placed = [place(client, (product.id, 1 + n % 2)) for n in range(4) for product in (mug, lamp)]
 
-    found = [order.id for order in listed(client, limit, sort=sort)]
+    found = [order.id for order in list_all(client, limit, sort=sort)]
 
     field = sort.removeprefix("-")
     expected = sorted(
         placed, key=lambda order: (getattr(order, field), order.id), reverse=sort.startswith("-")
     )
     assert [order.id for order in expected] == found
-    assert found == [order.id for order in listed(admin, limit, sort=sort)]
+    assert found == [order.id for order in list_all(admin, limit, sort=sort)]
 
 
 def test_orders_placed_between_two_pages_do_not_shift_the_next_page(
@@ -333,24 +333,24 @@ def test_filters_can_be_combined(admin: Actor, client: Actor, add_product: AddPr
     update_status(admin, paid, "PAID")
     update_status(admin, shipped, "PAID", "SHIPPED")
 
-    def found(**filters: Any) -> set[UUID]:
-        ids = {order.id for order in listed(client, **filters)}
-        assert ids == {order.id for order in listed(admin, 1, **filters)}
+    def find_ids(**filters: Any) -> set[UUID]:
+        ids = {order.id for order in list_all(client, **filters)}
+        assert ids == {order.id for order in list_all(admin, 1, **filters)}
         return ids
 
-    assert found(statuses=["PAID"]) == {paid.id}
-    assert found(statuses=["PAID", "PENDING"]) == {paid.id, pending.id}
-    assert found(statuses=[]) == found(statuses=None) == {pending.id, paid.id, shipped.id}
-    assert found(statuses=["RETURNED"]) == set()
-    assert found(min_total=200) == {paid.id, shipped.id}
-    assert found(max_total=200) == {pending.id, paid.id}
-    assert found(min_total=101, max_total=299, statuses=["PAID", "SHIPPED"]) == {paid.id}
-    assert found(created_from=paid.created_at) == {paid.id, shipped.id}
-    assert found(created_to=paid.created_at) == {pending.id}
-    assert found(created_from=paid.created_at, created_to=shipped.created_at) == {paid.id}
-    assert found(created_from=datetime.now(UTC) + timedelta(days=1)) == set()
-    assert found(created_to=datetime(1, 1, 1, tzinfo=UTC)) == set()
-    assert found(created_to=datetime.max.replace(tzinfo=UTC)) == found()
+    assert find_ids(statuses=["PAID"]) == {paid.id}
+    assert find_ids(statuses=["PAID", "PENDING"]) == {paid.id, pending.id}
+    assert find_ids(statuses=[]) == find_ids(statuses=None) == {pending.id, paid.id, shipped.id}
+    assert find_ids(statuses=["RETURNED"]) == set()
+    assert find_ids(min_total=200) == {paid.id, shipped.id}
+    assert find_ids(max_total=200) == {pending.id, paid.id}
+    assert find_ids(min_total=101, max_total=299, statuses=["PAID", "SHIPPED"]) == {paid.id}
+    assert find_ids(created_from=paid.created_at) == {paid.id, shipped.id}
+    assert find_ids(created_to=paid.created_at) == {pending.id}
+    assert find_ids(created_from=paid.created_at, created_to=shipped.created_at) == {paid.id}
+    assert find_ids(created_from=datetime.now(UTC) + timedelta(days=1)) == set()
+    assert find_ids(created_to=datetime(1, 1, 1, tzinfo=UTC)) == set()
+    assert find_ids(created_to=datetime.max.replace(tzinfo=UTC)) == find_ids()
 
 
 def test_an_order_number_is_found_in_any_case_and_with_or_without_prefix(
@@ -361,7 +361,7 @@ def test_an_order_number_is_found_in_any_case_and_with_or_without_prefix(
     place(owner, (mug.id, 1))
 
     for typed in (order.number, order.number.lower(), order.number[4:].replace("-", "")):
-        assert listed(owner, number=typed) == [order]
-        assert listed(other, number=typed) == []
+        assert list_all(owner, number=typed) == [order]
+        assert list_all(other, number=typed) == []
     for typed in ("ORD", "x", order.number[:-1]):
-        assert listed(owner, number=typed) == []
+        assert list_all(owner, number=typed) == []

@@ -167,11 +167,11 @@ IN_STOCK: dict[Any, dict[str, int]] = {True: {"min_stock": 1}, False: {"max_stoc
 def test_every_list_equals_the_result_of_a_reference_query(sql: Sql):
     """A page is read from the index of its sort order, or from an index of its filters."""
     for name, filters in FILTERS.items():
-        given = {**filters, **IN_STOCK.get(filters.get("in_stock"), {})}
-        words = " & ".join(f"'{word}':*" for word in given.get("q", "").split())
+        values = {**filters, **IN_STOCK.get(filters.get("in_stock"), {})}
+        words = " & ".join(f"'{word}':*" for word in values.get("q", "").split())
         if "-" in words:
             continue  # to_tsquery splits such a word differently
-        bounds = [given.get(name) for name in ("min_price", "max_price", "min_stock", "max_stock")]
+        bounds = [values.get(name) for name in ("min_price", "max_price", "min_stock", "max_stock")]
         for sort in SORTS[1:]:
             column = sort.strip("-").replace("stock", "quantity")
             query = REFERENCE_QUERY.format(sort=column, direction="DESC" if "-" in sort else "ASC")

@@ -35,7 +35,7 @@ def pages(limit: int, **filters: Any) -> Iterator[list[Product]]:
     pytest.fail("the list never ends")
 
 
-def listed(limit: int = 100, **filters: Any) -> list[Product]:
+def list_all(limit: int = 100, **filters: Any) -> list[Product]:
     return [product for page in pages(limit, **filters) for product in page]
 
 
@@ -148,7 +148,7 @@ def test_an_archived_product_is_visible_only_in_orders(
     order = orders.create_order(actor=client, items=[(mug.id, 1)], idempotency_key=None).order
     products.archive_product(actor=admin, product_id=mug.id, expected_versions={1})
 
-    assert listed() == []
+    assert list_all() == []
     for call in (
         lambda: products.get_product(product_id=mug.id),
         lambda: products.archive_product(actor=admin, product_id=mug.id, expected_versions=None),
@@ -232,7 +232,7 @@ def test_filters_can_be_combined(add_product: AddProduct):
     cheap, expensive, sold_out = add_product(5, 100), add_product(5, 900), add_product(0, 500)
 
     def ids(**filters: Any) -> set[Any]:
-        return {product.id for product in listed(**filters)}
+        return {product.id for product in list_all(**filters)}
 
     assert ids(min_price=500) == {expensive.id, sold_out.id}
     assert ids(max_price=500) == {cheap.id, sold_out.id}
@@ -256,13 +256,13 @@ def test_a_search_sorts_exact_sku_then_name_or_sku_then_description(add_product:
 
     for limit in range(1, 8):
         for q in ("mug-1", " MUG-1", "1 mug"):
-            found = listed(limit, q=q)
+            found = list_all(limit, q=q)
             if q == "1 mug":  # not a SKU
                 assert found == [newer, exact, *reversed(named), described]
             else:
                 assert found == expected
-    assert listed(q="mug-1", sort="relevance") == expected
-    assert listed(sort="relevance") == listed(sort="name")
+    assert list_all(q="mug-1", sort="relevance") == expected
+    assert list_all(sort="relevance") == list_all(sort="name")
 
 
 def test_archived_products_can_be_listed_searched_and_sorted(admin: Actor, add_product: AddProduct):
@@ -312,14 +312,14 @@ def test_a_search_matches_all_words_or_their_beginnings(
     )
     add_product(sku="MUG", name="Mug")
 
-    assert listed(q=q) == ([product] if found else [])
+    assert list_all(q=q) == ([product] if found else [])
 
 
 @pytest.mark.parametrize("q", ["!", "' '", "\\", "& | !", ":*", "()", "%", "_", " ", "-"])
 def test_a_search_without_a_word_finds_nothing(add_product: AddProduct, q: str):
     add_product()
 
-    assert listed(q=q) == []
+    assert list_all(q=q) == []
 
 
 @settings(
@@ -331,12 +331,12 @@ def test_a_search_without_a_word_finds_nothing(add_product: AddProduct, q: str):
 def test_any_text_can_be_searched_and_a_product_is_found_by_its_full_name(
     admin: Actor, q: str, name: str
 ):
-    listed(q=q)
+    list_all(q=q)
     product = products.create_product(
         actor=admin, sku=str(uuid4()), name=name, description="", price=1, stock=0
     )
     if any(character.isascii() and character.isalnum() for character in name):
-        assert product in listed(q=name)
+        assert product in list_all(q=name)
 
 
 @settings(

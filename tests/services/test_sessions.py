@@ -28,7 +28,7 @@ def ada(anonymous: Actor) -> users.User:
 
 
 @pytest.fixture
-def signed_in(ada: users.User, anonymous: Actor) -> sessions.SignIn:
+def sign_in(ada: users.User, anonymous: Actor) -> sessions.SignIn:
     return sessions.login(actor=anonymous, email=EMAIL, password=PASSWORD)
 
 
@@ -39,20 +39,20 @@ def refresh(token: str, user_agent: str = "Firefox") -> sessions.SignIn:
 
 
 def test_the_access_token_identifies_the_user_and_the_session(
-    ada: users.User, signed_in: sessions.SignIn
+    ada: users.User, sign_in: sessions.SignIn
 ):
-    assert signed_in.user == ada
-    claims = access_tokens.verify(signed_in.access_token)
+    assert sign_in.user == ada
+    claims = access_tokens.verify(sign_in.access_token)
     assert claims is not None
-    assert (ada.id, "CLIENT", signed_in.session.id) == (
+    assert (ada.id, "CLIENT", sign_in.session.id) == (
         claims.user_id,
         claims.role,
         claims.session_id,
     )
-    assert claims.expires_at == signed_in.access_expires_at.timestamp()
-    lifetime = signed_in.refresh_expires_at - signed_in.session.created_at
+    assert claims.expires_at == sign_in.access_expires_at.timestamp()
+    lifetime = sign_in.refresh_expires_at - sign_in.session.created_at
     assert lifetime == timedelta(seconds=configuration().refresh_token_seconds)
-    assert signed_in.refresh_expires_at == signed_in.session.expires_at
+    assert sign_in.refresh_expires_at == sign_in.session.expires_at
 
 
 @pytest.mark.parametrize("email", ["ada@example.com", "ADA@EXAMPLE.COM", "Ada@Example.com"])
@@ -100,20 +100,20 @@ def test_an_unknown_email_costs_a_password_hash_too(
 
 
 def test_a_disabled_account_is_rejected_like_a_wrong_password(
-    ada: users.User, anonymous: Actor, sql: Sql, signed_in: sessions.SignIn
+    ada: users.User, anonymous: Actor, sql: Sql, sign_in: sessions.SignIn
 ):
     sql("UPDATE users SET active = false")
 
     with pytest.raises(InvalidCredentials):
         sessions.login(actor=anonymous, email=EMAIL, password=PASSWORD)
     with pytest.raises(SessionExpired):
-        refresh(signed_in.refresh_token)
+        refresh(sign_in.refresh_token)
     with pytest.raises(SessionExpired):
         users.get_me(actor=make_actor(ada.id, "CLIENT"))
 
 
 def test_the_database_stores_no_password_or_refresh_token_in_plain_text(
-    signed_in: sessions.SignIn, sql: Sql
+    sign_in: sessions.SignIn, sql: Sql
 ):
     stored = "".join(
         str(row)
@@ -122,7 +122,7 @@ def test_the_database_stores_no_password_or_refresh_token_in_plain_text(
     )
 
     assert PASSWORD not in stored
-    assert signed_in.refresh_token not in stored
+    assert sign_in.refresh_token not in stored
     assert "$argon2id$" in stored
 
 
@@ -140,62 +140,62 @@ def test_a_password_hash_with_other_parameters_is_replaced_at_sign_in(
     sessions.login(actor=anonymous, email=EMAIL, password=PASSWORD)
 
 
-def test_each_refresh_returns_a_new_token_of_the_same_session(signed_in: sessions.SignIn):
-    seen = {signed_in.refresh_token}
-    current = signed_in
+def test_each_refresh_returns_a_new_token_of_the_same_session(sign_in: sessions.SignIn):
+    seen = {sign_in.refresh_token}
+    current = sign_in
     for _ in range(5):
         following = refresh(current.refresh_token)
 
         assert following.refresh_token not in seen
-        assert following.session.id == signed_in.session.id
+        assert following.session.id == sign_in.session.id
         assert following.refresh_expires_at > current.refresh_expires_at
         seen.add(following.refresh_token)
         current = following
 
 
-def test_a_changed_role_is_in_the_next_access_token(signed_in: sessions.SignIn, sql: Sql):
+def test_a_changed_role_is_in_the_next_access_token(sign_in: sessions.SignIn, sql: Sql):
     sql("UPDATE users SET role = 'ADMIN'")
 
-    claims = access_tokens.verify(refresh(signed_in.refresh_token).access_token)
+    claims = access_tokens.verify(refresh(sign_in.refresh_token).access_token)
 
     assert claims is not None
     assert claims.role == "ADMIN"
 
 
-def test_of_concurrent_refreshes_one_succeeds_and_the_session_continues(signed_in: sessions.SignIn):
-    outcomes = run_concurrently(*[lambda: refresh(signed_in.refresh_token)] * 12)
+def test_of_concurrent_refreshes_one_succeeds_and_the_session_continues(sign_in: sessions.SignIn):
+    outcomes = run_concurrently(*[lambda: refresh(sign_in.refresh_token)] * 12)
 
     assert Counter(map(type, outcomes)) == {sessions.SignIn: 1, RefreshRaced: 11}
     (winner,) = (outcome for outcome in outcomes if isinstance(outcome, sessions.SignIn))
     refresh(winner.refresh_token)
 
 
-def test_a_used_token_from_another_client_ends_the_session(signed_in: sessions.SignIn):
-    following = refresh(signed_in.refresh_token)
+def test_a_used_token_from_another_client_ends_the_session(sign_in: sessions.SignIn):
+    following = refresh(sign_in.refresh_token)
 
     with pytest.raises(SessionExpired):
-        refresh(signed_in.refresh_token, user_agent="curl")
+        refresh(sign_in.refresh_token, user_agent="curl")
     with pytest.raises(SessionExpired):
         refresh(following.refresh_token)
 
 
 def test_a_token_that_was_used_more_than_10_seconds_ago_ends_the_session(
-    signed_in: sessions.SignIn, sql: Sql
+    sign_in: sessions.SignIn, sql: Sql
 ):
-    following = refresh(signed_in.refresh_token)
+    following = refresh(sign_in.refresh_token)
     sql("UPDATE refresh_token SET spent_at = spent_at - interval '11 seconds'")
 
     with pytest.raises(SessionExpired):
-        refresh(signed_in.refresh_token)
+        refresh(sign_in.refresh_token)
     with pytest.raises(SessionExpired):
         refresh(following.refresh_token)
 
 
-def test_a_session_ends_at_its_maximum_age(signed_in: sessions.SignIn, sql: Sql):
+def test_a_session_ends_at_its_maximum_age(sign_in: sessions.SignIn, sql: Sql):
     maximum = configuration().session_seconds
     sql("UPDATE session SET created_at = now() - make_interval(secs => %s)", maximum - 60)
 
-    last = refresh(signed_in.refresh_token)
+    last = refresh(sign_in.refresh_token)
 
     remaining = (last.refresh_expires_at - datetime.now(UTC)).total_seconds()
     assert 50 < remaining <= 60
@@ -249,40 +249,40 @@ def test_ending_one_session_does_not_end_the_others(ada: users.User, anonymous: 
 
 
 def test_an_expired_token_is_rejected_and_does_not_end_the_session(
-    signed_in: sessions.SignIn, sql: Sql
+    sign_in: sessions.SignIn, sql: Sql
 ):
     sql("UPDATE refresh_token SET expires_at = now()")
 
     with pytest.raises(SessionExpired):
-        refresh(signed_in.refresh_token)
+        refresh(sign_in.refresh_token)
     assert sql("SELECT count(*) FROM session WHERE revoked_at IS NULL") == [(1,)]
 
 
 @pytest.mark.parametrize("token", ["", "never issued", "\udc80", "x" * 10_000, "\0"])
-def test_a_token_that_was_never_issued_is_rejected(signed_in: sessions.SignIn, token: str):
+def test_a_token_that_was_never_issued_is_rejected(sign_in: sessions.SignIn, token: str):
     with pytest.raises(SessionExpired):
         refresh(token)
 
-    refresh(signed_in.refresh_token)
+    refresh(sign_in.refresh_token)
 
 
 def test_logging_out_ends_the_session_and_can_be_repeated(
-    ada: users.User, signed_in: sessions.SignIn
+    ada: users.User, sign_in: sessions.SignIn
 ):
-    actor = replace(make_actor(ada.id, "CLIENT"), session_id=signed_in.session.id)
+    actor = replace(make_actor(ada.id, "CLIENT"), session_id=sign_in.session.id)
 
     sessions.logout(actor=actor)
     sessions.logout(actor=actor)
 
     with pytest.raises(SessionExpired):
-        refresh(signed_in.refresh_token)
+        refresh(sign_in.refresh_token)
 
 
-def test_concurrent_logout_and_refresh_end_the_session(ada: users.User, signed_in: sessions.SignIn):
-    actor = replace(make_actor(ada.id, "CLIENT"), session_id=signed_in.session.id)
+def test_concurrent_logout_and_refresh_end_the_session(ada: users.User, sign_in: sessions.SignIn):
+    actor = replace(make_actor(ada.id, "CLIENT"), session_id=sign_in.session.id)
 
     outcomes = run_concurrently(
-        lambda: refresh(signed_in.refresh_token), lambda: sessions.logout(actor=actor)
+        lambda: refresh(sign_in.refresh_token), lambda: sessions.logout(actor=actor)
     )
 
     for outcome in outcomes:
@@ -299,9 +299,9 @@ def test_a_session_stores_the_user_agent_and_address_of_its_sign_in(ada: users.U
     assert sql("SELECT user_agent, address FROM session") == [("x" * 200, "2001:db8::1")]
 
 
-def test_a_foreign_or_malformed_access_token_is_rejected(signed_in: sessions.SignIn):
+def test_a_foreign_or_malformed_access_token_is_rejected(sign_in: sessions.SignIn):
     before = configuration()
-    token = signed_in.access_token
+    token = sign_in.access_token
     header, claims, signature = token.split(".")
     for other in (
         replace(before, signing_key=b"another key that is long all_rejected to be one"),
@@ -322,10 +322,10 @@ def test_a_foreign_or_malformed_access_token_is_rejected(signed_in: sessions.Sig
         assert access_tokens.verify(malformed) is None
 
 
-def test_an_access_token_expires(signed_in: sessions.SignIn):
+def test_an_access_token_expires(sign_in: sessions.SignIn):
     process.bind(replace(configuration(), access_token_seconds=-1))
     expired, expires_at = access_tokens.issue(
-        user_id=signed_in.user.id, role="CLIENT", session_id=signed_in.session.id
+        user_id=sign_in.user.id, role="CLIENT", session_id=sign_in.session.id
     )
 
     assert expires_at < datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Tests of the conversion from Markdown to HTML for the pages."""
+"""Conversion from Markdown to HTML for the pages."""
 
 from __future__ import annotations
 
