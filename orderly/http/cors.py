@@ -9,7 +9,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-# Headers that scripts may send and read, besides those that the Fetch standard always allows.
+# Headers that scripts may send and read, in addition to those that Fetch always allows.
 _REQUEST_HEADERS = (
     "Authorization",
     "Content-Type",
