@@ -52,7 +52,7 @@ def assert_no_violations(request: Request, response: httpx2.Response) -> None:
     else:
         violations = [{"location": ["response"], "message": header}]
     if response.is_error:
-        violations = [one for one in violations if one["location"][0] == "response"]
+        violations = [found for found in violations if found["location"][0] == "response"]
     assert [] == violations, f"{request.operation_id}: {response.status_code} {response.text[:500]}"
 
 
