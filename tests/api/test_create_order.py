@@ -383,5 +383,5 @@ def test_two_simultaneous_requests_with_the_same_key_place_one_order_in_each_of_
     assert [] == audit()
 
 
-def test_nobody_in_particular_cannot_order(anonymous: Client) -> None:
+def test_an_anonymous_request_is_401(anonymous: Client) -> None:
     assert_problem(anonymous.post(ORDERS, json={"items": []}), 401, "unauthenticated")

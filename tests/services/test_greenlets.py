@@ -277,7 +277,7 @@ def file_of_threads() -> tuple[Iterator[bytes], int, dict[str, str]]:
 
 
 def test_a_streaming_response_is_produced_in_another_thread(loop):
-    """The handler runs there too, since it reads the first rows before it can respond."""
+    """The handler runs in that thread too, since it reads the first rows before it responds."""
     operation = {
         "operationId": "file_of_threads",
         "x-openapi-router-controller": __name__,

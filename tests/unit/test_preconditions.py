@@ -18,7 +18,7 @@ def test_if_none_match_with_other_tags_does_not_match(field: str | None) -> None
 
 
 @pytest.mark.parametrize("field", [None, "*"])
-def test_without_a_tag_any_version_may_change(field: str | None) -> None:
+def test_without_if_match_any_version_is_accepted(field: str | None) -> None:
     assert expected_versions(field) is None
 
 
