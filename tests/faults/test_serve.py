@@ -175,7 +175,7 @@ def test_an_unusable_data_directory_is_a_one_line_error(tmp_path: Path) -> None:
     completed = run_orderly("serve", "--data-dir", "file/data", "--port", "0", directory=tmp_path)
 
     assert 1 == completed.returncode
-    assert completed.stderr.startswith(f"orderly: Cannot keep data in {tmp_path}/file/data: ")
+    assert completed.stderr.startswith(f"orderly: Cannot store data in {tmp_path}/file/data: ")
     assert 1 == len(completed.stderr.splitlines())
 
 
