@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
+
+from tests.support.chromium import find_chromium
 
 _TIMEOUT_MILLISECONDS = 20_000
 
@@ -18,11 +20,11 @@ expect.set_options(timeout=_TIMEOUT_MILLISECONDS)
 # and the tests of other folders must not run inside it.
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    executable = shutil.which("chromium") or shutil.which("google-chrome")
-    assert executable, "the browser tests need Chromium: apt-get install chromium"
+    chromium = find_chromium()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=executable,
+            executable_path=chromium.executable,
+            env={**os.environ, **chromium.variables},
             args=[
                 "--no-sandbox",
                 "--disable-gpu",

@@ -1,0 +1,56 @@
+"""The Chromium for the browser tests: the machine's own, or one that npm downloads."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+from typing import Any, NamedTuple
+
+from tests.support.processes import ROOT
+
+_PACKAGE = ROOT / "tests/browser/chromium"
+_UNPACKED = _PACKAGE / "unpacked"
+
+# The package unpacks the shared libraries that Chromium needs only if AWS_EXECUTION_ENV says that it
+# runs on AWS Lambda. It then sets LD_LIBRARY_PATH.
+_UNPACK = """
+import chromium from "@sparticuz/chromium";
+const executable = await chromium.executablePath();
+const {LD_LIBRARY_PATH} = process.env;
+console.log(JSON.stringify({executable, variables: {LD_LIBRARY_PATH}}));
+"""
+
+
+class Chromium(NamedTuple):
+    """An executable, and the environment variables that it needs."""
+
+    executable: str
+    variables: dict[str, str]
+
+
+def find_chromium() -> Chromium:
+    """Return the Chromium on PATH, or download the one in `package-lock.json`."""
+    executable = shutil.which("chromium") or shutil.which("google-chrome")
+    if executable:
+        return Chromium(executable, {})
+    _UNPACKED.mkdir(exist_ok=True)
+    with (_UNPACKED / "lock").open("w") as lock:  # pytest runs in several processes
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (_PACKAGE / "node_modules/@sparticuz").is_dir():
+            _run("npm", "ci", "--ignore-scripts", "--no-fund", "--no-audit")
+        found: dict[str, Any] = json.loads(_run("node", "--input-type=module", "-e", _UNPACK))
+    return Chromium(found["executable"], found["variables"])
+
+
+def _run(*command: str) -> str:
+    environment = {
+        **os.environ,
+        "AWS_EXECUTION_ENV": "AWS_Lambda_nodejs22.x",
+        "TMPDIR": str(_UNPACKED),  # where it is unpacked to
+    }
+    return subprocess.run(
+        command, cwd=_PACKAGE, env=environment, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
