@@ -83,7 +83,7 @@ for account in "${accounts[@]}"; do
     [ "$account" = root ] && home=/root
     rm -rf "$directory$home/orderly"
     git clone --quiet "$checkout" "$directory$home/orderly"
-    chown -R "$account" "$directory$home/orderly"
+    chroot "$directory" chown -R "$account" "$home/orderly"
 
     echo "== $account: run"
     run_as "$account" "$install . && (.venv/bin/orderly serve --demo --port 8123 & echo \$! > pid; \

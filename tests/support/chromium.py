@@ -14,7 +14,7 @@ from tests.support.processes import ROOT
 _PACKAGE = ROOT / "tests/browser/chromium"
 _UNPACKED = _PACKAGE / "unpacked"
 
-# The package unpacks the shared libraries that Chromium needs only if AWS_EXECUTION_ENV says that it
+# The package unpacks the shared libraries of Chromium only if AWS_EXECUTION_ENV says that it
 # runs on AWS Lambda. It then sets LD_LIBRARY_PATH.
 _UNPACK = """
 import chromium from "@sparticuz/chromium";
