@@ -42,7 +42,8 @@ def find_chromium() -> Chromium:
         if not (_PACKAGE / "node_modules/@sparticuz").is_dir():
             _run("npm", "ci", "--ignore-scripts", "--no-fund", "--no-audit")
         found: dict[str, Any] = json.loads(_run("node", "--input-type=module", "-e", _UNPACK))
-    return Chromium(found["executable"], found["variables"])
+    fonts = {"FONTCONFIG_FILE": str(_PACKAGE / "fonts.conf")}
+    return Chromium(found["executable"], {**found["variables"], **fonts})
 
 
 def _run(*command: str) -> str:

@@ -53,7 +53,11 @@ def test_every_locked_version_has_a_hash(repository: Path) -> None:
 
 @pytest.mark.parametrize(
     "lock",
-    ["docs/examples/typescript-client/package-lock.json", "tests/contract/tools/package-lock.json"],
+    [
+        "docs/examples/typescript-client/package-lock.json",
+        "tests/browser/chromium/package-lock.json",
+        "tests/contract/tools/package-lock.json",
+    ],
 )
 def test_npm_lock_files_name_no_registry_and_have_hashes(repository: Path, lock: str) -> None:
     packages = json.loads((repository / lock).read_text())["packages"]
