@@ -1,12 +1,14 @@
-"""The whole suite: `python -m benchmarks [PART...]`, one table of ratios.
+"""Runs the whole benchmark suite and prints one table of ratios: `python -m benchmarks [PART...]`.
 
-Parts: pipeline (CPU of a request in process), http (reads), orders (placing them, and one hot
-product), start (start-up and memory), growth (of orders and of the catalogue). Each
-can be run alone by its module, such as `python -m benchmarks.http`. `--rounds 1 --seconds 1` gives
-a first idea; `--orders 10000000 --data DIRECTORY` is growth in full. `--markdown FILE` also writes
-the table as it stands in `docs/performance.md`; charts go to `benchmarks/charts/`.
+The parts are: pipeline (CPU time of a request, in process), http (reads over HTTP), orders (placing
+orders, also for one hot product), start (start-up time and memory), growth (large shops compared
+with small ones). Each part is a module of its own too, such as `python -m benchmarks.http`.
 
-Needs the dependency group `benchmarks` and `wrk`.
+`--rounds 1 --seconds 1` gives a first impression. `--orders 10000000 --data DIRECTORY` measures
+growth at full size. `--markdown FILE` also writes the table in the format of `docs/performance.md`.
+Charts are written to `benchmarks/charts/`.
+
+Needs the dependency group `benchmarks`, and `wrk`.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ PARTS: Mapping[str, Part] = {
 
 
 def main() -> None:
-    """Measure, print and draw; exit status 1 where a goal was missed."""
+    """Measure, print the table and draw the charts; exit with status 1 if a goal was missed."""
     given = _options()
     found: dict[str, list[Comparison]] = {}
     about = f"python -m benchmarks {shlex.join(sys.argv[1:])}".strip() + f"\n{surroundings()}"
@@ -63,14 +65,14 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = options("python -m benchmarks")
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"one of {', '.join(PARTS)}")
     parser.add_argument(
-        "--requests", type=int, default=start.REQUESTS, help="before memory is read"
+        "--requests", type=int, default=start.REQUESTS, help="requests before memory is measured"
     )
-    parser.add_argument("--orders", type=int, default=200_000, help="of the shop that has grown")
-    parser.add_argument("--data", type=Path, help="where the shops of growth are kept")
-    parser.add_argument("--calls", type=int, default=20, help="of each kind in a round of growth")
-    parser.add_argument("--markdown", type=Path, help="a file for the table")
+    parser.add_argument("--orders", type=int, default=200_000, help="orders of the large shop")
+    parser.add_argument("--data", type=Path, help="directory that keeps the shops of `growth`")
+    parser.add_argument("--calls", type=int, default=20, help="calls of each case in `growth`")
+    parser.add_argument("--markdown", type=Path, help="file to write the table to")
     given = parser.parse_args()
     if unknown := set(given.parts) - PARTS.keys():
         parser.error(f"no such part: {', '.join(sorted(unknown))}")

@@ -1,4 +1,4 @@
-"""Draws a run of the suite: one PNG for each part, into `benchmarks/charts/`, which git ignores."""
+"""Draws the results of the suite as PNG files in `benchmarks/charts/`, one for each part."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ DIRECTORY = Path(__file__).with_name("charts")
 
 
 def draw(part: str, comparisons: Sequence[Comparison]) -> Path | None:
-    """Draw the ratios of one part beside their goals; None where there is nothing to draw with."""
+    """Draw the ratios and goals of one part; return the file, or None without matplotlib."""
     try:
-        from matplotlib import use  # noqa: PLC0415  # of the group `benchmarks`
+        from matplotlib import use  # noqa: PLC0415  # in the dependency group `benchmarks`
         from matplotlib.figure import Figure  # noqa: PLC0415
     except ImportError:
         return None

@@ -1,4 +1,4 @@
-"""Load by wrk: so many connections for so many seconds, and what came of it."""
+"""Generates load with wrk, and parses what it measured."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 _RESULT = re.compile(r"RESULT (\d+) (\d+) (\d+) (\d+) (\d+)")
 _MISSING = (
-    "wrk is missing. It makes the load: `apt-get install wrk` on Debian and Ubuntu, `brew install"
-    " wrk` on macOS. (pgbench comes with the embedded PostgreSQL.)"
+    "wrk, which generates the load, is missing: `apt-get install wrk` on Debian and Ubuntu, `brew"
+    " install wrk` on macOS. (pgbench is included in the embedded PostgreSQL.)"
 )
 
 
 class Measured(NamedTuple):
-    """Requests a second, and latencies in milliseconds."""
+    """Requests per second, and latencies in milliseconds."""
 
     rate: float
     p50: float
@@ -26,7 +26,7 @@ class Measured(NamedTuple):
 
 
 class Wrk:
-    """A run of wrk that has begun; `script` prints a RESULT line when it is done."""
+    """A running wrk process; its Lua `script` prints a RESULT line at the end."""
 
     def __init__(
         self, address: str, script: Path, arguments: Sequence[object], *, clients: int, seconds: int
@@ -45,18 +45,18 @@ class Wrk:
         )
 
     def result(self) -> Measured:
-        """Wait for its end and return what it measured.
+        """Wait until wrk ends and return what it measured.
 
         Raises:
-            RuntimeError: it failed, or requests were refused.
+            RuntimeError: wrk failed, or requests were refused.
         """
-        told, _ = self._process.communicate()
-        found = _RESULT.search(told)
+        output, _ = self._process.communicate()
+        found = _RESULT.search(output)
         if self._process.returncode != 0 or found is None:
-            raise RuntimeError(f"wrk failed:\n{told[-2000:]}")
+            raise RuntimeError(f"wrk failed:\n{output[-2000:]}")
         count, microseconds, p50, p99, errors = map(int, found.groups())
         if errors:
-            raise RuntimeError(f"{errors} of {count} requests were refused:\n{told[-2000:]}")
+            raise RuntimeError(f"{errors} of {count} requests were refused:\n{output[-2000:]}")
         return Measured(count / microseconds * 1e6, p50 / 1000, p99 / 1000)
 
 

@@ -1,4 +1,4 @@
-"""What all parts share: figures side by side, medians of rounds, and where they were measured."""
+"""What all parts share: comparisons, alternating rounds, tables, a description of the machine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Sample = TypeVar("Sample")
 
 
 class Comparison(NamedTuple):
-    """One line of the table: how two figures of one run stand to each other."""
+    """One line of the table: two figures that were measured in the same run, and their ratio."""
 
     what: str
     ours: str
@@ -33,7 +33,7 @@ class Comparison(NamedTuple):
 def at_most(
     what: str, ours: float, theirs: float, goal: float | None, unit: Callable[[float], str]
 ) -> Comparison:
-    """Compare what should be small; without a goal it is told for its interest alone."""
+    """Compare figures that should be small. Without a goal the line is for information only."""
     line = Comparison(what, unit(ours), unit(theirs), ours / theirs)
     if goal is None:
         return line
@@ -43,7 +43,7 @@ def at_most(
 def at_least(
     what: str, ours: float, theirs: float, goal: float | None, unit: Callable[[float], str]
 ) -> Comparison:
-    """Compare what should be large; without a goal it is told for its interest alone."""
+    """Compare figures that should be large. Without a goal the line is for information only."""
     line = Comparison(what, unit(ours), unit(theirs), ours / theirs)
     if goal is None:
         return line
@@ -51,34 +51,35 @@ def at_least(
 
 
 def microseconds(value: float) -> str:
-    """Spell a time."""
+    """Format a duration in microseconds."""
     return f"{value:.1f} us"
 
 
 def milliseconds(value: float) -> str:
-    """Spell a time."""
+    """Format a duration in milliseconds."""
     return f"{value:.2f} ms"
 
 
 def seconds(value: float) -> str:
-    """Spell a time."""
+    """Format a duration in seconds."""
     return f"{value:.2f} s"
 
 
 def per_second(value: float) -> str:
-    """Spell a rate."""
+    """Format a rate per second."""
     return f"{value:.0f}/s"
 
 
 def mebibytes(value: float) -> str:
-    """Spell an amount of memory."""
+    """Format an amount of memory in MiB."""
     return f"{value:.0f} MiB"
 
 
 def alternating(cases: Mapping[Key, Callable[[], Sample]], rounds: int) -> dict[Key, list[Sample]]:
-    """Measure each case once a round, so that a drift of the machine's speed meets them all.
+    """Measure each case once in every round; return the samples of each case.
 
-    Every other round goes backwards: none is always measured just after the same other one.
+    Alternating the cases makes changes of the machine's speed affect all of them. Every other round
+    is in reverse order, so that no case always follows the same other case.
     """
     samples: dict[Key, list[Sample]] = {key: [] for key in cases}
     for number in range(rounds):
@@ -89,7 +90,7 @@ def alternating(cases: Mapping[Key, Callable[[], Sample]], rounds: int) -> dict[
 
 
 def surroundings() -> str:
-    """Describe the machine and what runs on it."""
+    """Describe the machine, its load, and the versions of the packages."""
     return "\n".join(
         [
             f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}",
@@ -101,8 +102,8 @@ def surroundings() -> str:
 
 
 def table(comparisons: Iterable[Comparison]) -> str:
-    """Return the comparisons as a table."""
-    rows = [("", "Orderly", "beside", "ratio", "goal", "")]
+    """Return the comparisons as a text table."""
+    rows = [("", "Orderly", "compared with", "ratio", "goal", "")]
     for one in comparisons:
         verdict = "" if one.reached else "missed"
         rows.append((one.what, one.ours, one.theirs, f"{one.ratio:.2f}x", one.goal, verdict))
@@ -117,8 +118,8 @@ def table(comparisons: Iterable[Comparison]) -> str:
 
 
 def markdown(comparisons: Iterable[Comparison]) -> str:
-    """Return the comparisons as a table for a page of the documentation."""
-    lines = ["| | Orderly | beside | ratio | goal |", "|---|--:|--:|--:|--:|"]
+    """Return the comparisons as a Markdown table."""
+    lines = ["| | Orderly | compared with | ratio | goal |", "|---|--:|--:|--:|--:|"]
     for one in comparisons:
         goal = one.goal if one.reached else f"{one.goal}, **missed**"
         lines.append(f"| {one.what} | {one.ours} | {one.theirs} | {one.ratio:.2f}x | {goal} |")
@@ -126,15 +127,15 @@ def markdown(comparisons: Iterable[Comparison]) -> str:
 
 
 def report(comparisons: Iterable[Comparison]) -> None:
-    """Print where it was measured and the table."""
+    """Print a description of the machine, and the table."""
     print(f"{surroundings()}\n\n{table(comparisons)}")
 
 
 def options(program: str) -> argparse.ArgumentParser:
-    """Return a parser of what each part can be told."""
+    """Return a parser with the options of all parts."""
     parser = argparse.ArgumentParser(prog=program)
-    parser.add_argument("--rounds", type=int, default=5, help="the median of so many is told")
-    parser.add_argument("--seconds", type=int, default=3, help="that each takes under load")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds; the median is printed")
+    parser.add_argument("--seconds", type=int, default=3, help="duration of each load test")
     return parser
 
 
@@ -148,7 +149,7 @@ def _versions() -> Iterator[str]:
 
 def _processor() -> str:
     try:
-        told = Path("/proc/cpuinfo").read_text()
+        description = Path("/proc/cpuinfo").read_text()
     except OSError:
         return platform.machine()
-    return told.partition("model name\t: ")[2].partition("\n")[0] or platform.machine()
+    return description.partition("model name\t: ")[2].partition("\n")[0] or platform.machine()

@@ -1,6 +1,6 @@
-"""How long importing products takes, and what memory: `python -m benchmarks.product_import`.
+"""Measures the time and memory of importing products: `python -m benchmarks.product_import`.
 
-The goal is 5 s for 10,000 lines, and as much memory for 10,000 as for 1,000 of them.
+The goals are 5 s for 10,000 lines, and the same memory for 10,000 lines as for 1,000.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SIZES = (1_000, 10_000)
 
 
 def main() -> None:
-    """Import files of new products, each a second time, then again with the memory looked at."""
+    """Import each file twice for the time, and once more for the memory; print the figures."""
     process.bind(Configuration(signing_key=b"a signing key for measuring, 32 b"))
     with (
         tempfile.TemporaryDirectory() as directory,
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def imported(size: int) -> str | None:
-    """Import a file of so many lines."""
+    """Import a file with `size` lines; return the summary."""
     lines = (f"S{size}-{n},Thing {n},{'Much to say. ' * 5},{n}.50,{n}\r\n" for n in range(size))
     file = io.BytesIO(("sku,name,description,price,stock\r\n" + "".join(lines)).encode())
     return products.run(file, "EUR", dry_run=False, skip_faulty=False, say=lambda _: None).summary

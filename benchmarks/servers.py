@@ -1,4 +1,4 @@
-"""The servers that are measured, each as one would run it, on one embedded PostgreSQL."""
+"""Runs the measured servers in their usual configurations, on one embedded PostgreSQL."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from services import process
 ORDERLY = "Orderly"
 FASTAPI = "FastAPI + SQLAlchemy"
 STOCK = "stock Connexion + Peewee"
-# Other people's servers, by the module that is their application.
+# The servers that Orderly is compared with, and the module of each application.
 PEERS: Mapping[str, str] = {
     FASTAPI: "benchmarks.peers.fastapi_sqlalchemy",
     STOCK: "benchmarks.peers.connexion_peewee",
 }
-_PATIENCE_SECONDS = 30.0
+_START_TIMEOUT_SECONDS = 30.0
 
 
 class Ground(NamedTuple):
-    """Where all of them are measured: a database that fsyncs, filled, and its settings."""
+    """What all servers share: a filled database with fsync, and the settings for it."""
 
     settings: Settings
     directory: Path
@@ -48,7 +48,7 @@ class Ground(NamedTuple):
 
 
 class Running(NamedTuple):
-    """A server that answers."""
+    """A running server."""
 
     address: str
     pid: int
@@ -56,7 +56,7 @@ class Running(NamedTuple):
 
 @contextmanager
 def ground() -> Iterator[Ground]:
-    """Give a PostgreSQL of its own with a shop in it."""
+    """Start a PostgreSQL and fill a shop in it."""
     with tempfile.TemporaryDirectory() as temporary:
         directory = Path(temporary)
         with EmbeddedPostgreSQL(directory / "data") as url:
@@ -79,7 +79,7 @@ def ground() -> Iterator[Ground]:
 
 @contextmanager
 def serving(stack: str, on: Ground, workers: int = 1) -> Iterator[Running]:
-    """Run a server until the block is left."""
+    """Run a server for the duration of the block."""
     if stack == ORDERLY:
         with orderly(replace(on.settings, workers=workers), on.directory) as running:
             yield running
@@ -108,7 +108,7 @@ def serving(stack: str, on: Ground, workers: int = 1) -> Iterator[Running]:
 
 @contextmanager
 def orderly(settings: Settings, directory: Path) -> Iterator[Running]:
-    """Run `orderly serve` as it ships, a line for each request written to a file."""
+    """Run `orderly serve` with its default settings; the request log is written to a file."""
     with (directory / "orderly.log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "orderly", "serve", "--port", "0"],
@@ -131,10 +131,10 @@ def orderly(settings: Settings, directory: Path) -> Iterator[Running]:
 
 
 def run(command: list[str]) -> str:
-    """Run a program to its end and return what it printed.
+    """Run a program and return its output.
 
     Raises:
-        RuntimeError: it failed.
+        RuntimeError: the program failed.
     """
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -143,13 +143,13 @@ def run(command: list[str]) -> str:
 
 
 def free_port() -> str:
-    """Return a port that nobody listens on."""
+    """Return a free TCP port."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         return str(free.getsockname()[1])
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    deadline = time.monotonic() + _START_TIMEOUT_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         try:
             urllib.request.urlopen(url, timeout=5).close()

@@ -1,4 +1,4 @@
-"""A shop for the measurements: accounts with access tokens, and products with plenty in stock."""
+"""Fills a shop for the benchmarks: accounts with access tokens, and products with large stocks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STOCK = 1_000_000_000
 
 
 class Stock(NamedTuple):
-    """What load is made of: a file of product ids and one of access tokens, a line each."""
+    """The input of the load: files with one product id, or one access token, per line."""
 
     products: Path
     tokens: Path
@@ -42,8 +42,8 @@ def fill(url: str, directory: Path) -> Stock:
             cursor.execute(
                 f"INSERT INTO {table} (id) SELECT unnest(%s::uuid[])", [[str(one) for one in ids]]
             )
-        # Not the tables that are empty: PostgreSQL would take them for ones that stay so, and plan
-        # for that on each connection until autovacuum, a minute later, has found out better.
+        # Without the empty tables: ANALYZE would record that they are empty, and PostgreSQL would
+        # plan for empty tables until autovacuum analyzes them again a minute later.
         cursor.execute(
             "ANALYZE users, product, stock, stock_movement, bench_account, bench_product"
         )

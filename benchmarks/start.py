@@ -1,7 +1,7 @@
-"""Start-up and memory of `orderly serve`: `python -m benchmarks.start [--requests 100000]`.
+"""Measures start-up and memory of `orderly serve`: `python -m benchmarks.start`.
 
-How long it takes to its first answer, on new data and on data that exists; and how much memory a
-worker has after 10,000 requests and after many more, of all kinds in turn.
+Measures the time until the first response, with a new and with an existing data directory; and the
+memory of a worker after 10,000 requests and after `--requests` requests of all kinds.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ _SCRIPTS = Path(__file__).parent
 
 
 def compare(ground: Ground, rounds: int, requests: int) -> list[Comparison]:
-    """Measure starts and memory, beside the goals themselves."""
+    """Measure start-up and memory; compare them with the goals themselves."""
     with tempfile.TemporaryDirectory() as directory:
         first = [_start(Path(directory) / str(number)) for number in range(rounds)]
         later = [_start(Path(directory) / "0") for _ in range(rounds)]
     warm, after = _memory(ground, requests)
     return [
-        at_most("first start, beside 5 s", statistics.median(first), _FIRST_GOAL, 1, seconds),
-        at_most("later start, beside 2 s", statistics.median(later), _LATER_GOAL, 1, seconds),
+        at_most("first start, with 5 s", statistics.median(first), _FIRST_GOAL, 1, seconds),
+        at_most("later start, with 2 s", statistics.median(later), _LATER_GOAL, 1, seconds),
         at_most(
-            f"memory of a worker after {requests:,} requests, beside 120 MiB",
+            f"memory of a worker after {requests:,} requests, compared with 120 MiB",
             after,
             _MEMORY_GOAL,
             1,
             mebibytes,
         ),
-        at_most(f"the same, beside after {_WARM:,}", after, warm, _FLAT_GOAL, mebibytes),
+        at_most(f"the same, compared with after {_WARM:,}", after, warm, _FLAT_GOAL, mebibytes),
     ]
 
 
 def _start(data_dir: Path) -> float:
-    """Return the seconds until a ready server answered."""
+    """Return the seconds until the server reports that it is ready."""
     port = servers.free_port()
     began = time.perf_counter()
     process = subprocess.Popen(
@@ -67,7 +67,7 @@ def _start(data_dir: Path) -> float:
 
 
 def _memory(ground: Ground, requests: int) -> tuple[float, float]:
-    """Return the MiB of a worker's process once it is warm, and after so many requests."""
+    """Return the memory of a worker in MiB, after the first 10,000 requests and after all."""
     settings = replace(ground.settings, workers=1)
     with servers.orderly(settings, ground.directory) as running:
         _ask(ground, running.address, _WARM)
@@ -77,7 +77,7 @@ def _memory(ground: Ground, requests: int) -> tuple[float, float]:
 
 
 def _ask(ground: Ground, address: str, requests: int) -> None:
-    """Make so many requests at least: reads, pages and orders, a second of each in turn."""
+    """Send at least `requests` requests: one second each of reads, pages and orders, repeatedly."""
     stock, made = ground.stock, 0.0
     reads = (_SCRIPTS / "http" / "get.lua", (stock.products, "/api/v1/products/*", "-"))
     pages = (_SCRIPTS / "http" / "get.lua", (stock.products, "/api/v1/products?limit=20", "-"))
@@ -88,7 +88,7 @@ def _ask(ground: Ground, address: str, requests: int) -> None:
 
 
 def _resident(pid: int) -> float:
-    """Return the resident memory of a process, with what it shares, in MiB."""
+    """Return the resident memory of a process, including shared memory, in MiB."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 

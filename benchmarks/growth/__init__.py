@@ -1,1 +1,1 @@
-"""How much dearer a request becomes when there is a thousand times as much of everything."""
+"""How much slower requests are in a shop with a thousand times as many rows."""

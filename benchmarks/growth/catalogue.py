@@ -1,8 +1,8 @@
-"""The catalogue of a large shop beside a small one: `python -m benchmarks.growth.catalogue`.
+"""Compares product lists of a large and a small shop: `python -m benchmarks.growth.catalogue`.
 
-Every list of the shop window, each with what makes it slow where it is done badly, through the
-services, in a shop of 1,000 products and one of 100,000, in turns. Words and prices that are rare
-are those of ten products in either shop; what is common is the same share of both.
+It calls the services for every list, with filters for which a bad query plan would be slow, in
+shops of 1,000 and of 100,000 products, alternately. Rare words and prices belong to ten products in
+both shops; common ones belong to the same share of products.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ GOAL = 1.3
 _RARE = 10
 _SORTS = ("name", "-price", "-created_at", "stock")
 
-# Ten products are rare in each way; of the others one in eight is sold out and one in ten has
-# been archived.
+# Ten products have a rare word, ten a rare price, ten a rare stock. Of all others, one in eight is
+# sold out, and one in ten is archived.
 _FILL = """
     INSERT INTO product (id, sku, name, description, price, version, archived_at, created_at,
         updated_at)
@@ -69,7 +69,7 @@ _FILTERS: dict[str, dict[str, Any]] = {
 
 
 class Shop(NamedTuple):
-    """A shop that is measured, some of its products, and a cursor deep in each list."""
+    """A shop, some of its products, and a cursor far from the beginning of each list."""
 
     pool: ConnectionPool
     products: list[UUID]
@@ -81,21 +81,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.growth.catalogue")
     parser.add_argument("--products", type=int, default=LARGE, help="products of the large shop")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--calls", type=int, default=40, help="of each kind in a round")
+    parser.add_argument("--calls", type=int, default=40, help="calls of each case in a round")
     options = parser.parse_args(arguments)
     print(f"{surroundings()}\nmedians of {options.rounds} alternating rounds\n")
     print(table(compare(options.products, options.rounds, options.calls)))
 
 
 def compare(large: int, rounds: int, calls: int) -> list[Comparison]:
-    """Return how a shop of `large` products does beside the small one."""
+    """Compare a shop of `large` products with the small one."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         stack.enter_context(on_one_core())
         small, other = (stack.enter_context(_shop(directory, size)) for size in (SMALL, large))
         return [
             at_most(
-                f"{name}, {large:,} products beside {SMALL:,}",
+                f"{name}, {large:,} products compared with {SMALL:,}",
                 *beside(other.pool, of_large, small.pool, of_small, rounds, calls),
                 GOAL,
                 milliseconds,
@@ -129,7 +129,7 @@ def _fill(size: int) -> None:
 
 
 def _deep(sort: str, size: int) -> str:
-    """Return a cursor from the middle of a list."""
+    """Return a cursor to the middle of a list."""
     cursor = None
     for _ in range(max(size * 9 // 10 // 200, 1)):
         cursor = products.list_products(limit=100, sort=sort, cursor=cursor).next_cursor

@@ -1,8 +1,8 @@
-"""Fills a shop with the orders of two years: customers, products, lines, ledger and timelines.
+"""Fills a shop with orders of two years: customers, products, line items, movements, timelines.
 
-Written by a statement for each table, without indexes and without a log of it, two tables at a
-time: ten million orders, with 80 million rows that belong to them, in some minutes. Made up so that
-`orderly audit` finds nothing wrong, but for `quantity_after`, which leaves out what was given back.
+Each table is filled by one statement, without indexes and without WAL, two tables at a time: ten
+million orders, with 80 million rows that belong to them, take some minutes. The data is consistent:
+`orderly audit` finds nothing. Only `quantity_after` ignores returned units.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 
 import psycopg2
 
-# What PostgreSQL is started with to be filled: rows of a table that was emptied in the same
-# transaction go without a log, and whoever kills it begins anew.
+# Settings of PostgreSQL for filling. With wal_level=minimal, rows of a table that was truncated in
+# the same transaction are not logged. After a crash the shop must be filled again.
 FILLING = {
     "wal_level": "minimal",
     "max_wal_senders": "0",
@@ -49,7 +49,7 @@ def fill(url: str, orders: int) -> None:
     with ThreadPoolExecutor(2) as both:
         halves = (("orders", "order_item"), ("order_event", "stock_movement"))
         list(both.map(lambda tables: _load(url, tables, facts), halves))
-        # Keys before what refers to them.
+        # Primary keys before the foreign keys that refer to them.
         for kind in ("CREATE", "p", "u", "f"):
             wanted = [text for kept, text in definitions if kept == kind]
             list(both.map(lambda text: _run(_connected(url), text, {}), wanted))
@@ -76,7 +76,7 @@ def _load(url: str, tables: Sequence[str], facts: dict[str, int]) -> None:
         connection = _connected(url)
         connection.autocommit = False
         with connection, connection.cursor() as cursor:
-            # What is referred to is known to be there: it was made from the same table.
+            # Skips foreign key checks: all rows are derived from the same table.
             cursor.execute("SET LOCAL session_replication_role = replica")
             cursor.execute(f"TRUNCATE {table}")
             cursor.execute(_ROWS[table], facts)
@@ -88,7 +88,7 @@ def _vacuum(url: str, table: str) -> None:
 
 
 def _drop_indexes(connection: Any) -> list[tuple[str, str]]:
-    """Take keys and indexes away; return what brings them back, and of which kind each is."""
+    """Drop constraints and indexes; return (kind, SQL that recreates it) of each."""
     with connection.cursor() as cursor:
         cursor.execute(_CONSTRAINTS, {"tables": list(_TABLES)})
         constraints = cursor.fetchall()
@@ -105,7 +105,7 @@ def _drop_indexes(connection: Any) -> list[tuple[str, str]]:
     return definitions
 
 
-# Foreign keys come back unchecked, for new rows alone: looking through all old ones takes minutes.
+# NOT VALID: foreign keys are checked only for new rows. Checking all old rows takes minutes.
 _CONSTRAINTS = """
     SELECT contype::text, relname, conname,
         pg_get_constraintdef(c.oid) || CASE contype WHEN 'f' THEN ' NOT VALID' ELSE '' END
@@ -117,7 +117,7 @@ _INDEXES = "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = ANY (%(
 
 
 def _id(at: str, number: str) -> str:
-    """Return SQL for a UUIDv7 with a number where others have chance, which takes much longer."""
+    """Return SQL for a UUIDv7 with a number instead of random bits, which are slow to generate."""
     milliseconds = f"lpad(to_hex((date_part('epoch', {at}) * 1000)::bigint), 12, '0')"
     return f"({milliseconds} || '70008' || lpad(to_hex({number}), 15, '0'))::uuid"
 
@@ -134,7 +134,7 @@ _CUSTOMERS = f"""
     FROM generate_series(1, %(customers)s) AS n,
         LATERAL (SELECT now() - (2 - n * 1.9 / %(customers)s) * interval '1 year' AS at) AS moment
 """
-# Prices from some cents to some hundred euros, most of them low.
+# Prices from 0.50 to some hundred euros, most of them low.
 _PRODUCTS = f"""
     INSERT INTO product (id, sku, name, description, price, version, created_at, updated_at)
     SELECT {_id("at", "n::bigint")}, 'SKU-' || n, 'Product ' || n, 'One of many.',
@@ -143,9 +143,9 @@ _PRODUCTS = f"""
         LATERAL (SELECT now() - interval '2 years' + n * interval '1 second' AS at) AS moment
 """
 
-# One row for each order, from which its own and all that belong to it are made. Evenly over two
-# years, so that a month is the same share of a small shop as of a large one; what is under way is
-# young, and statuses are strewn.
+# One row for each order, from which the rows of all tables are derived. The orders are spread
+# evenly over two years, so that a month has the same share of orders in both shops. Open orders are
+# recent; the other statuses are random.
 _SOLD = f"""
     CREATE UNLOGGED TABLE sold AS
     WITH buyer AS MATERIALIZED (

@@ -1,10 +1,10 @@
-"""Orders in a large shop beside a small one: `python -m benchmarks.growth.orders`.
+"""Compares orders in a large and in a small shop: `python -m benchmarks.growth.orders`.
 
-Every list, one order, its timeline and placing one, through the services, in a shop of 10,000
-orders and one of 10,000,000, in turns. `--data DIRECTORY` keeps the shops there and finds them
-again the next time: filling the large one takes about ten minutes and 30 GB; one of `--orders
-1000000` a tenth. What is asked for is the same share of either shop, and is asked for again and
-again: this is about how much there is to do, not about how fast a disk is.
+It calls the services for every list, for one order, for its timeline, and for placing an order, in
+shops of 10,000 and of 10,000,000 orders, alternately. Filling the large shop takes about ten
+minutes and 30 GB; `--data DIRECTORY` keeps the shops for the next run, and `--orders 1000000` takes
+a tenth. The filters match the same share of both shops. The same calls are repeated, so that the
+data is cached: this measures the amount of work, not the speed of the disk.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from services.orders import OrderFilters
 SMALL = 10_000
 LARGE = 10_000_000
 GOAL = 1.3
-_SAMPLES = 20  # people, orders and products that are asked after in turn
+_SAMPLES = 20  # users, orders and products that the calls use in turn
 _SORTS = ("-created_at", "created_at", "-total", "total")
 _TODAY = datetime.now(UTC)
 _FILTERS: dict[str, dict[str, Any]] = {
@@ -66,7 +66,7 @@ _FILTERS: dict[str, dict[str, Any]] = {
 
 
 class Shop(NamedTuple):
-    """A shop that is measured: its connections, and some of what is in it."""
+    """A shop: its connection pool, and samples of its users, orders and products."""
 
     pool: ConnectionPool
     admin: Actor
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def compare(large: int, data: Path | None, rounds: int, calls: int) -> list[Comparison]:
-    """Return how a shop of `large` orders does beside the small one."""
+    """Compare a shop of `large` orders with the small one."""
     process.bind(Configuration(signing_key=b"a key for measurements of 32 bytes"))
     with ExitStack() as stack:
         directory = data or Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -92,7 +92,7 @@ def compare(large: int, data: Path | None, rounds: int, calls: int) -> list[Comp
         small, other = (stack.enter_context(shop(data)) for data in sizes)
         return [
             at_most(
-                f"{name}, {large:,} orders beside {SMALL:,}",
+                f"{name}, {large:,} orders compared with {SMALL:,}",
                 *beside(other.pool, of_large, small.pool, of_small, rounds, calls),
                 GOAL,
                 milliseconds,
@@ -102,7 +102,7 @@ def compare(large: int, data: Path | None, rounds: int, calls: int) -> list[Comp
 
 
 def filled(directory: Path, size: int) -> Path:
-    """Return the data of a shop of so many orders, filled now or by an earlier run."""
+    """Return the data directory of a shop with `size` orders; fill it if no earlier run has."""
     data = directory / str(size)
     mark = data / "filled"
     if not mark.exists():
@@ -116,7 +116,7 @@ def filled(directory: Path, size: int) -> Path:
 
 @contextmanager
 def shop(data: Path) -> Iterator[Shop]:
-    """Run a shop."""
+    """Start the PostgreSQL of a shop."""
     with EmbeddedPostgreSQL(data) as url:
         _migrate(url)
         binding.bind(url, max_connections=2)
@@ -134,7 +134,7 @@ def _migrate(url: str) -> None:
     binding.bind(url, max_connections=2, statement_timeout=0)
     migrations.apply()
     binding.close()
-    binding.database.pool = None  # `bind` would close the one before
+    binding.database.pool = None  # otherwise the next `bind` would close this pool
 
 
 @autocommit
@@ -166,7 +166,7 @@ def _actor(user_id: UUID, role: str) -> Actor:
 
 
 def _cases(one: Shop) -> Iterator[tuple[str, Call]]:
-    """Return what is asked of a shop: the same of each, by the same names."""
+    """Return the name and the call of each case, in the same order for every shop."""
     listed = partial(orders.list_orders, limit=20)
     asked = cycle(one.orders)
     for sort in _SORTS:
@@ -239,9 +239,11 @@ def _of_next(asked: Iterator[tuple[UUID, str, Actor]], call: Callable[..., objec
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.growth.orders")
     parser.add_argument("--orders", type=int, default=LARGE, help="orders of the large shop")
-    parser.add_argument("--data", type=Path, help="where the shops are kept; else nowhere")
+    parser.add_argument("--data", type=Path, help="directory that keeps the shops")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--calls", type=int, default=2 * _SAMPLES, help="of each kind in a round")
+    parser.add_argument(
+        "--calls", type=int, default=2 * _SAMPLES, help="calls of each case in a round"
+    )
     return parser.parse_args(arguments)
 
 

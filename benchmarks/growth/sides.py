@@ -1,4 +1,4 @@
-"""Asks the same of a large shop and of a small one, in turns, and tells the worst of it."""
+"""Alternates the same calls on a large and on a small shop, and selects the worst ratios."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Call = Callable[[], object]
 
 @contextmanager
 def on_one_core() -> Iterator[None]:
-    """Keep this process, and all that is started meanwhile, on one core, where that can be said.
+    """Pin this process, and those started within the block, to one core, if the system can.
 
-    Otherwise a call takes twice as long whenever the scheduler has put the two shops' processes
-    on different sides of it.
+    Otherwise a call takes twice as long whenever the scheduler runs the client and the server
+    process on different cores.
     """
     if not hasattr(os, "sched_setaffinity"):
         yield
@@ -41,7 +41,7 @@ def beside(
     rounds: int,
     calls: int,
 ) -> tuple[float, float]:
-    """Return the median milliseconds of a call in either shop."""
+    """Return the median milliseconds of a call in the large and in the small shop."""
     shops = ((large, of_large), (small, of_small))
     found: list[list[float]] = [[], []]
     for number in range(rounds + 1):
@@ -57,7 +57,7 @@ def beside(
 
 
 def worst(lines: Iterable[Comparison]) -> list[Comparison]:
-    """Return, of each kind of list, the line with the largest ratio, and all that are no list."""
+    """Return the line with the largest ratio of each kind of list, and all lines of single rows."""
     kinds: dict[str, Comparison] = {}
     for line in lines:
         kind = "own list" if line.what.startswith("own list") else line.what.partition(":")[0]

@@ -1,7 +1,7 @@
-"""Reads over HTTP beside the peers: `python -m benchmarks.http [--rounds 5] [--seconds 5]`.
+"""Compares reads over HTTP with other servers: `python -m benchmarks.http`.
 
-One product of 10,000, a page of twenty, and the same product again for one who has it (304), from
-one PostgreSQL, by wrk with 16 connections (Debian's package `wrk`). The servers take turns.
+It reads one product of 10,000, a page of 20, and a product that the client has (304), from the same
+PostgreSQL. wrk generates the load with 16 connections. The servers are measured alternately.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _READS = {"one product": "/api/v1/products/*", "a page of 20": "/api/v1/products
 
 
 class Case(NamedTuple):
-    """What is asked of whom."""
+    """A kind of read, the server, and its number of workers."""
 
     read: str
     stack: str
@@ -32,13 +32,13 @@ class Case(NamedTuple):
 
 
 def compare(ground: Ground, rounds: int, seconds: int) -> list[Comparison]:
-    """Measure Orderly and its peers."""
+    """Measure Orderly and the other servers."""
     found: dict[Case, Measured] = {}
     for workers in (1, 2):
         found |= _measured(ground, workers, rounds, seconds)
     lines = [
         at_least(
-            f"{read}, {workers} worker, beside {stack}",
+            f"{read}, {workers} worker, compared with {stack}",
             found[Case(read, ORDERLY, workers)].rate,
             found[Case(read, stack, workers)].rate,
             GOAL if workers == 1 and stack == FASTAPI else None,
@@ -50,7 +50,7 @@ def compare(ground: Ground, rounds: int, seconds: int) -> list[Comparison]:
     ]
     return lines + [
         at_least(
-            f"the same product again (304), {workers} worker, beside answering it",
+            f"the same product again (304), {workers} worker, compared with 200",
             found[Case("304", ORDERLY, workers)].rate,
             found[Case("one product", ORDERLY, workers)].rate,
             None,

@@ -1,10 +1,10 @@
-"""Orders placed over HTTP beside pgbench and the peers: `python -m benchmarks.orders`.
+"""Compares placing orders over HTTP with pgbench and other servers: `python -m benchmarks.orders`.
 
-All meet the same PostgreSQL in the same run, with fsync and synchronous commit on. pgbench makes
-the same writes by the same statement as Orderly, `models.placement.PLACE`: an order of one to three
-lines with its idempotency key, stock, ledger and event. They take turns; the medians of the rounds
-are printed. Then: whether buyers of other products are kept waiting by a crowd at one. Needs `wrk`
-(Debian); pgbench comes with the embedded PostgreSQL.
+All use the same PostgreSQL, with fsync and synchronous commit. pgbench executes the same statement
+as Orderly, `models.placement.PLACE`: an order of one to three lines with its idempotency key, stock
+movements and event. The cases alternate; medians are printed. A second measurement shows whether
+many orders of one product delay orders of other products. Needs `wrk`; pgbench is included in the
+embedded PostgreSQL.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ PGBENCH = "pgbench"
 _SCRIPT = Path(__file__).with_name("place.lua")
 _RUNS = count(1)
 
-# What PLACE is given, spelled in SQL from numbers that no two orders share.
+# The parameters of PLACE as SQL expressions, derived from numbers that are unique to each order.
 _UNIQUE = "((:run::bigint << 26) + (:client_id::bigint << 20) + :counter::bigint)"
 _IN_SQL = {
     "order_id": f"('a' || lpad(to_hex({_UNIQUE}), 31, '0'))::uuid",
@@ -70,7 +70,7 @@ _IN_SQL = {
 
 
 class Case(NamedTuple):
-    """What is measured: over how many products, by how many clients at once, of which server."""
+    """A load: the number of products, of concurrent clients, the server, and its workers."""
 
     products: int
     clients: int
@@ -83,7 +83,7 @@ class Case(NamedTuple):
 
 
 def compare(ground: Ground, rounds: int, seconds: int) -> list[Comparison]:
-    """Measure Orderly, pgbench and the peers."""
+    """Measure Orderly, pgbench and the other servers."""
     found: dict[Case, Measured] = {}
     for workers in (1, 2):
         found |= _measured(ground, workers, rounds, seconds)
@@ -91,7 +91,7 @@ def compare(ground: Ground, rounds: int, seconds: int) -> list[Comparison]:
 
 
 def _measured(ground: Ground, workers: int, rounds: int, seconds: int) -> dict[Case, Measured]:
-    """Return what each server does with so many workers; the peers are asked with one only."""
+    """Measure Orderly and pgbench; with one worker the other servers too."""
     peers = (FASTAPI, STOCK) if workers == 1 else ()
     with ExitStack() as stack:
         running = {
@@ -123,11 +123,13 @@ def _beside_pgbench(found: dict[Case, Measured]) -> list[Comparison]:
             continue
         theirs = found[case._replace(server=PGBENCH)]
         goal = (0.8 if case.products == 1 else 0.5) if case.clients == MANY else None
-        lines.append(at_least(f"{case}, beside pgbench", ours.rate, theirs.rate, goal, per_second))
+        lines.append(
+            at_least(f"{case}, compared with pgbench", ours.rate, theirs.rate, goal, per_second)
+        )
     for case, ours in found.items():
         if case.server == ORDERLY:
             goal = 10 if case.clients == MANY else None
-            what = f"{case}, p99 beside p50"
+            what = f"{case}, p99 compared with p50"
             lines.append(at_most(what, ours.p99, ours.p50, goal, milliseconds))
     return lines
 
@@ -136,7 +138,7 @@ def _beside_peers(found: dict[Case, Measured]) -> list[Comparison]:
     case = Case(PRODUCTS, MANY, ORDERLY)
     return [
         at_least(
-            f"{case}, beside {peer}",
+            f"{case}, compared with {peer}",
             found[case].rate,
             found[case._replace(server=peer)].rate,
             goal,
@@ -147,7 +149,7 @@ def _beside_peers(found: dict[Case, Measured]) -> list[Comparison]:
 
 
 def _crowd(ground: Ground, rounds: int, seconds: int) -> list[Comparison]:
-    """Return how long orders of other products take beside a crowd at one and a crowd at all."""
+    """Compare the latency of orders while others order one product, and while they order all."""
     with servers.serving(ORDERLY, ground) as running:
         cases = {
             products: partial(_beside_crowd, ground, running.address, products, seconds)
@@ -156,7 +158,7 @@ def _crowd(ground: Ground, rounds: int, seconds: int) -> list[Comparison]:
         _by_http(ground, running.address, Case(PRODUCTS, 8, ORDERLY), 1)
         taken = alternating(cases, rounds)
     hot, spread = median(taken[1]), median(taken[PRODUCTS])
-    what = f"other products' orders, p50 while {MANY} clients want one product, beside all products"
+    what = f"p50 of other orders while {MANY} clients order one product, compared with all"
     return [at_most(what, hot.p50, spread.p50, 1.5, milliseconds)]
 
 
@@ -182,7 +184,7 @@ def _wrk(ground: Ground, address: str, case: Case, seconds: int, first: int = 1)
 def _by_pgbench(ground: Ground, case: Case, seconds: int) -> Measured:
     script, log = ground.directory / "place.sql", ground.directory / "pgbench_log"
     script.write_text(_pgbench_script(case.products))
-    told = servers.run(
+    output = servers.run(
         [
             *[str(program("pgbench")), ground.url, "--no-vacuum", "--protocol=prepared"],
             *[f"--file={script}", f"--client={case.clients}", f"--jobs={min(case.clients, 2)}"],
@@ -190,7 +192,7 @@ def _by_pgbench(ground: Ground, case: Case, seconds: int) -> Measured:
             *["--log", f"--log-prefix={log}"],
         ]
     )
-    rate = float(re.search(r"tps = ([0-9.]+)", told)[1])  # type: ignore[index]
+    rate = float(re.search(r"tps = ([0-9.]+)", output)[1])  # type: ignore[index]
     latencies = []
     for file in ground.directory.glob("pgbench_log.*"):
         latencies += [int(line.split()[2]) / 1000 for line in file.read_text().splitlines()]
@@ -200,7 +202,7 @@ def _by_pgbench(ground: Ground, case: Case, seconds: int) -> Measured:
 
 
 def _pgbench_script(products: int) -> str:
-    """Return the writes of an order as pgbench runs them, spread over this many products."""
+    """Return a pgbench script that places orders of up to this many products."""
     sql = PLACE.sql.replace("%%", "%")
     sql = re.sub(r"%\((\w+)\)s", lambda found: f"({_IN_SQL[found[1]]})", sql)
     third = max(products // 3, 1)
@@ -208,7 +210,7 @@ def _pgbench_script(products: int) -> str:
         [
             "\\set counter :counter + 1",
             f"\\set lines random(1, {1 if products == 1 else 3})",
-            # One of each third, so that no product is drawn twice.
+            # One product from each third, so that an order has no product twice.
             f"\\set a random(1, {third})",
             f"\\set b {third} + random(1, {third})",
             f"\\set c {2 * third} + random(1, {third})",
@@ -218,7 +220,7 @@ def _pgbench_script(products: int) -> str:
 
 
 def main() -> None:
-    """Measure and print; exit status 1 where the audit finds anything."""
+    """Measure and print; exit with status 1 if the audit finds a violation."""
     given = options("python -m benchmarks.orders").parse_args()
     with servers.ground() as ground:
         report(compare(ground, given.rounds, given.seconds))

@@ -1,7 +1,6 @@
-"""The same four endpoints on the same tables, as other people would build them.
+"""Servers to compare Orderly with: four of its endpoints on the same tables, on other stacks.
 
-Each does what Orderly does for a request: it checks the shape of what comes and goes, verifies the
-bearer token where one is needed, and places an order with its idempotency key, stock, ledger and
-event in one transaction. What Orderly does besides (its log, entity tags, problem documents, the
-look at who is signed out) they are spared.
+Each server validates requests and responses, verifies the bearer token where one is required, and
+places an order with its idempotency key, stock movements and event in one transaction. They do not
+have Orderly's request log, entity tags, problem documents and check for revoked sessions.
 """

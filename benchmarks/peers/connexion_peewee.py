@@ -1,6 +1,6 @@
-"""Connexion and Peewee as they come: the contract checked by stock middleware, queries built anew.
+"""Connexion and Peewee without changes: Connexion's own validation, queries built per request.
 
-Handlers are plain functions, which Connexion runs in a worker thread; Peewee's own pool.
+Handlers are synchronous functions, which Connexion runs in worker threads, with Peewee's own pool.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class IdempotencyKey(Row):
 
 
 def connected(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a handler a connection for as long as it runs."""
+    """Provide a handler with a connection while it runs."""
 
     @wraps(handler)
     def run(**arguments: Any) -> Any:
@@ -151,7 +151,7 @@ def principal(token: str) -> dict[str, Any]:
 
 @connected
 def get_product(product_id: str) -> Any:
-    """Answer one product."""
+    """Return one product."""
     row = (
         Product.select(Product, Stock)
         .join(Stock, attr="stock")
@@ -163,7 +163,7 @@ def get_product(product_id: str) -> Any:
 
 @connected
 def list_products(limit: int = 20, cursor: str | None = None) -> Any:
-    """Answer a page of the catalogue by name."""
+    """Return a page of products by name."""
     name = peewee.fn.left(Product.name, 64)
     query = (
         Product.select(Product, Stock)
@@ -274,16 +274,16 @@ def create_order(body: dict[str, Any], user: str) -> Any:
             .as_rowcount()
             .execute()
         )
-        if not claimed:  # another first request with this key was faster
+        if not claimed:  # a concurrent request has used this key
             transaction.rollback()
             return _replayed(IdempotencyKey.get(user_id=user, key=key), fingerprint)
-        order = Order.get_by_id(order_id)  # the moment that the database has written
+        order = Order.get_by_id(order_id)  # reads the timestamps that the database has set
     return _order(order, items), 201
 
 
 @connected
 def get_order(order_id: str, user: str) -> Any:
-    """Answer one order of one's own."""
+    """Return one of the user's own orders."""
     order = Order.get_or_none(id=order_id)
     if order is None or str(order.user_id) != user:
         return connexion.problem(404, "Not found", "None such.")

@@ -1,7 +1,8 @@
-"""FastAPI, Pydantic, SQLAlchemy 2's ORM and psycopg 3 (sync), as their documentation has it.
+"""FastAPI, Pydantic, SQLAlchemy 2's ORM and psycopg 3 (sync), as their documentation recommends.
 
-Endpoints are plain functions, which FastAPI runs in its threads; each has a session of its own;
-the pool is as large as there are threads; uvloop and httptools serve; there is no access log.
+Endpoints are synchronous functions, which FastAPI runs in threads, each with its own session. The
+pool has as many connections as there are threads. It runs on uvloop and httptools, without an
+access log.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from sqlalchemy.orm import (
 )
 from uuid_utils.compat import uuid7
 
-THREADS = 40  # as many as FastAPI has for functions that are not async
+THREADS = 40  # the number of threads that FastAPI uses for synchronous functions
 KEY = os.environ["PEER_SIGNING_KEY"].encode("latin-1")
 engine = create_engine(
     os.environ["PEER_DATABASE_URL"].replace("postgresql://", "postgresql+psycopg://", 1),
@@ -207,7 +208,7 @@ User = Annotated[UUID, Depends(user_id)]
 
 @app.get("/api/v1/products/{product_id}")
 def get_product(product_id: UUID, opened: Opened) -> Product:
-    """Answer one product."""
+    """Return one product."""
     row = opened.scalar(
         select(ProductRow)
         .options(joinedload(ProductRow.stock, innerjoin=True))
@@ -224,7 +225,7 @@ def list_products(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: Annotated[str | None, Query(max_length=400)] = None,
 ) -> ProductPage:
-    """Answer a page of the catalogue by name."""
+    """Return a page of products by name."""
     name = func.left(ProductRow.name, 64)
     query = (
         select(ProductRow)
@@ -257,8 +258,8 @@ def create_order(
         wanted[line.product_id] = wanted.get(line.product_id, 0) + line.quantity
     fingerprint = hashlib.sha256(body.model_dump_json().encode()).digest()
     order_id = uuid7()
-    # The foreign key to the order is met by the time it is checked: at the end of each statement,
-    # so the order goes first, and its total is known first.
+    # Foreign keys are checked at the end of each statement: insert the order before its items. So
+    # its total must be known first.
     stocks = {
         stock.product_id: stock
         for stock in opened.scalars(
@@ -337,7 +338,7 @@ def create_order(
         )
         .on_conflict_do_nothing()
     )
-    if not claimed.rowcount:  # another first request with this key was faster
+    if not claimed.rowcount:  # a concurrent request has used this key
         opened.rollback()
         first = opened.get_one(KeyRow, (buyer, idempotency_key))
         return _replayed(opened, first, fingerprint)
@@ -347,7 +348,7 @@ def create_order(
 
 @app.get("/api/v1/orders/{order_id}")
 def get_order(order_id: UUID, buyer: User, opened: Opened) -> Order:
-    """Answer one order of one's own."""
+    """Return one of the user's own orders."""
     row = _found(opened, order_id)
     if row is None or row.user_id != buyer:
         raise HTTPException(404)

@@ -1,10 +1,8 @@
-"""Prints the CPU per request of four stacks: `python -m benchmarks.pipeline`.
+"""Compares the CPU time per request of four stacks: `python -m benchmarks.pipeline`.
 
-All four are put around the same two handlers.
-
-Requests go straight into each ASGI application, without a socket, so that what is measured is
-routing, security, validation, binding and serialising. The stacks take turns, round by round, so
-that a drift of the machine's speed meets them all; the median round is printed.
+All stacks have the same two handlers. Requests are passed to each ASGI application without a
+socket: this measures routing, security, validation, argument binding and serialization. The stacks
+alternate, so that changes of the machine's speed affect all of them; the median round is printed.
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ ORDERLY = "Orderly"
 
 
 class Case(NamedTuple):
-    """Which endpoint of which stack."""
+    """A stack and one of its endpoints."""
 
     stack: str
     endpoint: str
@@ -119,21 +117,21 @@ async def _send_one(app: ASGIApp, request: Request) -> list[Any]:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    # Every server makes a new scope for each request; so does this one.
+    # As a server does, use a new scope for each request.
     await app({**scope, "headers": list(scope["headers"])}, receive, send)
     return sent
 
 
 def compare(rounds: int) -> list[Comparison]:
-    """Measure Orderly beside the other stacks."""
-    logging.disable(logging.WARNING)  # stock Connexion logs each request that it judges
+    """Compare Orderly with the other stacks."""
+    logging.disable(logging.WARNING)  # stock Connexion logs every request
     try:
         found = asyncio.run(_measured(rounds))
     finally:
         logging.disable(logging.NOTSET)
     return [
         at_most(
-            f"{endpoint}, CPU in process, beside {name}",
+            f"{endpoint}, CPU in process, compared with {name}",
             found[Case(ORDERLY, endpoint)],
             found[Case(name, endpoint)],
             GOALS.get(Case(name, endpoint)),
@@ -146,7 +144,7 @@ def compare(rounds: int) -> list[Comparison]:
 
 
 async def _measured(rounds: int) -> dict[Case, float]:
-    """Return the median CPU of a request in microseconds."""
+    """Return the median CPU time of a request in microseconds."""
     apps = {name: build() for name, build in STACKS.items()}
     requests = {
         Case(name, endpoint): make() for endpoint, make in ENDPOINTS.items() for name in apps
@@ -154,7 +152,7 @@ async def _measured(rounds: int) -> dict[Case, float]:
     for case, request in requests.items():
         status = (await _send_one(apps[case.stack], request))[0]["status"]
         if status not in {200, 201}:
-            raise RuntimeError(f"{case.stack} answers {case.endpoint} with {status}")
+            raise RuntimeError(f"{case.stack} responds to {case.endpoint} with {status}")
     samples: dict[Case, list[float]] = {case: [] for case in requests}
     for number in range(rounds):
         for case in list(requests) if number % 2 else reversed(requests):

@@ -1,4 +1,4 @@
-"""The same two answers for every stack, so that only the pipelines around them differ."""
+"""The handlers of all stacks: only the pipelines around them differ."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ PRODUCT: dict[str, Any] = {
 
 
 def principal(token: str) -> dict[str, Any]:
-    """Verify an access token as each stack's documentation would have it."""
+    """Verify an access token in the way that the documentation of PyJWT shows."""
     return jwt.decode(token, KEY, algorithms=["HS256"], audience="orderly", issuer="orderly")
 
 
 async def get_product(product_id: Any) -> tuple[dict[str, Any], int, dict[str, str]]:
-    """Answer one product."""
+    """Return one product."""
     return {**PRODUCT, "id": str(product_id)}, 200, {}
 
 
 async def create_order(body: dict[str, Any]) -> tuple[dict[str, Any], int, dict[str, str]]:
-    """Answer the order that the lines make."""
+    """Return the order for these lines."""
     items = [{**line, "unit_price": PRODUCT["price"]} for line in body["items"]]
     total = sum(line["quantity"] for line in body["items"]) * PRODUCT["price"]["amount"]
     order = {"id": PRODUCT_ID, "items": items, "total": {"amount": total, "currency": "EUR"}}

@@ -1,4 +1,4 @@
-"""The same two endpoints on four stacks, each as its own documentation would build them."""
+"""The same two endpoints on four stacks, each built as its documentation recommends."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Order(BaseModel):
 
 
 def bare_starlette() -> ASGIApp:
-    """Routing and JSON alone: no validation, no security."""
+    """Return a Starlette application: only routing and JSON, no validation and no security."""
 
     async def get_product(request: Request) -> JSONResponse:
         body, status, _ = await handlers.get_product(request.path_params["product_id"])
@@ -87,7 +87,7 @@ async def principal(orderly_access: Annotated[str, Cookie()]) -> dict[str, Any]:
 
 
 def fastapi() -> ASGIApp:
-    """FastAPI with Pydantic models in and out."""
+    """Return a FastAPI application with Pydantic models for requests and responses."""
     app = FastAPI()
 
     @app.get("/api/v1/products/{product_id}", response_model=Product)
@@ -104,18 +104,18 @@ def fastapi() -> ASGIApp:
 
 
 def stock_connexion() -> ASGIApp:
-    """Connexion as it comes."""
+    """Return a Connexion application without changes."""
     app = connexion.AsyncApp("benchmarks.pipeline")
     app.add_api(str(CONTRACT), strict_validation=True)
     return app
 
 
 def orderly() -> ASGIApp:
-    """Orderly's compiled contract, with its request log, problems and security."""
+    """Return Orderly's compiled contract with its request log, problems and security."""
     process.bind(Configuration(signing_key=handlers.KEY))
-    # As it ships: one JSON line a request, here into nothing.
+    # As in production: one JSON line per request, written to /dev/null.
     logging.configure("info", "json", Path(os.devnull).open("wb"))  # noqa: SIM115  # for as long as the process lives
-    # As if a look into the database had just told that nobody was signed out: there is none here.
+    # There is no database: behave as if the revoked sessions had just been read.
     process.state().revoked_sessions.refreshed_at = math.inf
     return connexion_app(yaml.safe_load(CONTRACT.read_text()), other_routes=Router())
 
