@@ -1,1 +1,1 @@
-"""Measurements beside what people would pick instead, as ratios of one run on one machine."""
+"""Benchmarks: Orderly compared with alternatives, as ratios that are measured in one run."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from benchmarks.growth.sides import beside, on_one_core
+from benchmarks.growth.sides import median_milliseconds, on_one_core
 from benchmarks.measuring import Comparison, at_most, milliseconds, surroundings, table
 from database import binding, migrations
 from database.pool import ConnectionPool
@@ -96,7 +96,7 @@ def compare(large: int, rounds: int, calls: int) -> list[Comparison]:
         return [
             at_most(
                 f"{name}, {large:,} products compared with {SMALL:,}",
-                *beside(other.pool, of_large, small.pool, of_small, rounds, calls),
+                *median_milliseconds(other.pool, of_large, small.pool, of_small, rounds, calls),
                 GOAL,
                 milliseconds,
             )

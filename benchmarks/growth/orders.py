@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from benchmarks.growth import history
-from benchmarks.growth.sides import Call, beside, on_one_core
+from benchmarks.growth.sides import Call, median_milliseconds, on_one_core
 from benchmarks.measuring import Comparison, at_most, milliseconds, surroundings, table
 from database import binding, migrations
 from database.pool import ConnectionPool
@@ -93,7 +93,7 @@ def compare(large: int, data: Path | None, rounds: int, calls: int) -> list[Comp
         return [
             at_most(
                 f"{name}, {large:,} orders compared with {SMALL:,}",
-                *beside(other.pool, of_large, small.pool, of_small, rounds, calls),
+                *median_milliseconds(other.pool, of_large, small.pool, of_small, rounds, calls),
                 GOAL,
                 milliseconds,
             )

@@ -33,7 +33,7 @@ def on_one_core() -> Iterator[None]:
         os.sched_setaffinity(0, cores)
 
 
-def beside(
+def median_milliseconds(
     large: ConnectionPool,
     of_large: Call,
     small: ConnectionPool,
