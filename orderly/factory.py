@@ -23,7 +23,7 @@ from domain.errors import DomainError
 from handlers.cookies import SessionCookies
 from orderly.background.refresh import BackgroundRefresh
 from orderly.contract import document
-from orderly.contract.operations import CompiledApp
+from orderly.contract.application import CompiledApp
 from orderly.contract.routing import CompiledRoutingMiddleware
 from orderly.http import problems
 from orderly.http.authentication import SECURITY_MAP

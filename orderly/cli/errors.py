@@ -6,7 +6,7 @@ from peewee import PeeweeException
 from playhouse.migrations import MigrationError
 
 from domain.errors import DomainError, Unavailable
-from orderly.contract.document import DocumentError
+from orderly.contract.bundle import DocumentError
 from orderly.server.listen_socket import AddressError
 
 _EXPECTED: list[type[Exception]] = [

@@ -99,9 +99,9 @@ def mock(**overrides: Any) -> None:
     Requests are checked as the shop checks them. `Prefer: example=NAME` or `Prefer: code=404` in a
     request chooses the answer.
     """
-    from orderly import mock  # noqa: PLC0415
+    from orderly.mock import serve  # noqa: PLC0415
 
-    sys.exit(mock.serve(_settings(**overrides), say=click.echo))
+    sys.exit(serve.serve(_settings(**overrides), say=click.echo))
 
 
 @main.command()

@@ -1,24 +1,20 @@
-"""The last part of Connexion's middleware chain: check a request, call its handler, respond.
+"""An operation of the document, compiled: check a request, call the handler, send the response.
 
-Stock Connexion derives what an operation needs from the document for each request. Here it is
-derived once, at start.
+Stock Connexion builds validators and decorators from the document for each request. Here they are
+built once, at start.
 """
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Callable, Mapping
-from contextvars import copy_context
 from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 import orjson
-from connexion.apps.asynchronous import AsyncASGIApp
-from connexion.middleware.abstract import RoutedAPI
 from connexion.operations import AbstractOperation
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from database.greenlets import run_in_thread
 from handlers.responses import Response
@@ -28,8 +24,9 @@ from orderly.contract.responses import ResponseCheck, is_json
 from orderly.contract.streams import Run, send_chunks
 from orderly.http.authentication import actor_of, authorize, credential_of
 
-# What a handler can ask for by the name of a parameter, besides the arguments of its operation.
-_FROM_SCOPE: Mapping[str, Callable[[Scope], Any]] = {
+# A handler with a parameter of one of these names gets this value, computed from the ASGI scope.
+# The handler's other parameters are those of its operation, and `body`.
+_SCOPE_VALUES: Mapping[str, Callable[[Scope], Any]] = {
     "actor": actor_of,
     "credential": credential_of,
     "scope": lambda scope: scope,
@@ -40,7 +37,7 @@ _WITHOUT_CONTENT_LENGTH = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 
 
 class CompiledOperation:
-    """One operation of the document, with everything precomputed that no request changes."""
+    """One operation: its validators, its argument plan and its handler."""
 
     def __init__(
         self,
@@ -53,7 +50,8 @@ class CompiledOperation:
         self._run = run
         self._is_secured = bool(operation.security)
         self._is_unsafe = operation.method.upper() not in {"GET", "HEAD", "OPTIONS"}
-        # Connexion has no public accessor for extensions (x-...).
+        # `_operation` is the operation's object in the document. Connexion 3.3 has no public
+        # accessor for its extensions (x-...).
         self._required_role: str | None = operation._operation.get("x-required-role")
         self._parameters = ParameterPlan(operation.parameters)
         self._body = (
@@ -68,29 +66,29 @@ class CompiledOperation:
         self._check_response = ResponseCheck(operation.responses) if validate_responses else None
         self._handler: Callable[..., Any] = operation.function
         self._is_async = inspect.iscoroutinefunction(self._handler)
-        self._from_scope = self._bind_handler(operation.operation_id)
+        self._scope_values = self._bind_handler(operation.operation_id)
         if not self._is_async and self._handles_files():
             # Parsing or formatting thousands of lines is CPU-bound: keep it off the event loop.
             self._handler = run_in_thread(self._handler)
 
     def _bind_handler(self, operation_id: str) -> tuple[tuple[str, Callable[[Scope], Any]], ...]:
-        """Return the parameters that the handler wants from the scope.
+        """Return the handler's parameters that are computed from the scope, with their functions.
 
         Raises:
             TypeError: the handler's other parameters are not those of the operation.
         """
         parameters = inspect.signature(self._handler).parameters
-        wanted = parameters.keys() & _FROM_SCOPE.keys()
+        from_scope = parameters.keys() & _SCOPE_VALUES.keys()
         if not self._is_secured:
-            wanted -= {"credential"}
-        accepts_any = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+            from_scope -= {"credential"}
         provided = set(self._parameters.names) | ({"body"} if self._body else set())
-        if not accepts_any and provided != parameters.keys() - wanted:
+        has_kwargs = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+        if not has_kwargs and provided != parameters.keys() - from_scope:
             raise TypeError(
                 f"{operation_id}: the handler takes {sorted(parameters)},"
-                f" the operation provides {sorted(provided)}"
+                f" but the operation provides {sorted(provided)}"
             )
-        return tuple((name, _FROM_SCOPE[name]) for name in sorted(wanted))
+        return tuple((name, _SCOPE_VALUES[name]) for name in sorted(from_scope))
 
     def _handles_files(self) -> bool:
         """Return whether the request or a response has a body that is not JSON."""
@@ -100,10 +98,11 @@ class CompiledOperation:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request that was routed here and authenticated.
+        """Handle one request, which earlier middleware has routed and authenticated.
 
-        The checks run in the order that the contract states: cross-site requests and the role
-        (403), the body (415, 413, 400), the parameters (400).
+        The checks run in the order that openapi.yaml documents: cross-site request and role (403),
+        body (415, 413, 400), parameters (400). So the server never reads a body that the caller may
+        not send.
 
         Raises:
             Problem: the request violates the contract, or the caller may not make it.
@@ -121,8 +120,8 @@ class CompiledOperation:
         arguments.update(
             self._parameters.read(scope["path_params"], scope["query_string"], headers)
         )
-        for name, value_of in self._from_scope:
-            arguments[name] = value_of(scope)
+        for name, value_from in self._scope_values:
+            arguments[name] = value_from(scope)
         response = await self._call(arguments)
         await self._send(response, receive, send)
 
@@ -142,7 +141,8 @@ class CompiledOperation:
             for name, value in _header_fields(extra_headers)
         ]
         if self._is_secured and "Cache-Control" not in extra_headers:
-            # Cookies select the response too: shared caches must not store it (RFC 9111, 5.2.2.7).
+            # `private`: a shared cache must not store the response of one user. It may do so
+            # otherwise, because only Authorization prevents it, not a cookie (RFC 9111, 3.5).
             headers.append((b"cache-control", b"private, no-cache"))
         if self._check_response is not None:
             self._check_response(content, status, headers)
@@ -162,61 +162,8 @@ class CompiledOperation:
 
 
 def _header_fields(headers: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return (name, value) pairs: one for each value of a header with several (Set-Cookie)."""
+    """Return (name, value) pairs. A list of values (Set-Cookie) becomes several pairs."""
     fields: list[tuple[str, str]] = []
     for name, value in headers.items():
         fields.extend((name, one) for one in ([value] if isinstance(value, str) else value))
     return fields
-
-
-async def run_in_default_executor(function: Callable[[], Any]) -> Any:
-    """Run a handler in a thread of the event loop's default executor."""
-    return await asyncio.get_running_loop().run_in_executor(None, copy_context().run, function)
-
-
-class CompiledAPI(RoutedAPI):
-    """Compiles each operation of a document at start."""
-
-    def __init__(
-        self,
-        specification: Any,
-        *,
-        run: Run = run_in_default_executor,
-        max_body_bytes: int = 1 << 20,
-        validate_responses: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        # Connexion passes the options of all middlewares to each of them.
-        known = {key: kwargs[key] for key in ("next_app", "base_path", "resolver") if key in kwargs}
-        super().__init__(specification, **known)
-        self._compile = partial(
-            CompiledOperation,
-            run=run,
-            max_body_bytes=max_body_bytes,
-            validate_responses=validate_responses,
-        )
-        self.add_paths()
-
-    def make_operation(self, operation: AbstractOperation) -> CompiledOperation:
-        """Compile one operation."""
-        return self._compile(operation)
-
-
-class CompiledApp(AsyncASGIApp):
-    """Connexion's application with compiled operations instead of decorated functions.
-
-    `other_routes` handles the requests outside the base path of the API.
-    """
-
-    api_cls = CompiledAPI
-
-    def __init__(self, other_routes: ASGIApp) -> None:
-        super().__init__()
-        self.app = other_routes  # Connexion calls this for requests without an operation
-
-    def add_api(self, *args: Any, **kwargs: Any) -> CompiledAPI:
-        """Compile the operations of a document."""
-        # Skip AsyncASGIApp.add_api, which would also mount a router: the requests are routed by
-        # CompiledRoutingMiddleware before they arrive here.
-        api: CompiledAPI = super(AsyncASGIApp, self).add_api(*args, **kwargs)
-        return api

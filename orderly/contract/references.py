@@ -1,4 +1,4 @@
-"""Resolves references within a document: `{"$ref": "#/components/schemas/Order"}`."""
+"""JSON references within a document, such as `{"$ref": "#/components/schemas/Order"}`."""
 
 from __future__ import annotations
 
@@ -7,25 +7,30 @@ from typing import Any
 
 
 def resolve(document: Mapping[str, Any], node: Any) -> Any:
-    """Return the node, or, if it is a reference, the node that it refers to.
+    """Return the node that a reference points to, or the node itself if it is not a reference.
 
     Raises:
-        LookupError: the document has nothing at the reference.
+        LookupError: the reference points to nothing in the document.
     """
     while isinstance(node, Mapping) and "$ref" in node:
         node = find(document, node["$ref"].removeprefix("#"))
     return node
 
 
+def component_name(node: Mapping[str, Any]) -> str:
+    """Return the name of the component that a node refers to, or "" if it is not a reference."""
+    return str(node.get("$ref", "")).rpartition("/")[2]
+
+
 def find(document: Any, pointer: str) -> Any:
-    """Return what a JSON pointer (RFC 6901) points to in a document.
+    """Return the value at a JSON pointer (RFC 6901), such as `/components/schemas/Order`.
 
     Raises:
-        LookupError: the document has nothing there.
+        LookupError: the pointer points to nothing in the document.
     """
     node = document
     for token in pointer.split("/")[1:]:
-        key = unescape(token)
+        key = token.replace("~1", "/").replace("~0", "~")
         if isinstance(node, list) and key.isdecimal():
             node = node[int(key)]
         elif isinstance(node, Mapping):
@@ -36,10 +41,5 @@ def find(document: Any, pointer: str) -> Any:
 
 
 def escape(key: object) -> str:
-    """Return a key as a token of a JSON pointer (RFC 6901, section 3)."""
+    """Return a key as one token of a JSON pointer (RFC 6901, section 3)."""
     return str(key).replace("~", "~0").replace("/", "~1")
-
-
-def unescape(token: str) -> str:
-    """Return the key that `escape` made this token of."""
-    return token.replace("~1", "/").replace("~0", "~")

@@ -1,6 +1,6 @@
-"""Authentication in the mock: any credential is accepted, since nobody is registered.
+"""Authentication in the mock: it accepts any cookie or token, because it has no users.
 
-Where the contract requires a credential, it must still be sent.
+A request without a credential is still refused where the contract requires one.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ SECURITY_MAP = {"apiKey": AnyCookieHandler, "bearer": AnyBearerHandler}
 
 
 def _accept(request: ConnexionRequest, credential: str) -> dict[str, Any]:
-    # An administrator may make every operation. `by_cookie` is false, because the mock accepts
-    # requests from pages of any site.
+    # The role ADMIN is allowed to call every operation. `by_cookie=False` turns off the check for
+    # cross-site requests: pages of any origin may call the mock.
     principal = Principal(None, ADMIN, None, credential, by_cookie=False)
     return set_principal(request.scope, principal)

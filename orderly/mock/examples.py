@@ -1,4 +1,4 @@
-"""The example responses in the document, and the choice of one by the header `Prefer`."""
+"""The example responses in the contract, and the choice between them by the header `Prefer`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orderly.contract.references import resolve
 from orderly.http.problems import Problem
 
 _SUCCESS = range(200, 300)
-# The syntax of RFC 7240, section 2, as far as our two preferences need it.
+# RFC 7240, section 2, limited to the syntax that `code` and `example` need.
 _PREFERENCE = re.compile(r'\s*([A-Za-z]+)\s*=\s*(?:"([^"]*)"|([\w.-]*))\s*', re.ASCII)
 
 
@@ -46,7 +46,7 @@ def preferred_example(
     Other preferences are ignored (RFC 7240, section 2).
 
     Raises:
-        Problem: `malformed_request`: there is no such example; lists those that exist.
+        Problem: `malformed_request`: there is no such example. The problem lists the examples.
     """
     preferences = dict(_preferences(headers))
     code, name = preferences.get("code"), preferences.get("example")
@@ -59,7 +59,7 @@ def preferred_example(
 def _examples_of(
     contract: Mapping[str, Any], status: int, response: Mapping[str, Any]
 ) -> Iterator[Example]:
-    # Optional headers are left out: they announce a replay or a next page, for example.
+    # Leave out optional headers: they do not belong to every response (Idempotent-Replayed, Link).
     all_headers = {
         name: resolve(contract, header) for name, header in response.get("headers", {}).items()
     }
@@ -71,8 +71,8 @@ def _examples_of(
     content = response.get("content", {})
     if not content:
         yield Example(status, None, None, None, headers)
-    for media_type, described in content.items():
-        for name, example in described.get("examples", {}).items():
+    for media_type, media in content.items():
+        for name, example in media.get("examples", {}).items():
             yield Example(status, name, media_type, resolve(contract, example)["value"], headers)
 
 

@@ -1,4 +1,4 @@
-"""The mock's handlers: each operation responds with one of its examples."""
+"""The handlers of the mock: each responds with an example of its operation."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 from starlette.types import Scope
 
 from handlers.cookies import SessionCookies
-from handlers.responses import Response
+from handlers.responses import BASE_PATH, Response
 from orderly.contract.references import resolve
 from orderly.contract.responses import is_json
 from orderly.http.problems import MEDIA_TYPE as PROBLEM_MEDIA_TYPE
 from orderly.mock.examples import Example, documented_examples, preferred_example
 
-_SESSION = timedelta(days=1)
+_SESSION_LIFETIME = timedelta(days=1)
 
 Handler = Callable[..., Any]
 
@@ -56,7 +56,8 @@ def _example_handler(
 
 
 def _body(example: Example, *, request_id: str) -> Any:
-    if example.media_type == PROBLEM_MEDIA_TYPE:  # a problem has the id of the present request
+    """Return the body as a handler returns it: a JSON value, or chunks of another media type."""
+    if example.media_type == PROBLEM_MEDIA_TYPE:
         return {**example.value, "request_id": request_id}
     if example.media_type is None or is_json(example.media_type):
         return example.value
@@ -64,33 +65,33 @@ def _body(example: Example, *, request_id: str) -> Any:
 
 
 def _session_cookies(cookies: SessionCookies, status: int) -> list[str]:
-    """Return cookies that are valid now; those in the document have expired."""
-    expires = datetime.now(UTC) + _SESSION
+    """Return cookies that are valid now, because those in the document have expired."""
+    expires = datetime.now(UTC) + _SESSION_LIFETIME
     if status == HTTPStatus.NO_CONTENT:
         return cookies.clear()
     return cookies.set("mock", expires, "mock", expires)
 
 
 def _locations(contract: Mapping[str, Any]) -> Mapping[str, str]:
-    """Return, by operationId, the URL of the created resource, with `{}` in place of its id.
+    """Return the path of a created resource by operationId, with `{}` in place of the id.
 
-    It follows from the links of the 201 response: the first one that passes the id of the response
-    to an operation whose path ends with that parameter.
+    The path comes from the links of the 201 response: the first link that passes the id in the body
+    to a GET operation whose path ends with this parameter.
     """
-    base = contract["servers"][0]["url"]
-    path_of = {
-        item["get"]["operationId"]: path
-        for path, item in contract["paths"].items()
-        if "get" in item
+    get_paths = {
+        path_item["get"]["operationId"]: path
+        for path, path_item in contract["paths"].items()
+        if "get" in path_item
     }
     locations = {}
-    for item in contract["paths"].values():
-        created = item.get("post", {}).get("responses", {}).get("201", {})
+    for path_item in contract["paths"].values():
+        created = path_item.get("post", {}).get("responses", {}).get("201", {})
         for link in resolve(contract, created).get("links", {}).values():
             parameters = link.get("parameters", {})
-            path = path_of.get(link.get("operationId"), "")
+            path = get_paths.get(link.get("operationId"), "")
             if list(parameters.values()) == ["$response.body#/id"] and path.endswith("}"):
-                name = next(iter(parameters))
-                locations[item["post"]["operationId"]] = base + path.replace(f"{{{name}}}", "{}")
+                placeholder = f"{{{next(iter(parameters))}}}"
+                location = BASE_PATH + path.replace(placeholder, "{}")
+                locations[path_item["post"]["operationId"]] = location
                 break
     return locations

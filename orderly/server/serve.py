@@ -14,6 +14,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from ipaddress import ip_address
 
+from handlers.responses import BASE_PATH
 from orderly import __version__
 from orderly.http import logging
 from orderly.server import demo as sandbox
@@ -75,7 +76,7 @@ def _serve_on(
         lines = [
             f"Orderly {__version__} serves the shop in {home}",
             f"  Documentation  {url}/docs",
-            f"  API            {url}/api/v1",
+            f"  API            {url}{BASE_PATH}",
             *sign_ins,
             *([f"  Storefront     {url}/examples/storefront/"] if settings.storefront else []),
             "Ctrl-C stops it.",

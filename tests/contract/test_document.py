@@ -11,7 +11,9 @@ import yaml
 from connexion.spec import Specification
 from openapi_spec_validator import validate
 
-from orderly.contract.document import DocumentError, as_json, as_yaml, load, published
+from handlers.responses import BASE_PATH
+from orderly.contract.bundle import DocumentError
+from orderly.contract.document import as_json, as_yaml, load, published
 
 ROOT = """\
 openapi: 3.0.3
@@ -207,3 +209,7 @@ def test_two_components_with_the_same_name_are_rejected(files: Path) -> None:
 
     with pytest.raises(DocumentError, match=r"#/properties/old: .*has the same name as"):
         load(directory=files)
+
+
+def test_handlers_use_the_base_path_of_the_document() -> None:
+    assert BASE_PATH == load()["servers"][0]["url"]

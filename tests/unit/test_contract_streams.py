@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orderly.contract.operations import run_in_default_executor
+from orderly.contract.application import run_in_default_executor
 from orderly.contract.streams import send_chunks
 
 

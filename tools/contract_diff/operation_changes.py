@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from orderly.contract.references import component_name, resolve
 from tools.contract_diff.change import Change, Direction, Node
-from tools.contract_diff.references import component_name, resolve
 from tools.contract_diff.schema_changes import SchemaComparison
 
 # The server's limit for a request body without `x-max-bytes`.
@@ -159,7 +159,7 @@ class OperationComparison:
             yield Change(place, f"error code {code} added", breaking=False)
 
     def _resolved(self, old: Any, new: Any) -> tuple[Node, Node]:
-        return resolve(old, self._before), resolve(new, self._after)
+        return resolve(self._before, old) or {}, resolve(self._after, new) or {}
 
 
 def _metadata_changes(old: Node, new: Node, place: str) -> Iterator[Change]:
@@ -209,7 +209,7 @@ def _credentials(schemes: frozenset[str]) -> str:
 
 
 def _parameters(operation: Node, document: Node) -> dict[tuple[str, str], Node]:
-    resolved = [resolve(parameter, document) for parameter in operation["parameters"]]
+    resolved = [resolve(document, parameter) for parameter in operation["parameters"]]
     return {(parameter["in"], parameter["name"]): parameter for parameter in resolved}
 
 
@@ -227,4 +227,4 @@ def _serialization(parameter: Node) -> Node:
 def _example_codes(response: Node, document: Node) -> Iterator[str]:
     problem = response.get("content", {}).get("application/problem+json", {})
     for example in problem.get("examples", {}).values():
-        yield resolve(example, document)["value"]["code"]
+        yield resolve(document, example)["value"]["code"]

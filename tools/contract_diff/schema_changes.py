@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from orderly.contract.references import component_name, resolve
 from tools.contract_diff.change import Change, Direction, Node
-from tools.contract_diff.references import component_name, resolve
 from tools.contract_diff.schema_keywords import SUBSCHEMAS, keyword_differences
 
 
@@ -91,7 +91,7 @@ class SchemaComparison:
 
 def _merged(schema: Node, document: Node) -> dict[str, Any]:
     """Return a schema with its reference resolved, and its `allOf` merged into it."""
-    schema = resolve(schema, document)
+    schema = resolve(document, schema) or {}
     own = {key: value for key, value in schema.items() if key != "allOf"}
     parts = [*(_merged(part, document) for part in schema.get("allOf", ())), own]
     merged: dict[str, Any] = {"properties": {}, "required": []}

@@ -1,0 +1,74 @@
+"""The application at the end of Connexion's middleware chain, with operations compiled at start."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextvars import copy_context
+from functools import partial
+from typing import Any
+
+from connexion.apps.asynchronous import AsyncASGIApp
+from connexion.middleware.abstract import RoutedAPI
+from connexion.operations import AbstractOperation
+from starlette.types import ASGIApp
+
+from orderly.contract.operations import CompiledOperation
+from orderly.contract.streams import Run
+
+
+async def run_in_default_executor(function: Callable[[], Any]) -> Any:
+    """Run a function in a thread of the event loop's default executor."""
+    return await asyncio.get_running_loop().run_in_executor(None, copy_context().run, function)
+
+
+class CompiledAPI(RoutedAPI):
+    """The compiled operations of one document.
+
+    `RoutedAPI.add_paths` calls `make_operation` for each operation. `RoutedMiddleware.__call__`
+    then calls the operation whose id the routing middleware has stored in the scope.
+    """
+
+    def __init__(
+        self,
+        specification: Any,
+        *,
+        run: Run = run_in_default_executor,
+        max_body_bytes: int = 1 << 20,
+        validate_responses: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        # Connexion passes the options of all middleware to each of them: keep those of RoutedAPI.
+        known = {key: kwargs[key] for key in ("next_app", "base_path", "resolver") if key in kwargs}
+        super().__init__(specification, **known)
+        self._compile = partial(
+            CompiledOperation,
+            run=run,
+            max_body_bytes=max_body_bytes,
+            validate_responses=validate_responses,
+        )
+        self.add_paths()
+
+    def make_operation(self, operation: AbstractOperation) -> CompiledOperation:
+        """Compile one operation."""
+        return self._compile(operation)
+
+
+class CompiledApp(AsyncASGIApp):
+    """Connexion's application, with compiled operations instead of decorated functions.
+
+    `other_routes` handles the requests outside the base path of the API.
+    """
+
+    api_cls = CompiledAPI
+
+    def __init__(self, other_routes: ASGIApp) -> None:
+        super().__init__()
+        self.app = other_routes  # RoutedMiddleware calls `app` if the scope has no operation
+
+    def add_api(self, *args: Any, **kwargs: Any) -> CompiledAPI:
+        """Compile the operations of a document."""
+        # Skip AsyncASGIApp.add_api, which would also mount a Starlette router: the requests are
+        # routed by CompiledRoutingMiddleware before they arrive here.
+        api: CompiledAPI = super(AsyncASGIApp, self).add_api(*args, **kwargs)
+        return api

@@ -1,0 +1,76 @@
+"""`orderly mock`: serves the examples of the contract, for front ends without a backend.
+
+Requests are checked by the same compiled contract as in the shop. The mock stores nothing, so the
+client chooses the example by the header `Prefer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing, suppress
+from dataclasses import replace
+
+from connexion.resolver import Resolver
+from starlette.types import ASGIApp
+
+from handlers.cookies import SessionCookies
+from handlers.responses import BASE_PATH
+from orderly import __version__
+from orderly.contract import document
+from orderly.factory import connexion_app
+from orderly.http import logging
+from orderly.http.cors import allow_any_origin
+from orderly.mock.credentials import SECURITY_MAP
+from orderly.mock.handlers import example_handlers
+from orderly.pages.routes import page_router
+from orderly.server import processes
+from orderly.server.listen_socket import open_socket, url_of
+from orderly.server.signals import Stopping
+from orderly.settings import Settings
+
+
+def create_mock(settings: Settings) -> ASGIApp:
+    """Return an application that responds with the examples of the contract."""
+    cookies = SessionCookies(settings.cookie_secure)
+    contract = document.published(document.load(settings.currency, cookie_names=cookies.names()))
+    handlers = example_handlers(contract, cookies)
+    return connexion_app(
+        contract,
+        other_routes=page_router(contract, check_ready=_ready, storefront=settings.storefront),
+        middlewares=[allow_any_origin()],
+        security_map=SECURITY_MAP,
+        max_body_bytes=settings.max_body_bytes,
+        resolver=Resolver(handlers.__getitem__),
+    )
+
+
+def serve(settings: Settings, *, say: Callable[[str], None]) -> int:
+    """Serve the mock until a stop signal arrives; return the exit status.
+
+    Raises:
+        AddressError: the server cannot listen on the address.
+        KeyboardInterrupt: a second stop signal arrived during the shutdown.
+    """
+    settings = replace(settings, workers=1)
+    logging.configure(settings.log_level, settings.log_format)
+    stopping = Stopping()
+
+    def announce() -> None:
+        url = url_of(bound, settings.host)
+        lines = [
+            f"Orderly {__version__} serves the examples of its contract, without a shop",
+            f"  Documentation  {url}/docs",
+            f"  API            {url}{BASE_PATH}",
+            "  Examples       Prefer: example=insufficient_stock, or Prefer: code=404",
+            "Press Ctrl-C to stop.",
+        ]
+        with suppress(OSError):  # standard output may be closed
+            say("\n".join(lines))
+
+    with stopping.heeded(), closing(open_socket(settings.host, settings.port)) as bound:
+        occasions = processes.Occasions(serving=announce, waiting=lambda: True)
+        return processes.run(settings, bound, occasions, stopping, create=create_mock)
+
+
+def _ready() -> None:
+    """Do nothing: without a database, the mock is always ready."""
