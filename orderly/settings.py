@@ -1,6 +1,6 @@
-"""What a deployment decides, read from the environment and checked whole before anything starts.
+"""The settings of a deployment, read from environment variables and validated before the start.
 
-docs/settings.md describes each variable for those who run the shop.
+docs/settings.md describes each variable for operators.
 """
 
 from __future__ import annotations
@@ -23,44 +23,44 @@ from orderly import signing_keys
 from services.configuration import Configuration
 
 PREFIX = "ORDERLY_"
-ADMIN_PASSWORD_NAME = "ORDERLY_ADMIN_PASSWORD"  # noqa: S105  # read by `create-admin` alone
+ADMIN_PASSWORD_NAME = "ORDERLY_ADMIN_PASSWORD"  # noqa: S105  # only `create-admin` reads it
 
 HANDLERS = ("greenlets", "threads")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("auto", "json", "console")
-# Argon2id's time cost, memory in KiB and lanes: OWASP's second choice; passes and memory of RFC
-# 9106's second (section 4), in one lane; and one for tests alone.
+# Argon2id: passes, memory in KiB, lanes. "standard" is OWASP's second choice. "strong"
+# has the passes and memory of RFC 9106's second choice (section 4). "cheapest" is for tests.
 PASSWORD_HASHES: Mapping[str, tuple[int, int, int]] = {
     "standard": (2, 19456, 1),
     "strong": (3, 65536, 1),
     "cheapest": (1, 8, 1),
 }
 
-# Attempts in the time that services/throttling.py sets for each.
+# Attempts in the window that services/throttling.py defines for each.
 _LIMITS = {"sign_in": 10, "registration": 20, "refresh": 60, "password_change": 10}
 _ATTEMPTS = validate.Range(1, 1_000_000)
 
 # An origin as browsers send it (RFC 6454, section 6.1): no path, not even a slash.
 _ORIGIN = re.compile(r"https?://[a-z0-9.\-\[\]:]+", re.ASCII)
 
-# Kubernetes puts these beside the settings wherever a service is called "orderly".
-_OF_KUBERNETES = re.compile(r"ORDERLY_(SERVICE_(HOST|PORT)|PORT_\d+_(TCP|UDP|SCTP)).*", re.ASCII)
+# Kubernetes sets these variables in every pod if a service is named "orderly".
+_KUBERNETES = re.compile(r"ORDERLY_(SERVICE_(HOST|PORT)|PORT_\d+_(TCP|UDP|SCTP)).*", re.ASCII)
 
 
 class SettingsError(Exception):
-    """The environment says what cannot be; `faults` names each setting and what is wrong with it.
+    """Settings are invalid. `errors` are pairs of a setting's name and a message.
 
     No message repeats a value: it might be a secret.
     """
 
-    def __init__(self, faults: Sequence[tuple[str, str]]) -> None:
-        super().__init__("\n".join(f"{name}: {fault}" for name, fault in faults))
-        self.faults = tuple(faults)
+    def __init__(self, errors: Sequence[tuple[str, str]]) -> None:
+        super().__init__("\n".join(f"{name}: {message}" for name, message in errors))
+        self.errors = tuple(errors)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The settings of one process. A field is the variable of its name after `ORDERLY_`."""
+    """The settings of one process. A field `name` is the environment variable `ORDERLY_NAME`."""
 
     # None: the embedded PostgreSQL in `data_dir`.
     database_url: str | None = field(repr=False)
@@ -76,15 +76,15 @@ class Settings:
     trusted_proxies: str
     currency: str
     cookie_secure: bool
-    # None: made at first need and kept in `data_dir`.
+    # None: generated when it is first needed, and stored in `data_dir`.
     signing_key: str | None = field(repr=False)
     other_signing_keys: str | None = field(repr=False)
     cors_origins: str
     access_token_minutes: int
     refresh_token_days: int
-    # 0: orders wait for their payment for ever.
+    # 0: unpaid orders never expire.
     order_expiry_minutes: int
-    # Whether `serve` does the background work, too.
+    # Whether `serve` runs the background worker too.
     worker: bool
     session_days: int
     sign_in_limit: int
@@ -94,39 +94,39 @@ class Settings:
     password_hash: str
     max_body_bytes: int
     validate_responses: bool
-    # Whether the example storefront is served beside the API.
+    # Whether the example storefront is served too.
     storefront: bool
     log_level: str
     log_format: str
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
-        """Return the settings that variables give, by default those of this process.
+        """Return the settings in environment variables, by default those of this process.
 
-        A variable that is empty counts as not set.
+        An empty variable counts as not set.
 
         Raises:
-            SettingsError: some of them are wrong or unknown; it names all of these at once.
+            SettingsError: variables are invalid or unknown; reports all of them.
         """
         reader = _Reader(os.environ if environ is None else environ)
         settings = cls(**_read(reader))
-        faults = reader.faults()
-        if faults:
-            raise SettingsError(faults)
+        errors = reader.errors()
+        if errors:
+            raise SettingsError(errors)
         return settings
 
     def as_environment(self) -> dict[str, str]:
-        """Return the variables that give these settings: how a worker process is told them."""
+        """Return these settings as environment variables, to pass them to worker processes."""
         values = {one.name: getattr(self, one.name) for one in fields(self)}
         return {
             PREFIX + name.upper(): str(value) for name, value in values.items() if value is not None
         }
 
     def configuration(self) -> Configuration:
-        """Return what the services need of the settings; makes the signing key where none is set.
+        """Return the settings that services and handlers use. Generates a signing key if needed.
 
         Raises:
-            SettingsError: the signing key can be neither read nor kept.
+            SettingsError: the signing key cannot be read or stored.
         """
         time_cost, memory_kib, parallelism = PASSWORD_HASHES[self.password_hash]
         signing_key, other_signing_keys = self.signing_keys()
@@ -151,16 +151,16 @@ class Settings:
         )
 
     def signing_keys(self) -> tuple[bytes, tuple[bytes, ...]]:
-        """Return the key to sign with as of now, and those that are accepted besides.
+        """Return the key that signs now, and the other keys that are accepted.
 
         Raises:
-            SettingsError: the settings name none, and none can be read or kept.
+            SettingsError: no key is set, and none can be read or stored.
         """
         others = tuple(key.encode() for key in (self.other_signing_keys or "").split())
         if self.signing_key is not None:
             return self.signing_key.encode(), others
         try:
-            ring = signing_keys.kept_in(self.data_dir)
+            ring = signing_keys.load_or_create(self.data_dir)
         except signing_keys.SigningKeyError as error:
             raise SettingsError([("ORDERLY_DATA_DIR", str(error))]) from error
         now = datetime.now(UTC)
@@ -168,44 +168,44 @@ class Settings:
 
     @property
     def allowed_origins(self) -> tuple[str, ...]:
-        """The origins of other web sites whose pages may call the API with the cookies."""
+        """The origins of other websites whose pages may call the API with cookies."""
         return tuple(one.strip() for one in self.cors_origins.split(",") if one.strip())
 
     def _password_hashes_at_once(self) -> int:
-        # As many as there are cores, shared by the workers, but never all threads of one: people
-        # who sign in must not keep the others from the shop.
+        # One for each core, divided among the workers, but at most half of a worker's threads:
+        # sign-ins must not block all other requests.
         return max(1, min((os.cpu_count() or 1) // self.workers, self.threads // 2))
 
 
 class _Reader(Env):
-    """Reads any mapping, and remembers what was asked for."""
+    """Reads variables from a mapping, and records which names were read."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         super().__init__(eager=False, prefix=PREFIX)
         self._given = {name: value for name, value in environ.items() if value.strip()}
-        self._asked = {ADMIN_PASSWORD_NAME}
+        self._read_names = {ADMIN_PASSWORD_NAME}
 
     def _get_value(self, env_key: str, default: Any) -> Any:
-        self._asked.add(env_key)
+        self._read_names.add(env_key)
         return self._given.get(env_key, default)
 
-    def faults(self) -> list[tuple[str, str]]:
-        """Return what is wrong, setting by setting, with names that nobody asked for last."""
+    def errors(self) -> list[tuple[str, str]]:
+        """Return (name, message) of each invalid variable, and then of each unknown one."""
         found = []
         try:
             self.seal()
         except EnvValidationError as error:
             messages: Mapping[str, Any] = error.error_messages  # type: ignore[assignment]
-            found = [(name, " ".join(map(str, told))) for name, told in sorted(messages.items())]
-        for name in sorted(self._given.keys() - self._asked):
-            if name.startswith(PREFIX) and not _OF_KUBERNETES.fullmatch(name):
+            found = [(name, " ".join(map(str, texts))) for name, texts in sorted(messages.items())]
+        for name in sorted(self._given.keys() - self._read_names):
+            if name.startswith(PREFIX) and not _KUBERNETES.fullmatch(name):
                 found.append((name, f"There is no such setting{self._hint(name)}"))
         return found
 
     def _hint(self, name: str) -> str:
-        known = [asked.removeprefix(PREFIX) for asked in sorted(self._asked)]
-        near = get_close_matches(name.removeprefix(PREFIX), known, n=1)
-        return f"; did you mean {PREFIX}{near[0]}?" if near else "."
+        known = [read.removeprefix(PREFIX) for read in sorted(self._read_names)]
+        similar = get_close_matches(name.removeprefix(PREFIX), known, n=1)
+        return f"; did you mean {PREFIX}{similar[0]}?" if similar else "."
 
 
 def _read(env: _Reader) -> dict[str, Any]:
@@ -221,7 +221,7 @@ def _read(env: _Reader) -> dict[str, Any]:
         "handlers": env.str("HANDLERS", "greenlets", validate=validate.OneOf(HANDLERS)),
         "trusted_proxies": env.str("TRUSTED_PROXIES", "", validate=_networks),
         "currency": env.str("CURRENCY", "EUR", validate=_currency),
-        # Browsers keep a Secure cookie from plain HTTP, which a first run on one machine speaks.
+        # Browsers do not send Secure cookies over plain HTTP, which a first run uses.
         "cookie_secure": env.bool("COOKIE_SECURE", database_url is not None),
         "signing_key": env.str("SIGNING_KEY", None, validate=_long_enough),
         "other_signing_keys": env.str("OTHER_SIGNING_KEYS", None, validate=_each_long_enough),
@@ -259,7 +259,7 @@ def _absolute(directory: str | None) -> Path:
 
 
 def _postgresql(url: str) -> None:
-    from psycopg2 import ProgrammingError  # noqa: PLC0415  # not needed to read the other settings
+    from psycopg2 import ProgrammingError  # noqa: PLC0415  # slow to import, and needed only for this
     from psycopg2.extensions import parse_dsn  # noqa: PLC0415
 
     try:
@@ -267,7 +267,7 @@ def _postgresql(url: str) -> None:
     except ProgrammingError:
         # libpq's own message repeats parts of the value.
         raise ValidationError(
-            "Not an address of PostgreSQL, such as postgresql://user:password@host:5432/name."
+            "Not a PostgreSQL URL, such as postgresql://user:password@host:5432/name."
         ) from None
 
 
@@ -277,7 +277,7 @@ def _networks(addresses: str) -> None:
             ip_network(address.strip())
     except ValueError:
         raise ValidationError(
-            "Not IP addresses or networks (10.0.0.0/8) with commas between them."
+            "Not a list of IP addresses or networks (10.0.0.0/8), separated by commas."
         ) from None
 
 
@@ -285,7 +285,7 @@ def _currency(code: str) -> None:
     try:
         money.exponent(code)
     except ValueError:
-        raise ValidationError("Not the ISO 4217 code of a currency, such as EUR.") from None
+        raise ValidationError("Not an ISO 4217 currency code, such as EUR.") from None
 
 
 def _long_enough(key: str) -> None:
@@ -302,5 +302,5 @@ def _origins(origins: str) -> None:
     for origin in filter(None, map(str.strip, origins.split(","))):
         if not _ORIGIN.fullmatch(origin):
             raise ValidationError(
-                "Not origins, such as https://shop.example.com, with commas between them."
+                "Not a list of origins (https://shop.example.com), separated by commas."
             )

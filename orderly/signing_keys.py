@@ -1,8 +1,8 @@
-"""Keeps the keys that sign access tokens, for a shop whose settings name none.
+"""The signing keys of access tokens in the data directory, for a shop whose settings have none.
 
-One line for each key, the newest first: the key, and from when it signs. A key is there a while
-before it signs, so that all processes know it by then, and a while after, so that the tokens which
-it has signed can be used to their end.
+The file has one line per key, newest first: the key, and the time from which it signs. A new key is
+in the file for some seconds before it signs, so that all processes have read it. A retired key
+stays in the file until all tokens that it has signed have expired.
 """
 
 from __future__ import annotations
@@ -17,60 +17,60 @@ from pathlib import Path
 FILE_NAME = "signing-key"
 MINIMUM_BYTES = 32
 
-# Servers look into the file every second.
+# How long a new key is accepted before it signs. Servers read the file every second.
 LEAD = timedelta(seconds=10)
-# Longer than any access token may live.
-_KEPT_AFTERWARDS = timedelta(hours=25)
-_EVER = datetime(1970, 1, 1, tzinfo=UTC)
+# Longer than the longest lifetime of an access token.
+_RETIRED_FOR = timedelta(hours=25)
+_ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class SigningKeyError(Exception):
-    """The keys in the data directory can neither be read nor made; the message says why."""
+    """The keys in the data directory cannot be read or written; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class RingKey:
-    """A key, and from when it signs."""
+class SigningKey:
+    """A key, and the time from which it signs."""
 
     key: bytes
-    signs_from: datetime = _EVER
+    signs_from: datetime = _ALWAYS
 
 
 @dataclass(frozen=True, slots=True)
-class Ring:
-    """All keys that are accepted, the newest first."""
+class KeyRing:
+    """All keys that are accepted, newest first."""
 
-    keys: tuple[RingKey, ...]
+    keys: tuple[SigningKey, ...]
 
     def signing(self, now: datetime) -> bytes:
-        """Return the key to sign with: the newest that signs already."""
+        """Return the key that signs now: the newest one whose time has come."""
         return next((one.key for one in self.keys if one.signs_from <= now), self.keys[-1].key)
 
     def others(self, now: datetime) -> tuple[bytes, ...]:
-        """Return the keys that are accepted besides."""
+        """Return the other keys that are accepted."""
         signing = self.signing(now)
         return tuple(one.key for one in self.keys if one.key != signing)
 
-    def rotated(self, now: datetime, *, at_once: bool) -> Ring:
-        """Return the ring with a new key in front, without those that have had their time.
+    def rotated(self, now: datetime, *, at_once: bool) -> KeyRing:
+        """Return a ring with a new key first, without keys whose tokens have all expired.
 
-        `at_once` is for a key that others may have got hold of: no other key is accepted any more.
+        With `at_once` no other key is accepted any more: for a key that may have been stolen.
         """
         if at_once:
-            return Ring((RingKey(_new(), now),))
+            return KeyRing((SigningKey(_new(), now),))
         kept = []
         replaced_at = now + LEAD
         for one in self.keys:
-            if replaced_at + _KEPT_AFTERWARDS > now:
+            if replaced_at + _RETIRED_FOR > now:
                 kept.append(one)
             replaced_at = one.signs_from
-        return Ring((RingKey(_new(), now + LEAD), *kept))
+        return KeyRing((SigningKey(_new(), now + LEAD), *kept))
 
 
-def kept_in(directory: Path) -> Ring:
-    """Return the keys kept in a directory; the first caller makes one, for its owner alone.
+def load_or_create(directory: Path) -> KeyRing:
+    """Return the keys in a directory. If there are none, create one, readable only by its owner.
 
-    Callers that come at once, in one process or in several, all get the same.
+    Concurrent callers, in one or in several processes, all get the same key.
 
     Raises:
         SigningKeyError: the directory or the file cannot be used.
@@ -79,24 +79,24 @@ def kept_in(directory: Path) -> Ring:
     try:
         if not path.exists():
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _make(path)
-        return _parsed(path, path.read_text("ascii"))
+            _create(path)
+        return _parse(path, path.read_text("ascii"))
     except OSError as error:
         raise SigningKeyError(f"{error.filename or path}: {error.strerror}") from error
     except ValueError as error:
         raise SigningKeyError(
-            f"{path}: holds no signing key; remove it to have a new one made"
+            f"{path}: contains no signing key. Delete the file to create a new key."
         ) from error
 
 
 def rotate(directory: Path, *, at_once: bool = False) -> None:
-    """Put a new key in front of those kept in a directory; it signs in a few seconds.
+    """Add a new key to those in a directory; it signs after a few seconds.
 
     Raises:
         SigningKeyError: the directory or the file cannot be used.
     """
     path = directory / FILE_NAME
-    ring = kept_in(directory).rotated(datetime.now(UTC), at_once=at_once)
+    ring = load_or_create(directory).rotated(datetime.now(UTC), at_once=at_once)
     try:
         draft = _draft(path, ring)
         draft.replace(path)
@@ -104,32 +104,32 @@ def rotate(directory: Path, *, at_once: bool = False) -> None:
         raise SigningKeyError(f"{error.filename or path}: {error.strerror}") from error
 
 
-def _parsed(path: Path, text: str) -> Ring:
+def _parse(path: Path, text: str) -> KeyRing:
     keys = []
     for line in filter(None, map(str.strip, text.splitlines())):
         key, _, signs_from = line.partition(" ")
         if len(key) < MINIMUM_BYTES:
-            raise ValueError(f"{path}: a key too short")
-        moment = datetime.fromisoformat(signs_from) if signs_from else _EVER
-        keys.append(RingKey(key.encode(), moment))
+            raise ValueError(f"{path}: a key is too short")
+        moment = datetime.fromisoformat(signs_from) if signs_from else _ALWAYS
+        keys.append(SigningKey(key.encode(), moment))
     if not keys:
         raise ValueError(f"{path}: no key")
-    return Ring(tuple(keys))
+    return KeyRing(tuple(keys))
 
 
-def _make(path: Path) -> None:
-    """Put a new key in place whole, unless another process has been faster."""
-    draft = _draft(path, Ring((RingKey(_new()),)))
+def _create(path: Path) -> None:
+    """Create the file with a new key, unless another process has created it."""
+    draft = _draft(path, KeyRing((SigningKey(_new()),)))
     try:
-        # A link, unlike a rename, never replaces the key that others may be using already.
+        # A hard link, unlike a rename, never replaces a file that exists.
         with suppress(FileExistsError):
             os.link(draft, path)
     finally:
         draft.unlink()
 
 
-def _draft(path: Path, ring: Ring) -> Path:
-    """Return a file beside the one to be, whole and readable by its owner alone."""
+def _draft(path: Path, ring: KeyRing) -> Path:
+    """Write the keys to a temporary file in the same directory, readable only by its owner."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as stream:

@@ -1,27 +1,56 @@
-"""Judges an account that is made on the command line as the contract judges one made by HTTP."""
+"""The command `create-admin`."""
 
 from __future__ import annotations
 
-from orderly.contract import document
-from orderly.contract.schemas import CompiledSchema
+import os
+import sys
+from typing import Any
 
-_UNREADABLE = {"pattern", "format"}
+import click
+
+from orderly.cli.command import (
+    MISUSED,
+    data_dir_option,
+    fail,
+    load_settings,
+    report_errors,
+    shop_database,
+)
 
 
-def faults(**account: str) -> list[str]:
-    """Return what is wrong with an account's `email`, `name` and `password`, a line for each.
+@click.command("create-admin")
+@click.argument("email")
+@click.option("--name", required=True, help="The administrator's name.")
+@data_dir_option
+@report_errors
+def create_admin(email: str, name: str, **options: Any) -> None:
+    """Create an administrator's account.
 
-    No message repeats a value.
+    Reads the password from ORDERLY_ADMIN_PASSWORD, a prompt, or standard input.
     """
-    properties = document.load()["components"]["schemas"]
-    schema = CompiledSchema(
-        {
-            **properties["UserRegistration"],
-            "components": {"schemas": properties},
-        }
-    )
-    told: dict[str, str] = {}
-    for one in sorted(schema.violations(account), key=lambda one: one.code in _UNREADABLE):
-        fault = "is not one that can be used" if one.code in _UNREADABLE else one.message
-        told.setdefault(str(one.path[0]), fault)
-    return [f"{name}: {fault}" for name, fault in told.items()]
+    from orderly.cli.account_validation import account_errors  # noqa: PLC0415
+
+    settings = load_settings(**options)
+    password = _read_password()
+    errors = account_errors(email=email, name=name, password=password)
+    if errors:
+        fail(*errors, status=MISUSED)
+    with shop_database(settings):
+        from database import migrations  # noqa: PLC0415
+        from services import users  # noqa: PLC0415
+
+        migrations.apply()
+        user = users.create_admin(email=email, name=name, password=password)
+    click.echo(f"Created the administrator {user.email}.")
+
+
+def _read_password() -> str:
+    from orderly.settings import ADMIN_PASSWORD_NAME  # noqa: PLC0415
+
+    password = os.environ.get(ADMIN_PASSWORD_NAME)
+    if password:
+        return password
+    if sys.stdin.isatty():
+        typed: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+        return typed
+    return sys.stdin.readline().rstrip("\r\n")

@@ -1,4 +1,4 @@
-"""What may go wrong in a command without a fault of Orderly's, and how it is told."""
+"""The errors of a command that are not bugs, and the message for each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _EXPECTED: list[type[Exception]] = [
 ]
 try:
     from orderly.embedded import EmbeddedDatabaseError
-except ImportError:  # a system that has no embedded PostgreSQL
+except ImportError:  # a system without an embedded PostgreSQL
     pass
 else:
     _EXPECTED.append(EmbeddedDatabaseError)
@@ -27,14 +27,17 @@ else:
 EXPECTED = tuple(_EXPECTED)
 
 
-def in_words(error: Exception) -> str:
-    """Return what went wrong and, where the database is why, its first word on that."""
+def message_of(error: Exception) -> str:
+    """Return an error's message; of a database error only its first line."""
     if isinstance(error, OSError):
         return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}."
-    told = str(error).strip()
+    message = str(error).strip()
     if isinstance(error, PeeweeException):
-        told = told.partition("\n")[0]
-    cause = error.__cause__
-    if isinstance(error, Unavailable) and cause is not None:
-        told = f"{told} ({str(cause).strip().partition(chr(10))[0]})"
-    return told
+        message = _first_line(message)
+    if isinstance(error, Unavailable) and error.__cause__ is not None:
+        message = f"{message} ({_first_line(str(error.__cause__))})"
+    return message
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0]

@@ -1,69 +1,85 @@
-"""Importing and exporting products on the command line, by the contract's rules for a file."""
+"""The commands `import-products` and `export-products`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from shutil import copyfileobj
-from tempfile import TemporaryFile
-from typing import BinaryIO, NamedTuple, cast
+import sys
+from contextlib import suppress
+from typing import Any, BinaryIO
 
-from domain.actor import ADMIN, Actor
-from domain.errors import ImportRefused
-from domain.product_file import LineFault
-from handlers import product_export
-from orderly.contract import document
-from orderly.contract.csv_rows import CsvPlan
-from services import product_files
+import click
 
-_OPERATOR = Actor(None, ADMIN, None, request_id="command-line", address="", user_agent="")
-
-
-class Told(NamedTuple):
-    """What there is to say of an import; the summary is None where nothing was imported."""
-
-    summary: str | None
-    faults: list[str]
+from orderly.cli.command import (
+    FAILED,
+    data_dir_option,
+    fail,
+    load_settings,
+    report_errors,
+    require_migrated_database,
+    shop_database,
+)
 
 
-def run(
-    file: BinaryIO,
-    currency: str,
-    *,
-    dry_run: bool,
-    skip_faulty: bool,
-    say: Callable[[str], None],
-) -> Told:
-    """Import a file; `say` is told how far it has come.
+@click.command("import-products")
+@click.argument("file", type=click.File("rb"))
+@click.option("--dry-run", is_flag=True, help="Only report what would change.")
+@click.option("--skip-faulty", is_flag=True, help="Import the valid lines and skip invalid ones.")
+@data_dir_option
+@report_errors
+def import_products(file: BinaryIO, dry_run: bool, skip_faulty: bool, **options: Any) -> None:
+    """Create or update products from a CSV file; - reads standard input.
 
-    Raises: what `services.product_files.import_products` raises, save ImportRefused.
+    Required columns are sku, name and price; optional are description, currency and stock. If any
+    line is invalid, nothing is imported. Importing the same file again changes nothing.
     """
-    schemas = document.load(currency)["components"]["schemas"]
-    plan = CsvPlan({**schemas["ProductFileLine"], "components": {"schemas": schemas}})
-    with TemporaryFile() as copy:  # standard input cannot be read twice
-        copyfileobj(file, copy)
+    from orderly.cli import product_import  # noqa: PLC0415
+    from orderly.server.provisioning import check_currency  # noqa: PLC0415
+
+    settings = load_settings(**options)
+    with shop_database(settings):
+        from database import migrations  # noqa: PLC0415
+
+        migrations.apply()
+        check_currency(settings)
+        result = product_import.import_file(
+            file,
+            settings.currency,
+            dry_run=dry_run,
+            skip_faulty=skip_faulty,
+            show_progress=_show_progress,
+        )
+    for message in result.errors:
+        click.echo(f"orderly: {message}", err=True)
+    if result.summary is None:
+        sys.exit(FAILED)
+    click.echo(result.summary)
+
+
+@click.command("export-products")
+@click.option(
+    "--output", type=click.File("wb"), default="-", help="File to write; default: standard output."
+)
+@data_dir_option
+@report_errors
+def export_products(output: BinaryIO, **options: Any) -> None:
+    """Write all products on sale as CSV, in the format that `import-products` reads."""
+    settings = load_settings(**options)
+    with shop_database(settings):
+        from orderly.cli.product_import import export  # noqa: PLC0415
+        from orderly.server.provisioning import check_currency  # noqa: PLC0415
+
+        require_migrated_database()
+        check_currency(settings)
         try:
-            report = product_files.import_products(
-                actor=_OPERATOR,
-                lines=plan.rows(cast(BinaryIO, copy)),
-                dry_run=dry_run,
-                skip_faulty=skip_faulty,
-                progress=lambda done: say(f"{done} lines"),
-            )
-        except ImportRefused as refused:
-            return Told(None, [*map(_in_words, refused.faults), str(refused)])
-        finally:
-            say("")
-    counts = f"{report.created} created, {report.updated} updated, {report.unchanged} unchanged"
-    skipped = f", {report.faulty} faulty" if report.faulty else ""
-    tried = "Dry run, nothing is changed: " if dry_run else ""
-    return Told(f"{tried}{counts}{skipped}.", list(map(_in_words, report.faults)))
+            output.writelines(export())
+            output.flush()
+        except BrokenPipeError:
+            raise  # see report_errors
+        except OSError as error:
+            with suppress(OSError):  # closing writes the rest of the buffer, and fails again
+                output.close()
+            fail(f"The file is incomplete: {error.strerror}")
 
 
-def export() -> Iterator[bytes]:
-    """Return all products on sale as pieces of a CSV file."""
-    return product_export.as_csv(product_files.export_products(actor=_OPERATOR))
-
-
-def _in_words(fault: LineFault) -> str:
-    column = f"{fault.column} " if fault.column else ""
-    return f"line {fault.line}: {column}{fault.message}"
+def _show_progress(text: str) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"\r{text}", err=True, nl=False)

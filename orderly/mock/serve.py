@@ -25,7 +25,8 @@ from orderly.mock.handlers import example_handlers
 from orderly.pages.routes import page_router
 from orderly.server import processes
 from orderly.server.listen_socket import open_socket, url_of
-from orderly.server.signals import Stopping
+from orderly.server.server_hooks import ServerHooks
+from orderly.server.signals import StopSignals
 from orderly.settings import Settings
 
 
@@ -44,7 +45,7 @@ def create_mock(settings: Settings) -> ASGIApp:
     )
 
 
-def serve(settings: Settings, *, say: Callable[[str], None]) -> int:
+def serve(settings: Settings, *, output: Callable[[str], None]) -> int:
     """Serve the mock until a stop signal arrives; return the exit status.
 
     Raises:
@@ -53,7 +54,7 @@ def serve(settings: Settings, *, say: Callable[[str], None]) -> int:
     """
     settings = replace(settings, workers=1)
     logging.configure(settings.log_level, settings.log_format)
-    stopping = Stopping()
+    stop_signals = StopSignals()
 
     def announce() -> None:
         url = url_of(bound, settings.host)
@@ -65,11 +66,11 @@ def serve(settings: Settings, *, say: Callable[[str], None]) -> int:
             "Press Ctrl-C to stop.",
         ]
         with suppress(OSError):  # standard output may be closed
-            say("\n".join(lines))
+            output("\n".join(lines))
 
-    with stopping.heeded(), closing(open_socket(settings.host, settings.port)) as bound:
-        occasions = processes.Occasions(serving=announce, waiting=lambda: True)
-        return processes.run(settings, bound, occasions, stopping, create=create_mock)
+    with stop_signals.installed(), closing(open_socket(settings.host, settings.port)) as bound:
+        hooks = ServerHooks(on_ready=announce, on_tick=lambda: True)
+        return processes.run(settings, bound, hooks, stop_signals, create=create_mock)
 
 
 def _ready() -> None:

@@ -1,4 +1,4 @@
-"""Takes the address that the shop is served on."""
+"""Opens the socket that the server listens on."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import socket
 
 
 class AddressError(Exception):
-    """The address cannot be listened on; the message says which and why."""
+    """The server cannot listen on the address; the message says on which, and why."""
 
 
 def open_socket(host: str, port: int) -> socket.socket:
-    """Return a socket bound to an address. Nobody can connect to it until it listens.
+    """Return a socket that is bound to an address. Clients cannot connect before `listen`.
 
     Raises:
-        AddressError: the address is in use, not this machine's, or not allowed.
+        AddressError: the address is in use, not permitted, or not an address of this machine.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -24,7 +24,7 @@ def open_socket(host: str, port: int) -> socket.socket:
     except (OSError, UnicodeError) as error:
         raise AddressError(f"Cannot listen on {host!r}: {_reason(error)}.") from error
     try:
-        if os.name == "posix":  # on Windows it would let several servers share a port
+        if os.name == "posix":  # on Windows, this option lets two servers use the same port
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
     except OSError as error:
@@ -37,7 +37,7 @@ def listen(bound: socket.socket, backlog: int) -> None:
     """Let clients connect.
 
     Raises:
-        AddressError: another process has begun to listen on the address in the meantime.
+        AddressError: another process has started to listen on the address since `open_socket`.
     """
     try:
         bound.listen(backlog)
@@ -47,7 +47,7 @@ def listen(bound: socket.socket, backlog: int) -> None:
 
 
 def url_of(bound: socket.socket, host: str) -> str:
-    """Return the address as a person on this machine opens it."""
+    """Return the URL of the server for a browser on this machine."""
     port = bound.getsockname()[1]
     if host in {"", "0.0.0.0", "::"}:  # noqa: S104  # compared, not listened on
         host = "localhost"

@@ -1,4 +1,4 @@
-"""Sees to it that there is a database: the one that the settings name, or the embedded one."""
+"""Provides the database of the settings: an external PostgreSQL or the embedded one."""
 
 from __future__ import annotations
 
@@ -7,114 +7,130 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg2
 import structlog
 
 from orderly.settings import Settings, SettingsError
 
-_START_PATIENCE_SECONDS = 30.0
+if TYPE_CHECKING:
+    from orderly.embedded import EmbeddedPostgreSQL
+
+_START_TIMEOUT_SECONDS = 30.0
 _POLL_SECONDS = 0.1
-# For commands beside the server, and what PostgreSQL itself keeps back
+# For commands that run at the same time, and the connections that PostgreSQL reserves.
 _SPARE_CONNECTIONS = 40
 
 
-def _nothing_to_keep_alive() -> bool:
+def _always_alive() -> bool:
     return True
 
 
 @dataclass(frozen=True, slots=True)
-class Provided:
-    """A database that is there to be used, until the block that asked for it is left."""
+class ProvidedDatabase:
+    """A running database."""
 
     url: str
-    # Starts an embedded server again that has died; False where that does not help.
-    keep_alive: Callable[[], bool] = _nothing_to_keep_alive
-    # Empties an embedded database; None for any other, which is not ours to empty.
-    recreate_database: Callable[[], None] | None = None
+    # Restarts an embedded server that has died. Returns False if it cannot be restarted.
+    keep_alive: Callable[[], bool] = _always_alive
+    # Replaces an embedded database by an empty one. None: an external database is never emptied.
+    recreate: Callable[[], None] | None = None
+    # The system account that an embedded server runs as, if it is not the user of this process.
+    account: str | None = None
 
 
 @contextmanager
-def database_of(settings: Settings, *, shared: bool = False) -> Iterator[Provided]:
-    """Provide the database of the settings.
+def provide_database(
+    settings: Settings, *, may_be_running: bool = False
+) -> Iterator[ProvidedDatabase]:
+    """Provide the database of the settings while the block runs.
 
-    `shared` takes an embedded one as it is where another process runs it already, so that a
-    command works beside `orderly serve`.
+    With `may_be_running`, use an embedded server that another process runs, so that a command
+    works while `orderly serve` runs.
 
     Raises:
-        EmbeddedDatabaseError: the embedded one cannot run, or, unless shared, runs already.
+        EmbeddedDatabaseError: the embedded server cannot run, or already runs in another process
+            and not `may_be_running`.
     """
     if settings.database_url is not None:
-        yield Provided(settings.database_url)
+        yield ProvidedDatabase(settings.database_url)
         return
-    # Not known to systems that have no embedded PostgreSQL
-    from orderly.embedded import (  # noqa: PLC0415
-        DataDirectoryInUseError,
-        EmbeddedDatabaseError,
-        EmbeddedPostgreSQL,
-    )
+    # Imported here, because it cannot be imported on a system without an embedded PostgreSQL.
+    from orderly.embedded import DataDirectoryInUseError, EmbeddedPostgreSQL  # noqa: PLC0415
 
-    # Each worker has one beside those of its threads; while one is replaced, there is one more.
-    connections = (settings.workers + 1) * (settings.threads + 1) + _SPARE_CONNECTIONS
     server = EmbeddedPostgreSQL(
         settings.data_dir,
         account=settings.database_system_user,
-        options={"max_connections": str(connections)},
+        options={"max_connections": str(_max_connections(settings))},
     )
     try:
         url = server.start()
     except DataDirectoryInUseError:
-        running = _running_elsewhere(settings.data_dir) if shared else None
+        running = _wait_for_running_server(settings.data_dir) if may_be_running else None
         if running is None:
             raise
-        yield Provided(running)
+        yield ProvidedDatabase(running)
         return
-
-    def keep_alive() -> bool:
-        if server.is_alive():
-            return True
-        log = structlog.get_logger("orderly")
-        log.error("embedded_database_died")
-        server.stop()
-        try:
-            return server.start() == url
-        except EmbeddedDatabaseError as error:
-            log.error("embedded_database_gone", exc_info=error)
-            return False
-
     try:
-        yield Provided(url, keep_alive, server.recreate_database)
+        yield ProvidedDatabase(
+            url,
+            keep_alive=lambda: _keep_alive(server, url),
+            recreate=server.recreate_database,
+            account=server.account,
+        )
     finally:
         server.stop()
 
 
-def _running_elsewhere(data_dir: Path) -> str | None:
-    """Return the URL of the server that another process runs, once it answers."""
-    from orderly.embedded import running_url  # noqa: PLC0415  # see database_of()
+def _max_connections(settings: Settings) -> int:
+    # A worker process has a connection per thread and one for its background refresh. While a
+    # worker is replaced, there is one worker more.
+    return (settings.workers + 1) * (settings.threads + 1) + _SPARE_CONNECTIONS
 
-    deadline = time.monotonic() + _START_PATIENCE_SECONDS
+
+def _keep_alive(server: EmbeddedPostgreSQL, url: str) -> bool:
+    from orderly.embedded import EmbeddedDatabaseError  # noqa: PLC0415  # see provide_database()
+
+    if server.is_alive():
+        return True
+    log = structlog.get_logger("orderly")
+    log.error("embedded_database_died")
+    server.stop()
+    try:
+        return server.start() == url
+    except EmbeddedDatabaseError as error:
+        log.error("embedded_database_gone", exc_info=error)
+        return False
+
+
+def _wait_for_running_server(data_dir: Path) -> str | None:
+    """Return the URL of the server that another process runs, when it accepts connections."""
+    from orderly.embedded import running_url  # noqa: PLC0415  # see provide_database()
+
+    deadline = time.monotonic() + _START_TIMEOUT_SECONDS
     while time.monotonic() < deadline:
         url = running_url(data_dir)
         if url is not None:
             try:
                 psycopg2.connect(url, connect_timeout=5).close()
             except psycopg2.OperationalError:
-                pass  # it is just starting or stopping
+                pass  # the server is starting or stopping
             else:
                 return url
         time.sleep(_POLL_SECONDS)
     return None
 
 
-def keep_currency(settings: Settings) -> None:
-    """Refuse to call amounts of one currency by the name of another.
+def check_currency(settings: Settings) -> None:
+    """Check that the currency of the settings is the currency of the shop's existing orders.
 
     Raises:
-        SettingsError: the shop whose database is bound has taken orders in another one.
+        SettingsError: the orders in the bound database have another currency.
     """
-    from services import orders  # noqa: PLC0415  # not before an address is taken
+    from services import orders  # noqa: PLC0415  # not before the address is taken
 
-    kept = orders.currency_of_latest()
-    if kept not in {None, settings.currency}:
-        fault = f"orders have been placed in {kept}, and a shop keeps its currency"
-        raise SettingsError([("ORDERLY_CURRENCY", fault)])
+    used = orders.currency_of_latest()
+    if used not in {None, settings.currency}:
+        message = f"The shop has orders in {used}, so its currency cannot change."
+        raise SettingsError([("ORDERLY_CURRENCY", message)])

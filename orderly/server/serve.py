@@ -1,7 +1,7 @@
-"""What `orderly serve` does, in its order: address, database, schema, server; and back again.
+"""The command `orderly serve`: opens the address, the database and the server, in this order.
 
-The address comes first, since one that is taken should be told before any work is done. The
-database stops last, when no request needs it any more.
+The address comes first, so that an address in use is reported before any other work. At the end
+the database stops last, since requests in flight need it.
 """
 
 from __future__ import annotations
@@ -17,89 +17,93 @@ from ipaddress import ip_address
 from handlers.responses import BASE_PATH
 from orderly import __version__
 from orderly.http import logging
-from orderly.server import demo as sandbox
-from orderly.server import processes, provisioning
+from orderly.server import demo as demo_shop
+from orderly.server import processes
 from orderly.server.listen_socket import open_socket, url_of
-from orderly.server.signals import Stopping
+from orderly.server.provisioning import ProvidedDatabase, check_currency, provide_database
+from orderly.server.server_hooks import FORCED, STOPPED, ServerHooks
+from orderly.server.signals import StopSignals
 from orderly.settings import Settings, SettingsError
 
-Say = Callable[[str], None]
+Print = Callable[[str], None]
 
 
-def serve(settings: Settings, *, demo: bool, reset: bool = False, say: Say) -> int:
+def serve(settings: Settings, *, demo: bool, reset: bool = False, output: Print) -> int:
     """Serve the shop until told to stop; return the exit status.
 
-    `say` is given the few lines that a person who starts it wants to read.
+    `output` prints the few lines that the user needs to see at the start.
 
     Raises:
-        SettingsError: the settings ask for what is not safe, or cannot be kept.
-        AddressError: the address cannot be listened on.
+        SettingsError: the settings are unsafe, or do not fit the existing shop.
+        AddressError: the server cannot listen on the address.
         EmbeddedDatabaseError: the embedded database cannot run.
         Unavailable: the database of the settings cannot be reached.
-        KeyboardInterrupt: told to stop before the database ran, or again while it was stopping.
+        KeyboardInterrupt: told to stop before the database ran, or again during the shutdown.
     """
     if demo:
         _refuse_public_demo(settings)
         settings = replace(settings, storefront=True)
     elif reset:
-        raise SettingsError([("--reset", "is for --demo alone")])
+        raise SettingsError([("--reset", "Only works together with --demo.")])
     logging.configure(settings.log_level, settings.log_format)
-    stopping = Stopping()
-    with stopping.heeded(), closing(open_socket(settings.host, settings.port)) as bound:
-        with provisioning.database_of(settings) as database:
+    stop_signals = StopSignals()
+    with stop_signals.installed(), closing(open_socket(settings.host, settings.port)) as bound:
+        with provide_database(settings) as database:
             try:
-                sign_ins = _prepare(settings, database, demo=demo, reset=reset)
-                status = _serve_on(bound, database, settings, sign_ins, say, stopping)
+                accounts = _prepare(settings, database, demo=demo, reset=reset)
+                lines = [*_summary(settings, bound, database), *accounts, "Ctrl-C stops it."]
+                status = _run(bound, database, settings, lines, output, stop_signals)
             except KeyboardInterrupt:
-                status = processes.STOPPED  # nothing was being served yet
-        if status == processes.FORCED:
-            # Python would wait for threads that still work for requests nobody waits for.
+                status = STOPPED  # before the server accepted requests
+        if status == FORCED:
+            # Without this, Python waits for threads whose requests were aborted.
             sys.stdout.flush()
             os._exit(status)
     return status
 
 
-def _serve_on(
-    bound: socket.socket,
-    database: provisioning.Provided,
-    settings: Settings,
-    sign_ins: list[str],
-    say: Say,
-    stopping: Stopping,
-) -> int:
+def _summary(settings: Settings, bound: socket.socket, database: ProvidedDatabase) -> list[str]:
+    url = url_of(bound, settings.host)
     embedded = settings.database_url is None
-    home = settings.data_dir if embedded else "the database of ORDERLY_DATABASE_URL"
+    place = settings.data_dir if embedded else "the database of ORDERLY_DATABASE_URL"
+    lines = [
+        f"Orderly {__version__} serves the shop in {place}",
+        f"  Documentation  {url}/docs",
+        f"  API            {url}{BASE_PATH}",
+    ]
+    if settings.storefront:
+        lines.append(f"  Storefront     {url}/examples/storefront/")
+    if database.account is not None:
+        lines.append(f"  PostgreSQL     runs as {database.account}: it refuses to run as root")
+    return lines
+
+
+def _run(
+    bound: socket.socket,
+    database: ProvidedDatabase,
+    settings: Settings,
+    lines: list[str],
+    output: Print,
+    stop_signals: StopSignals,
+) -> int:
     settings = replace(settings, database_url=database.url)
-
-    def announce() -> None:
-        url = url_of(bound, settings.host)
-        lines = [
-            f"Orderly {__version__} serves the shop in {home}",
-            f"  Documentation  {url}/docs",
-            f"  API            {url}{BASE_PATH}",
-            *sign_ins,
-            *([f"  Storefront     {url}/examples/storefront/"] if settings.storefront else []),
-            "Ctrl-C stops it.",
-        ]
-        with suppress(OSError):  # nobody may be reading
-            say("\n".join(lines))
-
     with _worker(settings) as start_worker:
 
-        def begin() -> None:
+        def on_ready() -> None:
             start_worker()
-            announce()
+            with suppress(OSError):  # standard output may be closed
+                output("\n".join(lines))
 
-        occasions = processes.Occasions(serving=begin, waiting=database.keep_alive)
-        return processes.run(settings, bound, occasions, stopping)
+        hooks = ServerHooks(on_ready, on_tick=database.keep_alive)
+        return processes.run(settings, bound, hooks, stop_signals)
 
 
 @contextmanager
 def _worker(settings: Settings) -> Iterator[Callable[[], None]]:
-    """Give a function that starts the background work, if this machine is to do it.
+    """Yield a function that starts the background worker if the settings ask for one.
 
-    It is done in this process: the one that serves or, where there are several, the one that
-    watches over them, which needs a connection of its own for it.
+    The worker runs in a thread of this process. If this is the supervisor of several server
+    processes, the worker has the only database connection of this process.
     """
     if not settings.worker:
         yield lambda: None
@@ -117,23 +121,23 @@ def _worker(settings: Settings) -> Iterator[Callable[[], None]]:
 
 
 def _prepare(
-    settings: Settings, provided: provisioning.Provided, *, demo: bool, reset: bool
+    settings: Settings, database: ProvidedDatabase, *, demo: bool, reset: bool
 ) -> list[str]:
-    """Bring the database up to date, and fill it for a demo; return whom one can sign in as."""
-    from database import binding, migrations  # noqa: PLC0415  # after the address is taken
+    """Migrate the database, and fill it for a demo; return lines with the demo's accounts."""
+    from database import binding, migrations  # noqa: PLC0415  # not before the address is taken
     from services import process  # noqa: PLC0415
 
     process.bind(settings.configuration())
-    binding.bind(provided.url, max_connections=1)
+    binding.bind(database.url, max_connections=1)
     try:
         if not demo:
             migrations.apply()
-            provisioning.keep_currency(settings)
+            check_currency(settings)
             if settings.database_url is None:
-                sandbox.is_served_in_earnest(settings)
+                demo_shop.forbid_reset(settings)
             return []
-        sandbox.prepare(settings, provided, reset=reset)
-        provisioning.keep_currency(settings)
+        demo_shop.prepare(settings, database, reset=reset)
+        check_currency(settings)
         from services.demo import fill  # noqa: PLC0415
 
         return [
@@ -145,14 +149,14 @@ def _prepare(
 
 
 def _refuse_public_demo(settings: Settings) -> None:
-    """Keep a shop that others can reach from getting an administrator with a known password."""
-    faults = []
+    """Refuse to create an administrator with a known password where others can sign in."""
+    errors = []
     if settings.database_url is not None:
-        faults.append(("ORDERLY_DATABASE_URL", "--demo is for the embedded database alone"))
+        errors.append(("ORDERLY_DATABASE_URL", "--demo only works with the embedded database."))
     if not _is_loopback(settings.host):
-        faults.append(("ORDERLY_HOST", "--demo is for this machine alone, such as 127.0.0.1"))
-    if faults:
-        raise SettingsError(faults)
+        errors.append(("ORDERLY_HOST", "--demo only listens on this machine, such as 127.0.0.1."))
+    if errors:
+        raise SettingsError(errors)
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,21 +1,23 @@
-"""How the server process is asked to stop, from its first moment to its last."""
+"""Signal handlers that stop the server or a worker, from the first to the last moment of a run."""
 
 from __future__ import annotations
 
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from types import FrameType
+from typing import Any
+
+Handler = Callable[..., Any]
 
 
-class Stopping:
-    """Hears the signals while `heeded`, except where uvicorn has taken some of them over.
+class StopSignals:
+    """The signal handlers of a server process. While uvicorn runs, it replaces some of them.
 
-    SIGTERM and Ctrl-C raise KeyboardInterrupt, which unwinds what has been started. SIGHUP does
-    what `on_hang_up` says if this process was started from a terminal, which is gone then.
-    Elsewhere SIGHUP asks for new workers by custom: a process that has none goes on.
+    SIGTERM and Ctrl-C raise KeyboardInterrupt, so that everything that was started is stopped.
+    SIGHUP calls `on_hang_up` if the process was started from a terminal: the terminal was closed.
+    Without a terminal, SIGHUP means "replace the workers", and a single process ignores it.
     """
 
     def __init__(self) -> None:
@@ -23,31 +25,25 @@ class Stopping:
         self.on_hang_up: Callable[[], None] = _interrupt
 
     @contextmanager
-    def heeded(self) -> Iterator[None]:
-        """Hear the signals while the block runs."""
-        handlers: dict[int, Callable[[int, FrameType | None], None]] = {
-            signal.SIGINT: _interrupt,
-            signal.SIGTERM: _interrupt,
-        }
+    def installed(self) -> Iterator[None]:
+        """Install the handlers while the block runs."""
+        handlers: dict[int, Handler] = {signal.SIGINT: _interrupt, signal.SIGTERM: _interrupt}
+        # nohup ignores SIGHUP, so that the process outlives the terminal.
         if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-            handlers[signal.SIGHUP] = self._hang_up  # unless nohup asks to outlive the terminal
-        before = {number: signal.signal(number, one) for number, one in handlers.items()}
-        try:
+            handlers[signal.SIGHUP] = self._hang_up
+        with installed(handlers):
             yield
-        finally:
-            for number, one in before.items():
-                signal.signal(number, one)
 
-    def _hang_up(self, _number: int, _frame: FrameType | None) -> None:
+    def _hang_up(self, *_signal: object) -> None:
         if self.has_terminal:
             self.on_hang_up()
 
 
 @contextmanager
-def asked() -> Iterator[threading.Event]:
-    """Give an event that SIGTERM and Ctrl-C set, for work that ends by itself when it is set.
+def stop_event() -> Iterator[threading.Event]:
+    """Yield an event that SIGTERM and Ctrl-C set, for work that checks the event.
 
-    A second of them raises KeyboardInterrupt.
+    The second signal raises KeyboardInterrupt.
     """
     stopped = threading.Event()
 
@@ -56,12 +52,19 @@ def asked() -> Iterator[threading.Event]:
             raise KeyboardInterrupt
         stopped.set()
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with installed({signal.SIGINT: stop, signal.SIGTERM: stop}):
         yield stopped
+
+
+@contextmanager
+def installed(handlers: Mapping[int, Handler]) -> Iterator[None]:
+    """Install signal handlers while the block runs, then restore the previous ones."""
+    previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
     finally:
-        for number, one in before.items():
-            signal.signal(number, one)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _interrupt(*_signal: object) -> None:

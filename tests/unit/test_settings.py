@@ -28,7 +28,7 @@ def errors_of(**variables: str) -> dict[str, str]:
     """Return the error of each invalid variable, by name."""
     with pytest.raises(SettingsError) as caught:
         Settings.from_environment({f"ORDERLY_{name}": value for name, value in variables.items()})
-    return dict(caught.value.faults)
+    return dict(caught.value.errors)
 
 
 def test_without_settings_the_shop_runs_on_one_machine() -> None:
@@ -186,7 +186,7 @@ def test_the_signing_key_is_created_once_in_a_file_that_only_its_owner_can_read(
 
 def test_concurrent_starts_create_one_signing_key(tmp_path: Path) -> None:
     with ThreadPoolExecutor(16) as threads:
-        rings = set(threads.map(lambda _: signing_keys.kept_in(tmp_path), range(64)))
+        rings = set(threads.map(lambda _: signing_keys.load_or_create(tmp_path), range(64)))
 
     assert 1 == len(rings)
     assert 1 == len(list(tmp_path.iterdir()))
@@ -206,7 +206,7 @@ def test_a_damaged_signing_key_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / signing_keys.FILE_NAME).write_text("")
 
     with pytest.raises(signing_keys.SigningKeyError, match="remove it"):
-        signing_keys.kept_in(tmp_path)
+        signing_keys.load_or_create(tmp_path)
 
 
 def test_other_signing_keys_are_accepted() -> None:
@@ -228,11 +228,11 @@ def test_an_allowed_origin_must_be_spelled_as_browsers_send_it(origins: str) -> 
 def test_after_a_rotation_both_keys_are_accepted_and_the_new_key_signs_later(
     tmp_path: Path,
 ) -> None:
-    first = signing_keys.kept_in(tmp_path).keys[0].key
+    first = signing_keys.load_or_create(tmp_path).keys[0].key
 
     signing_keys.rotate(tmp_path)
 
-    ring = signing_keys.kept_in(tmp_path)
+    ring = signing_keys.load_or_create(tmp_path)
     second = ring.keys[0].key
     now = datetime.now(UTC)
     assert (first, (second,)) == (ring.signing(now), ring.others(now))
@@ -241,7 +241,7 @@ def test_after_a_rotation_both_keys_are_accepted_and_the_new_key_signs_later(
 
 
 def test_a_retired_key_is_deleted_when_all_its_tokens_have_expired(tmp_path: Path) -> None:
-    ring = signing_keys.kept_in(tmp_path)
+    ring = signing_keys.load_or_create(tmp_path)
     now = datetime.now(UTC)
 
     for hours in (0, 20, 50, 51):
@@ -251,11 +251,11 @@ def test_a_retired_key_is_deleted_when_all_its_tokens_have_expired(tmp_path: Pat
 
 
 def test_an_immediate_rotation_deletes_the_old_key(tmp_path: Path) -> None:
-    (stolen,) = signing_keys.kept_in(tmp_path).keys
+    (stolen,) = signing_keys.load_or_create(tmp_path).keys
 
     signing_keys.rotate(tmp_path, at_once=True)
 
-    ring = signing_keys.kept_in(tmp_path)
+    ring = signing_keys.load_or_create(tmp_path)
     assert 1 == len(ring.keys)
     assert stolen.key != ring.signing(datetime.now(UTC))
     assert 0o600 == stat.S_IMODE((tmp_path / signing_keys.FILE_NAME).stat().st_mode)
@@ -264,7 +264,7 @@ def test_an_immediate_rotation_deletes_the_old_key(tmp_path: Path) -> None:
 def test_a_key_file_from_before_key_rings_is_still_accepted(tmp_path: Path) -> None:
     (tmp_path / signing_keys.FILE_NAME).write_text(KEY.replace(" ", "-") + "\n")
 
-    ring = signing_keys.kept_in(tmp_path)
+    ring = signing_keys.load_or_create(tmp_path)
 
     assert KEY.replace(" ", "-").encode() == ring.signing(datetime.now(UTC))
 

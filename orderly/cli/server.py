@@ -1,0 +1,74 @@
+"""The commands that run until stopped: `serve`, `mock` and `worker`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from orderly.cli.command import (
+    data_dir_option,
+    host_option,
+    load_settings,
+    port_option,
+    report_errors,
+    shop_database,
+)
+
+
+@click.command()
+@data_dir_option
+@host_option
+@port_option
+@click.option("--workers", type=click.IntRange(min=1), help="Number of server processes.")
+@click.option("--worker/--no-worker", default=None, help="Whether to do the background work too.")
+@click.option("--demo", is_flag=True, help="Add sample products and two accounts to an empty shop.")
+@click.option("--reset", is_flag=True, help="With --demo: delete all data of the demo first.")
+@report_errors
+def serve(demo: bool, reset: bool, **options: Any) -> None:
+    """Serve the API until stopped by Ctrl-C or SIGTERM.
+
+    Requests in flight are finished first; a second Ctrl-C aborts them.
+    """
+    from orderly.server.serve import serve as run  # noqa: PLC0415
+
+    sys.exit(run(load_settings(**options), demo=demo, reset=reset, output=click.echo))
+
+
+@click.command()
+@host_option
+@port_option
+@report_errors
+def mock(**options: Any) -> None:
+    """Serve the contract's examples, without a database, until stopped.
+
+    Requests are validated as in the shop. `Prefer: example=NAME` or `Prefer: code=404` in a request
+    chooses the response.
+    """
+    from orderly.mock.serve import serve as run  # noqa: PLC0415
+
+    sys.exit(run(load_settings(**options), output=click.echo))
+
+
+@click.command()
+@data_dir_option
+@report_errors
+def worker(**options: Any) -> None:
+    """Do only the background work, until stopped by Ctrl-C or SIGTERM.
+
+    Cancels unpaid orders and deletes old idempotency keys. `orderly serve` does this too; several
+    workers and servers can run at the same time.
+    """
+    from orderly.http import logging  # noqa: PLC0415
+    from orderly.server.signals import stop_event  # noqa: PLC0415
+
+    settings = load_settings(**options)
+    logging.configure(settings.log_level, settings.log_format)
+    with stop_event() as stopped, shop_database(settings):
+        from database import migrations  # noqa: PLC0415
+        from orderly.background import worker  # noqa: PLC0415
+
+        migrations.apply()
+        click.echo("Doing the background work. Ctrl-C stops it.")
+        worker.run(stopped)

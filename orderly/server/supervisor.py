@@ -1,0 +1,98 @@
+"""Supervises several server processes: replaces those that die, and all of them on SIGHUP."""
+
+from __future__ import annotations
+
+import signal
+import socket
+
+import structlog
+import uvicorn
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
+
+from orderly.server.server_hooks import FAILED, FORCED, STOPPED, ServerHooks
+from orderly.server.signals import StopSignals, installed
+
+_STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
+
+
+class Supervisor(Multiprocess):
+    """uvicorn's supervisor with hooks, an exit status, and faster reactions to signals."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        bound: socket.socket,
+        hooks: ServerHooks,
+        stop_signals: StopSignals,
+    ) -> None:
+        super().__init__(config, sockets=[bound])
+        self._hooks = hooks
+        self._stop_signals = stop_signals
+        self._status = STOPPED
+
+    def run_until_stopped(self) -> int:
+        """Run the server processes until told to stop; return the exit status."""
+        self.run()
+        if any(process.exitcode == STARTUP_FAILURE for process in self.processes):
+            return FAILED
+        return self._status
+
+    def init_processes(self) -> None:
+        """Start the server processes; call `on_ready` when all of them accept requests."""
+        super().init_processes()
+        for process in self.processes:
+            while not process.is_ready(timeout=1):
+                if self.signal_queue or not process.process.is_alive():
+                    return
+        self._hooks.on_ready()
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace server processes that have died; call `on_tick`."""
+        before = [process.pid for process in self.processes]
+        super().keep_subprocess_alive()
+        for old, process in zip(before, self.processes, strict=True):
+            if old != process.pid:
+                structlog.get_logger("orderly").error("worker_replaced", died=old, pid=process.pid)
+        if not self.should_exit.is_set() and not self._hooks.on_tick():
+            self._status = FAILED
+            self.should_exit.set()
+
+    def handle_hup(self) -> None:
+        """Stop if the terminal was closed; without a terminal, replace all server processes."""
+        if self._stop_signals.has_terminal:
+            self.should_exit.set()
+        else:
+            super().handle_hup()
+
+    def restart_all(self) -> None:
+        """Replace the server processes one by one, but stop at once when told to stop.
+
+        uvicorn only queues signals, and reads the queue after all processes are replaced.
+        """
+        if _STOP_SIGNALS.intersection(self.signal_queue):
+            return
+
+        def stop(*_signal: object) -> None:
+            self.should_exit.set()
+
+        with installed(dict.fromkeys(_STOP_SIGNALS, stop)):
+            super().restart_all()
+
+    def terminate_all(self) -> None:
+        """Tell all server processes to stop."""
+        # The supervisor has the listening socket open too. Clients could still connect to it, and
+        # would wait for a response in vain.
+        for bound in self.sockets:
+            bound.close()
+        super().terminate_all()
+
+    def join_all(self) -> None:
+        """Wait until all server processes have ended; kill them at a second Ctrl-C."""
+        for process in self.processes:
+            while process.process.is_alive():
+                process.process.join(0.1)
+                # The first SIGINT was removed from the queue when it was handled.
+                if signal.SIGINT in self.signal_queue:
+                    self._status = FORCED
+                    process.process.kill()
