@@ -96,10 +96,10 @@ def test_a_shop_that_was_not_created_as_a_demo_is_never_reset(data_dir: Path) ->
     with run_server(data_dir) as server:
         assert 201 == server.post("/api/v1/auth/register", ADA).status_code
 
-    assert "was not made by --demo" in reset_error(data_dir, "--demo")
+    assert "was created or served without --demo" in reset_error(data_dir, "--demo")
     with run_server(data_dir, "--demo") as server:
         assert 409 == server.post("/api/v1/auth/register", ADA).status_code
-    assert "was not made by --demo" in reset_error(data_dir, "--demo")
+    assert "was created or served without --demo" in reset_error(data_dir, "--demo")
 
 
 def test_a_demo_that_was_once_served_without_the_demo_option_is_never_reset(data_dir: Path) -> None:
@@ -108,7 +108,7 @@ def test_a_demo_that_was_once_served_without_the_demo_option_is_never_reset(data
     with run_server(data_dir) as server:
         assert 201 == server.post("/api/v1/auth/register", ADA).status_code
 
-    assert "was served without it" in reset_error(data_dir, "--demo")
+    assert "was created or served without --demo" in reset_error(data_dir, "--demo")
     with run_server(data_dir) as server:
         assert 409 == server.post("/api/v1/auth/register", ADA).status_code
 
@@ -116,14 +116,14 @@ def test_a_demo_that_was_once_served_without_the_demo_option_is_never_reset(data
 def test_a_reset_needs_the_demo_option_and_the_embedded_database(
     tmp_path: Path, database_url: str
 ) -> None:
-    assert "--reset: is for --demo alone" in reset_error(tmp_path / "data")
+    assert "--reset: Only works together with --demo." in reset_error(tmp_path / "data")
     completed = run_orderly(
         *("serve", "--demo", "--reset", "--port", "0"),
         directory=tmp_path,
         ORDERLY_DATABASE_URL=database_url,
     )
     assert 2 == completed.returncode
-    assert "--demo is for the embedded database alone" in completed.stderr
+    assert "--demo only works with the embedded database." in completed.stderr
 
 
 def test_a_reset_while_the_server_runs_is_rejected(data_dir: Path) -> None:

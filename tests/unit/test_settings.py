@@ -205,7 +205,7 @@ def test_a_signing_key_that_cannot_be_stored_is_an_error_of_the_data_directory_s
 def test_a_damaged_signing_key_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / signing_keys.FILE_NAME).write_text("")
 
-    with pytest.raises(signing_keys.SigningKeyError, match="remove it"):
+    with pytest.raises(signing_keys.SigningKeyError, match="Delete the file"):
         signing_keys.load_or_create(tmp_path)
 
 
