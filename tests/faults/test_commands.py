@@ -216,7 +216,7 @@ def test_products_can_be_imported_from_a_file_and_exported_to_a_file(
     )
     assert (0, ["All checks passed."]) == run("audit")
     # Every write to /dev/full fails, as on a full disk.
-    full = "orderly: The file is not whole: No space left on device"
+    full = "orderly: The file is incomplete: No space left on device"
     assert (1, [full]) == run("export-products", "--output=/dev/full")
 
 
