@@ -1,4 +1,4 @@
-"""Runs uvicorn on a socket until told to stop, in this process or in several."""
+"""Runs uvicorn on a socket until a stop signal arrives, in one process or in several."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def run(
     *,
     create: Callable[[Settings], ASGIApp] | None = None,
 ) -> int:
-    """Serve on a bound socket until told to stop; return the exit status of `server_hooks`.
+    """Serve on a bound socket until a stop signal arrives; return the exit status.
 
     The settings must name a database, which must be migrated. `create` makes another application
     than the shop's, if `settings.workers` is 1.

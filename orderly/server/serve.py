@@ -29,7 +29,7 @@ Print = Callable[[str], None]
 
 
 def serve(settings: Settings, *, demo: bool, reset: bool = False, output: Print) -> int:
-    """Serve the shop until told to stop; return the exit status.
+    """Serve the shop until a stop signal arrives; return the exit status.
 
     `output` prints the few lines that the user needs to see at the start.
 
@@ -38,7 +38,7 @@ def serve(settings: Settings, *, demo: bool, reset: bool = False, output: Print)
         AddressError: the server cannot listen on the address.
         EmbeddedDatabaseError: the embedded database cannot run.
         Unavailable: the database of the settings cannot be reached.
-        KeyboardInterrupt: told to stop before the database ran, or again during the shutdown.
+        KeyboardInterrupt: a stop signal arrived before the database ran, or during the shutdown.
     """
     if demo:
         _refuse_public_demo(settings)

@@ -32,7 +32,7 @@ class Supervisor(Multiprocess):
         self._status = STOPPED
 
     def run_until_stopped(self) -> int:
-        """Run the server processes until told to stop; return the exit status."""
+        """Run the server processes until a stop signal arrives; return the exit status."""
         self.run()
         if any(process.exitcode == STARTUP_FAILURE for process in self.processes):
             return FAILED
@@ -66,7 +66,7 @@ class Supervisor(Multiprocess):
             super().handle_hup()
 
     def restart_all(self) -> None:
-        """Replace the server processes one by one, but stop at once when told to stop.
+        """Replace the server processes one by one, but stop at once if a stop signal arrives.
 
         uvicorn only queues signals, and reads the queue after all processes are replaced.
         """
