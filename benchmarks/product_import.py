@@ -12,13 +12,13 @@ import tracemalloc
 from pathlib import Path
 
 from database import binding, migrations
-from orderly.cli import products
+from orderly.cli.product_import import import_file
 from orderly.embedded import EmbeddedPostgreSQL
 from services import process
 from services.audit import audit
 from services.configuration import Configuration
 
-SIZES = (1_000, 10_000)
+SIZES = (1_000, 10_000, 50_000)
 
 
 def main() -> None:
@@ -47,7 +47,10 @@ def imported(size: int) -> str | None:
     """Import a file with `size` lines; return the summary."""
     lines = (f"S{size}-{n},Thing {n},{'Much to say. ' * 5},{n}.50,{n}\r\n" for n in range(size))
     file = io.BytesIO(("sku,name,description,price,stock\r\n" + "".join(lines)).encode())
-    return products.run(file, "EUR", dry_run=False, skip_faulty=False, say=lambda _: None).summary
+    result = import_file(
+        file, "EUR", dry_run=False, skip_faulty=False, show_progress=lambda _: None
+    )
+    return result.summary
 
 
 if __name__ == "__main__":

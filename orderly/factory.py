@@ -74,7 +74,6 @@ def create_app(settings: Settings) -> ASGIApp:
         lifespan=lifespan,
         middlewares=[allow_origins(origins)] if origins else [],
         run=runner.run,
-        max_body_bytes=settings.max_body_bytes,
         validate_responses=settings.validate_responses,
     )
 

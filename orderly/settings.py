@@ -92,7 +92,6 @@ class Settings:
     refresh_limit: int
     password_change_limit: int
     password_hash: str
-    max_body_bytes: int
     validate_responses: bool
     # Whether the example storefront is served too.
     storefront: bool
@@ -241,9 +240,6 @@ def _read(env: _Reader) -> dict[str, Any]:
         },
         "password_hash": env.str(
             "PASSWORD_HASH", "standard", validate=validate.OneOf(tuple(PASSWORD_HASHES))
-        ),
-        "max_body_bytes": env.int(
-            "MAX_BODY_BYTES", 1 << 20, validate=validate.Range(1 << 10, 1 << 26)
         ),
         "validate_responses": env.bool("VALIDATE_RESPONSES", False),
         "storefront": env.bool("STOREFRONT", False),

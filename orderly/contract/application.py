@@ -34,7 +34,6 @@ class CompiledAPI(RoutedAPI):
         specification: Any,
         *,
         run: Run = run_in_default_executor,
-        max_body_bytes: int = 1 << 20,
         validate_responses: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -44,7 +43,6 @@ class CompiledAPI(RoutedAPI):
         self._compile = partial(
             CompiledOperation,
             run=run,
-            max_body_bytes=max_body_bytes,
             validate_responses=validate_responses,
         )
         self.add_paths()

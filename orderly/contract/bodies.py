@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, NoReturn, cast
 from orjson import JSONDecodeError, loads
 from starlette.types import Receive
 
+from orderly.contract.body_size import max_json_bytes
 from orderly.contract.csv_rows import CsvPlan
 from orderly.contract.references import escape
 from orderly.contract.schemas import CompiledSchema, Violation
@@ -28,13 +29,23 @@ class ClientDisconnectedError(Exception):
 
 
 class BodyPlan:
-    """The request body of one operation: its media types, their schemas, and its maximum size."""
+    """The request body of one operation: its media types, their schemas, and its maximum size.
 
-    def __init__(self, definition: Mapping[str, Any], *, max_bytes: int) -> None:
+    The maximum size follows from the schemas, unless the document states one (`x-max-bytes`).
+    """
+
+    def __init__(self, definition: Mapping[str, Any]) -> None:
+        """Compile the definition of a request body.
+
+        Raises:
+            UnboundedBodyError: a schema has no upper bound for the size of a valid body.
+        """
         self._required = bool(definition.get("required"))
-        self._max_bytes: int = definition.get("x-max-bytes", max_bytes)
+        self.max_bytes: int = definition.get("x-max-bytes") or max(
+            max_json_bytes({}, content["schema"]) for content in definition["content"].values()
+        )
         self._schemas: dict[str, CompiledSchema | CsvPlan] = {
-            media_type.lower(): CsvPlan(content["x-csv-row"])
+            media_type.lower(): CsvPlan(content["x-csv-row"], max_rows=content["x-max-rows"])
             if "x-csv-row" in content
             else CompiledSchema(content["schema"])
             for media_type, content in definition["content"].items()
@@ -56,7 +67,7 @@ class BodyPlan:
         """
         content_type, length = _content_headers(headers)
         schema = self._schema_for(content_type) if content_type else None
-        if length is not None and length > self._max_bytes:
+        if length is not None and length > self.max_bytes:
             raise self._too_large()
         if isinstance(schema, CsvPlan):
             file = SpooledTemporaryFile(max_size=_MAX_MEMORY_BYTES)  # noqa: SIM115  # `rows` closes it
@@ -96,7 +107,7 @@ class BodyPlan:
                 raise ClientDisconnectedError
             chunk: bytes = message.get("body", b"")
             size += len(chunk)
-            if size > self._max_bytes:
+            if size > self.max_bytes:
                 raise self._too_large()
             yield chunk
             more = message.get("more_body", False)
@@ -104,8 +115,8 @@ class BodyPlan:
     def _too_large(self) -> Problem:
         return Problem(
             "payload_too_large",
-            f"The body may have at most {self._max_bytes} bytes.",
-            max_bytes=self._max_bytes,
+            f"The body may have at most {self.max_bytes} bytes.",
+            max_bytes=self.max_bytes,
         )
 
     def _unsupported(self, detail: str) -> Problem:

@@ -7,6 +7,7 @@ import io
 import re
 import weakref
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any, BinaryIO
 
 from domain.csv_text import unescape
@@ -49,10 +50,14 @@ class CsvRows:
 
 
 class CsvPlan:
-    """Parses and checks the rows of a file by the schema of a row, whose cells are all texts."""
+    """Parses and checks the rows of a file by the schema of a row, whose cells are all texts.
 
-    def __init__(self, schema: Mapping[str, Any]) -> None:
+    A file with more than `max_rows` rows cannot be read to its end. None means no limit.
+    """
+
+    def __init__(self, schema: Mapping[str, Any], *, max_rows: int | None = None) -> None:
         self._schema = CompiledSchema(schema)
+        self._max_rows = max_rows
         self._columns = set(schema["properties"])
         self._required = set(schema["required"])
         # An empty cell of these columns counts as missing. An empty description is a valid value.
@@ -80,10 +85,13 @@ class CsvPlan:
                 yield Line(number, {}, faults, is_last_readable=True)
                 return
             number = reader.line_num + 1
-            for row in reader:
+            for row in islice(reader, self._max_rows):
                 if row:
                     yield self._check_row(number, header, row)
                 number = reader.line_num + 1
+            if next(reader, None) is not None:
+                fault = f"the file has more than {self._max_rows} rows: split it"
+                yield Line(number, {}, (LineFault(number, None, fault),), is_last_readable=True)
         except csv.Error as error:
             is_long = str(error).startswith("field larger than field limit")
             fault = _CELL_TOO_LONG if is_long else "is not CSV: check the quotes"

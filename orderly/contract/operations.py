@@ -44,7 +44,6 @@ class CompiledOperation:
         operation: AbstractOperation,
         *,
         run: Run,
-        max_body_bytes: int,
         validate_responses: bool,
     ) -> None:
         self._run = run
@@ -54,11 +53,7 @@ class CompiledOperation:
         # accessor for its extensions (x-...).
         self._required_role: str | None = operation._operation.get("x-required-role")
         self._parameters = ParameterPlan(operation.parameters)
-        self._body = (
-            BodyPlan(operation.request_body, max_bytes=max_body_bytes)
-            if operation.request_body
-            else None
-        )
+        self._body = BodyPlan(operation.request_body) if operation.request_body else None
         self._media_types = {
             int(status): next(iter(response.get("content", {})), "").encode()
             for status, response in operation.responses.items()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from jsonschema_rs import Draft4Validator, ValidationError
@@ -66,15 +67,50 @@ class CompiledSchema:
             mask="value",  # error messages show this word instead of the value
         )
         self.accepts = self._validator.is_valid
+        self._schema = schema
 
     def violations(self, instance: object) -> list[Violation]:
         """Return the violations of an instance, at most `MAX_VIOLATIONS`."""
         found: list[Violation] = []
-        for error in self._validator.iter_errors(instance):
+        # jsonschema-rs builds all errors before it returns the first, a few microseconds for each,
+        # and fails for an instance of more than 255 levels.
+        for error in self._validator.iter_errors(_shortened(instance, [self._schema])):
             found.extend(_violations(error))
             if len(found) >= MAX_VIOLATIONS:
                 break
         return found[:MAX_VIOLATIONS]
+
+
+def _shortened(value: Any, schemas: Sequence[Mapping[str, Any]]) -> Any:
+    """Return a copy of a value without most of what makes it too long; it stays in violation.
+
+    An array keeps one item more than it may have. An object keeps the properties of the schemas,
+    and `MAX_VIOLATIONS` others with null as their value. An array or object where the schemas
+    expect something else is empty. So the copy is not much larger, nor deeper, than a valid value.
+    """
+    schemas = list(_with_alternatives(schemas))
+    if isinstance(value, list):
+        arrays = [schema for schema in schemas if schema.get("type") == "array"]
+        end = max((schema.get("maxItems", len(value)) + 1 for schema in arrays), default=0)
+        item_schemas = [schema["items"] for schema in arrays]
+        return [_shortened(item, item_schemas) for item in value[:end]]
+    if isinstance(value, dict):
+        properties = [schema["properties"] for schema in schemas if "properties" in schema]
+        names = value.keys() & set().union(*properties)
+        others = islice((name for name in value if name not in names), MAX_VIOLATIONS)
+        return dict.fromkeys(others) | {
+            name: _shortened(value[name], [one[name] for one in properties if name in one])
+            for name in names
+        }
+    return value
+
+
+def _with_alternatives(schemas: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Yield schemas and those that they combine."""
+    for schema in schemas:
+        yield schema
+        for keyword in ("allOf", "anyOf", "oneOf"):
+            yield from _with_alternatives(schema.get(keyword, ()))
 
 
 def _to_draft4(schema: Any) -> Any:

@@ -40,7 +40,6 @@ def create_mock(settings: Settings) -> ASGIApp:
         other_routes=page_router(contract, check_ready=_ready, storefront=settings.storefront),
         middlewares=[allow_any_origin()],
         security_map=SECURITY_MAP,
-        max_body_bytes=settings.max_body_bytes,
         resolver=Resolver(handlers.__getitem__),
     )
 

@@ -106,14 +106,40 @@ def test_a_chunked_body_is_accepted(alice: Client) -> None:
 
 @pytest.mark.parametrize("chunked", [True, False])
 def test_a_body_that_is_too_large_is_413(alice: Client, chunked: bool) -> None:
-    body = b" " * (2 << 20)
+    body = b" " * (33 << 10)
     response = alice.post(
         "/api/v1/orders",
         content=iter([body]) if chunked else body,
         headers={"content-type": "application/json"},
     )
 
-    assert 1 << 20 == assert_problem(response, 413, "payload_too_large")["max_bytes"]
+    assert 32 << 10 == assert_problem(response, 413, "payload_too_large")["max_bytes"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/v1/orders", '{"items":[' + "0," * 524_000 + "0]}"),
+        ("/api/v1/auth/login", "{" + ",".join(f'"{n}":0' for n in range(118_000)) + "}"),
+    ],
+    ids=["a long array", "unknown members"],
+)
+def test_a_body_that_would_be_slow_to_check_is_413(alice: Client, path: str, body: str) -> None:
+    response = alice.post(path, content=body, headers={"content-type": "application/json"})
+
+    assert_problem(response, 413, "payload_too_large")
+
+
+def test_deep_nesting_is_400(alice: Client) -> None:
+    for levels in (100, 300, 900):
+        response = alice.post(
+            "/api/v1/orders",
+            content='{"items":' + "[" * levels + "]" * levels + "}",
+            headers={"content-type": "application/json"},
+        )
+
+        errors = assert_problem(response, 400, "malformed_request")["errors"]
+        assert [("/items/0", "type")] == [(error["pointer"], error["code"]) for error in errors]
 
 
 def test_a_get_request_can_have_any_content_type(anonymous: Client) -> None:

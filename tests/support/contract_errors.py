@@ -138,7 +138,7 @@ def send_outdated_etag(_client: ExampleClient, request: Request) -> None:
 
 @triggers("payload_too_large")
 def send_too_large_a_body(_client: ExampleClient, request: Request) -> None:
-    request.content = b" " * (MEBIBYTE + 1)
+    request.content = b" " * (64 << 10)
 
 
 @triggers("import_products payload_too_large")

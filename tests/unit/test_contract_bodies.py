@@ -24,18 +24,24 @@ PLAN = BodyPlan(
                     "additionalProperties": False,
                     "properties": {
                         "name": {"type": "string", "maxLength": 8},
-                        "default": {"type": "string", "nullable": True},
+                        "default": {"type": "string", "maxLength": 8, "nullable": True},
                         "lines": {
                             "type": "array",
-                            "items": {"type": "object", "required": ["id"]},
+                            "maxItems": 3,
+                            "items": {
+                                "type": "object",
+                                "required": ["id"],
+                                "additionalProperties": False,
+                                "properties": {"id": {"type": "integer"}},
+                            },
                         },
                     },
                 }
             }
         },
     },
-    max_bytes=100,
 )
+MAX_BYTES = 1024
 JSON = (b"content-type", b"application/json")
 
 
@@ -95,13 +101,13 @@ def test_a_missing_body_is_400() -> None:
     assert [{"pointer": "", "code": "required", "message": "is required"}] == problem.errors
 
 
-@pytest.mark.parametrize("chunks", [(b"x" * 101,), (b"x" * 60, b"x" * 60)])
+@pytest.mark.parametrize("chunks", [(b"x" * (MAX_BYTES + 1),), (b"x" * 600, b"x" * 600)])
 def test_a_body_that_is_too_large_is_413(chunks: tuple[bytes, ...]) -> None:
     assert 413 == rejection(*chunks).status
 
 
 def test_a_content_length_that_is_too_large_is_413_before_the_body_is_read() -> None:
-    assert 413 == rejection(headers=(JSON, (b"content-length", b"101"))).status
+    assert 413 == rejection(headers=(JSON, (b"content-length", b"%d" % (MAX_BYTES + 1)))).status
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,6 @@ def test_all_invalid_values_are_reported_together() -> None:
         HANDLERS="processes",
         LOG_FORMAT="xml",
         LOG_LEVEL="loud",
-        MAX_BODY_BYTES="1 MiB",
         ORDER_EXPIRY_MINUTES="-1",
         OTHER_SIGNING_KEYS="short",
         PASSWORD_CHANGE_LIMIT="0",

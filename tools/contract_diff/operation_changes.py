@@ -9,8 +9,8 @@ from orderly.contract.references import component_name, resolve
 from tools.contract_diff.change import Change, Direction, Node
 from tools.contract_diff.schema_changes import SchemaComparison
 
-# The server's limit for a request body without `x-max-bytes`.
-_DEFAULT_MAX_BYTES: Final = 1 << 20
+# The server's limit for a request body without `x-max-bytes` is computed from its schemas.
+_SIZE_OF_SCHEMAS: Final = "the maximum of its schemas"
 _FIRST_ERROR_STATUS: Final = "400"
 _NOT_MODIFIED: Final = "304"
 
@@ -74,12 +74,7 @@ class OperationComparison:
             yield Change(place, "body removed", breaking=True)
         elif old_body and new_body:
             yield from _required_changes(old_body, new_body, place)
-            old_size, new_size = (
-                body.get("x-max-bytes", _DEFAULT_MAX_BYTES) for body in (old_body, new_body)
-            )
-            if old_size != new_size:
-                message = f"maximum size changed from {old_size} to {new_size} bytes"
-                yield Change(place, message, breaking=new_size < old_size)
+            yield from _size_changes(old_body, new_body, place)
             yield from self._content(old_body, new_body, place, Direction.REQUEST)
 
     def _responses(self, old: Node, new: Node, place: str) -> Iterator[Change]:
@@ -211,6 +206,15 @@ def _credentials(schemes: frozenset[str]) -> str:
 def _parameters(operation: Node, document: Node) -> dict[tuple[str, str], Node]:
     resolved = [resolve(document, parameter) for parameter in operation["parameters"]]
     return {(parameter["in"], parameter["name"]): parameter for parameter in resolved}
+
+
+def _size_changes(old_body: Node, new_body: Node, place: str) -> Iterator[Change]:
+    old, new = old_body.get("x-max-bytes"), new_body.get("x-max-bytes")
+    if old != new:
+        is_larger = old is not None and new is not None and new > old
+        names = [f"{size} bytes" if size else _SIZE_OF_SCHEMAS for size in (old, new)]
+        message = f"maximum size changed from {names[0]} to {names[1]}"
+        yield Change(place, message, breaking=not is_larger)
 
 
 def _label(key: tuple[str, str]) -> str:
