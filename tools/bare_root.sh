@@ -52,6 +52,10 @@ bind() { # SOURCE
     mounts+=("$directory$1")
 }
 mount -t proc proc "$directory/proc" && mounts+=("$directory/proc")
+mkdir -p "$directory/dev/pts"
+mount -t devpts -o newinstance,ptmxmode=0666 devpts "$directory/dev/pts" \
+    && mounts+=("$directory/dev/pts")
+rm -f "$directory/dev/ptmx" && ln -s pts/ptmx "$directory/dev/ptmx"
 mount -t tmpfs -o mode=1777 tmpfs "$directory/dev/shm" && mounts+=("$directory/dev/shm")
 for local_index in $(grep --only-matching 'file://[^ ]*' /etc/pip.conf 2> /dev/null \
     | sed 's#^file://##; s#/simple$##'); do

@@ -173,7 +173,9 @@ def test_the_compiled_contract_returns_the_same_status_as_stock_connexion(apps: 
         stock = apps.loop.run_until_complete(status_of(apps.stock, request))
         statuses[compiled] += 1
 
-        assert stock == compiled, request
+        # A body that is larger than any valid body is refused before it is checked.
+        expected = 400 if compiled == 413 else compiled
+        assert stock == expected, request
 
     compare()
 
