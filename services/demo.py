@@ -1,4 +1,7 @@
-"""The demo: fills an empty shop with sample products and two accounts to sign in with."""
+"""The demo: fills an empty shop with sample products and two accounts to sign in with.
+
+The passwords of the accounts are public, so a shop must not be served in earnest while they work.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,10 @@ from domain.actor import ADMIN, CLIENT, Actor
 from domain.errors import EmailTaken, SkuTaken
 from models import product as products
 from models import user as users
+from models.user import Credentials
+from services import passwords
 from services.products import create_product
-from services.users import create_admin, register
+from services.users import create_admin, disable_user, register
 
 _SYSTEM = Actor(None, None, None, request_id="demo", address="", user_agent="")
 
@@ -56,8 +61,37 @@ def is_empty() -> bool:
     return products.FIND_ANY.one() is None and users.FIND_ANY.one() is None
 
 
+def open_accounts() -> list[Account]:
+    """Return the accounts that can be signed in to with the demo's public passwords."""
+    return [account for account in ACCOUNTS if _open_credentials(account) is not None]
+
+
+def disable_open_accounts() -> list[Account]:
+    """Disable the accounts that `open_accounts` returns, and revoke their sessions.
+
+    Safe to repeat. An account with a new password stays as it is.
+    """
+    disabled = []
+    for account in ACCOUNTS:
+        credentials = _open_credentials(account)
+        if credentials is not None:
+            disable_user(user_id=credentials.user.id)
+            disabled.append(account)
+    return disabled
+
+
+def _open_credentials(account: Account) -> Credentials | None:
+    credentials = _find_credentials(account.email)
+    if credentials is None or not credentials.user.active:
+        return None
+    matches = passwords.verify(account.password, credentials.password_hash).matches
+    return credentials if matches else None
+
+
 def _create_account(account: Account) -> None:
-    if _exists(account.email):  # registering would count towards the rate limit
+    if (
+        _find_credentials(account.email) is not None
+    ):  # registering would count towards the rate limit
         return
     name = account.role.capitalize()
     try:
@@ -70,8 +104,8 @@ def _create_account(account: Account) -> None:
 
 
 @autocommit
-def _exists(email: str) -> bool:
-    return users.FIND_CREDENTIALS.one(email=email) is not None
+def _find_credentials(email: str) -> Credentials | None:
+    return users.FIND_CREDENTIALS.one(email=email)
 
 
 @transaction

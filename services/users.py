@@ -27,6 +27,7 @@ __all__ = [
     "User",
     "change_password",
     "create_admin",
+    "disable_user",
     "get_me",
     "get_user",
     "list_users",
@@ -165,6 +166,17 @@ def update_user(
     return user
 
 
+def disable_user(*, user_id: UUID) -> None:
+    """Disable a user and revoke all sessions, for someone who can run commands on the server.
+
+    The last administrator can be disabled too: `create_admin` creates another one.
+
+    Raises:
+        NotFound: no user has this id.
+    """
+    revocation.add(_disable(user_id=user_id))
+
+
 def canonical_email(email: str) -> str:
     """Return an email as it is stored and compared: in lower case."""
     return email.lower()
@@ -236,6 +248,19 @@ def _update(
     revoked = sessions.REVOKE_OTHERS.all(user_id=user_id, except_session_id=None)
     _log_revoked_sessions(actor, user_id, revoked)
     return after, revoked
+
+
+@transaction
+def _disable(*, user_id: UUID) -> list[UUID]:
+    """Disable the user; return the ids of the sessions that were revoked."""
+    before = _require(users.FIND_TO_CHANGE.one(user_id=user_id))
+    if not before.active:
+        return []
+    users.UPDATE.execute(user_id=user_id, role=before.role, active=False)
+    security_events.append(security_events.USER_DISABLED, actor=_COMMAND_LINE, user_id=user_id)
+    revoked = sessions.REVOKE_OTHERS.all(user_id=user_id, except_session_id=None)
+    _log_revoked_sessions(_COMMAND_LINE, user_id, revoked)
+    return revoked
 
 
 def _log_revoked_sessions(actor: Actor, user_id: UUID, session_ids: list[UUID]) -> None:

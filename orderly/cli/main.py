@@ -23,6 +23,7 @@ def main() -> None:
 
 for command in (
     server.serve,
+    server.leave_demo,
     server.mock,
     server.worker,
     database.migrate,

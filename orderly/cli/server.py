@@ -36,6 +36,33 @@ def serve(demo: bool, reset: bool, **options: Any) -> None:
     sys.exit(run(load_settings(**options), demo=demo, reset=reset, output=click.echo))
 
 
+@click.command("leave-demo")
+@data_dir_option
+@report_errors
+def leave_demo(**options: Any) -> None:
+    """Disable the accounts of `serve --demo`, so that `serve` accepts the shop.
+
+    Their sessions end, and `--reset` never deletes this shop again. Products and orders stay, and
+    so do accounts whose password was changed.
+    """
+    settings = load_settings(**options)
+    with shop_database(settings):
+        from database import migrations  # noqa: PLC0415
+        from orderly.server.demo import forbid_reset  # noqa: PLC0415
+        from services.demo import disable_open_accounts  # noqa: PLC0415
+
+        migrations.apply()
+        disabled = disable_open_accounts()
+        if settings.database_url is None:
+            forbid_reset(settings)
+    for account in disabled:
+        click.echo(f"Disabled {account.email} and ended its sessions.")
+    if disabled:
+        click.echo("To create an administrator, run `orderly create-admin`.")
+    else:
+        click.echo("No account has a password of the demo.")
+
+
 @click.command()
 @host_option
 @port_option

@@ -1,10 +1,13 @@
-"""Prepares the shop of `serve --demo`, and resets it with `serve --demo --reset`.
+"""Prepares the shop of `serve --demo`, resets it, and ends the demo.
 
 A marker file in the data directory says that the shop may be reset. It exists from before the
-example data is added until the shop is first served without `--demo`.
+example data is added until the shop leaves the demo: by `orderly leave-demo`, or when it is first
+served without `--demo`. It is not served without `--demo` while the demo's passwords work.
 """
 
 from __future__ import annotations
+
+import shlex
 
 from orderly import signing_keys
 from orderly.server.provisioning import ProvidedDatabase
@@ -46,6 +49,31 @@ def prepare(settings: Settings, database: ProvidedDatabase, *, reset: bool) -> N
         )
 
 
+def refuse_public_passwords(settings: Settings) -> None:
+    """Refuse to serve a shop without `--demo` while the demo's public passwords work.
+
+    Raises:
+        SettingsError: some accounts have such a password.
+    """
+    from services import demo  # noqa: PLC0415
+
+    if accounts := demo.open_accounts():
+        emails = " and ".join(account.email for account in accounts)
+        message = (
+            f"Is required, because the passwords of {emails} are public. To serve this shop "
+            f"without it, run `{_leave_command(settings)}`, which disables these accounts, or sign "
+            "in to them and change their passwords."
+        )
+        raise SettingsError([("--demo", message)])
+
+
+def _leave_command(settings: Settings) -> str:
+    command = ["orderly", "leave-demo"]
+    if settings.database_url is None:
+        command += ["--data-dir", str(settings.data_dir)]
+    return shlex.join(command)
+
+
 def forbid_reset(settings: Settings) -> None:
-    """Delete the marker file: the shop is served without `--demo`, so it is no longer a demo."""
+    """Delete the marker file: the shop is no longer a demo."""
     (settings.data_dir / _MARKER).unlink(missing_ok=True)

@@ -14,6 +14,8 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from ipaddress import ip_address
 
+import structlog
+
 from handlers.responses import BASE_PATH
 from orderly import __version__
 from orderly.http import logging
@@ -91,6 +93,7 @@ def _run(
 
         def on_ready() -> None:
             start_worker()
+            _warn_of_insecure_cookies(settings)
             with suppress(OSError):  # standard output may be closed
                 output("\n".join(lines))
 
@@ -123,7 +126,10 @@ def _worker(settings: Settings) -> Iterator[Callable[[], None]]:
 def _prepare(
     settings: Settings, database: ProvidedDatabase, *, demo: bool, reset: bool
 ) -> list[str]:
-    """Migrate the database, and fill it for a demo; return lines with the demo's accounts."""
+    """Migrate the database, and fill it for a demo; return lines with the demo's accounts.
+
+    An account that is disabled or has a new password is left out.
+    """
     from database import binding, migrations  # noqa: PLC0415  # not before the address is taken
     from services import process  # noqa: PLC0415
 
@@ -133,16 +139,18 @@ def _prepare(
         if not demo:
             migrations.apply()
             check_currency(settings)
+            demo_shop.refuse_public_passwords(settings)
             if settings.database_url is None:
                 demo_shop.forbid_reset(settings)
             return []
         demo_shop.prepare(settings, database, reset=reset)
         check_currency(settings)
-        from services.demo import fill  # noqa: PLC0415
+        from services.demo import fill, open_accounts  # noqa: PLC0415
 
+        fill()
         return [
-            f"  {'Sign in as' if first else '':<14} {account.email}  {account.password}"
-            for first, account in zip((True, False), fill().accounts, strict=True)
+            f"  {'' if number else 'Sign in as':<14} {account.email}  {account.password}"
+            for number, account in enumerate(open_accounts())
         ]
     finally:
         binding.close()
@@ -157,6 +165,16 @@ def _refuse_public_demo(settings: Settings) -> None:
         errors.append(("ORDERLY_HOST", "--demo only listens on this machine, such as 127.0.0.1."))
     if errors:
         raise SettingsError(errors)
+
+
+def _warn_of_insecure_cookies(settings: Settings) -> None:
+    if not settings.cookie_secure and not _is_loopback(settings.host):
+        structlog.get_logger("orderly").warning(
+            "cookies_not_secure",
+            host=settings.host,
+            reason="Other machines can connect, and browsers send session cookies without HTTPS.",
+            remedy="Put a proxy with HTTPS in front, and set ORDERLY_COOKIE_SECURE=true.",
+        )
 
 
 def _is_loopback(host: str) -> bool:

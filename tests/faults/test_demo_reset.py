@@ -105,6 +105,8 @@ def test_a_shop_that_was_not_created_as_a_demo_is_never_reset(data_dir: Path) ->
 def test_a_demo_that_was_once_served_without_the_demo_option_is_never_reset(data_dir: Path) -> None:
     with run_server(data_dir, "--demo"):
         pass
+    leave = run_orderly("leave-demo", f"--data-dir={data_dir}", directory=data_dir.parent)
+    assert 0 == leave.returncode, leave.stderr
     with run_server(data_dir) as server:
         assert 201 == server.post("/api/v1/auth/register", ADA).status_code
 
