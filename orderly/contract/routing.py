@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orderly.contract.deprecation import Headers, deprecation_headers
 from orderly.http.problems import Problem
+from orderly.http.security_headers import API_POLICY
 
 
 class _Node:
@@ -37,7 +38,7 @@ class RouteTree:
 
     def __init__(self) -> None:
         self._root = _Node()
-        # Operation id -> headers of all its responses.
+        # Operation id -> headers of all its responses, if they are not the usual ones.
         self.headers: dict[str, Headers] = {}
 
     def add(self, method: str, path: str, operation_id: str) -> None:
@@ -99,7 +100,7 @@ class _RouteTreeAPI(AbstractRoutingAPI):
         operation_id: str = operation.operation_id
         # Connexion has no public accessor for extensions (x-...).
         if headers := deprecation_headers(operation._operation):
-            self._tree.headers[operation_id] = headers
+            self._tree.headers[operation_id] = (*API_POLICY, *headers)
         return operation_id
 
     @staticmethod
@@ -143,7 +144,8 @@ class CompiledRoutingMiddleware(RoutingMiddleware):
                     scope["path_params"] = values
                     routing = {"api_base_path": base_path, "operation_id": operation_id}
                     scope["orderly"]["operation_id"] = operation_id.rpartition(".")[2]
-                    scope["orderly"]["headers"] = tree.headers.get(operation_id, ())
+                    if headers := tree.headers.get(operation_id):
+                        scope["orderly"]["headers"] = headers
                     break
             scope.setdefault("extensions", {})[ROUTING_CONTEXT] = routing
         await self.app(scope, receive, send)

@@ -18,6 +18,7 @@ from orderly.http.logging import (
     request_facts,
     request_fields,
 )
+from orderly.http.security_headers import API_POLICY
 
 # The request ids that clients may set. No character of them needs escaping.
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -30,7 +31,7 @@ class RequestLog:
 
     `scope["orderly"]` is a dictionary of facts about the request. Inner layers add `operation_id`
     and `user_id`, which then appear in every line that is logged during the request. They can also
-    add `headers`, which are added to the response, even if it is an error.
+    replace `headers`, which are added to the response, even if it is an error.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -44,7 +45,12 @@ class RequestLog:
             return
         started = perf_counter()
         request_id = _request_id(scope)
-        facts: dict[str, Any] = {"request_id": request_id, "operation_id": None, "user_id": None}
+        facts: dict[str, Any] = {
+            "request_id": request_id,
+            "operation_id": None,
+            "user_id": None,
+            "headers": API_POLICY,
+        }
         scope["orderly"] = facts
         status: int | None = None
 
@@ -54,7 +60,7 @@ class RequestLog:
                 status = message["status"]
                 headers = [
                     *message.get("headers", ()),
-                    *facts.get("headers", ()),
+                    *facts["headers"],
                     (b"x-request-id", request_id.encode()),
                 ]
                 message = {**message, "headers": headers}

@@ -12,9 +12,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route, Router
 from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
 
 from handlers import preconditions
 from orderly.contract import document
+from orderly.http.security_headers import PAGE_POLICY
 from orderly.pages.changelog import changelog_page
 from orderly.pages.landing import landing_page
 from orderly.pages.problem_types import problem_types_page
@@ -29,16 +31,14 @@ _STOREFRONT_DIRECTORIES: Final = (
 )
 _MEDIA_TYPES: Final = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 
-# Swagger UI sets inline styles. Scripts may come from this server only.
-_CONTENT_SECURITY_POLICY = (
-    "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
-    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
-)
-_FILE_HEADERS = {
-    "Cache-Control": "no-cache",
-    "Content-Security-Policy": _CONTENT_SECURITY_POLICY,
-    "X-Content-Type-Options": "nosniff",
-}
+
+class _PageRouter(Router):
+    """Adds the content security policy of pages to all responses, also to errors."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope["orderly"]["headers"] = PAGE_POLICY
+        await super().__call__(scope, receive, send)
 
 
 def page_router(
@@ -68,7 +68,7 @@ def page_router(
     if storefront:
         files.update(_storefront_files())
         redirects[_STOREFRONT_URL.rstrip("/")] = _STOREFRONT_URL
-    return Router(
+    return _PageRouter(
         [
             *(Route(path, _file_endpoint(*file)) for path, file in files.items()),
             *(Route(path, _redirect_endpoint(target)) for path, target in redirects.items()),
@@ -103,10 +103,11 @@ def _storefront_files() -> dict[str, tuple[bytes, str]]:
 
 def _file_endpoint(content: bytes, media_type: str) -> Callable[[Request], Response]:
     """Return an endpoint that serves constant bytes with a strong ETag (RFC 9110, 8.8.3)."""
-    headers = {**_FILE_HEADERS, "ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"'}
+    etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    headers = {"Cache-Control": "no-cache", "ETag": etag}
 
     async def serve(request: Request) -> Response:
-        if preconditions.is_unchanged(request.headers.get("if-none-match"), headers["ETag"]):
+        if preconditions.is_unchanged(request.headers.get("if-none-match"), etag):
             return Response(status_code=304, headers=headers)
         return Response(content, media_type=media_type, headers=headers)
 

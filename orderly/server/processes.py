@@ -15,6 +15,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from orderly.http import logging
+from orderly.http.security_headers import server_headers
 from orderly.server.listen_socket import listen
 from orderly.server.server_hooks import FAILED, FORCED, STOPPED, ServerHooks
 from orderly.server.signals import StopSignals
@@ -68,6 +69,7 @@ def _uvicorn_options(settings: Settings) -> dict[str, Any]:
         "log_config": None,
         "access_log": False,
         "server_header": False,
+        "headers": server_headers(https_only=settings.cookie_secure),
         "proxy_headers": bool(settings.trusted_proxies),
         "forwarded_allow_ips": settings.trusted_proxies,
         "backlog": _BACKLOG,
