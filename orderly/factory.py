@@ -28,6 +28,7 @@ from orderly.contract.routing import CompiledRoutingMiddleware
 from orderly.http import problems
 from orderly.http.authentication import SECURITY_MAP
 from orderly.http.cors import allow_origins
+from orderly.http.hosts import check_hosts
 from orderly.http.request_log import RequestLog
 from orderly.pages.routes import page_router
 from orderly.settings import Settings
@@ -71,6 +72,7 @@ def create_app(settings: Settings) -> ASGIApp:
     return connexion_app(
         contract,
         other_routes=page_router(document.published(contract), storefront=settings.storefront),
+        allowed_hosts=settings.allowed_host_names,
         lifespan=lifespan,
         middlewares=[allow_origins(origins)] if origins else [],
         run=runner.run,
@@ -82,6 +84,7 @@ def connexion_app(
     contract: dict[str, Any],
     *,
     other_routes: ASGIApp,
+    allowed_hosts: Sequence[str] = (),
     lifespan: Any = None,
     middlewares: Sequence[Callable[[ASGIApp], ASGIApp]] = (),
     security_map: Mapping[str, Any] = SECURITY_MAP,
@@ -89,7 +92,8 @@ def connexion_app(
 ) -> ASGIApp:
     """Return Connexion's middleware chain with the compiled operations of a contract.
 
-    `other_routes` handles requests outside the contract's base path. `middlewares` handle all
+    `other_routes` handles requests outside the contract's base path. Requests to other hosts than
+    `allowed_hosts`, if there are any, are refused. `middlewares` handle all
     requests and responses, including errors; only the request log is outside of them. `options`
     are passed to `CompiledAPI`.
     """
@@ -101,6 +105,7 @@ def connexion_app(
             RequestLog,
             *middlewares,
             ExceptionMiddleware,
+            check_hosts(allowed_hosts),
             CompiledRoutingMiddleware,
             SecurityMiddleware,
             LifespanMiddleware,

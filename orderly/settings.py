@@ -43,6 +43,9 @@ _ATTEMPTS = validate.Range(1, 1_000_000)
 # An origin as browsers send it (RFC 6454, section 6.1): no path, not even a slash.
 _ORIGIN = re.compile(r"https?://[a-z0-9.\-\[\]:]+", re.ASCII)
 
+# A name or an IPv4 address, or an IPv6 address in brackets, as in the header `Host`.
+_HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]", re.ASCII | re.IGNORECASE)
+
 # Kubernetes sets these variables in every pod if a service is named "orderly".
 _KUBERNETES = re.compile(r"ORDERLY_(SERVICE_(HOST|PORT)|PORT_\d+_(TCP|UDP|SCTP)).*", re.ASCII)
 
@@ -74,6 +77,8 @@ class Settings:
     # How handlers wait for PostgreSQL: in greenlets on the event loop, or in threads.
     handlers: str
     trusted_proxies: str
+    # Empty: any host.
+    allowed_hosts: str
     currency: str
     cookie_secure: bool
     # None: generated when it is first needed, and stored in `data_dir`.
@@ -168,7 +173,12 @@ class Settings:
     @property
     def allowed_origins(self) -> tuple[str, ...]:
         """The origins of other websites whose pages may call the API with cookies."""
-        return tuple(one.strip() for one in self.cors_origins.split(",") if one.strip())
+        return tuple(_items(self.cors_origins))
+
+    @property
+    def allowed_host_names(self) -> tuple[str, ...]:
+        """The names of this server in the `Host` header of requests; empty if any is allowed."""
+        return tuple(_items(self.allowed_hosts))
 
     def _password_hashes_at_once(self) -> int:
         # One for each core, divided among the workers, but at most half of a worker's threads:
@@ -219,6 +229,7 @@ def _read(env: _Reader) -> dict[str, Any]:
         "threads": env.int("THREADS", 16, validate=validate.Range(1, 256)),
         "handlers": env.str("HANDLERS", "greenlets", validate=validate.OneOf(HANDLERS)),
         "trusted_proxies": env.str("TRUSTED_PROXIES", "", validate=_networks),
+        "allowed_hosts": env.str("ALLOWED_HOSTS", "", validate=_hosts),
         "currency": env.str("CURRENCY", "EUR", validate=_currency),
         # Browsers do not send Secure cookies over plain HTTP, which a first run uses.
         "cookie_secure": env.bool("COOKIE_SECURE", database_url is not None),
@@ -246,6 +257,11 @@ def _read(env: _Reader) -> dict[str, Any]:
         "log_level": env.str("LOG_LEVEL", "info", validate=validate.OneOf(LOG_LEVELS)),
         "log_format": env.str("LOG_FORMAT", "auto", validate=validate.OneOf(LOG_FORMATS)),
     }
+
+
+def _items(text: str) -> list[str]:
+    """Return the items of a list that is separated by commas."""
+    return [item for item in map(str.strip, text.split(",")) if item]
 
 
 def _absolute(directory: str | None) -> Path:
@@ -277,6 +293,14 @@ def _networks(addresses: str) -> None:
         ) from None
 
 
+def _hosts(hosts: str) -> None:
+    for host in _items(hosts):
+        if not _HOST.fullmatch(host):
+            raise ValidationError(
+                "Not a list of host names without ports (shop.example.com), separated by commas."
+            )
+
+
 def _currency(code: str) -> None:
     try:
         money.exponent(code)
@@ -295,7 +319,7 @@ def _each_long_enough(keys: str) -> None:
 
 
 def _origins(origins: str) -> None:
-    for origin in filter(None, map(str.strip, origins.split(","))):
+    for origin in _items(origins):
         if not _ORIGIN.fullmatch(origin):
             raise ValidationError(
                 "Not a list of origins (https://shop.example.com), separated by commas."

@@ -131,6 +131,9 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
     "unsupported_media_type": ProblemType(
         415, "Media type not supported", "Send one of the media types in `supported`."
     ),
+    "misdirected_request": ProblemType(
+        421, "Host not served", "Send the request to the shop's own host name."
+    ),
     "idempotency_key_reused": ProblemType(
         422,
         "Idempotency key used for a different request",

@@ -38,6 +38,7 @@ def create_mock(settings: Settings) -> ASGIApp:
     return connexion_app(
         contract,
         other_routes=page_router(contract, check_ready=_ready, storefront=settings.storefront),
+        allowed_hosts=settings.allowed_host_names,
         middlewares=[allow_any_origin()],
         security_map=SECURITY_MAP,
         resolver=Resolver(handlers.__getitem__),

@@ -59,6 +59,7 @@ def test_cookies_are_secure_by_default_if_a_database_url_is_set() -> None:
 def test_all_invalid_values_are_reported_together() -> None:
     errors = errors_of(
         ACCESS_TOKEN_MINUTES="0",
+        ALLOWED_HOSTS="shop.example.com:443",
         COOKIE_SECURE="perhaps",
         CORS_ORIGINS="https://shop.example.com/",
         CURRENCY="eur",
@@ -273,6 +274,7 @@ def test_the_document_describes_every_setting_with_its_default() -> None:
     documented = {name: default.strip("`") for name, default in rows}
 
     described_in_words = {
+        "ORDERLY_ALLOWED_HOSTS",
         "ORDERLY_DATABASE_SYSTEM_USER",
         "ORDERLY_DATABASE_URL",
         "ORDERLY_DATA_DIR",
