@@ -96,8 +96,9 @@ def _shortened(value: Any, schemas: Sequence[Mapping[str, Any]]) -> Any:
         return [_shortened(item, item_schemas) for item in value[:end]]
     if isinstance(value, dict):
         properties = [schema["properties"] for schema in schemas if "properties" in schema]
-        names = value.keys() & set().union(*properties)
-        others = islice((name for name in value if name not in names), MAX_VIOLATIONS)
+        known = set().union(*properties)
+        names = [name for name in value if name in known]  # in the order of the value
+        others = islice((name for name in value if name not in known), MAX_VIOLATIONS)
         return dict.fromkeys(others) | {
             name: _shortened(value[name], [one[name] for one in properties if name in one])
             for name in names
