@@ -26,9 +26,9 @@ from orderly.contract import document
 from orderly.contract.application import CompiledApp
 from orderly.contract.routing import CompiledRoutingMiddleware
 from orderly.http import problems
+from orderly.http.admission import admission
 from orderly.http.authentication import SECURITY_MAP
 from orderly.http.cors import allow_origins
-from orderly.http.hosts import check_hosts
 from orderly.http.request_log import RequestLog
 from orderly.pages.routes import page_router
 from orderly.settings import Settings
@@ -105,7 +105,7 @@ def connexion_app(
             RequestLog,
             *middlewares,
             ExceptionMiddleware,
-            check_hosts(allowed_hosts),
+            admission(allowed_hosts),
             CompiledRoutingMiddleware,
             SecurityMiddleware,
             LifespanMiddleware,

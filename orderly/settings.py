@@ -74,6 +74,11 @@ class Settings:
     port: int
     workers: int
     threads: int
+    # Of one server process.
+    max_connections: int
+    request_head_seconds: int
+    # For a body, plus a second for each 4 KiB; for a client that reads a part of a response.
+    transfer_seconds: int
     # How handlers wait for PostgreSQL: in greenlets on the event loop, or in threads.
     handlers: str
     trusted_proxies: str
@@ -227,6 +232,11 @@ def _read(env: _Reader) -> dict[str, Any]:
         "port": env.int("PORT", 8000, validate=validate.Range(0, 65535)),
         "workers": env.int("WORKERS", 1, validate=validate.Range(1, 256)),
         "threads": env.int("THREADS", 16, validate=validate.Range(1, 256)),
+        "max_connections": env.int("MAX_CONNECTIONS", 1000, validate=validate.Range(1, 1_000_000)),
+        "request_head_seconds": env.int(
+            "REQUEST_HEAD_SECONDS", 15, validate=validate.Range(1, 3600)
+        ),
+        "transfer_seconds": env.int("TRANSFER_SECONDS", 30, validate=validate.Range(1, 3600)),
         "handlers": env.str("HANDLERS", "greenlets", validate=validate.OneOf(HANDLERS)),
         "trusted_proxies": env.str("TRUSTED_PROXIES", "", validate=_networks),
         "allowed_hosts": env.str("ALLOWED_HOSTS", "", validate=_hosts),

@@ -1,8 +1,15 @@
-"""uvicorn's HTTP/1.1 protocol with a limit on header size and a later close at shutdown."""
+"""uvicorn's HTTP/1.1 protocol with limits on size and time, and a later close at shutdown."""
 
 from __future__ import annotations
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import asyncio
+from enum import Enum
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from orderly.http.server_state import HEALTH_CHECKS_ONLY
+from orderly.server.connection_guard import ConnectionGuard
 
 # How long an idle connection stays open after a shutdown began, for a request that is being sent.
 _SHUTDOWN_GRACE_SECONDS = 1.0
@@ -11,11 +18,32 @@ _SHUTDOWN_GRACE_SECONDS = 1.0
 _MAX_HEADER_BYTES = 1 << 16
 _TOO_LARGE = "Request header fields too large."
 
+# A body may take a second longer for each such number of bytes.
+_MIN_BYTES_PER_SECOND = 4096
+_REQUEST_TIMEOUT = 408
+_TOO_SLOW = "The request did not arrive in time."
+
+
+class _Wait(Enum):
+    """What a connection waits for the client to do."""
+
+    SEND_HEAD = 1
+    SEND_BODY = 2
+    READ = 3
+    CLOSE = 4
+
+
+# The buffer of unsent bytes shrinks by so many: the client is reading.
+_PROGRESS_BYTES = 1 << 16
+
 
 class HttpProtocol(HttpToolsProtocol):
-    """One HTTP connection. Differs from uvicorn's protocol in two ways.
+    """One HTTP connection. Differs from uvicorn's protocol in three ways.
 
     uvicorn buffers a header or trailer section of any size; here the size is limited.
+
+    uvicorn waits as long as a client takes to send a request or to read a response, and accepts any
+    number of connections; here a `ConnectionGuard` limits both.
 
     uvicorn closes an idle connection as soon as a shutdown begins. If the client is just sending a
     request, that request fails. Here an idle connection stays open for a moment longer.
@@ -23,7 +51,26 @@ class HttpProtocol(HttpToolsProtocol):
 
     # Bytes received since the last complete header section or piece of a body.
     _header_bytes = 0
+    _body_bytes = 0
     _is_shutting_down = False
+    # Counts how often the client has read enough for the server to continue writing.
+    _resumed_writing = 0
+
+    def __init__(self, *args: Any, guard: ConnectionGuard, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._guard = guard
+        self._waiting: tuple[object, ...] = ()
+        self._waiting_since = 0.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to watch the connection."""
+        super().connection_made(transport)
+        self._guard.add(self, self.loop)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End the request that is running, and watch the connection no longer."""
+        super().connection_lost(exc)
+        self._guard.remove(self)
 
     def data_received(self, data: bytes) -> None:
         """Parse received data; respond 400 and close if the headers or trailers are too large."""
@@ -35,14 +82,20 @@ class HttpProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Pass on a piece of a body, which does not count as header bytes."""
         self._header_bytes = 0
+        self._body_bytes += len(body)
         super().on_body(body)
 
     def on_headers_complete(self) -> None:
         """Start the request; during a shutdown, close the connection after its response."""
-        self._header_bytes = 0
+        self._header_bytes = self._body_bytes = 0
         super().on_headers_complete()
         if self._is_shutting_down:
             self.cycle.keep_alive = False
+
+    def resume_writing(self) -> None:
+        """Continue writing: the client has read enough."""
+        self._resumed_writing += 1
+        super().resume_writing()
 
     def shutdown(self) -> None:
         """Close the connection after the current request, or after the grace period if idle."""
@@ -52,3 +105,73 @@ class HttpProtocol(HttpToolsProtocol):
             self.loop.call_later(_SHUTDOWN_GRACE_SECONDS, self.shutdown)
         else:
             super().shutdown()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the connection is open between two requests: uvicorn's timeout is running."""
+        return self.timeout_keep_alive_task is not None
+
+    def serve_health_checks_only(self) -> None:
+        """Refuse all requests that are not health checks."""
+        self.app_state = {**self.app_state, HEALTH_CHECKS_ONLY: True}
+
+    def close(self) -> None:
+        """Close the connection after what has been written."""
+        self.transport.close()
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+        self.transport.abort()
+
+    def check_time(self, now: float) -> None:
+        """Close the connection if the client lets it wait for too long.
+
+        What the connection waits for is compared with the last call. So a time begins at the first
+        call that finds the connection waiting.
+        """
+        wait = self._wait()
+        unsent = self.transport.get_write_buffer_size() // _PROGRESS_BYTES
+        waiting = (wait, self.cycle, self._resumed_writing, unsent)
+        if waiting != self._waiting:
+            self._waiting, self._waiting_since = waiting, now
+        elif wait is not None and now - self._waiting_since >= self._seconds_for(wait):
+            self._end(wait)
+
+    def _wait(self) -> _Wait | None:
+        if self.transport.is_closing():
+            return _Wait.CLOSE
+        if self.flow.write_paused:
+            return _Wait.READ
+        if self.cycle is not None and not self.cycle.response_complete:
+            is_sending = self.cycle.more_body and not self.flow.read_paused
+            return _Wait.SEND_BODY if is_sending else None
+        return None if self.is_idle else _Wait.SEND_HEAD
+
+    def _seconds_for(self, wait: _Wait) -> float:
+        if wait is _Wait.SEND_HEAD:
+            return self._guard.head_seconds
+        if wait is _Wait.SEND_BODY:
+            return self._guard.transfer_seconds + self._body_bytes / _MIN_BYTES_PER_SECOND
+        return self._guard.transfer_seconds
+
+    def _end(self, wait: _Wait) -> None:
+        if wait in {_Wait.READ, _Wait.CLOSE}:
+            self.transport.abort()  # close() would wait until the client has read everything
+            return
+        if wait is _Wait.SEND_BODY:
+            can_respond = not self.cycle.response_started
+        else:  # uvicorn creates a scope at the first byte of a head, and a cycle at its end
+            can_respond = self.scope is not (self.cycle and self.cycle.scope)
+        if can_respond:
+            self._send_request_timeout()
+        self.transport.close()
+
+    def _send_request_timeout(self) -> None:
+        headers = [
+            *self.server_state.default_headers,
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", str(len(_TOO_SLOW)).encode()),
+            (b"connection", b"close"),
+        ]
+        lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+        self.transport.write(STATUS_LINE[_REQUEST_TIMEOUT] + lines + b"\r\n" + _TOO_SLOW.encode())

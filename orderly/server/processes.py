@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 from multiprocessing import parent_process
 from typing import Any
 
@@ -16,7 +17,10 @@ from starlette.types import ASGIApp
 
 from orderly.http import logging
 from orderly.http.security_headers import server_headers
+from orderly.server.connection_guard import ConnectionGuard
+from orderly.server.http_protocol import HttpProtocol
 from orderly.server.listen_socket import listen
+from orderly.server.open_files import allow_open_files
 from orderly.server.server_hooks import FAILED, FORCED, STOPPED, ServerHooks
 from orderly.server.signals import StopSignals
 from orderly.server.supervisor import Supervisor
@@ -45,8 +49,10 @@ def run(
     than the shop's, if `settings.workers` is 1.
 
     Raises:
+        SettingsError: the system does not allow as many connections.
         AddressError: another process has started to listen on the address.
     """
+    allow_open_files(settings)
     listen(bound, _BACKLOG)
     options = _uvicorn_options(settings)
     if settings.workers == 1:
@@ -63,7 +69,7 @@ def run(
 def _uvicorn_options(settings: Settings) -> dict[str, Any]:
     return {
         "workers": settings.workers,
-        "http": "orderly.server.http_protocol:HttpProtocol",
+        "http": partial(HttpProtocol, guard=_guard(settings)),
         "ws": "none",
         "lifespan": "on",
         "log_config": None,
@@ -77,6 +83,15 @@ def _uvicorn_options(settings: Settings) -> dict[str, Any]:
         "timeout_graceful_shutdown": _GRACEFUL_SHUTDOWN_SECONDS,
         "timeout_worker_healthcheck": _WORKER_HEALTHCHECK_SECONDS,
     }
+
+
+def _guard(settings: Settings) -> ConnectionGuard:
+    # Each server process gets a copy of it.
+    return ConnectionGuard(
+        max_connections=settings.max_connections,
+        head_seconds=settings.request_head_seconds,
+        transfer_seconds=settings.transfer_seconds,
+    )
 
 
 class _Server(uvicorn.Server):

@@ -1,7 +1,8 @@
-"""Checks the `Host` header of each request (RFC 9112, section 3.2).
+"""Refuses requests before they are routed: to a wrong host, or because of too many connections.
 
-A site that lets its own name resolve to this server (DNS rebinding), or a cache that was tricked by
-a false name, sends another `Host` than the shop's. `ORDERLY_ALLOWED_HOSTS` refuses such requests.
+A request must have one valid `Host` header (RFC 9112, section 3.2). A site that lets its own name
+resolve to this server (DNS rebinding), or a cache that was tricked by a false name, sends another
+`Host` than the shop's. `ORDERLY_ALLOWED_HOSTS` refuses such requests.
 """
 
 from __future__ import annotations
@@ -13,16 +14,17 @@ from functools import lru_cache, partial
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orderly.http.problems import Problem
+from orderly.http.server_state import HEALTH_CHECKS_ONLY
 
 # RFC 3986, section 3.2.2, but not empty, and without the rare forms of IP literals.
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%!$&'()*+,;=]+)(?::[0-9]*)?")
-# Load balancers and Kubernetes check a server by its IP address.
+# Load balancers and Kubernetes check a server by its IP address, and also when it is overloaded.
 _HEALTH_CHECKS = frozenset({"/health/live", "/health/ready"})
 _MAX_REMEMBERED = 256
 
 
-class HostCheck:
-    """ASGI middleware: a request must have one valid `Host`, and it must be an allowed one."""
+class Admission:
+    """ASGI middleware that passes a request on only if this server can serve it."""
 
     def __init__(self, app: ASGIApp, *, allowed_hosts: Collection[str]) -> None:
         self._app = app
@@ -34,7 +36,7 @@ class HostCheck:
         """Pass a request on.
 
         Raises:
-            Problem: `malformed_request` or `misdirected_request`.
+            Problem: `malformed_request`, `misdirected_request` or `service_unavailable`.
         """
         if scope["type"] == "http":
             hosts = [value for name, value in scope["headers"] if name == b"host"]
@@ -43,14 +45,16 @@ class HostCheck:
             if not hosts and scope["http_version"] != "1.0":
                 raise _malformed("required", "is required")
             host = hosts[0] if hosts else None
-            if not self._is_allowed(host) and scope["path"] not in _HEALTH_CHECKS:
-                raise Problem("misdirected_request", "This server does not serve this host.")
+            is_allowed = self._is_allowed(host)
+            is_overloaded = HEALTH_CHECKS_ONLY in scope.get("state", ())
+            if (is_overloaded or not is_allowed) and scope["path"] not in _HEALTH_CHECKS:
+                raise _misdirected() if not is_allowed else _overloaded()
         await self._app(scope, receive, send)
 
 
-def check_hosts(allowed_hosts: Collection[str]) -> Callable[[ASGIApp], ASGIApp]:
+def admission(allowed_hosts: Collection[str]) -> Callable[[ASGIApp], ASGIApp]:
     """Return middleware that allows requests to these hosts; to any host if there are none."""
-    return partial(HostCheck, allowed_hosts=allowed_hosts)
+    return partial(Admission, allowed_hosts=allowed_hosts)
 
 
 def _is_allowed(allowed: frozenset[bytes], host: bytes | None) -> bool:
@@ -65,6 +69,18 @@ def _is_allowed(allowed: frozenset[bytes], host: bytes | None) -> bool:
     if match is None:
         raise _malformed("pattern", "must be a host name or an IP address, with or without a port")
     return not allowed or match[1].lower() in allowed
+
+
+def _misdirected() -> Problem:
+    return Problem("misdirected_request", "This server does not serve this host.")
+
+
+def _overloaded() -> Problem:
+    return Problem(
+        "service_unavailable",
+        "The server has too many open connections.",
+        headers={"Connection": "close"},
+    )
 
 
 def _malformed(code: str, message: str) -> Problem:
