@@ -52,7 +52,8 @@ def require_strong(password: str, *, email: str, name: str) -> None:
     # Imported on first use: it takes 14 MiB, which only processes that check passwords need.
     from zxcvbn import zxcvbn  # noqa: PLC0415
 
-    user_inputs = [email, *email.split("@"), name, *name.split()]
+    password = _normalise(password)  # check what is hashed
+    user_inputs = [_normalise(part) for part in (email, *email.split("@"), name, *name.split())]
     if password.casefold() in {part.casefold() for part in user_inputs}:
         raise PasswordRejected("it is your email or your name")
     with _hashing_slot():

@@ -57,6 +57,14 @@ def test_a_common_password_or_the_own_email_is_rejected(alice: Client, new: str)
     assert_problem(change(alice, new=new), 409, "password_rejected")
 
 
+@pytest.mark.parametrize("new", ["password1234", "alice@example.com"])
+def test_a_password_is_checked_in_the_unicode_form_that_is_hashed(alice: Client, new: str) -> None:
+    """The hash is that of the NFKC form, so full-width letters equal the usual ones."""
+    full_width = "".join(chr(ord(character) + 0xFEE0) for character in new)
+
+    assert_problem(change(alice, new=full_width), 409, "password_rejected")
+
+
 @pytest.mark.parametrize("new", ["ninechars", "x" * 129])
 def test_a_new_password_must_have_10_to_128_characters(alice: Client, new: str) -> None:
     errors = assert_problem(change(alice, new=new), 400, "malformed_request")["errors"]
