@@ -49,9 +49,9 @@ def refresh_session(actor: Actor, credential: str) -> Response:
     return _response_with_cookies(sign_in)
 
 
-def logout(actor: Actor) -> Response:
-    """End the session and clear its cookies."""
-    sessions.logout(actor=actor)
+def logout(actor: Actor, refresh_cookie: str | None) -> Response:
+    """End the sessions of the request's credentials, and clear the cookies."""
+    sessions.logout(actor=actor, refresh_token=refresh_cookie)
     return None, 204, {"Set-Cookie": _cookies().clear()}
 
 

@@ -171,6 +171,14 @@ FIND_SPENT_TOKEN = Statement(
     SpentToken._make,
 )
 
+# Finds the session of any token, spent or expired.
+FIND_SESSION_OF_TOKEN = Statement(
+    RefreshTokenTable.select(RefreshTokenTable.session).where(
+        RefreshTokenTable.token_hash == Parameter("token_hash")
+    ),
+    lambda columns: columns[0],
+)
+
 # clock_timestamp() is the present time; now() is when the transaction began. FIND_REVOKED looks
 # back a few seconds only, and could miss a time that lies too far in the past.
 REVOKE = Statement(

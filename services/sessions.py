@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -128,11 +129,12 @@ def refresh_session(*, actor: Actor, refresh_token: str) -> SignIn:
     raise SessionExpired
 
 
-def logout(*, actor: Actor) -> None:
-    """Revoke the actor's session: in this process at once, in others within two seconds."""
-    assert actor.session_id is not None  # noqa: S101  # the operation requires a session
-    _sign_out(actor=actor, session_id=actor.session_id)
-    revocation.add([actor.session_id])
+def logout(*, actor: Actor, refresh_token: str | None = None) -> None:
+    """Revoke the actor's session, and that of a refresh token: each may have ended already.
+
+    This process refuses their access tokens at once, others within two seconds.
+    """
+    revocation.add(_sign_out(actor=actor, refresh_token=refresh_token))
 
 
 @autocommit
@@ -247,12 +249,22 @@ def _handle_refused_token(*, actor: Actor, token_hash: bytes) -> tuple[bool, lis
 
 
 @transaction
-def _sign_out(*, actor: Actor, session_id: UUID) -> None:
-    owner_id = sessions.REVOKE.one(session_id=session_id)
-    if owner_id is not None:
-        security_events.append(
-            security_events.SIGNED_OUT, actor=actor, user_id=owner_id, session_id=session_id
-        )
+def _sign_out(*, actor: Actor, refresh_token: str | None) -> list[UUID]:
+    """Revoke the sessions; return their ids. Sorted, so that concurrent calls cannot deadlock."""
+    found = {actor.session_id}
+    if refresh_token is not None:
+        found.add(sessions.FIND_SESSION_OF_TOKEN.one(token_hash=_hash(refresh_token)))
+    session_ids = sorted(one for one in found if one is not None)
+    for session_id in session_ids:
+        owner_id = sessions.REVOKE.one(session_id=session_id)
+        if owner_id is not None:
+            security_events.append(
+                security_events.SIGNED_OUT,
+                actor=replace(actor, user_id=owner_id),
+                user_id=owner_id,
+                session_id=session_id,
+            )
+    return session_ids
 
 
 @transaction

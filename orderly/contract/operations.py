@@ -22,13 +22,19 @@ from orderly.contract.bodies import BodyPlan, ClientDisconnectedError
 from orderly.contract.parameters import ParameterPlan
 from orderly.contract.responses import ResponseCheck, is_json
 from orderly.contract.streams import Run, send_chunks
-from orderly.http.authentication import actor_of, authorize, credential_of
+from orderly.http.authentication import (
+    actor_of,
+    authorize,
+    credential_of,
+    refresh_cookie_of,
+)
 
 # A handler with a parameter of one of these names gets this value, computed from the ASGI scope.
 # The handler's other parameters are those of its operation, and `body`.
 _SCOPE_VALUES: Mapping[str, Callable[[Scope], Any]] = {
     "actor": actor_of,
     "credential": credential_of,
+    "refresh_cookie": refresh_cookie_of,
     "scope": lambda scope: scope,
 }
 
@@ -75,7 +81,7 @@ class CompiledOperation:
         parameters = inspect.signature(self._handler).parameters
         from_scope = parameters.keys() & _SCOPE_VALUES.keys()
         if not self._is_secured:
-            from_scope -= {"credential"}
+            from_scope -= {"credential", "refresh_cookie"}
         provided = set(self._parameters.names) | ({"body"} if self._body else set())
         has_kwargs = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
         if not has_kwargs and provided != parameters.keys() - from_scope:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from connexion.lifecycle import ConnexionRequest
@@ -18,16 +17,23 @@ from starlette.requests import cookie_parser
 from starlette.types import Scope
 
 from domain.actor import Actor
-from handlers.cookies import ACCESS_COOKIE
+from handlers.cookies import ACCESS_COOKIE, REFRESH_COOKIE, SessionCookies
 from orderly.http.problems import Problem
 from services import access_tokens, process, revocation
 
 _MAX_CACHED_TOKENS = 4096
 
+# Operations that accept the access cookie of a session that has ended: signing out must clear it,
+# and end the session of the refresh cookie.
+_ACCEPT_ENDED_SESSIONS = {"logout"}
+
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The user that a credential identifies. All ids are None for a refresh token."""
+    """The user that a credential identifies.
+
+    All ids are None for a refresh token, and for the cookie of a session that has ended.
+    """
 
     user_id: UUID | None
     role: str | None
@@ -48,7 +54,6 @@ class CookieHandler(ApiKeySecurityHandler):
         """Return the function that Connexion calls for each request to verify the cookie."""
         name = security_scheme["name"]
         is_access = name.endswith(ACCESS_COOKIE)  # the name may have a prefix
-        principal_of = _access_principal if is_access else _refresh_principal
 
         def authenticate(request: ConnexionRequest) -> Any:
             header = _header(request.scope, b"cookie")
@@ -60,7 +65,8 @@ class CookieHandler(ApiKeySecurityHandler):
             value = cookie_parser(header).get(name)
             if not value:
                 return NO_VALUE
-            return set_principal(request.scope, principal_of(value, by_cookie=True))
+            principal = _cookie_principal(value, request.scope) if is_access else _unverified(value)
+            return set_principal(request.scope, principal)
 
         return authenticate
 
@@ -128,6 +134,16 @@ def credential_of(scope: Scope) -> str:
     return principal.credential
 
 
+def refresh_cookie_of(scope: Scope) -> str | None:
+    """Return the refresh token of a request that is authenticated by cookie, or None."""
+    principal: Principal = scope["orderly"]["principal"]
+    header = _header(scope, b"cookie")
+    if header is None or not principal.by_cookie:
+        return None
+    names = SessionCookies(process.configuration().cookie_secure).names()
+    return cookie_parser(header).get(names[REFRESH_COOKIE]) or None
+
+
 def set_principal(scope: Scope, principal: Principal) -> dict[str, Any]:
     """Store the principal in the scope. Return the token information that Connexion expects."""
     scope["orderly"]["principal"] = principal
@@ -135,9 +151,18 @@ def set_principal(scope: Scope, principal: Principal) -> dict[str, Any]:
     return {"sub": principal.user_id}
 
 
-def _refresh_principal(token: str, *, by_cookie: bool) -> Principal:
+def _cookie_principal(token: str, scope: Scope) -> Principal:
+    try:
+        return _access_principal(token, by_cookie=True)
+    except Problem:
+        if scope["orderly"]["operation_id"] in _ACCEPT_ENDED_SESSIONS:
+            return _unverified(token)
+        raise
+
+
+def _unverified(token: str) -> Principal:
     # Only the database can verify a refresh token: `services.sessions` does.
-    return Principal(None, None, None, token, by_cookie)
+    return Principal(None, None, None, token, by_cookie=True)
 
 
 def _access_principal(token: str, *, by_cookie: bool) -> Principal:
@@ -178,7 +203,8 @@ def _is_cross_site(scope: Scope) -> bool:
         return site == "cross-site"
     if origin is None:
         return False
-    return urlsplit(origin).netloc.lower() != (_header(scope, b"host") or "").lower()
+    # Not parsed as a URL: a parser raises errors, and a browser's Origin has no other parts.
+    return origin.partition("://")[2].lower() != (_header(scope, b"host") or "").lower()
 
 
 def _header(scope: Scope, name: bytes) -> str | None:

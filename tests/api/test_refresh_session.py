@@ -118,6 +118,8 @@ def test_a_used_refresh_token_from_another_client_ends_the_session(
         ({"sec-fetch-site": "none"}, 200),
         ({"origin": "https://evil.example"}, 403),
         ({"origin": "null"}, 403),
+        ({"origin": "http://["}, 403),
+        ({"origin": "http://[::1"}, 403),
         ({}, 200),
     ],
 )
