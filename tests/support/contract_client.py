@@ -240,8 +240,8 @@ class ExampleClient:
 def _with_credentials(request: Request) -> dict[str, str]:
     headers = dict(request.headers)
     if request.session:
-        if {"refreshAuth": []} in request.operation.get("security", []):
-            headers.setdefault("Cookie", f"orderly_refresh={request.session.refresh_token}")
-        else:
+        if {"bearerAuth": []} in request.operation.get("security", DOCUMENT["security"]):
             headers.setdefault("Authorization", f"Bearer {request.session.access_token}")
+        else:
+            headers.setdefault("Cookie", f"orderly_refresh={request.session.refresh_token}")
     return headers
