@@ -77,7 +77,8 @@ def empty_database_url(new_database: Callable[[str | None], str]) -> str:
 
 @pytest.fixture
 def shop(database_url: str) -> Iterator[str]:
-    """Bind this process to the shared database and a configuration; return the database's URL."""
+    """Set up this process to call services on the shared database; return the database's URL."""
+    # More than any test uses concurrently. The pool opens a connection only when it needs one.
     binding.bind(database_url, max_connections=70)
     process.bind(
         Configuration(
@@ -198,7 +199,10 @@ def bob(new_client: Callable[[str], Client]) -> Client:
 
 @pytest.fixture
 def admin(shop: str, sign_in: Callable[[str, str], Client]) -> Client:
-    """Return a client that is signed in as an administrator, created as the CLI creates one."""
+    """Return a client signed in as an administrator.
+
+    The API cannot create the first administrator, so call the same service as the command line.
+    """
     email, password = ADMIN
     users.create_admin(email=email, name="Ada Admin", password=password)
     return sign_in(email, password)

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from orderly.embedded.errors import DataDirectoryInUseError, UnusableDirectoryError
 from orderly.embedded.file_lock import try_lock
-from orderly.embedded.leftovers import is_running
+from orderly.embedded.orphans import is_running
 
 USER = DATABASE = "orderly"
 # Part of the socket's file name. Set explicitly on both sides, so that PGPORT does not change it.

@@ -19,11 +19,12 @@ from psycopg2 import sql
 from orderly.embedded.cluster import prepare_cluster
 from orderly.embedded.data_directory import DATABASE, PORT, DataDirectory
 from orderly.embedded.errors import StartFailedError, UnusableDirectoryError
-from orderly.embedded.leftovers import server_lock
+from orderly.embedded.orphans import server_lock
 from orderly.embedded.programs import command, environment, program
 from orderly.embedded.run_as import RunAs, choose_user
 
-_LARGEST_LOG_BYTES = 10 << 20
+# A larger log file is rotated when the server starts.
+_MAX_LOG_BYTES = 10 << 20
 # Crash recovery may have to replay gigabytes of WAL.
 _START_TIMEOUT_SECONDS = 600.0
 # Fast shutdown, immediate shutdown, kill: each signal, and how long to wait for its effect.
@@ -52,11 +53,13 @@ _WITHOUT_FSYNC = {"fsync": "off", "full_page_writes": "off", "synchronous_commit
 class EmbeddedPostgreSQL:
     """The PostgreSQL server of a data directory, from `start` to `stop`.
 
-    `account` is the system account to run it as if this process is root (see `run_as`).
-    `fsync=False` gives up durability for speed, for tests only. `options` are PostgreSQL settings.
+    PostgreSQL refuses to run as root. If this process is root, PostgreSQL runs as the system user
+    `account` (see `run_as`); otherwise `account` is ignored. `fsync=False` gives up durability for
+    speed, for tests only. `options` are PostgreSQL settings.
 
-    Call `start` in a thread that lives as long as the server: the kernel sends the parent-death
-    signal when the thread that created the child ends.
+    Call `start` in a thread that lives as long as the server. The child asks for a parent-death
+    signal (`PR_SET_PDEATHSIG`, set in `launcher.py`), and the kernel sends that signal when the
+    thread that created the child ends, not only when the whole process ends.
     """
 
     def __init__(
@@ -95,7 +98,11 @@ class EmbeddedPostgreSQL:
             DataDirectoryInUseError: another process runs the server of this directory.
             EmbeddedDatabaseError: the server cannot run; the message says why and what to do.
         """
-        program("postgres")  # on a system without PostgreSQL, fail before writing a file
+        # Called only for its exception: without PostgreSQL programs, fail before writing any file.
+        program("postgres")
+        # Two locks protect the directory. This process holds this one, so that only one Orderly
+        # process manages the directory. PostgreSQL's processes inherit the other (`server_lock`),
+        # which stays locked until the last of them has ended, even if this process is killed.
         self._lock = self._directory.lock()
         try:
             prepare_cluster(self._directory, self._run_as, fsync=self._fsync)
@@ -161,6 +168,7 @@ class EmbeddedPostgreSQL:
         self._run_as.take_ownership(socket_directory)
         with (
             server_lock(directory.server_lock, directory.cluster) as lock,
+            # PostgreSQL's user may lack permission for the parent directories of these paths.
             self._run_as.inherited_paths() as paths,
             self._open_log() as log,
         ):
@@ -176,15 +184,18 @@ class EmbeddedPostgreSQL:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                # Ctrl-C is sent to the whole process group. The server must outlive the requests.
+                # Ctrl-C sends SIGINT to the whole foreground process group. In a session of its
+                # own, PostgreSQL does not receive it, and keeps running until Orderly has finished
+                # the running requests.
                 start_new_session=True,
                 env=environment(),
                 pass_fds=[lock, *paths.descriptors],
             )
 
     def _open_log(self) -> IO[bytes]:
+        """Open the log file for appending. If it is too large, rotate it; keep one old file."""
         log = self._directory.log
-        if log.exists() and log.stat().st_size > _LARGEST_LOG_BYTES:
+        if log.exists() and log.stat().st_size > _MAX_LOG_BYTES:
             log.replace(log.with_suffix(".log.1"))
         return log.open("ab")
 

@@ -1,10 +1,10 @@
-"""Waits for processes of an earlier PostgreSQL server, and removes a stale `postmaster.pid`.
+"""Waits for orphaned PostgreSQL processes, and removes a stale `postmaster.pid`.
 
-A server whose parent was killed may still be stopping. The backends of a server that was itself
-killed may still write. A second server on the same files would corrupt them.
+If Orderly was killed, its PostgreSQL server may still be shutting down. If the server itself was
+killed, its backends may still write. A second server on the same files would corrupt them.
 
-So every server process inherits a lock: an open file on which `flock` was called. The kernel
-releases it when the last of them has ended, for whatever reason.
+So every PostgreSQL process inherits the descriptor of a lock file, locked with flock(2). The kernel
+releases the lock when the last of these processes has ended, also if they were killed.
 """
 
 from __future__ import annotations
@@ -25,10 +25,12 @@ _LARGEST_PID = (1 << 31) - 1
 
 @contextmanager
 def server_lock(lock_file: Path, cluster: Path) -> Iterator[int]:
-    """Wait until no earlier server process is left; yield a locked descriptor to be inherited.
+    """Wait until all orphaned processes have ended; yield the locked descriptor.
+
+    The caller passes the descriptor to the new server, whose processes inherit it.
 
     Raises:
-        StartFailedError: such a process does not end.
+        StartFailedError: an orphaned process still runs after 60 seconds.
     """
     with lock_file.open("ab") as file:
         deadline = time.monotonic() + _TIMEOUT_SECONDS
@@ -45,13 +47,14 @@ def server_lock(lock_file: Path, cluster: Path) -> Iterator[int]:
 
 
 def _remove_stale_pid_file(cluster: Path) -> None:
-    """Remove a `postmaster.pid` with which PostgreSQL would refuse to start, if it is stale.
+    """Remove `postmaster.pid` if it is stale and PostgreSQL would refuse to start because of it.
 
-    PostgreSQL itself removes a file that names no running process.
+    PostgreSQL itself removes a file whose process id belongs to no running process.
     """
     pid_file = cluster / "postmaster.pid"
     pid = _pid_in(pid_file)
-    # Empty after a crash of the machine, or the process id belongs to another program by now.
+    # The file is empty after a crash of the machine; or the kernel has given the process id to
+    # another program.
     if pid is None or (is_running(pid) and not _may_be_server(pid, cluster)):
         pid_file.unlink(missing_ok=True)
 
@@ -59,17 +62,17 @@ def _remove_stale_pid_file(cluster: Path) -> None:
 def _may_be_server(pid: int, cluster: Path) -> bool:
     """Return whether a process may be a PostgreSQL server of this cluster.
 
-    An older version of Orderly may have started it without the lock. PostgreSQL then refuses to
-    start, because of the pid file.
+    The caller holds the lock, so such a server did not inherit it: an older version of Orderly, for
+    example, started servers without a lock. PostgreSQL then refuses to start, because of the file.
     """
     process = Path("/proc") / str(pid)
     if not Path("/proc/self").exists():  # not on Linux
         return _program_from_ps(pid) == "postgres"
     try:
         return (process / "cwd").samefile(cluster)
-    except PermissionError:  # the process of another user, of which only the name is readable
+    except PermissionError:  # another user's process: only its name is readable
         return (process / "comm").read_text().strip() == "postgres"
-    except OSError:  # it has just ended
+    except OSError:  # the process has just ended
         return False
 
 
@@ -87,7 +90,7 @@ def is_running(pid: int) -> bool:
     except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
-        pass  # it belongs to another user
+        pass  # the process belongs to another user
     return True
 
 
