@@ -34,7 +34,7 @@ from typing import Any
 
 from peewee import SQL, ColumnBase, Expression, Field, Select, fn
 
-from database.listing import Listing, Row, Shape, Sort, sql_direction
+from database.listing import Listing, QueryVariant, Row, Sort, sql_direction
 from database.statement import Parameter, Statement, sql_of
 
 # The numbers of rows in the steps above, measured by `benchmarks/growth`.
@@ -60,10 +60,10 @@ class Seek:
     more_filters: frozenset[str] = frozenset()
     sorts: frozenset[str] = frozenset()
 
-    def covers(self, shape: Shape) -> bool:
+    def covers(self, variant: QueryVariant) -> bool:
         """Return whether its table has the sort key and the columns of all filters."""
-        sort = shape.sort.removeprefix("-")
-        return sort in self.sorts and shape.filters <= self.filters | self.more_filters
+        sort = variant.sort.removeprefix("-")
+        return sort in self.sorts and variant.filters <= self.filters | self.more_filters
 
 
 class SearchListing(Listing[Row]):
@@ -91,41 +91,41 @@ class SearchListing(Listing[Row]):
         self._seeks = seeks
         self._misestimated = frozenset(misestimated)
         self._unique = frozenset(unique)
-        self._samples: dict[Shape, Statement[int]] = {}
-        self._nearby_pages: dict[Shape, Statement[Row]] = {}
+        self._samples: dict[QueryVariant, Statement[int]] = {}
+        self._nearby_pages: dict[QueryVariant, Statement[Row]] = {}
         self._match_counts: dict[tuple[Seek, frozenset[str]], Statement[int]] = {}
-        self._seek_pages: dict[tuple[Seek, Shape], Statement[Row]] = {}
+        self._seek_pages: dict[tuple[Seek, QueryVariant], Statement[Row]] = {}
 
-    def _find_rows(self, shape: Shape, parameters: Mapping[str, Any]) -> list[Row]:
-        filters = shape.filters - self._sort_key(shape.sort).bounds
+    def _find_rows(self, variant: QueryVariant, parameters: Mapping[str, Any]) -> list[Row]:
+        filters = variant.filters - self._sort_key(variant.sort).bounds
         seeks = [seek for seek in self._seeks if seek.filters & filters]
-        if not seeks or shape.filters & self._unique:
-            return super()._find_rows(shape, parameters)
+        if not seeks or variant.filters & self._unique:
+            return super()._find_rows(variant, parameters)
 
         def seek_with_fewer_than(count: int) -> Seek | None:
             for seek in seeks:
-                matches = self.match_count(seek, shape.filters)
+                matches = self.match_count(seek, variant.filters)
                 if matches.one(**{**parameters, "limit": count}) != count:
                     return seek
             return None
 
-        page_is_near = self.sample(shape).one(**parameters) == _SAMPLE_MATCHES
+        page_is_near = self.sample(variant).one(**parameters) == _SAMPLE_MATCHES
         seek = None if page_is_near else seek_with_fewer_than(_FEW_MATCHES)
         if seek is None:
-            rows = self.nearby_page(shape).all(**parameters)
+            rows = self.nearby_page(variant).all(**parameters)
             if len(rows) == parameters["limit"]:
                 return rows
             seek = seek_with_fewer_than(_MANY_MATCHES)
         if seek is None:
-            return super()._find_rows(shape, parameters)
-        return self.seek_page(seek, shape).all(**parameters)
+            return super()._find_rows(variant, parameters)
+        return self.seek_page(seek, variant).all(**parameters)
 
-    def sample(self, shape: Shape) -> Statement[int]:
+    def sample(self, variant: QueryVariant) -> Statement[int]:
         """Return the statement that counts the matches in a sample (step 1), up to 2."""
-        statement = self._samples.get(shape)
+        statement = self._samples.get(variant)
         if statement is None:
-            rows = sql_of(self._next_rows(shape).limit(_SAMPLE_ROWS))
-            statement = self._samples[shape] = _count(
+            rows = sql_of(self._next_rows(variant).limit(_SAMPLE_ROWS))
+            statement = self._samples[variant] = _count(
                 f"SELECT FROM ({rows}) AS next_rows WHERE matches LIMIT {_SAMPLE_MATCHES}"
             )
         return statement
@@ -138,55 +138,55 @@ class SearchListing(Listing[Row]):
             statement = self._match_counts[seek, filters] = _count(sql_of(ids))
         return statement
 
-    def nearby_page(self, shape: Shape) -> Statement[Row]:
+    def nearby_page(self, variant: QueryVariant) -> Statement[Row]:
         """Return the statement for the matches among the next rows of the sort index (step 3)."""
-        statement = self._nearby_pages.get(shape)
+        statement = self._nearby_pages.get(variant)
         if statement is None:
-            rows = sql_of(self._next_rows(shape).limit(_NEARBY_ROWS))
-            statement = self._row_statement(self._page_of(rows, shape.sort, where="matches"))
-            self._nearby_pages[shape] = statement
+            rows = sql_of(self._next_rows(variant).limit(_NEARBY_ROWS))
+            statement = self._row_statement(self._page_of(rows, variant.sort, where="matches"))
+            self._nearby_pages[variant] = statement
         return statement
 
-    def seek_page(self, seek: Seek, shape: Shape) -> Statement[Row]:
+    def seek_page(self, seek: Seek, variant: QueryVariant) -> Statement[Row]:
         """Return the statement that fetches and sorts what a seek finds."""
-        statement = self._seek_pages.get((seek, shape))
+        statement = self._seek_pages.get((seek, variant))
         if statement is None:
-            statement = self._row_statement(self._select_by_seek(seek, shape))
-            self._seek_pages[seek, shape] = statement
+            statement = self._row_statement(self._select_by_seek(seek, variant))
+            self._seek_pages[seek, variant] = statement
         return statement
 
-    def _next_rows(self, shape: Shape) -> Select:
+    def _next_rows(self, variant: QueryVariant) -> Select:
         """Return the query for the next rows of the sort index.
 
         Its columns are the id, the sort key, and whether the row matches the filters. Bounds of
         the sort key are applied to the scan itself.
         """
-        sort_key = self._sort_key(shape.sort)
-        names = sorted(shape.filters - sort_key.bounds)
+        sort_key = self._sort_key(variant.sort)
+        names = sorted(variant.filters - sort_key.bounds)
         matches = reduce(and_, (self._filters[name] for name in names))
-        query = next((seek.ids for seek in self._seeks if seek.covers(shape)), self._query)
+        query = next((seek.ids for seek in self._seeks if seek.covers(variant)), self._query)
         query = query.columns(
             self._id.alias("id"), sort_key.expression.alias("key"), matches.alias("matches")
         )
-        bounds = shape._replace(filters=shape.filters & sort_key.bounds)
-        return self._sort_and_limit(query, shape.sort, self._conditions(bounds))
+        bounds = variant._replace(filters=variant.filters & sort_key.bounds)
+        return self._sort_and_limit(query, variant.sort, self._conditions(bounds))
 
-    def _select_by_seek(self, seek: Seek, shape: Shape) -> Select:
-        ids = self._seek_ids(seek, shape.filters)
-        if not seek.covers(shape):
-            rest = sorted(shape.filters - seek.filters - seek.more_filters)
+    def _select_by_seek(self, seek: Seek, variant: QueryVariant) -> Select:
+        ids = self._seek_ids(seek, variant.filters)
+        if not seek.covers(variant):
+            rest = sorted(variant.filters - seek.filters - seek.more_filters)
             conditions: list[ColumnBase] = [self._filters[name] for name in rest]
-            if shape.after_cursor:
-                conditions.append(self._after_cursor(shape.sort))
+            if variant.after_cursor:
+                conditions.append(self._after_cursor(variant.sort))
             return self._sort_and_limit(
-                self._with_ids(sql_of(ids)), shape.sort, [_hidden(one) for one in conditions]
+                self._with_ids(sql_of(ids)), variant.sort, [_hidden(one) for one in conditions]
             )
-        if shape.after_cursor:
-            ids = ids.where(self._after_cursor(shape.sort))
+        if variant.after_cursor:
+            ids = ids.where(self._after_cursor(variant.sort))
         # OFFSET 0 keeps the planner from using the sort index after all.
-        key = self._sort_key(shape.sort).expression.alias("key")
+        key = self._sort_key(variant.sort).expression.alias("key")
         rows = sql_of(ids.columns(self._id.alias("id"), key).offset(0))
-        return self._page_of(rows, shape.sort)
+        return self._page_of(rows, variant.sort)
 
     def _seek_ids(self, seek: Seek, filters: frozenset[str]) -> Select:
         names = sorted(filters & (seek.filters | seek.more_filters))

@@ -39,8 +39,8 @@ class Sort(Generic[Row]):
     id_field: Field | None = None
 
 
-class Shape(NamedTuple):
-    """What decides the SQL of a page, besides the values of its parameters."""
+class QueryVariant(NamedTuple):
+    """A variant of a listing's query: everything except parameter values that decides its SQL."""
 
     # The name of a sort key, with "-" before it for descending.
     sort: str
@@ -54,7 +54,7 @@ class Listing(Generic[Row]):
     """A list with its sort keys and filters.
 
     The rows of `query` must have an `id`. `filters` maps names to conditions with a `Parameter` of
-    the same name. One statement is generated for each shape when it is first used.
+    the same name. One statement is generated for each variant when it is first used.
 
     `any_of` maps names to an indexed expression and the SQL type of an array. Such a filter takes
     several values, and a row matches if the expression equals one of them. The page is merged from
@@ -78,7 +78,7 @@ class Listing(Generic[Row]):
         self._sorts = sorts
         self._filters = filters
         self._any_of = any_of or {}
-        self._statements: dict[Shape, Statement[Row]] = {}
+        self._statements: dict[QueryVariant, Statement[Row]] = {}
 
     def page(self, *, sort: str, limit: int, cursor: str | None, **filters: object) -> Page[Row]:
         """Return a page of at most `limit` rows. A filter whose value is None is not applied.
@@ -87,67 +87,67 @@ class Listing(Generic[Row]):
         """
         sort_key = self._sort_key(sort)
         parameters = {name: value for name, value in filters.items() if value is not None}
-        shape = Shape(sort, frozenset(parameters), cursor is not None)
+        variant = QueryVariant(sort, frozenset(parameters), cursor is not None)
         if cursor is not None:
             position = paging.decode(cursor, sort_key.kind)
             parameters.update(after_value=position.value, after_id=position.id)
         # One row more than requested: it shows whether there is a next page.
-        rows = self._find_rows(shape, {**parameters, "limit": limit + 1})
+        rows = self._find_rows(variant, {**parameters, "limit": limit + 1})
         if len(rows) <= limit:
             return Page(rows, None)
         del rows[limit:]
         last: Any = rows[-1]
         return Page(rows, paging.encode(Position(sort_key.value(last), last.id)))
 
-    def statement(self, shape: Shape) -> Statement[Row]:
-        """Return the statement for a shape."""
-        statement = self._statements.get(shape)
+    def statement(self, variant: QueryVariant) -> Statement[Row]:
+        """Return the statement for a variant."""
+        statement = self._statements.get(variant)
         if statement is None:
-            statement = self._statements[shape] = self._row_statement(self._select(shape))
+            statement = self._statements[variant] = self._row_statement(self._select(variant))
         return statement
 
-    def _find_rows(self, shape: Shape, parameters: Mapping[str, Any]) -> list[Row]:
-        return self.statement(shape).all(**parameters)
+    def _find_rows(self, variant: QueryVariant, parameters: Mapping[str, Any]) -> list[Row]:
+        return self.statement(variant).all(**parameters)
 
     def _row_statement(self, select: Select) -> Statement[Row]:
         # Not prepared: the best plan depends on the values of the filters.
         return Statement(select, self._row, prepared=False)
 
-    def _select(self, shape: Shape) -> Select:
-        merged = sorted(shape.filters & self._any_of.keys())
+    def _select(self, variant: QueryVariant) -> Select:
+        merged = sorted(variant.filters & self._any_of.keys())
         if merged:
-            return self._merge(shape, merged)
-        return self._sort_and_limit(self._query, shape.sort, self._conditions(shape))
+            return self._merge(variant, merged)
+        return self._sort_and_limit(self._query, variant.sort, self._conditions(variant))
 
-    def _merge(self, shape: Shape, names: Sequence[str]) -> Select:
+    def _merge(self, variant: QueryVariant, names: Sequence[str]) -> Select:
         """Return the query for a page that is merged from the first rows for each value.
 
         `names` are filters of `any_of`. With several of them there is one part for each
         combination of their values.
         """
         part = self._id.model.select(
-            self._id.alias("id"), self._sort_key(shape.sort).expression.alias("key")
+            self._id.alias("id"), self._sort_key(variant.sort).expression.alias("key")
         )
         for name in names:
             part = part.where(Expression(self._any_of[name][0], "=", SQL(f"{name}.value")))
-        part = self._sort_and_limit(part, shape.sort, self._conditions(shape))
+        part = self._sort_and_limit(part, variant.sort, self._conditions(variant))
         values = ", ".join(
             f"unnest(%({name})s::{self._any_of[name][1]}) AS {name} (value)" for name in names
         )
-        direction = sql_direction(shape.sort)
+        direction = sql_direction(variant.sort)
         ids = SQL(
             f"(SELECT part.id FROM {values}, LATERAL ({sql_of(part)}) AS part"  # noqa: S608  # from names in code
             f" ORDER BY part.key {direction}, part.id {direction} LIMIT %(limit)s)"
         )
         page = self._query.where(Expression(self._id, "IN", ids))
-        return self._sort_and_limit(page, shape.sort, [])
+        return self._sort_and_limit(page, variant.sort, [])
 
-    def _conditions(self, shape: Shape) -> list[ColumnBase]:
+    def _conditions(self, variant: QueryVariant) -> list[ColumnBase]:
         """Return the conditions of the filters (except `any_of`), and of the cursor."""
-        names = sorted(shape.filters - self._any_of.keys())
-        conditions = [self._condition(name, shape.sort) for name in names]
-        if shape.after_cursor:
-            conditions.append(self._after_cursor(shape.sort))
+        names = sorted(variant.filters - self._any_of.keys())
+        conditions = [self._condition(name, variant.sort) for name in names]
+        if variant.after_cursor:
+            conditions.append(self._after_cursor(variant.sort))
         return conditions
 
     def _condition(self, name: str, _sort: str) -> ColumnBase:

@@ -156,13 +156,15 @@ def wait_for_response(connection: Any) -> None:
     """
     limit = getattr(connection, "time_limit", None)
     deadline = None if limit is None else time.monotonic() + limit
-    again = False
+    after_partial_read = False
     while (state := connection.poll()) != extensions.POLL_OK:
         seconds = None if deadline is None else max(deadline - time.monotonic(), 0)
         writing = state == extensions.POLL_WRITE
-        if not wait_until_ready(connection, writing=writing, seconds=seconds, again=again):
+        if not wait_until_ready(
+            connection, writing=writing, seconds=seconds, after_partial_read=after_partial_read
+        ):
             raise psycopg2.OperationalError(f"the server did not respond within {limit} s")
-        again = True
+        after_partial_read = True
 
 
 extensions.set_wait_callback(wait_for_response)

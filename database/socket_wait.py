@@ -1,4 +1,8 @@
-"""Waits until a connection's socket is ready: on the event loop in a greenlet, else by poll()."""
+"""Waits until the socket of a connection can be read or written.
+
+In a greenlet, the wait suspends the greenlet until the event loop reports the socket as ready.
+Elsewhere, poll() blocks the thread.
+"""
 
 from __future__ import annotations
 
@@ -28,18 +32,23 @@ class WatchedConnection(Protocol):
 
 
 def wait_until_ready(
-    connection: WatchedConnection, *, writing: bool, seconds: float | None, again: bool = False
+    connection: WatchedConnection,
+    *,
+    writing: bool,
+    seconds: float | None,
+    after_partial_read: bool = False,
 ) -> bool:
     """Wait until the socket can be read or, if `writing`, written; return False on a timeout.
 
-    `seconds` is the timeout; None waits for ever. `again` says that the socket was ready before,
-    but that what was read is not the whole response.
+    `seconds` is the timeout; None waits for ever. Set `after_partial_read` for the second and later
+    waits for a response: the socket was ready, but the data did not complete the response.
     """
     task = current_task()
     if task is None or seconds == 0:
         return _poll(connection.fileno(), writing=writing, seconds=seconds)
-    # libuv reports a reset only once. Poll again before waiting, or EOF would be missed.
-    if again and _poll(connection.fileno(), writing=writing, seconds=0):
+    # libuv (the library below uvloop) reports a connection reset only once. If it already has, and
+    # psycopg2 has read the data before the EOF, the event loop would never resume this wait: poll.
+    if after_partial_read and _poll(connection.fileno(), writing=writing, seconds=0):
         return True
     ready: bool = task.suspend(partial(_watch, connection, writing, seconds))
     return ready
@@ -57,11 +66,11 @@ class SocketWatcher:
     """Resumes the task that waits for a socket.
 
     It stays registered with the event loop between two waits, since each registration is a system
-    call. It uses a duplicate of the file descriptor: a broken connection closes its own one, and
-    the event loop must not watch a closed descriptor.
+    call. It uses a duplicate of the file descriptor: a broken connection closes its own descriptor,
+    and the event loop must not watch a closed descriptor.
 
-    It closes itself when the server sends data while no task waits (which is almost always EOF or
-    a shutdown notice), and when the task finds the connection closed.
+    It closes itself when the database server sends data while no task waits (which is almost always
+    EOF or a shutdown notice), and when the task finds the connection closed.
     """
 
     def __init__(
@@ -115,7 +124,8 @@ class SocketWatcher:
         if task is not None:
             task.resume(ready)
             if self._connection.closed:
-                self.close()  # no further event is guaranteed that would close it
+                # The socket may never become readable again, so `_on_readable` may never close it.
+                self.close()
 
 
 if sys.platform == "win32":  # has no poll()

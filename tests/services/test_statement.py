@@ -1,4 +1,7 @@
-"""A named query has the SQL that Peewee would build, and is built only once."""
+"""A named query is a `Statement` or `Command` in a module of `models`.
+
+It has the SQL that Peewee would build, and the SQL is built only once.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ import models
 from database import binding
 from database.adaptive_search import SearchListing
 from database.binding import database
-from database.listing import Listing, Shape
+from database.listing import Listing, QueryVariant
 from database.statement import Command, Parameter, Statement, sql_of
 from database.transactions import autocommit, transaction
 from models.product import ProductTable
@@ -92,7 +95,7 @@ def test_a_value_that_cannot_be_a_safe_literal_is_an_error(query: Any):
         sql_of(query)
 
 
-def test_a_statement_returns_rows_and_a_command_their_number():
+def test_a_statement_returns_rows_and_a_command_the_affected_row_count():
     values = Statement(
         "SELECT 'n' || n, n * %(factor)s FROM generate_series(1, 3) AS n", NameAndPrice._make
     )
@@ -149,28 +152,33 @@ def named_queries() -> Iterator[tuple[str, str]]:
                 if isinstance(member, Statement | Command):
                     yield label, member.sql
                 elif isinstance(member, Listing):
-                    for shape, text in listing_queries(member):
-                        yield f"{label} {shape}", text
+                    for variant, text in listing_queries(member):
+                        yield f"{label} {variant}", text
 
 
 def listing_queries(listing: Listing[Any]) -> Iterator[tuple[str, str]]:
-    """Yield the statements of a listing for each sort order, for first and later pages.
+    """Yield the variants of a listing's query, with the SQL of each.
 
-    They have no filter, all filters together, or all filters and one that takes several values.
+    The variants are the combinations of each sort key, ascending and descending; the first page and
+    later pages; and no filter, all filters, or all filters and one that takes several values.
+
+    A `SearchListing` has more statements for a variant with filters. `sample` counts the matches in
+    the next rows of the sort index. `nearby_page` finds a page in more of these rows. For each
+    search index, `match_count` counts the matches and `seek_page` fetches and sorts them.
     """
     filters = frozenset(listing._filters)
     filter_sets = [frozenset[str](), filters, *(filters | {name} for name in listing._any_of)]
     for sort, direction, later_page in itertools.product(listing._sorts, ("", "-"), (False, True)):
         for number, filter_set in enumerate(filter_sets):
-            shape = Shape(direction + sort, filter_set, later_page)
+            variant = QueryVariant(direction + sort, filter_set, later_page)
             label = f"{direction}{sort} {later_page} {number}"
-            yield label, listing.statement(shape).sql
+            yield label, listing.statement(variant).sql
             if isinstance(listing, SearchListing) and filter_set:
-                yield f"{label} sample", listing.sample(shape).sql
-                yield f"{label} nearby page", listing.nearby_page(shape).sql
-                for place, seek in enumerate(listing._seeks):
-                    yield f"{label} count {place}", listing.match_count(seek, filter_set).sql
-                    yield f"{label} seek {place}", listing.seek_page(seek, shape).sql
+                yield f"{label} sample", listing.sample(variant).sql
+                yield f"{label} nearby page", listing.nearby_page(variant).sql
+                for index, seek in enumerate(listing._seeks):
+                    yield f"{label} count {index}", listing.match_count(seek, filter_set).sql
+                    yield f"{label} seek {index}", listing.seek_page(seek, variant).sql
 
 
 def test_a_percent_sign_in_sql_is_an_error():
@@ -184,6 +192,8 @@ def test_a_query_is_prepared_once_on_a_connection_that_keeps_its_database_sessio
 ):
     """A pooler in transaction mode drops startup options and keeps no database session."""
     if not session:
+        # Empty `options=` simulates the pooler: the startup options are not applied, from which the
+        # connection concludes that it keeps no database session.
         separator = "&" if "?" in database_url else "?"
         binding.bind(f"{database_url}{separator}options=")
     prepared = Statement("SELECT %(number)s::integer * 2", tuple)
@@ -207,6 +217,8 @@ def test_a_prepared_query_is_retried_after_a_column_changed_its_type(sql: Any):
     read = Statement("SELECT n FROM changing", tuple)
     in_autocommit, in_transaction = autocommit(read.one), transaction(read.one)
 
+    # The barrier makes four calls overlap, so that four connections prepare the statement. All of
+    # them are then outdated.
     barrier = threading.Barrier(4)
 
     @autocommit
