@@ -1,4 +1,7 @@
-"""Supervises several server processes: replaces those that die, and all of them on SIGHUP."""
+"""Supervises several server processes: replaces those that die, and all of them on SIGHUP.
+
+If a process cannot start, or a hook reports a failure, the exit status is `FAILED`.
+"""
 
 from __future__ import annotations
 
@@ -17,22 +20,29 @@ _STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
 
 
 class Supervisor(Multiprocess):
-    """uvicorn's supervisor with hooks, an exit status, and faster reactions to signals."""
+    """uvicorn's supervisor with hooks, an exit status, and faster reactions to signals.
+
+    `listening_socket` is shared by all server processes.
+    """
 
     def __init__(
         self,
         config: uvicorn.Config,
-        bound: socket.socket,
+        listening_socket: socket.socket,
         hooks: ServerHooks,
         stop_signals: StopSignals,
     ) -> None:
-        super().__init__(config, sockets=[bound])
+        super().__init__(config, sockets=[listening_socket])
         self._hooks = hooks
         self._stop_signals = stop_signals
         self._status = STOPPED
 
     def run_until_stopped(self) -> int:
-        """Run the server processes until a stop signal arrives; return the exit status."""
+        """Run the server processes until a stop signal arrives; return the exit status.
+
+        The status is `FAILED` if a process cannot start or `on_tick` returns False, `FORCED` after
+        a second Ctrl-C, and otherwise `STOPPED`.
+        """
         self.run()
         if any(process.exitcode == STARTUP_FAILURE for process in self.processes):
             return FAILED
@@ -48,12 +58,14 @@ class Supervisor(Multiprocess):
         self._hooks.on_ready()
 
     def keep_subprocess_alive(self) -> None:
-        """Replace server processes that have died; call `on_tick`."""
+        """Replace server processes that have died; call `on_tick`, and stop if it returns False."""
         before = [process.pid for process in self.processes]
         super().keep_subprocess_alive()
         for old, process in zip(before, self.processes, strict=True):
             if old != process.pid:
-                structlog.get_logger("orderly").error("worker_replaced", died=old, pid=process.pid)
+                structlog.get_logger("orderly").error(
+                    "server_process_replaced", died=old, pid=process.pid
+                )
         if not self.should_exit.is_set() and not self._hooks.on_tick():
             self._status = FAILED
             self.should_exit.set()
@@ -83,8 +95,8 @@ class Supervisor(Multiprocess):
         """Tell all server processes to stop."""
         # The supervisor has the listening socket open too. Clients could still connect to it, and
         # would wait for a response in vain.
-        for bound in self.sockets:
-            bound.close()
+        for listening_socket in self.sockets:
+            listening_socket.close()
         super().terminate_all()
 
     def join_all(self) -> None:

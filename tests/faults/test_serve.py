@@ -353,7 +353,7 @@ def test_a_worker_that_dies_is_replaced(data_dir: Path) -> None:
         for _ in range(10):
             assert 200 == server.get("/health/ready").status_code
         assert 0 == server.stop()
-    assert ["worker_replaced"] == [
+    assert ["server_process_replaced"] == [
         event["event"] for event in server.log if event["event"] != "request"
     ]
 
