@@ -23,7 +23,7 @@ from orderly import signing_keys
 from services.configuration import Configuration
 
 PREFIX = "ORDERLY_"
-ADMIN_PASSWORD_NAME = "ORDERLY_ADMIN_PASSWORD"  # noqa: S105  # only `create-admin` reads it
+ADMIN_PASSWORD_VARIABLE = "ORDERLY_ADMIN_PASSWORD"  # noqa: S105  # only `create-admin` reads it
 
 HANDLERS = ("greenlets", "threads")
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -197,7 +197,7 @@ class _Reader(Env):
     def __init__(self, environ: Mapping[str, str]) -> None:
         super().__init__(eager=False, prefix=PREFIX)
         self._given = {name: value for name, value in environ.items() if value.strip()}
-        self._read_names = {ADMIN_PASSWORD_NAME}
+        self._read_names = {ADMIN_PASSWORD_VARIABLE}
 
     def _get_value(self, env_key: str, default: Any) -> Any:
         self._read_names.add(env_key)

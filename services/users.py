@@ -37,7 +37,14 @@ __all__ = [
 ]
 
 # The actor of commands that are run on the server.
-_COMMAND_LINE = Actor(None, None, None, request_id="command-line", address="", user_agent="")
+_COMMAND_LINE = Actor(
+    user_id=None,
+    role=None,
+    session_id=None,
+    request_id="command-line",
+    address="",
+    user_agent="",
+)
 
 
 def register(*, actor: Actor, email: str, name: str, password: str) -> User:

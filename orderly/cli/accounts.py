@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from orderly.cli.command import (
-    MISUSED,
+    USAGE_ERROR,
     data_dir_option,
     fail,
     load_settings,
@@ -26,7 +26,8 @@ from orderly.cli.command import (
 def create_admin(email: str, name: str, **options: Any) -> None:
     """Create an administrator's account.
 
-    Reads the password from ORDERLY_ADMIN_PASSWORD, a prompt, or standard input.
+    Reads the password from ORDERLY_ADMIN_PASSWORD, a prompt, or standard input. Applies pending
+    migrations to the database first.
     """
     from orderly.cli.account_validation import account_errors  # noqa: PLC0415
 
@@ -34,7 +35,7 @@ def create_admin(email: str, name: str, **options: Any) -> None:
     password = _read_password()
     errors = account_errors(email=email, name=name, password=password)
     if errors:
-        fail(*errors, status=MISUSED)
+        fail(*errors, status=USAGE_ERROR)
     with shop_database(settings):
         from database import migrations  # noqa: PLC0415
         from services import users  # noqa: PLC0415
@@ -45,9 +46,9 @@ def create_admin(email: str, name: str, **options: Any) -> None:
 
 
 def _read_password() -> str:
-    from orderly.settings import ADMIN_PASSWORD_NAME  # noqa: PLC0415
+    from orderly.settings import ADMIN_PASSWORD_VARIABLE  # noqa: PLC0415
 
-    password = os.environ.get(ADMIN_PASSWORD_NAME)
+    password = os.environ.get(ADMIN_PASSWORD_VARIABLE)
     if password:
         return password
     if sys.stdin.isatty():

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 
 FAILED = 1
-MISUSED = 2
+USAGE_ERROR = 2
 _INTERRUPTED = 130
 
 data_dir_option = click.option(
@@ -42,7 +42,7 @@ def report_errors(command: Callable[P, None]) -> Callable[P, None]:
         try:
             command(*args, **kwargs)
         except SettingsError as error:
-            fail(*(f"{name}: {message}" for name, message in error.errors), status=MISUSED)
+            fail(*(f"{name}: {message}" for name, message in error.errors), status=USAGE_ERROR)
         except BrokenPipeError:
             raise  # the reader of standard output closed it: Click exits without a message
         except EXPECTED as error:

@@ -1,6 +1,6 @@
 """Imports products from a CSV file, and exports them, for the command line.
 
-Uses the contract's rules for each line, as the HTTP API does.
+Each line is validated with the contract's schema `ProductFileLine`, as in `POST /products/import`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,14 @@ from orderly.contract import document
 from orderly.contract.csv_rows import CsvPlan
 from services import product_files
 
-_OPERATOR = Actor(None, ADMIN, None, request_id="command-line", address="", user_agent="")
+_OPERATOR = Actor(
+    user_id=None,
+    role=ADMIN,
+    session_id=None,
+    request_id="command-line",
+    address="",
+    user_agent="",
+)
 
 
 class ImportResult(NamedTuple):
@@ -41,6 +48,8 @@ def import_file(
     Raises: the errors of `services.product_files.import_products`, except ImportRefused.
     """
     schemas = document.load(currency)["components"]["schemas"]
+    # `ProductFileLine` refers to other schemas by "#/components/schemas/...", which are resolved
+    # within the document that is compiled: add them.
     plan = CsvPlan({**schemas["ProductFileLine"], "components": {"schemas": schemas}})
     # The import reads the file twice, which standard input does not allow.
     with TemporaryFile() as copy:

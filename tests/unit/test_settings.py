@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from orderly import signing_keys
-from orderly.settings import ADMIN_PASSWORD_NAME, Settings, SettingsError
+from orderly.settings import ADMIN_PASSWORD_VARIABLE, Settings, SettingsError
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
 KEY = "a signing key for tests, 32 bytes long"
@@ -286,7 +286,7 @@ def test_the_document_describes_every_setting_with_its_default() -> None:
         "ORDERLY_OTHER_SIGNING_KEYS",
         "ORDERLY_CORS_ORIGINS",
         "ORDERLY_TRUSTED_PROXIES",
-        ADMIN_PASSWORD_NAME,
+        ADMIN_PASSWORD_VARIABLE,
     }
     defaults = Settings.from_environment({}).as_environment()
     assert defaults.keys() | described_in_words == documented.keys()
