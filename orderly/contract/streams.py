@@ -16,11 +16,15 @@ Run = Callable[[Callable[[], Any]], Awaitable[Any]]
 
 
 async def send_chunks(chunks: Iterator[bytes], *, run: Run, receive: Receive, send: Send) -> None:
-    """Send the chunks of a body; `run` produces each chunk after the one before it was sent.
+    """Send the chunks of a body. Each chunk is produced by `run`, after the previous one was sent.
 
     So only a few chunks are in memory, however slowly the client reads (backpressure). Stops when
-    the client disconnects. If producing a chunk raises an error, the body has no end: the server
-    closes the connection, by which the client detects that the body is incomplete.
+    the client disconnects. If producing a chunk raises an error, the final empty chunk is not sent
+    and the server closes the connection: the client detects that the body is incomplete.
+
+    `run` may call a function in a greenlet on the event loop, as it does for handlers, and limits
+    how many run at the same time. Producing a chunk is CPU-bound: `run_in_thread` moves it from the
+    greenlet to a worker thread.
     """
     disconnected = asyncio.ensure_future(_wait_for_disconnect(receive))
     try:

@@ -1,7 +1,8 @@
 """Turns every error into a problem document (RFC 9457).
 
 The table `PROBLEM_TYPES` gives each error code its HTTP status and texts. Lower layers raise errors
-with a code and facts, and do not know HTTP.
+with a code and facts, and do not know HTTP. Facts are values such as the available stock: they
+become extension members of the problem document (RFC 9457, section 3.2).
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
         "Count again, then repeat the request with `available` as the expected stock.",
     ),
     "stock_too_large": ProblemType(
-        409, "Stock would exceed the maximum", "Add fewer units to the `available` units."
+        409, "Stock would exceed the maximum", "Add fewer units: `available` units are in stock."
     ),
     "import_refused": ProblemType(
         409,
@@ -104,7 +105,8 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
     "products_unavailable": ProblemType(
         409,
         "Products unavailable",
-        "Remove the products in `lines` that have no `available`; order less of the others.",
+        "Remove each product in `lines` that has no `available`, since it is not on sale. Order at"
+        " most the `available` quantity of each other product in `lines`.",
     ),
     "amount_too_large": ProblemType(409, "Amount too large", "Split the order into smaller ones."),
     "transition_not_allowed": ProblemType(
@@ -154,7 +156,7 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
 
 
 class Problem(ProblemException):
-    """An error that the HTTP layer raises. `facts` become members of the problem document."""
+    """An error that the HTTP layer raises; `facts` are extension members of its document."""
 
     def __init__(
         self,

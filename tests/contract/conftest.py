@@ -16,7 +16,7 @@ from tests.support.settings import NO_RATE_LIMIT_VARIABLES, SIGNING_KEY
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of the slow tests and of tests with other tools."""
+    """Add options that run slow tests, and tests that need tools outside of Python."""
     parser.addoption(
         "--schemathesis",
         metavar="ARGUMENTS",
@@ -25,7 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--every-link",
         action="store_true",
-        help="fail if generated requests did not follow every link, which takes long",
+        help="fail unless generated requests have followed every link; needs a long --max-time",
     )
     parser.addoption(
         "--random-seed",

@@ -21,7 +21,8 @@ from uuid import uuid4
 import httpx2
 import schemathesis
 
-# A deployment has other accounts than the tests: a file given with --auth-wfc is named here too.
+# Hooks do not see command line options: if a run names other accounts with --auth-wfc FILE, set
+# ORDERLY_CONTRACT_CREDENTIALS to the same file.
 _CREDENTIALS_FILE = os.environ.get(
     "ORDERLY_CONTRACT_CREDENTIALS", Path(__file__).with_name("credentials.json")
 )
@@ -33,10 +34,12 @@ _ACCOUNTS = {
     )
     for account in json.loads(Path(_CREDENTIALS_FILE).read_text())["auth"]
 }
+# The first account in the file must be a customer, not an administrator.
 _CUSTOMER = next(iter(_ACCOUNTS))
 _JWT = re.compile(r"(?:[\w-]+\.){2}[\w-]+", re.ASCII)
 
-# Not the global generator: Hypothesis resets its seed before each example.
+# A separate random generator: Hypothesis resets the seed of the global one before each example, so
+# that each example would get the same numbers.
 _random = random.Random(20261123)
 _ADJUSTED_SHARE = 0.5
 _client = httpx2.Client()
@@ -49,7 +52,8 @@ def read_csv(_context: object, response: schemathesis.Response) -> str:
     try:
         header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     except csv.Error as error:
-        # Schemathesis truncates a long response anywhere, and accepts a ValueError for it.
+        # Schemathesis also parses its copies of responses, and truncates long ones, perhaps in the
+        # middle of a cell. It ignores a ValueError there; in a check, any error is a failure.
         raise ValueError(str(error)) from error
     if not text.endswith('"\r\n') or any(len(row) != len(header) for row in rows):
         raise ValueError("not a complete CSV file")
@@ -85,7 +89,8 @@ def before_call(
     if not _JWT.fullmatch(token):
         token = ""
     if token and case.auth_identity == "admin":
-        # The server prefers it to the cookie, which stays because Schemathesis requires it.
+        # The server uses the bearer token and ignores the cookie. The cookie stays in the request
+        # because Schemathesis requires it.
         case.headers["Authorization"] = f"Bearer {token}"
     operation_id = case.operation.definition.raw["operationId"]
     if operation_id == "update_user":
