@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from typing import Any
-from uuid import UUID
+from uuid import UUID, SafeUUID
 
 import orjson
 import psycopg2
@@ -12,11 +12,11 @@ from psycopg2 import extensions
 
 from database.pool import Connection
 
-# The server enforces `statement_timeout`. The client waits this much longer before it gives up.
+# The server enforces `statement_timeout`. The client waits 2 seconds longer for the response.
 _CLIENT_GRACE_SECONDS = 2.0
 
-# Prepared statements find rows by their keys, so one generic plan is best for all parameters. By
-# default PostgreSQL makes a custom plan for at least the first five executions.
+# Orderly's prepared statements look rows up by key, so one generic plan is best for all parameters.
+# By default PostgreSQL makes a custom plan for at least the first five executions.
 _PLAN_CACHE_MODE = "force_generic_plan"
 
 # The tables are in memory or on an SSD, where a random page read costs little more than a
@@ -33,8 +33,11 @@ def open_connection(
 ) -> Connection:
     """Return a new connection in autocommit mode, in the time zone UTC.
 
-    All timeouts are in seconds. Parameters in the URL (`options`, keepalives and others) take
-    precedence over the settings here.
+    All timeouts are in seconds. 0 for `statement_timeout` or `lock_timeout` sends no such setting:
+    the setting of the server or the role applies, which is no limit by default.
+
+    A parameter in the URL (`options`, keepalives and others) replaces the parameter set here. So
+    `options` in the URL replace all `-c` settings, including both timeouts.
     """
     limits = {"statement_timeout": statement_timeout, "lock_timeout": lock_timeout}
     options = [
@@ -52,24 +55,33 @@ def open_connection(
         "options": " ".join(options),
     }
     in_url = extensions.parse_dsn(url)
+    # Each response of the server has a time limit: `connect_timeout` until the connection is set
+    # up, then the limit for statements (see the end of this function).
     connection: Connection = psycopg2.connect(
         url,
         connection_factory=partial(Connection, time_limit=connect_timeout),
         **{name: value for name, value in settings.items() if name not in in_url},  # type: ignore[call-overload]
     )
     connection.autocommit = True
-    for kind in (_UUIDS, _JSON):
-        extensions.register_type(kind, connection)
+    for typecaster in (_UUID_TYPECASTER, _JSON_TYPECASTER):
+        extensions.register_type(typecaster, connection)
     if connection.get_parameter_status("TimeZone") not in {"UTC", "Etc/UTC"}:
-        # Not in `options`: PgBouncer in transaction mode tracks this setting for each client.
+        # Not in `options`, which PgBouncer refuses or drops. SET is safe even in its transaction
+        # mode: PgBouncer tracks TimeZone for each client, and restores it on the server connection
+        # that the client uses next.
         connection.cursor().execute("SET TIME ZONE 'UTC'")
-    connection.keeps_session = _keeps_session(connection)
+    connection.keeps_session = _session_state_persists(connection)
     connection.time_limit = statement_timeout + _CLIENT_GRACE_SECONDS if statement_timeout else None
     return connection
 
 
-def _keeps_session(connection: Connection) -> bool:
-    """Return whether the options were applied: a pooler does not pass them to the server."""
+def _session_state_persists(connection: Connection) -> bool:
+    """Return whether session state, such as prepared statements, persists on this connection.
+
+    It does not through a pooler in transaction mode. Such a pooler does not pass `options` to the
+    server, so check whether the server has applied them. The result is also False if the URL has
+    its own `options` without `plan_cache_mode`: then no statements are prepared.
+    """
     cursor = connection.cursor()
     cursor.execute("SELECT current_setting('plan_cache_mode')")
     return bool(cursor.fetchone() == (_PLAN_CACHE_MODE,))
@@ -79,15 +91,16 @@ def uuid_of(text: Any) -> UUID:
     """Return the UUID of a text from PostgreSQL; without validation, in half the time of UUID()."""
     value = object.__new__(UUID)
     object.__setattr__(value, "int", int(text.replace("-", ""), 16))
-    object.__setattr__(value, "is_safe", _UNKNOWN_SAFETY)
+    object.__setattr__(value, "is_safe", _IS_SAFE)
     return value
 
 
-_UNKNOWN_SAFETY = UUID(int=0).is_safe
-_UUIDS = extensions.new_type(
+# What UUID() sets for a UUID of unknown origin. A constant, since an enumeration is slower to read.
+_IS_SAFE = SafeUUID.unknown
+_UUID_TYPECASTER = extensions.new_type(
     _UUID_OIDS, "UUID", lambda text, _cursor: None if text is None else uuid_of(text)
 )
-_JSON = extensions.new_type(
+_JSON_TYPECASTER = extensions.new_type(
     _JSON_OIDS, "JSON", lambda text, _cursor: None if text is None else orjson.loads(text)
 )
 extensions.register_adapter(UUID, lambda value: extensions.AsIs(f"'{value}'::uuid"))
