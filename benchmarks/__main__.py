@@ -25,7 +25,7 @@ from benchmarks.growth import catalogue as growth_of_catalogue
 from benchmarks.growth import orders as growth_of_orders
 from benchmarks.growth.sides import worst
 from benchmarks.http import __main__ as http
-from benchmarks.measuring import Comparison, markdown, options, surroundings, table
+from benchmarks.measuring import Comparison, environment_description, markdown, options, table
 from benchmarks.orders import __main__ as orders
 from benchmarks.pipeline import __main__ as pipeline
 
@@ -48,7 +48,10 @@ def main() -> None:
     """Measure, print the table and draw the charts; exit with status 1 if a goal was missed."""
     given = _options()
     found: dict[str, list[Comparison]] = {}
-    about = f"python -m benchmarks {shlex.join(sys.argv[1:])}".strip() + f"\n{surroundings()}"
+    about = (
+        f"python -m benchmarks {shlex.join(sys.argv[1:])}".strip()
+        + f"\n{environment_description()}"
+    )
     with ExitStack() as stack:
         measured_on_ground = {"http", "orders", "start"} & set(given.parts)
         ground = stack.enter_context(servers.ground()) if measured_on_ground else None

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from benchmarks.growth.sides import median_milliseconds, on_one_core
-from benchmarks.measuring import Comparison, at_most, milliseconds, surroundings, table
+from benchmarks.measuring import Comparison, at_most, environment_description, milliseconds, table
 from database import binding, migrations
 from database.pool import ConnectionPool
 from database.transactions import autocommit
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--calls", type=int, default=40, help="calls of each case in a round")
     options = parser.parse_args(arguments)
-    print(f"{surroundings()}\nmedians of {options.rounds} alternating rounds\n")
+    print(f"{environment_description()}\nmedians of {options.rounds} interleaved rounds\n")
     print(table(compare(options.products, options.rounds, options.calls)))
 
 

@@ -22,7 +22,7 @@ from uuid import UUID
 
 from benchmarks.growth import history
 from benchmarks.growth.sides import Call, median_milliseconds, on_one_core
-from benchmarks.measuring import Comparison, at_most, milliseconds, surroundings, table
+from benchmarks.measuring import Comparison, at_most, environment_description, milliseconds, table
 from database import binding, migrations
 from database.pool import ConnectionPool
 from database.transactions import autocommit
@@ -78,7 +78,7 @@ class Shop(NamedTuple):
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     options = _options(arguments)
-    print(f"{surroundings()}\nmedians of {options.rounds} alternating rounds\n")
+    print(f"{environment_description()}\nmedians of {options.rounds} interleaved rounds\n")
     print(table(compare(options.orders, options.data, options.rounds, options.calls)))
 
 

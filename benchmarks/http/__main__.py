@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from benchmarks import servers
 from benchmarks.load import Measured, Wrk, median
-from benchmarks.measuring import Comparison, alternating, at_least, options, per_second, report
+from benchmarks.measuring import Comparison, at_least, interleaved, options, per_second, report
 from benchmarks.servers import FASTAPI, ORDERLY, STOCK, Ground
 
 CLIENTS = 16
@@ -79,7 +79,7 @@ def _measured(ground: Ground, workers: int, rounds: int, seconds: int) -> dict[C
         cases[Case("304", ORDERLY, workers)] = partial(_load, ground, address, path, tag, seconds)
         for warm_up in cases.values():
             warm_up.func(*warm_up.args[:-1], 1)
-        return {case: median(taken) for case, taken in alternating(cases, rounds).items()}
+        return {case: median(taken) for case, taken in interleaved(cases, rounds).items()}
 
 
 def _load(ground: Ground, address: str, path: str, tag: str, seconds: int) -> Measured:

@@ -22,9 +22,9 @@ from benchmarks import servers
 from benchmarks.load import Measured, Wrk, median
 from benchmarks.measuring import (
     Comparison,
-    alternating,
     at_least,
     at_most,
+    interleaved,
     milliseconds,
     options,
     per_second,
@@ -113,7 +113,7 @@ def _measured(ground: Ground, workers: int, rounds: int, seconds: int) -> dict[C
         }
         for name, address in running.items():
             _by_http(ground, address, Case(PRODUCTS, 8, name), 1)
-        return {case: median(taken) for case, taken in alternating(cases, rounds).items()}
+        return {case: median(taken) for case, taken in interleaved(cases, rounds).items()}
 
 
 def _beside_pgbench(found: dict[Case, Measured]) -> list[Comparison]:
@@ -121,10 +121,10 @@ def _beside_pgbench(found: dict[Case, Measured]) -> list[Comparison]:
     for case, ours in found.items():
         if case.server != ORDERLY:
             continue
-        theirs = found[case._replace(server=PGBENCH)]
+        baseline = found[case._replace(server=PGBENCH)]
         goal = (0.8 if case.products == 1 else 0.5) if case.clients == MANY else None
         lines.append(
-            at_least(f"{case}, compared with pgbench", ours.rate, theirs.rate, goal, per_second)
+            at_least(f"{case}, compared with pgbench", ours.rate, baseline.rate, goal, per_second)
         )
     for case, ours in found.items():
         if case.server == ORDERLY:
@@ -156,7 +156,7 @@ def _crowd(ground: Ground, rounds: int, seconds: int) -> list[Comparison]:
             for products in (1, PRODUCTS)
         }
         _by_http(ground, running.address, Case(PRODUCTS, 8, ORDERLY), 1)
-        taken = alternating(cases, rounds)
+        taken = interleaved(cases, rounds)
     hot, spread = median(taken[1]), median(taken[PRODUCTS])
     what = f"p50 of other orders while {MANY} clients order one product, compared with all"
     return [at_most(what, hot.p50, spread.p50, 1.5, milliseconds)]
