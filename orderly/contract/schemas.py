@@ -1,4 +1,7 @@
-"""Schemas of the document, compiled once into validators whose errors never repeat the input."""
+"""Schemas of the OpenAPI document, compiled once into validators.
+
+Error messages say what is expected. They never echo the values of the input.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,8 @@ MAX_VIOLATIONS = 20
 
 # RFC 9562, section 4: hexadecimal digits of either case, without braces or a prefix.
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
-# RFC 3339, section 5.6, without leap seconds, which Python and PostgreSQL cannot represent.
+# Only the shape of a date-time (RFC 3339, section 5.6). `parse_date_time` also rejects impossible
+# values, such as month 13, and leap seconds, which Python and PostgreSQL cannot represent.
 _DATE_TIME = re.compile(
     r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
@@ -34,7 +38,8 @@ def parse_date_time(text: str) -> datetime:
     """Return an RFC 3339 date-time as an aware datetime in UTC.
 
     Raises:
-        ValueError: the text is not a date-time, or is outside the years 1 to 9999.
+        ValueError: the text is not a date-time, is in a leap second, or is outside the years 1 to
+            9999.
     """
     if not _DATE_TIME.fullmatch(text):
         raise ValueError("not an RFC 3339 date-time")
@@ -88,7 +93,7 @@ def _shortened(value: Any, schemas: Sequence[Mapping[str, Any]]) -> Any:
     and `MAX_VIOLATIONS` others with null as their value. An array or object where the schemas
     expect something else is empty. So the copy is not much larger, nor deeper, than a valid value.
     """
-    schemas = list(_with_alternatives(schemas))
+    schemas = list(_with_subschemas(schemas))
     if isinstance(value, list):
         arrays = [schema for schema in schemas if schema.get("type") == "array"]
         end = max((schema.get("maxItems", len(value)) + 1 for schema in arrays), default=0)
@@ -106,16 +111,20 @@ def _shortened(value: Any, schemas: Sequence[Mapping[str, Any]]) -> Any:
     return value
 
 
-def _with_alternatives(schemas: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """Yield schemas and those that they combine."""
+def _with_subschemas(schemas: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Yield the schemas, and the subschemas of their `allOf`, `anyOf` and `oneOf`."""
     for schema in schemas:
         yield schema
         for keyword in ("allOf", "anyOf", "oneOf"):
-            yield from _with_alternatives(schema.get(keyword, ()))
+            yield from _with_subschemas(schema.get(keyword, ()))
 
 
 def _to_draft4(schema: Any) -> Any:
-    """Translate the keywords that OpenAPI 3.0 adds (`nullable`) to JSON Schema Draft 4."""
+    """Translate a schema of OpenAPI 3.0 to JSON Schema Draft 4.
+
+    `nullable` becomes an `anyOf` with null. `discriminator`, `xml`, and the annotations `default`
+    and `example` are dropped: they do not affect validation.
+    """
     if isinstance(schema, list):
         return [_to_draft4(member) for member in schema]
     if not isinstance(schema, Mapping):
@@ -139,37 +148,44 @@ def _violations(error: ValidationError) -> list[Violation]:
     """Describe an error for a client: what is expected, never what was sent."""
     path = tuple(error.instance_path)
     keyword = error.kind.name
-    facts = error.kind.as_dict()
+    details = error.kind.as_dict()
     if keyword == "required":
-        missing = str(facts["property"])
+        missing = str(details["property"])
         return [Violation((*path, missing), "required", "is required")]
     if keyword == "additionalProperties":
         return [
-            Violation((*path, str(name)), "unknown", "is unknown") for name in facts["unexpected"]
+            Violation((*path, str(name)), "unknown", "is unknown") for name in details["unexpected"]
         ]
     if keyword in {"anyOf", "oneOf"}:
-        return _violations_of_choice(keyword, facts["context"])
+        return _violations_of_subschemas(keyword, details["context"])
     template = _MESSAGES.get(keyword)
-    message = template.format(**facts) if template else "does not match the contract"
+    message = template.format(**details) if template else "does not match the contract"
     if keyword == "type":
-        message = f"must be of type {' or '.join(facts['types'])}"
+        message = f"must be of type {' or '.join(details['types'])}"
     elif keyword == "enum":
-        message = f"must be one of {', '.join(str(option) for option in facts['options'])}"
+        message = f"must be one of {', '.join(str(option) for option in details['options'])}"
     return [Violation(path, keyword, message)]
 
 
-def _violations_of_choice(
-    keyword: str, alternatives: list[list[ValidationError]]
+def _violations_of_subschemas(
+    keyword: str, errors_by_subschema: list[list[ValidationError]]
 ) -> list[Violation]:
-    """Describe a failed choice by the alternative that the client most likely meant.
+    """Describe a failed `oneOf` or `anyOf` by the subschema that the client most likely meant.
 
-    For `oneOf` this is the alternative with the fewest missing and unknown members. `anyOf` comes
-    from `nullable` (see `_to_draft4`), so its last alternative is the schema itself.
+    For `oneOf` this is the subschema with the fewest missing and unknown members. `anyOf` comes
+    from `nullable` (see `_to_draft4`): its first subschema accepts only null, and its last one is
+    the schema without `nullable`. So the violations of the last one are returned.
     """
-    described = [[one for error in errors for one in _violations(error)] for errors in alternatives]
+    violations_by_subschema = [
+        [violation for error in errors for violation in _violations(error)]
+        for errors in errors_by_subschema
+    ]
     if keyword == "anyOf":
-        return described[-1]
-    return min(described, key=lambda found: sum(one.code in _ABOUT_MEMBERS for one in found))
+        return violations_by_subschema[-1]
+    return min(
+        violations_by_subschema,
+        key=lambda violations: sum(violation.code in _ABOUT_MEMBERS for violation in violations),
+    )
 
 
 _ABOUT_MEMBERS = {"required", "unknown"}

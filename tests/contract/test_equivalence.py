@@ -1,10 +1,15 @@
 """The compiled contract accepts and rejects the same requests as stock Connexion.
 
-Both serve the whole contract, without its security, with handlers that do nothing. Hypothesis
-generates thousands of requests from the contract's examples and bounds. The compiled contract is
-stricter on purpose about other spellings of numbers, repeated fields and invalid Unicode. Such
-requests are not generated here; `tests/unit/test_contract_*.py` and `tests/api/test_protocol.py`
-test them. Stock Connexion does not check formats, so it uses the compiled contract's format checks.
+A differential property-based test with unmodified Connexion as the oracle. The compiled contract
+(`orderly/contract`) is Orderly's replacement for Connexion's validation: it compiles the validators
+of each operation once, at start. Both serve the whole contract, without its security, with handlers
+that do nothing. Hypothesis generates 3000 requests from the contract's examples and bounds.
+
+The compiled contract is stricter on purpose. It rejects, for example, `?limit=05` and `?limit=1_0`,
+a query field that occurs twice (`?limit=5&limit=6`), and invalid UTF-8 (`?q=%FF`). Such requests
+are not generated here; `tests/unit/test_contract_*.py` and `tests/api/test_protocol.py` test them.
+
+Stock Connexion does not check formats, so it uses the compiled contract's format checks.
 """
 
 from __future__ import annotations
@@ -81,7 +86,8 @@ def compiled_handler(node: Node) -> Callable[..., Any]:
     names = ParameterPlan(node["parameters"]).names | ({"body"} if "requestBody" in node else set())
 
     async def handler(**_: Any) -> tuple[Any, int, dict[str, str]]:
-        return iter([b""]) if "csv" in media_type else {}, status, {}
+        body: Any = iter([b""]) if "csv" in media_type else {}
+        return body, status, {}
 
     # The compiled contract compares the handler's signature with the operation at start.
     parameters = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in names]
@@ -106,7 +112,7 @@ def apps() -> Iterator[Apps]:
     stock.add_api(
         document_without_security(), strict_validation=True, resolver=resolver(stock_handler)
     )
-    compiled = connexion_app(
+    compiled = connexion_app(  # Orderly's application, with the compiled contract
         document_without_security(), other_routes=Router(), resolver=resolver(compiled_handler)
     )
     loop = asyncio.new_event_loop()

@@ -23,6 +23,7 @@ from tests.support.processes import Server, run_server
 from tests.support.settings import NO_RATE_LIMIT_VARIABLES
 
 CREDENTIALS = Path(__file__).with_name("credentials.json")
+# The source under which the coverage report counts these requests; the other is "examples".
 COVERAGE_SOURCE = "generated"
 REPORTS = Path("test-output/contract")
 
@@ -41,7 +42,7 @@ def server(shop: str, tmp_path: Path) -> Iterator[Server]:
     ) as server:
         demo.fill()
         for name, email, password in _accounts():
-            if name == "admin":
+            if name == "admin":  # created by demo.fill(); the others are registered as customers
                 assert (email, password) == demo.ACCOUNTS[0][:2]
             else:
                 body = {"email": email, "name": name.title(), "password": password}
@@ -54,9 +55,9 @@ def test_generated_requests_get_documented_responses(
 ) -> None:
     arguments = request.config.getoption("--schemathesis", None)
     if arguments is None:
-        pytest.skip("takes minutes: tox -e contract")
+        pytest.skip("takes minutes; run it with `tox -e contract`")
     if request.config.getoption("--random-seed"):
-        # First, so that a `--seed` among the arguments overrides it.
+        # The random seed comes first, so that a `--seed` in the given arguments overrides it.
         arguments = f"--seed {secrets.randbelow(1 << 32)} {arguments}"
     reports = repository / REPORTS
     shutil.rmtree(reports, ignore_errors=True)
@@ -74,8 +75,10 @@ def test_generated_requests_get_documented_responses(
     assert 0 == subprocess.run(command, cwd=repository, check=False).returncode
 
     assert "" == server.stderr
-    assert [] == audit()
+    assert [] == audit()  # the database has no inconsistent rows
     _record(reports / "events.ndjson", coverage)
+    # Generated requests need not reach every error: some errors depend on data or on concurrency.
+    # The next test requires all statuses, from the examples and generated requests together.
     missing = coverage.missing_statuses(COVERAGE_SOURCE)
     assert [] == [str(status) for status in missing if status.is_success]
     if request.config.getoption("--every-link"):
@@ -86,7 +89,9 @@ def test_the_whole_contract_was_covered(
     request: pytest.FixtureRequest, repository: Path, coverage: Coverage
 ) -> None:
     if request.config.getoption("--schemathesis", None) is None:
-        pytest.skip("needs the examples and generated requests in one run: tox -e contract")
+        pytest.skip(
+            "needs the examples and generated requests in one run; run it with `tox -e contract`"
+        )
 
     click.echo(f"\n{coverage.write(repository / REPORTS)}; see {REPORTS}/coverage.md")
 
@@ -102,9 +107,10 @@ def _accounts() -> Iterator[tuple[str, str, str]]:
 
 
 def _record(events: Path, coverage: Coverage) -> None:
-    """Count the responses and links in Schemathesis's report."""
+    """Count the responses and the followed links that Schemathesis reported in `events`."""
     operation_ids = {_label(operation): name for name, operation in operations()}
-    links_by_label = {
+    # The keys have the format of Schemathesis's transition ids.
+    links_by_transition = {
         f"{_label(OPERATIONS[link.operation_id])} -> [{link.status}] {link.name} -> "
         f"{_label(OPERATIONS[link_object['operationId']])}": link
         for link, link_object in documented_links()
@@ -120,7 +126,7 @@ def _record(events: Path, coverage: Coverage) -> None:
                 status = str(response["status_code"])
                 coverage.record_status(COVERAGE_SOURCE, operation_ids[label], status)
                 # Schemathesis also follows links that it infers; they are not in the contract.
-                link = links_by_label.get(case.get("transition", {}).get("id"))
+                link = links_by_transition.get(case.get("transition", {}).get("id"))
                 if link:
                     coverage.record_link(COVERAGE_SOURCE, link)
 

@@ -1,4 +1,4 @@
-"""Request bodies are parsed strictly: ambiguous JSON is rejected, and errors repeat no values."""
+"""Request bodies are parsed strictly: ambiguous JSON is rejected. Errors never echo values."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ PLAN = BodyPlan(
                     "additionalProperties": False,
                     "properties": {
                         "name": {"type": "string", "maxLength": 8},
+                        # Also a keyword of JSON Schema, which must not be confused with it.
                         "default": {"type": "string", "maxLength": 8, "nullable": True},
                         "lines": {
                             "type": "array",
@@ -69,7 +70,9 @@ def test_a_body_in_several_chunks_is_parsed() -> None:
     "content_type",
     [b"Application/JSON", b"application/json; charset=utf-8", b'application/json;charset="UTF-8"'],
 )
-def test_the_content_type_is_compared_by_the_rules_of_http(content_type: bytes) -> None:
+def test_the_content_type_is_case_insensitive_and_may_have_a_utf8_charset(
+    content_type: bytes,
+) -> None:
     assert {"name": "x"} == read(b'{"name":"x"}', headers=((b"content-type", content_type),))
 
 
@@ -84,7 +87,7 @@ def test_the_content_type_is_compared_by_the_rules_of_http(content_type: bytes) 
         b"",
     ],
 )
-def test_another_media_type_is_415_with_the_supported_media_types(content_type: bytes) -> None:
+def test_an_unsupported_media_type_is_415_and_lists_the_supported_ones(content_type: bytes) -> None:
     problem = rejection(b'{"name":"x"}', headers=((b"content-type", content_type),))
 
     assert (415, ["application/json"]) == (problem.status, problem.facts["supported"])
@@ -142,7 +145,7 @@ def test_valid_json_is_parsed_to_the_same_document(document: Any) -> None:
     assert document == parse(dumps(document))
 
 
-def test_every_error_has_a_json_pointer_and_repeats_no_value() -> None:
+def test_every_error_has_a_json_pointer_and_never_echoes_a_value() -> None:
     problem = rejection(b'{"name":"hunter2-is-secret","lines":[{}],"x/y":1,"default":null}')
 
     assert [
