@@ -44,7 +44,7 @@ class Verification:
 
 @run_in_thread
 def require_strong(password: str, *, email: str, name: str) -> None:
-    """Refuse a password that is easily guessed. The contract checks its length.
+    """Refuse a password that is easily guessed. Its length is checked before, by the contract.
 
     Raises:
         PasswordRejected: it is a common password, or derived from the user's email or name.
@@ -83,14 +83,18 @@ def verify(password: str, password_hash: str | None) -> Verification:
     hasher = _hasher()
     with _hashing_slot():
         try:
+            # For an unknown email, verify a dummy hash. This takes as long as a real hash, so that
+            # response times do not reveal registered emails (user enumeration by a timing attack).
             hasher.verify(password_hash or _dummy_hash(hasher), _normalise(password))
         except (VerificationError, InvalidHashError):
             return Verification(matches=False)
+    # True if the hash has other Argon2 parameters than the settings. The sign-in then replaces it.
     return Verification(matches=True, outdated=hasher.check_needs_rehash(password_hash or ""))
 
 
 def _normalise(password: str) -> str:
-    # The same characters have several encodings; keyboards differ (NIST SP 800-63B, 3.1.1.2).
+    # Unicode can encode the same character in several ways, and keyboards differ in which they use.
+    # NFKC maps all of them to one form (NIST SP 800-63B, section 3.1.1.2).
     return normalize("NFKC", password)
 
 

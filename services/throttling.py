@@ -21,8 +21,9 @@ from models import session as sessions
 from models import throttle
 from services.process import configuration
 
-# How many times larger a quota for many clients is: for a network, which may be a whole office,
-# and for an account, which clients on many networks may sign in to.
+# A quota that many clients share is 10 times larger than the narrower quota for the same kind of
+# attempt. Clients share the quota of a network, for example an office (see `Actor.network`), and
+# the quota of an account, which clients on many networks may sign in to.
 _SHARED_QUOTA_FACTOR = 10
 
 _TEN_MINUTES = 600
@@ -32,7 +33,11 @@ _HOUR = 3600
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """A number of attempts in a window of seconds, under a name that the response reports."""
+    """A rate limit: a number of attempts in a window of seconds, enforced by GCRA.
+
+    `models/throttle.py` implements GCRA, the generic cell rate algorithm. `policy` is the name in
+    the `RateLimit-Policy` header of the response.
+    """
 
     policy: str
     attempts: int
@@ -40,7 +45,7 @@ class Quota:
 
     @property
     def interval(self) -> float:
-        """The number of seconds in which one attempt is refilled."""
+        """The emission interval of GCRA: the seconds until one used attempt is available again."""
         return self.seconds / self.attempts
 
 
@@ -74,7 +79,10 @@ def count_sign_in(actor: Actor, email: str) -> list[CountedAttempt]:
 
 
 def count_registration(actor: Actor, email: str) -> list[CountedAttempt]:
-    """Count an attempt to register.
+    """Count an attempt to register. Successful attempts are not refunded.
+
+    The network's quota is as small as the email's, since registering many accounts from one network
+    is the abuse that it prevents.
 
     Raises:
         TooManyAttempts: from this network, or with this email.
@@ -143,6 +151,7 @@ def _count(quota: Quota, subject: str) -> CountedAttempt:
     bucket = f"{quota.policy}:{digest}"
     attempt = throttle.TAKE.one(bucket=bucket, interval=quota.interval, window=quota.seconds)
     if attempt is None or not attempt.allowed:
+        # TAKE always returns a row. The type of `one` also allows None.
         wait_seconds = attempt.wait_seconds if attempt else quota.interval
         raise TooManyAttempts(
             policy=quota.policy,
