@@ -14,7 +14,7 @@ _ONE_YEAR_SECONDS = 365 * 24 * 3600
 
 # JSON and CSV load nothing, and no page may show them in a frame.
 API_POLICY: Final[Headers] = (
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"content-security-policy", b"default-src 'none'; base-uri 'none'; frame-ancestors 'none'"),
 )
 # Swagger UI sets inline styles. Scripts may come from this server only.
 PAGE_POLICY: Final[Headers] = (

@@ -74,7 +74,7 @@ def test_pages_load_scripts_only_from_this_server_and_no_site_may_frame_them(
 @pytest.mark.parametrize("path", API)
 def test_responses_of_the_api_can_load_nothing(anonymous: Client, path: str) -> None:
     assert (
-        "default-src 'none'; frame-ancestors 'none'"
+        "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"
         == (anonymous.get(path).headers["content-security-policy"])
     )
 
