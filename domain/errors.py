@@ -213,6 +213,10 @@ class Unavailable(DomainError):
     code = "service_unavailable"
 
 
+class TooBusy(Unavailable):
+    """Too many passwords are being checked. Try again."""
+
+
 class Locked(Unavailable):
     """Lock timeout: another request is changing the same data. Try again."""
 

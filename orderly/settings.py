@@ -153,6 +153,7 @@ class Settings:
             argon2_memory_kib=memory_kib,
             argon2_parallelism=parallelism,
             password_hashes_at_once=self._password_hashes_at_once(),
+            password_hashes_waiting=self._password_hashes_waiting(),
             sign_in_limit=self.sign_in_limit,
             registration_limit=self.registration_limit,
             refresh_limit=self.refresh_limit,
@@ -186,9 +187,13 @@ class Settings:
         return tuple(_items(self.allowed_hosts))
 
     def _password_hashes_at_once(self) -> int:
-        # One for each core, divided among the workers, but at most half of a worker's threads:
+        # One for each core, divided among the workers, but at most a quarter of a worker's threads:
         # sign-ins must not block all other requests.
-        return max(1, min((os.cpu_count() or 1) // self.workers, self.threads // 2))
+        return max(1, min(((os.cpu_count() or 1) - 1) // self.workers, self.threads // 4))
+
+    def _password_hashes_waiting(self) -> int:
+        # Together with the running ones at most three quarters of the threads.
+        return max(1, self.threads * 3 // 4 - self._password_hashes_at_once())
 
 
 class _Reader(Env):

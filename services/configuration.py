@@ -33,6 +33,8 @@ class Configuration:
     order_expiry_minutes: int = 60
     # Each hash keeps one core busy: more hashes than cores at once only make all of them slower.
     password_hashes_at_once: int = 2
+    # Requests that wait for a hash occupy threads that other requests need.
+    password_hashes_waiting: int = 10
     # Rate limits, by services/throttling.py.
     sign_in_limit: int = 10
     registration_limit: int = 20

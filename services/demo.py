@@ -14,10 +14,12 @@ from models import product as products
 from models import user as users
 from models.user import Credentials
 from services import passwords
+from services.hashing_queue import Client
 from services.products import create_product
 from services.users import create_admin, disable_user, register
 
 _SYSTEM = Actor(None, None, None, request_id="demo", address="", user_agent="")
+_CLIENT = Client(_SYSTEM.network, "demo")
 
 
 class Account(NamedTuple):
@@ -84,7 +86,7 @@ def _open_credentials(account: Account) -> Credentials | None:
     credentials = _find_credentials(account.email)
     if credentials is None or not credentials.user.active:
         return None
-    matches = passwords.verify(account.password, credentials.password_hash).matches
+    matches = passwords.verify(account.password, credentials.password_hash, _CLIENT).matches
     return credentials if matches else None
 
 

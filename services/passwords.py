@@ -1,16 +1,14 @@
 """Passwords: which are accepted, how they are hashed, and how they are verified.
 
 Hashing is CPU-bound and takes tens of milliseconds by design. It runs in a worker thread without a
-database connection. The number of concurrent hashes is bounded, so that many sign-ins at once do
-not slow down the other requests.
+database connection, in the order of `services/hashing_queue.py`. The number of concurrent hashes is
+bounded, so that many sign-ins at once do not slow down the other requests.
 """
 
 from __future__ import annotations
 
 import secrets
 from base64 import b64encode
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from unicodedata import normalize
@@ -20,18 +18,13 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.low_level import Type
 
 from database.greenlets import run_in_thread
-from domain.errors import PasswordRejected, Unavailable
-from services import process
+from domain.errors import PasswordRejected
+from services import password_strength, process
+from services.hashing_queue import Client
 from services.process import configuration
 
 _HASH_BYTES = 32
 _SALT_BYTES = 16
-
-# zxcvbn raises an error for longer passwords, and its running time grows with the length.
-_MAX_RATED_CHARACTERS = 72
-# Of 0 to 4. A score below 2 means that fewer than a million guesses find the password: common
-# passwords, keyboard runs, repetitions, and variations of the user's own name.
-_MIN_SCORE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,39 +42,43 @@ def require_strong(password: str, *, email: str, name: str) -> None:
     Raises:
         PasswordRejected: it is a common password, or derived from the user's email or name.
     """
-    # Imported on first use: it takes 14 MiB, which only processes that check passwords need.
-    from zxcvbn import zxcvbn  # noqa: PLC0415
-
     password = _normalise(password)  # check what is hashed
     user_inputs = [_normalise(part) for part in (email, *email.split("@"), name, *name.split())]
     if password.casefold() in {part.casefold() for part in user_inputs}:
         raise PasswordRejected("it is your email or your name")
-    with _hashing_slot():
-        rating = zxcvbn(password[:_MAX_RATED_CHARACTERS], user_inputs=user_inputs)
-    if rating["score"] < _MIN_SCORE:
+    if password_strength.is_easily_guessed(password, user_inputs):
         raise PasswordRejected("it is too easy to guess")
 
 
+def require_capacity(client: Client) -> None:
+    """Refuse a client early that `hash_password` and `verify` would refuse now.
+
+    Raises:
+        TooBusy: too many other passwords are being hashed.
+    """
+    process.state().hashing_queue.require_place(client)
+
+
 @run_in_thread
-def hash_password(password: str) -> str:
+def hash_password(password: str, client: Client) -> str:
     """Return the Argon2id hash (RFC 9106) of a password in the PHC string format.
 
     Raises:
-        Unavailable: too many other passwords are being hashed.
+        TooBusy: too many other passwords are being hashed.
     """
-    with _hashing_slot():
+    with process.state().hashing_queue.turn(client):
         return _hasher().hash(_normalise(password))
 
 
 @run_in_thread
-def verify(password: str, password_hash: str | None) -> Verification:
+def verify(password: str, password_hash: str | None, client: Client) -> Verification:
     """Verify a password against its hash. Without a hash, fail after the same time.
 
     Raises:
-        Unavailable: too many other passwords are being hashed.
+        TooBusy: too many other passwords are being hashed.
     """
     hasher = _hasher()
-    with _hashing_slot():
+    with process.state().hashing_queue.turn(client):
         try:
             # For an unknown email, verify a dummy hash. This takes as long as a real hash, so that
             # response times do not reveal registered emails (user enumeration by a timing attack).
@@ -121,20 +118,3 @@ def _dummy_hash(hasher: PasswordHasher) -> str:
     )
     costs = f"m={hasher.memory_cost},t={hasher.time_cost},p={hasher.parallelism}"
     return f"$argon2id$v=19${costs}${salt}${digest}"
-
-
-@contextmanager
-def _hashing_slot() -> Iterator[None]:
-    """Wait for one of the slots for hashing.
-
-    Raises:
-        Unavailable: too many others are waiting.
-    """
-    slots = process.state().hashing_slots
-    if not slots.running_or_waiting.acquire(blocking=False):
-        raise Unavailable
-    try:
-        with slots.running:
-            yield
-    finally:
-        slots.running_or_waiting.release()

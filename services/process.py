@@ -6,15 +6,13 @@ all of it with one call of `bind`. Nothing else is kept in memory from one reque
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
 from services.configuration import Configuration
-
-# How many requests may wait for each hash that is running. Further requests are refused with 503.
-_WAITING_PER_HASH = 8
+from services.hashing_queue import Client, HashingQueue
+from services.in_flight import InFlight
 
 
 @dataclass(slots=True)
@@ -32,20 +30,13 @@ class RevokedSessions:
     refreshed_at: float | None = None
 
 
-class HashingSlots:
-    """How many passwords are hashed at once, and how many requests may wait for a slot."""
-
-    def __init__(self, slots: int) -> None:
-        self.running = threading.Semaphore(slots)
-        self.running_or_waiting = threading.Semaphore(slots * (1 + _WAITING_PER_HASH))
-
-
 @dataclass(slots=True)
 class ProcessState:
     """What a process keeps in memory from one request to the next."""
 
     configuration: Configuration
-    hashing_slots: HashingSlots
+    hashing_queue: HashingQueue
+    sign_ins_in_flight: InFlight[Client] = field(default_factory=InFlight)
     revoked_sessions: RevokedSessions = field(default_factory=RevokedSessions)
     # A cache of verified access tokens: token -> (expiry in seconds since the epoch, principals).
     verified_tokens: dict[str, tuple[float, Any, Any]] = field(default_factory=dict)
@@ -59,9 +50,10 @@ class _Binding:
 
 def bind(configuration: Configuration) -> None:
     """Bind a new, empty state. Replaces a state that was bound before."""
-    _Binding.state = ProcessState(
-        configuration, HashingSlots(configuration.password_hashes_at_once)
+    queue = HashingQueue(
+        configuration.password_hashes_at_once, configuration.password_hashes_waiting
     )
+    _Binding.state = ProcessState(configuration, queue)
 
 
 def replace_signing_keys(signing_key: bytes, other_signing_keys: tuple[bytes, ...]) -> None:

@@ -26,8 +26,9 @@ from models import user as users
 from models.session import OpenSession, Session, SpentToken
 from models.user import Credentials, User
 from services import access_tokens, passwords, revocation, security_events, throttling
+from services.hashing_queue import Client
 from services.process import configuration
-from services.throttling import CountedAttempt
+from services.throttling import CountedAttempt, SignInAttempt
 from services.users import canonical_email
 
 __all__ = [
@@ -66,27 +67,9 @@ def login(*, actor: Actor, email: str, password: str) -> SignIn:
         Unavailable: too many users are signing in at the same time.
     """
     email = canonical_email(email)
-    counted, credentials = _count_sign_in(actor=actor, email=email)
-    with throttling.refund_if_unavailable(counted):
-        # Outside any transaction: verification is slow and must not occupy a database connection.
-        verification = passwords.verify(
-            password, credentials.password_hash if credentials else None
-        )
-    if credentials is None or not verification.matches or not credentials.user.active:
-        user_id = credentials.user.id if credentials else None
-        security_events.append(security_events.SIGN_IN_FAILED, actor=actor, user_id=user_id)
-        raise InvalidCredentials
-    if verification.outdated:
-        _replace_hash(
-            user_id=credentials.user.id,
-            verified_hash=credentials.password_hash,
-            new_hash=passwords.hash_password(password),
-        )
-    refresh_token = secrets.token_urlsafe(_TOKEN_BYTES)
-    session = _start_session(
-        actor=actor, credentials=credentials, refresh_token=refresh_token, counted=counted
-    )
-    return _sign_in(credentials.user, session, refresh_token)
+    client = Client(actor.network, email)
+    with throttling.sign_in_flight(client):
+        return _login(actor=actor, client=client, password=password)
 
 
 def issue_token(
@@ -155,10 +138,35 @@ def revoke_session(*, actor: Actor, session_id: UUID) -> None:
     revocation.add([session_id])
 
 
+def _login(*, actor: Actor, client: Client, password: str) -> SignIn:
+    passwords.require_capacity(client)
+    attempt, credentials = _count_sign_in(actor=actor, email=client.account)
+    with throttling.refund_if_unavailable(attempt.counted):
+        # Outside any transaction: verification is slow and must not occupy a database connection.
+        verification = passwords.verify(
+            password, credentials.password_hash if credentials else None, client
+        )
+    if credentials is None or not verification.matches or not credentials.user.active:
+        user_id = credentials.user.id if credentials else None
+        security_events.append(security_events.SIGN_IN_FAILED, actor=actor, user_id=user_id)
+        raise InvalidCredentials
+    if verification.outdated:
+        _replace_hash(
+            user_id=credentials.user.id,
+            verified_hash=credentials.password_hash,
+            new_hash=passwords.hash_password(password, client),
+        )
+    refresh_token = secrets.token_urlsafe(_TOKEN_BYTES)
+    session = _start_session(
+        actor=actor, credentials=credentials, refresh_token=refresh_token, counted=attempt.failures
+    )
+    return _sign_in(credentials.user, session, refresh_token)
+
+
 @autocommit_without_retry
-def _count_sign_in(*, actor: Actor, email: str) -> tuple[list[CountedAttempt], Credentials | None]:
-    counted = throttling.count_sign_in(actor, email)
-    return counted, users.FIND_CREDENTIALS.one(email=email)
+def _count_sign_in(*, actor: Actor, email: str) -> tuple[SignInAttempt, Credentials | None]:
+    attempt = throttling.count_sign_in(actor, email)
+    return attempt, users.FIND_CREDENTIALS.one(email=email)
 
 
 @autocommit

@@ -1,8 +1,7 @@
 """Rate limits for attempts that could guess a secret or use up the server's capacity.
 
 Attempts are counted in the database, for all processes together. Several quotas can apply to one
-attempt. The widest quota (for a whole network) is checked first: an attempt that it refuses uses
-nothing of the narrower quotas, which other clients need.
+attempt. An attempt that one of them refuses uses nothing of the others.
 """
 
 from __future__ import annotations
@@ -19,12 +18,18 @@ from domain.actor import Actor
 from domain.errors import TooManyAttempts, Unavailable
 from models import session as sessions
 from models import throttle
+from services import process
+from services.hashing_queue import Client
 from services.process import configuration
 
 # A quota that many clients share is 10 times larger than the narrower quota for the same kind of
 # attempt. Clients share the quota of a network, for example an office (see `Actor.network`), and
 # the quota of an account, which clients on many networks may sign in to.
 _SHARED_QUOTA_FACTOR = 10
+# How many times more sign-ins are allowed in total than failures.
+_TOTAL_FACTOR = 3
+# How many attempts from one network to one account a process handles at the same time.
+_MAX_IN_FLIGHT = 2
 
 _TEN_MINUTES = 600
 _MINUTE = 60
@@ -56,26 +61,53 @@ class CountedAttempt(NamedTuple):
     bucket: str
 
 
-def count_sign_in(actor: Actor, email: str) -> list[CountedAttempt]:
-    """Count an attempt to sign in.
+class SignInAttempt(NamedTuple):
+    """A counted attempt to sign in, and what to refund of it when it has succeeded."""
 
-    An attacker on many networks can exhaust an account's quota for unknown networks. Networks from
-    which the user has signed in before are exempt from that quota.
+    counted: list[CountedAttempt]
+    failures: list[CountedAttempt]
+
+
+@contextmanager
+def sign_in_flight(client: Client) -> Iterator[None]:
+    """Limit the attempts of one network to sign in to one account at the same time.
 
     Raises:
-        TooManyAttempts: from this network, from this network to this account, or from all networks
-            together that are unknown for this account.
+        TooManyAttempts: too many are being processed.
+    """
+    with process.state().sign_ins_in_flight.enter(client, _MAX_IN_FLIGHT) as is_allowed:
+        if not is_allowed:
+            raise TooManyAttempts(
+                policy="sign_in_concurrent", quota=_MAX_IN_FLIGHT, window_seconds=1, retry_after=1
+            )
+        yield
+
+
+def count_sign_in(actor: Actor, email: str) -> SignInAttempt:
+    """Count an attempt to sign in: as an attempt, and as a failure until it has succeeded.
+
+    An attacker on many networks can exhaust an account's quota of failures for unknown networks.
+    Networks from which the user has signed in before are exempt from that quota.
+
+    Raises:
+        TooManyAttempts: from this network, from this network to this account, or to this account.
     """
     limit = configuration().sign_in_limit
-    network = actor.network
-    counted = [
-        _count(Quota("sign_in_network", limit * _SHARED_QUOTA_FACTOR, _TEN_MINUTES), network),
-        _count(Quota("sign_in", limit, _TEN_MINUTES), f"{network} {email}"),
+    network, pair = actor.network, f"{actor.network} {email}"
+    shared = limit * _SHARED_QUOTA_FACTOR
+    failures = [
+        (Quota("sign_in", limit, _TEN_MINUTES), pair),
+        (Quota("sign_in_network", shared, _TEN_MINUTES), network),
     ]
     if not _is_known_network(email=email, network=network):
-        quota = Quota("sign_in_account", limit * _SHARED_QUOTA_FACTOR, _TEN_MINUTES)
-        counted.append(_count(quota, email))
-    return counted
+        failures.append((Quota("sign_in_account", shared, _TEN_MINUTES), email))
+    attempts = [
+        (Quota("sign_in_total", limit * _TOTAL_FACTOR, _TEN_MINUTES), pair),
+        (Quota("sign_in_account_total", shared * _TOTAL_FACTOR, _TEN_MINUTES), email),
+        (Quota("sign_in_network_total", shared * _SHARED_QUOTA_FACTOR, _TEN_MINUTES), network),
+    ]
+    counted = _count_all([*failures, *attempts])
+    return SignInAttempt(counted, counted[: len(failures)])
 
 
 def count_registration(actor: Actor, email: str) -> list[CountedAttempt]:
@@ -88,10 +120,12 @@ def count_registration(actor: Actor, email: str) -> list[CountedAttempt]:
         TooManyAttempts: from this network, or with this email.
     """
     limit = configuration().registration_limit
-    return [
-        _count(Quota("registration_network", limit, _HOUR), actor.network),
-        _count(Quota("registration", limit, _HOUR), email),
-    ]
+    return _count_all(
+        [
+            (Quota("registration", limit, _HOUR), email),
+            (Quota("registration_network", limit, _HOUR), actor.network),
+        ]
+    )
 
 
 def count_refresh(actor: Actor) -> list[CountedAttempt]:
@@ -121,10 +155,12 @@ def count_password_change(actor: Actor) -> list[CountedAttempt]:
     """
     limit = configuration().password_change_limit
     network_quota = Quota("password_change_network", limit * _SHARED_QUOTA_FACTOR, _TEN_MINUTES)
-    return [
-        _count(network_quota, actor.network),
-        _count(Quota("password_change", limit, _TEN_MINUTES), str(actor.user_id)),
-    ]
+    return _count_all(
+        [
+            (Quota("password_change", limit, _TEN_MINUTES), str(actor.user_id)),
+            (network_quota, actor.network),
+        ]
+    )
 
 
 @autocommit_without_retry
@@ -142,6 +178,21 @@ def refund_if_unavailable(counted: list[CountedAttempt]) -> Iterator[None]:
     except Unavailable:
         refund(counted)
         raise
+
+
+def _count_all(quotas: list[tuple[Quota, str]]) -> list[CountedAttempt]:
+    """Count an attempt against several quotas, the narrowest first: all of them, or none.
+
+    A client that is refused by its own quota must not use up a quota that it shares with others.
+    """
+    counted: list[CountedAttempt] = []
+    try:
+        for quota, subject in quotas:
+            counted.append(_count(quota, subject))
+    except TooManyAttempts:
+        refund(counted)
+        raise
+    return counted
 
 
 @autocommit

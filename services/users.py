@@ -21,6 +21,7 @@ from models import session as sessions
 from models import user as users
 from models.user import Credentials, User
 from services import passwords, revocation, security_events, throttling
+from services.hashing_queue import Client
 from services.throttling import CountedAttempt
 
 __all__ = [
@@ -107,11 +108,12 @@ def change_password(*, actor: Actor, current_password: str, new_password: str) -
     """
     counted, credentials = _count_password_change(actor=actor)
     user = credentials.user
+    client = Client(actor.network, user.email)
     with throttling.refund_if_unavailable(counted):
-        matches = passwords.verify(current_password, credentials.password_hash).matches
+        matches = passwords.verify(current_password, credentials.password_hash, client).matches
         if matches:
             passwords.require_strong(new_password, email=user.email, name=user.name)
-            new_hash = passwords.hash_password(new_password)
+            new_hash = passwords.hash_password(new_password, client)
     if not matches:
         security_events.append(
             security_events.PASSWORD_CHANGE_FAILED,
@@ -286,7 +288,7 @@ def _create(*, actor: Actor, email: str, name: str, password: str, role: str) ->
         user_id=uuid7(),
         email=email,
         name=name,
-        password_hash=passwords.hash_password(password),
+        password_hash=passwords.hash_password(password, Client(actor.network, email)),
         role=role,
     )
 

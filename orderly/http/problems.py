@@ -7,6 +7,7 @@ become extension members of the problem document (RFC 9457, section 3.2).
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -18,11 +19,12 @@ from connexion.exceptions import ProblemException
 from connexion.lifecycle import ConnexionRequest, ConnexionResponse
 from starlette.exceptions import HTTPException
 
-from domain.errors import DomainError
+from domain.errors import DomainError, TooBusy, TooManyAttempts
 from orderly.http.tracebacks import summarize
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
+_REFUSAL_DELAY_SECONDS = 1.0
 
 _CHALLENGE = 'Bearer realm="orderly"'
 
@@ -177,6 +179,9 @@ class Problem(ProblemException):
 
 async def on_domain_error(request: ConnexionRequest, error: DomainError) -> ConnexionResponse:
     """Respond to a business error. Log it if its status is 5xx."""
+    if isinstance(error, (TooManyAttempts, TooBusy)):
+        # A client that repeats refused requests at once would occupy the event loop.
+        await asyncio.sleep(_REFUSAL_DELAY_SECONDS)
     if PROBLEM_TYPES[error.code].status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         # One line without a traceback: while the database is down, every request fails alike.
         structlog.get_logger("orderly").warning(error.code, reason=summarize(error))

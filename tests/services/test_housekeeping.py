@@ -32,7 +32,7 @@ def test_only_full_rate_limit_buckets_are_deleted(anonymous: Actor, sql: Sql):
     assert housekeeping.delete_expired() == 0
     sql("UPDATE throttle SET full_at = now() - interval '1 second'")
 
-    assert housekeeping.delete_expired() == buckets == 3
+    assert housekeeping.delete_expired() == buckets == 6
     assert count(sql, "throttle") == 0
 
 

@@ -6,13 +6,21 @@ import threading
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 
 from database.binding import database
 from domain.actor import Actor
-from domain.errors import InvalidCredentials, RefreshRaced, SessionExpired, Unavailable
+from domain.errors import (
+    InvalidCredentials,
+    RefreshRaced,
+    SessionExpired,
+    TooBusy,
+    TooManyAttempts,
+    Unavailable,
+)
 from services import access_tokens, passwords, process, sessions, users
 from services.process import configuration
 from tests.support.concurrency import run_concurrently
@@ -209,8 +217,8 @@ def test_a_user_who_is_disabled_during_sign_in_gets_no_session(
 ):
     original = passwords.verify
 
-    def verify(password: str, password_hash: str | None) -> passwords.Verification:
-        verification = original(password, password_hash)
+    def verify(*arguments: Any) -> passwords.Verification:
+        verification = original(*arguments)
         sql("UPDATE users SET active = false")
         return verification
 
@@ -226,8 +234,8 @@ def test_a_password_that_changes_during_sign_in_starts_no_session(
 ):
     original = passwords.verify
 
-    def verify(password: str, password_hash: str | None) -> passwords.Verification:
-        verification = original(password, password_hash)
+    def verify(*arguments: Any) -> passwords.Verification:
+        verification = original(*arguments)
         sql("UPDATE users SET password_version = password_version + 1")
         return verification
 
@@ -349,31 +357,100 @@ def test_no_database_connection_is_held_during_hashing(
     assert closed == [True]
 
 
+class SlowHashing:
+    """Lets the verification of passwords wait until a number of sign-ins was refused."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, refusals: int) -> None:
+        self.refused: list[Unavailable | TooManyAttempts] = []
+        self._refusals = refusals
+        self._all_refused = threading.Event()
+        original = passwords.PasswordHasher.verify
+
+        def verify(hasher: Any, password_hash: str, password: str) -> bool:
+            self._all_refused.wait(30)
+            return original(hasher, password_hash, password)
+
+        monkeypatch.setattr(passwords.PasswordHasher, "verify", verify)
+
+    def sign_in(self, number: int, *, address: str = "", email: str = EMAIL) -> bool:
+        """Attempt to sign in; return whether the server verified the password."""
+        actor = replace(make_actor(None, None), address=address or f"203.0.113.{number}")
+        try:
+            sessions.login(actor=actor, email=email, password=PASSWORD)
+        except InvalidCredentials:
+            return True
+        except (TooManyAttempts, Unavailable) as error:
+            self.refused.append(error)
+            if len(self.refused) == self._refusals:
+                self._all_refused.set()
+            return False
+        return True
+
+
 def test_sign_ins_beyond_the_length_of_the_hashing_queue_are_rejected(
     ada: users.User, anonymous: Actor, monkeypatch: pytest.MonkeyPatch
 ):
     """Of 30 concurrent sign-ins, one is verified, eight wait and 21 are rejected."""
-    process.bind(replace(configuration(), password_hashes_at_once=1))
-    original = passwords.PasswordHasher.verify
-    rejected: list[Unavailable] = []
-    all_rejected = threading.Event()
+    process.bind(replace(configuration(), password_hashes_at_once=1, password_hashes_waiting=8))
+    hashing = SlowHashing(monkeypatch, refusals=21)
 
-    def verify(self: Any, password_hash: str, password: str) -> bool:
-        all_rejected.wait(30)
-        return original(self, password_hash, password)
+    outcomes = run_concurrently(*[partial(hashing.sign_in, number) for number in range(30)])
 
-    def attempt() -> sessions.SignIn | None:
-        try:
-            return sessions.login(actor=anonymous, email=EMAIL, password=PASSWORD)
-        except Unavailable as error:
-            rejected.append(error)
-            if len(rejected) == 21:
-                all_rejected.set()
-            return None
+    assert outcomes.count(True) == 9
+    assert {TooBusy} == {type(error) for error in hashing.refused}
+    sessions.login(actor=anonymous, email=EMAIL, password=PASSWORD)
 
-    monkeypatch.setattr(passwords.PasswordHasher, "verify", verify)
 
-    outcomes = run_concurrently(*[attempt] * 30)
+def test_one_network_can_sign_in_to_one_account_twice_at_the_same_time(
+    ada: users.User, monkeypatch: pytest.MonkeyPatch
+):
+    hashing = SlowHashing(monkeypatch, refusals=8)
+    attempt = partial(hashing.sign_in, 1, address="203.0.113.1")
 
-    assert len([outcome for outcome in outcomes if outcome is not None]) == 9
+    outcomes = run_concurrently(*[attempt] * 10)
+
+    assert outcomes.count(True) == 2
+    policies = {one.policy for one in hashing.refused if isinstance(one, TooManyAttempts)}
+    assert {"sign_in_concurrent"} == policies
+    assert attempt()
+
+
+def test_successful_sign_ins_are_limited_too(ada: users.User, anonymous: Actor):
+    """Three times as many as failures. Another account on the same network is not affected."""
+    process.bind(replace(configuration(), sign_in_limit=2))
+    for _ in range(6):
+        sessions.login(actor=anonymous, email=EMAIL, password=PASSWORD)
+
+    for _ in range(50):  # more often than the whole network may fail, or sign in to one account
+        with pytest.raises(TooManyAttempts) as caught:
+            sessions.login(actor=anonymous, email=EMAIL, password=PASSWORD)
+    assert ("sign_in_total", 6) == (caught.value.policy, caught.value.quota)
+
+    elsewhere = replace(anonymous, address="203.0.113.1")
+    sessions.login(actor=elsewhere, email=EMAIL, password=PASSWORD)
+    with pytest.raises(InvalidCredentials):
+        sessions.login(actor=anonymous, email="bob@example.com", password=PASSWORD)
+
+
+def test_one_account_cannot_sign_in_from_endless_networks(ada: users.User, anonymous: Actor):
+    process.bind(replace(configuration(), sign_in_limit=1))
+    for number in range(30):
+        client = replace(anonymous, address=f"203.0.113.{number}")
+        sessions.login(actor=client, email=EMAIL, password=PASSWORD)
+
+    with pytest.raises(TooManyAttempts) as caught:
+        sessions.login(actor=anonymous, email=EMAIL, password=PASSWORD)
+    assert "sign_in_account_total" == caught.value.policy
+
+
+def test_refused_attempts_use_nothing_of_the_quota_of_the_network(
+    ada: users.User, anonymous: Actor
+):
+    process.bind(replace(configuration(), sign_in_limit=1))
+    with pytest.raises(InvalidCredentials):
+        sessions.login(actor=anonymous, email="bob@example.com", password="wrong")
+    for _ in range(20):
+        with pytest.raises(TooManyAttempts):
+            sessions.login(actor=anonymous, email="bob@example.com", password="wrong")
+
     sessions.login(actor=anonymous, email=EMAIL, password=PASSWORD)
