@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
 from uuid import UUID
 
+# The request ids of commands, which are no HTTP requests.
+COMMAND_LINE = "command-line"
+DEMO = "demo"
+
 CLIENT = "CLIENT"
 ADMIN = "ADMIN"
 

@@ -5,18 +5,23 @@ from __future__ import annotations
 import re
 
 # The characters that begin a formula (OWASP, CSV Injection), with their full-width forms.
-_FORMULA_START = "[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
+_OPERATORS = "=+\\-@\uff1d\uff0b\uff0d\uff20"
+_START = f"\\A(?='*[{_OPERATORS}\t\r\n])"
+# A spreadsheet program may be set to other separators than the comma. For it, a new cell begins
+# after a semicolon or a tab in the text.
+_AFTER_SEPARATOR = f"(?<=[;\t])(?='*[{_OPERATORS}])"
+
 # A leading apostrophe marks a cell as text. Text that already has apostrophes before such a
 # character gets one more, so that removing one apostrophe always restores the original text.
-_NEEDS_ESCAPE = re.compile(f"'*{_FORMULA_START}")
-_ESCAPED = re.compile(f"'+{_FORMULA_START}")
+_NEEDS_ESCAPE = re.compile(f"{_START}|{_AFTER_SEPARATOR}")
+_ESCAPED = re.compile(f"\\A'(?='*[{_OPERATORS}\t\r\n])|(?<=[;\t])'(?='*[{_OPERATORS}])")
 
 
 def escape(text: str) -> str:
-    """Return text as the content of a cell that is not evaluated as a formula."""
-    return f"'{text}" if _NEEDS_ESCAPE.match(text) else text
+    """Return text as the content of a cell of which no part is evaluated as a formula."""
+    return _NEEDS_ESCAPE.sub("'", text)
 
 
 def unescape(cell: str) -> str:
     """Return the text from which `escape` made this cell."""
-    return cell[1:] if _ESCAPED.match(cell) else cell
+    return _ESCAPED.sub("", cell)

@@ -10,7 +10,7 @@ from domain.actor import Actor
 from handlers import representations
 from handlers.cookies import SessionCookies
 from handlers.responses import BASE_PATH, Response
-from services import sessions, users
+from services import password_changes, sessions, users
 from services.process import configuration
 
 _NO_STORE = {"Cache-Control": "no-store"}
@@ -33,14 +33,7 @@ def login(actor: Actor, body: dict[str, Any]) -> Response:
 def issue_token(actor: Actor, body: dict[str, Any]) -> Response:
     """Start or refresh a session and return its tokens in the body."""
     sign_in = sessions.issue_token(actor=actor, **body)
-    tokens = {
-        **_sign_in(sign_in),
-        "token_type": "Bearer",
-        "access_token": sign_in.access_token,
-        "refresh_token": sign_in.refresh_token,
-        "refresh_expires_at": representations.instant(sign_in.refresh_expires_at),
-    }
-    return tokens, 200, _NO_STORE
+    return _tokens(sign_in), 200, _NO_STORE
 
 
 def refresh_session(actor: Actor, credential: str) -> Response:
@@ -55,14 +48,16 @@ def logout(actor: Actor, refresh_cookie: str | None) -> Response:
     return None, 204, {"Set-Cookie": _cookies().clear()}
 
 
-def change_password(actor: Actor, body: dict[str, Any]) -> Response:
-    """Change the caller's password and end the other sessions."""
-    users.change_password(
+def change_password(actor: Actor, by_cookie: bool, body: dict[str, Any]) -> Response:
+    """Change the caller's password, end the other sessions, and return new tokens."""
+    sign_in = password_changes.change_password(
         actor=actor,
         current_password=body["current_password"],
         new_password=body["new_password"],
     )
-    return None, 204, {}
+    if by_cookie:
+        return None, 204, {"Set-Cookie": _set_cookies(sign_in)}
+    return _tokens(sign_in), 200, _NO_STORE
 
 
 def list_sessions(actor: Actor, limit: int, cursor: str | None = None) -> Response:
@@ -92,11 +87,24 @@ def _cookies() -> SessionCookies:
     return SessionCookies(configuration().cookie_secure)
 
 
+def _tokens(sign_in: sessions.SignIn) -> dict[str, Any]:
+    return {
+        **_sign_in(sign_in),
+        "token_type": "Bearer",
+        "access_token": sign_in.access_token,
+        "refresh_token": sign_in.refresh_token,
+        "refresh_expires_at": representations.instant(sign_in.refresh_expires_at),
+    }
+
+
 def _response_with_cookies(sign_in: sessions.SignIn) -> Response:
-    set_cookie = _cookies().set(
+    return _sign_in(sign_in), 200, {"Set-Cookie": _set_cookies(sign_in), **_NO_STORE}
+
+
+def _set_cookies(sign_in: sessions.SignIn) -> list[str]:
+    return _cookies().set(
         sign_in.access_token,
         sign_in.access_expires_at,
         sign_in.refresh_token,
         sign_in.refresh_expires_at,
     )
-    return _sign_in(sign_in), 200, {"Set-Cookie": set_cookie, **_NO_STORE}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from database.transactions import autocommit, transaction
-from domain.actor import ADMIN, CLIENT, Actor
+from domain.actor import ADMIN, CLIENT, DEMO, Actor
 from domain.errors import EmailTaken, SkuTaken
 from models import product as products
 from models import user as users
@@ -18,7 +18,7 @@ from services.hashing_queue import Client
 from services.products import create_product
 from services.users import create_admin, disable_user, register
 
-_SYSTEM = Actor(None, None, None, request_id="demo", address="", user_agent="")
+_SYSTEM = Actor(None, None, None, request_id=DEMO, address="", user_agent="")
 _CLIENT = Client(_SYSTEM.network, "demo")
 
 

@@ -14,7 +14,7 @@ from domain.paging import Page
 from models import security_event
 from models.security_event import SecurityEvent
 
-__all__ = ["SecurityEvent", "append", "list_security_events"]
+__all__ = ["SecurityEvent", "append", "append_revoked_sessions", "list_security_events"]
 
 REGISTERED = "REGISTERED"
 SIGNED_IN = "SIGNED_IN"
@@ -92,3 +92,9 @@ def append(
         user_agent=actor.stored_user_agent,
         request_id=actor.request_id,
     )
+
+
+def append_revoked_sessions(actor: Actor, user_id: UUID, session_ids: Sequence[UUID]) -> None:
+    """Append an entry for each session of a user that `actor` has revoked."""
+    for session_id in session_ids:
+        append(SESSION_REVOKED, actor=actor, user_id=user_id, session_id=session_id)

@@ -40,6 +40,7 @@ __all__ = [
     "login",
     "logout",
     "refresh_session",
+    "replace_tokens",
     "revoke_session",
 ]
 
@@ -118,6 +119,22 @@ def logout(*, actor: Actor, refresh_token: str | None = None) -> None:
     This process refuses their access tokens at once, others within two seconds.
     """
     revocation.add(_sign_out(actor=actor, refresh_token=refresh_token))
+
+
+@transaction
+def replace_tokens(*, session_id: UUID) -> SignIn:
+    """Make the refresh tokens of a session invalid, and return a new pair of tokens.
+
+    Joins the transaction of the caller, if any.
+
+    Raises:
+        SessionExpired: the session is revoked or expired, or its user is disabled.
+    """
+    session, user = _extend(session_id)
+    sessions.SPEND_TOKENS_OF_SESSION.execute(session_id=session_id)
+    new_token = secrets.token_urlsafe(_TOKEN_BYTES)
+    _insert_token(session_id=session_id, token=new_token)
+    return _sign_in(user, session, new_token)
 
 
 @autocommit
@@ -200,11 +217,7 @@ def _start_session(
         seconds=min(limits.refresh_token_seconds, limits.session_seconds),
     )
     assert session is not None  # noqa: S101  # INSERT ... RETURNING returns a row or raises
-    sessions.INSERT_TOKEN.execute(
-        token_hash=_hash(refresh_token),
-        session_id=session.id,
-        seconds=limits.refresh_token_seconds,
-    )
+    _insert_token(session_id=session.id, token=refresh_token)
     security_events.append(
         security_events.SIGNED_IN, actor=actor, user_id=user_id, session_id=session.id
     )
@@ -215,22 +228,33 @@ def _start_session(
 @transaction
 def _rotate_token(*, token_hash: bytes, new_token: str) -> tuple[Session, User] | None:
     """Spend a token, insert the new one and extend the session; None if the token is refused."""
-    limits = configuration()
-    seconds = limits.refresh_token_seconds
     session_id = sessions.SPEND_TOKEN.one(token_hash=token_hash)
     if session_id is None:
         return None
+    session, user = _extend(session_id)
+    throttling.count_account_refresh(user.id)
+    _insert_token(session_id=session_id, token=new_token)
+    return session, user
+
+
+def _extend(session_id: UUID) -> tuple[Session, User]:
+    limits = configuration()
     extended = sessions.EXTEND.one(
-        session_id=session_id, seconds=seconds, max_seconds=limits.session_seconds
+        session_id=session_id,
+        seconds=limits.refresh_token_seconds,
+        max_seconds=limits.session_seconds,
     )
     if extended is None:  # the session is revoked or expired, or its user is disabled
         raise SessionExpired
-    _, user = extended
-    throttling.count_account_refresh(user.id)
-    sessions.INSERT_TOKEN.execute(
-        token_hash=_hash(new_token), session_id=session_id, seconds=seconds
-    )
     return extended
+
+
+def _insert_token(*, session_id: UUID, token: str) -> None:
+    sessions.INSERT_TOKEN.execute(
+        token_hash=_hash(token),
+        session_id=session_id,
+        seconds=configuration().refresh_token_seconds,
+    )
 
 
 @transaction

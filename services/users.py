@@ -1,4 +1,4 @@
-"""Users: registration, profiles, passwords, and their administration."""
+"""Users: registration, profiles, and their administration."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from uuid_utils.compat import uuid7
 
 from database import text_search
 from database.transactions import autocommit, autocommit_without_retry, transaction
-from domain.actor import ADMIN, CLIENT, Actor
+from domain.actor import ADMIN, CLIENT, COMMAND_LINE, Actor
 from domain.errors import (
-    CurrentPasswordWrong,
     Forbidden,
     LastAdministrator,
     NotFound,
@@ -19,14 +18,13 @@ from domain.errors import (
 from domain.paging import Page
 from models import session as sessions
 from models import user as users
-from models.user import Credentials, User
+from models.user import User
 from services import passwords, revocation, security_events, throttling
 from services.hashing_queue import Client
 from services.throttling import CountedAttempt
 
 __all__ = [
     "User",
-    "change_password",
     "create_admin",
     "disable_user",
     "get_me",
@@ -42,7 +40,7 @@ _COMMAND_LINE = Actor(
     user_id=None,
     role=None,
     session_id=None,
-    request_id="command-line",
+    request_id=COMMAND_LINE,
     address="",
     user_agent="",
 )
@@ -95,35 +93,6 @@ def update_me(*, actor: Actor, name: str) -> User:
     if user is None:
         raise SessionExpired
     return user
-
-
-def change_password(*, actor: Actor, current_password: str, new_password: str) -> None:
-    """Change the actor's own password, and revoke the actor's other sessions.
-
-    Raises:
-        CurrentPasswordWrong: `current_password` does not match.
-        PasswordRejected: the new password is easily guessed.
-        SessionExpired: the account was deleted or disabled after the access token was issued.
-        TooManyAttempts: from this network, or by this user.
-    """
-    counted, credentials = _count_password_change(actor=actor)
-    user = credentials.user
-    client = Client(actor.network, user.email)
-    with throttling.refund_if_unavailable(counted):
-        matches = passwords.verify(current_password, credentials.password_hash, client).matches
-        if matches:
-            passwords.require_strong(new_password, email=user.email, name=user.name)
-            new_hash = passwords.hash_password(new_password, client)
-    if not matches:
-        security_events.append(
-            security_events.PASSWORD_CHANGE_FAILED,
-            actor=actor,
-            user_id=user.id,
-            session_id=actor.session_id,
-        )
-        raise CurrentPasswordWrong
-    revocation.add(_replace_password(actor=actor, credentials=credentials, new_hash=new_hash))
-    throttling.refund(counted)
 
 
 @autocommit
@@ -196,35 +165,6 @@ def _count_registration(*, actor: Actor, email: str) -> list[CountedAttempt]:
     return throttling.count_registration(actor, email)
 
 
-@autocommit_without_retry
-def _count_password_change(*, actor: Actor) -> tuple[list[CountedAttempt], Credentials]:
-    counted = throttling.count_password_change(actor)
-    credentials = users.FIND_CREDENTIALS_BY_ID.one(user_id=actor.user_id)
-    if credentials is None or not credentials.user.active:
-        raise SessionExpired
-    return counted, credentials
-
-
-@transaction
-def _replace_password(*, actor: Actor, credentials: Credentials, new_hash: str) -> list[UUID]:
-    """Replace the hash and revoke the other sessions; return the ids of the revoked sessions."""
-    user_id = credentials.user.id
-    changed = users.CHANGE_PASSWORD.execute(
-        user_id=user_id, password_version=credentials.password_version, new_hash=new_hash
-    )
-    if not changed:  # the password was changed while the current one was being verified
-        raise CurrentPasswordWrong
-    revoked = sessions.REVOKE_OTHERS.all(user_id=user_id, except_session_id=actor.session_id)
-    security_events.append(
-        security_events.PASSWORD_CHANGED,
-        actor=actor,
-        user_id=user_id,
-        session_id=actor.session_id,
-    )
-    _log_revoked_sessions(actor, user_id, revoked)
-    return revoked
-
-
 @transaction
 def _update(
     *, actor: Actor, user_id: UUID, role: str | None, active: bool | None
@@ -255,7 +195,7 @@ def _update(
         event_type = security_events.USER_ENABLED if after.active else security_events.USER_DISABLED
         security_events.append(event_type, actor=actor, user_id=user_id)
     revoked = sessions.REVOKE_OTHERS.all(user_id=user_id, except_session_id=None)
-    _log_revoked_sessions(actor, user_id, revoked)
+    security_events.append_revoked_sessions(actor, user_id, revoked)
     return after, revoked
 
 
@@ -268,15 +208,8 @@ def _disable(*, user_id: UUID) -> list[UUID]:
     users.UPDATE.execute(user_id=user_id, role=before.role, active=False)
     security_events.append(security_events.USER_DISABLED, actor=_COMMAND_LINE, user_id=user_id)
     revoked = sessions.REVOKE_OTHERS.all(user_id=user_id, except_session_id=None)
-    _log_revoked_sessions(_COMMAND_LINE, user_id, revoked)
+    security_events.append_revoked_sessions(_COMMAND_LINE, user_id, revoked)
     return revoked
-
-
-def _log_revoked_sessions(actor: Actor, user_id: UUID, session_ids: list[UUID]) -> None:
-    for session_id in session_ids:
-        security_events.append(
-            security_events.SESSION_REVOKED, actor=actor, user_id=user_id, session_id=session_id
-        )
 
 
 def _create(*, actor: Actor, email: str, name: str, password: str, role: str) -> User:

@@ -10,7 +10,7 @@ from shutil import copyfileobj
 from tempfile import TemporaryFile
 from typing import BinaryIO, NamedTuple, cast
 
-from domain.actor import ADMIN, Actor
+from domain.actor import ADMIN, COMMAND_LINE, Actor
 from domain.errors import ImportRefused
 from domain.product_file import LineFault
 from handlers import product_export
@@ -22,7 +22,7 @@ _OPERATOR = Actor(
     user_id=None,
     role=ADMIN,
     session_id=None,
-    request_id="command-line",
+    request_id=COMMAND_LINE,
     address="",
     user_agent="",
 )

@@ -26,6 +26,7 @@ from orderly.http.authentication import (
     actor_of,
     authorize,
     credential_of,
+    is_by_cookie,
     refresh_cookie_of,
 )
 
@@ -33,6 +34,7 @@ from orderly.http.authentication import (
 # The handler's other parameters are those of its operation, and `body`.
 _SCOPE_VALUES: Mapping[str, Callable[[Scope], Any]] = {
     "actor": actor_of,
+    "by_cookie": is_by_cookie,
     "credential": credential_of,
     "refresh_cookie": refresh_cookie_of,
     "scope": lambda scope: scope,
@@ -81,7 +83,7 @@ class CompiledOperation:
         parameters = inspect.signature(self._handler).parameters
         from_scope = parameters.keys() & _SCOPE_VALUES.keys()
         if not self._is_secured:
-            from_scope -= {"credential", "refresh_cookie"}
+            from_scope -= {"by_cookie", "credential", "refresh_cookie"}
         provided = set(self._parameters.names) | ({"body"} if self._body else set())
         has_kwargs = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
         if not has_kwargs and provided != parameters.keys() - from_scope:

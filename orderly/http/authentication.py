@@ -144,6 +144,12 @@ def refresh_cookie_of(scope: Scope) -> str | None:
     return cookie_parser(header).get(names[REFRESH_COOKIE]) or None
 
 
+def is_by_cookie(scope: Scope) -> bool:
+    """Return whether a cookie authenticates the request."""
+    principal: Principal = scope["orderly"]["principal"]
+    return principal.by_cookie
+
+
 def set_principal(scope: Scope, principal: Principal) -> dict[str, Any]:
     """Store the principal in the scope. Return the token information that Connexion expects."""
     scope["orderly"]["principal"] = principal

@@ -9,6 +9,7 @@ from typing import Any
 import uuid_utils
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from domain.actor import COMMAND_LINE, DEMO
 from orderly.http.logging import (
     LEVELS,
     Event,
@@ -22,6 +23,9 @@ from orderly.http.security_headers import API_POLICY
 
 # The request ids that clients may set. No character of them needs escaping.
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+# Requests must not look like commands in the log: compared without case and punctuation.
+_PUNCTUATION = b"._-"
+_INTERNAL_IDS = {one.encode().translate(None, _PUNCTUATION) for one in (COMMAND_LINE, DEMO)}
 _MAX_PATH_BYTES = 500
 _INTERNAL_SERVER_ERROR = 500
 
@@ -87,10 +91,15 @@ class RequestLog:
 
 def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
-        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+        if name == b"x-request-id" and _is_allowed(value):
             text: str = value.decode()
             return text
     return str(uuid_utils.uuid7())
+
+
+def _is_allowed(request_id: bytes) -> bool:
+    is_internal = request_id.lower().translate(None, _PUNCTUATION) in _INTERNAL_IDS
+    return _REQUEST_ID.fullmatch(request_id) is not None and not is_internal
 
 
 def _log_request(

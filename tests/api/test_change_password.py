@@ -44,6 +44,41 @@ def test_all_other_sessions_of_the_user_end_and_the_current_session_continues(
     assert 200 == bob.get(ME).status_code
 
 
+def test_the_refresh_token_of_the_session_is_replaced(alice: Client, anonymous: Client) -> None:
+    """Somebody who has copied the cookies before the change cannot continue the session."""
+    before = dict(alice.cookies)
+
+    response = change(alice)
+
+    assert 2 == len(response.headers.get_list("set-cookie"))
+    assert all(before[name] != alice.cookies[name] for name in before)
+    assert 200 == alice.post("/api/v1/auth/refresh").status_code
+    anonymous.cookies.set("orderly_refresh", before["orderly_refresh"])
+    stolen = anonymous.post("/api/v1/auth/refresh", headers={"User-Agent": "a thief"})
+    assert_problem(stolen, 401, "session_expired")
+
+
+def test_a_client_without_cookies_gets_the_new_tokens_in_the_body(
+    alice: Client, anonymous: Client
+) -> None:
+    credentials = {"email": "alice@example.com", "password": PASSWORD}
+    before = anonymous.post("/api/v1/auth/token", json=credentials).json()
+
+    response = change(anonymous, headers={"Authorization": f"Bearer {before['access_token']}"})
+
+    assert 200 == response.status_code
+    assert "set-cookie" not in response.headers
+    assert "no-store" == response.headers["cache-control"]
+    tokens = response.json()
+    assert before.keys() == tokens.keys()
+    assert before["session"]["id"] == tokens["session"]["id"]
+    refresh = {"refresh_token": tokens["refresh_token"]}
+    assert 200 == anonymous.post("/api/v1/auth/token", json=refresh).status_code
+    headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+    assert 200 == anonymous.get(ME, headers=headers).status_code
+    assert_problem(alice.get(ME), 401, "invalid_token")
+
+
 def test_a_wrong_current_password_is_rejected_and_the_password_stays_the_same(
     alice: Client, sign_in: Callable[[str, str], Client]
 ) -> None:

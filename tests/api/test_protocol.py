@@ -154,7 +154,10 @@ def test_a_valid_request_id_of_the_client_is_returned(anonymous: Client) -> None
     assert "mine-1" == assert_problem(response, 404, "not_found")["request_id"]
 
 
-@pytest.mark.parametrize("request_id", ["", "a b", "x" * 200, "<script>"])
+@pytest.mark.parametrize(
+    "request_id",
+    ["", "a b", "x" * 200, "<script>", "command-line", "Command_Line", "demo", "-demo-"],
+)
 def test_an_invalid_request_id_is_replaced(anonymous: Client, request_id: str) -> None:
     response = anonymous.get(UNKNOWN_PRODUCT, headers={"X-Request-ID": request_id})
 

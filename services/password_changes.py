@@ -1,0 +1,82 @@
+"""Changing a password. The session that asks continues with new tokens; all others end."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from database.transactions import autocommit_without_retry, transaction
+from domain.actor import Actor
+from domain.errors import CurrentPasswordWrong, SessionExpired
+from models import session as session_table
+from models import user as users
+from models.user import Credentials
+from services import passwords, revocation, security_events, sessions, throttling
+from services.hashing_queue import Client
+from services.sessions import SignIn
+from services.throttling import CountedAttempt
+
+
+def change_password(*, actor: Actor, current_password: str, new_password: str) -> SignIn:
+    """Change the actor's own password, and revoke the actor's other sessions.
+
+    The actor's session continues with the new tokens that are returned.
+
+    Raises:
+        CurrentPasswordWrong: `current_password` does not match.
+        PasswordRejected: the new password is easily guessed.
+        SessionExpired: after the access token was issued, the account was deleted or disabled, or
+            the session was revoked.
+        TooManyAttempts: from this network, or by this user.
+    """
+    counted, credentials = _count_password_change(actor=actor)
+    user = credentials.user
+    client = Client(actor.network, user.email)
+    with throttling.refund_if_unavailable(counted):
+        matches = passwords.verify(current_password, credentials.password_hash, client).matches
+        if matches:
+            passwords.require_strong(new_password, email=user.email, name=user.name)
+            new_hash = passwords.hash_password(new_password, client)
+    if not matches:
+        security_events.append(
+            security_events.PASSWORD_CHANGE_FAILED,
+            actor=actor,
+            user_id=user.id,
+            session_id=actor.session_id,
+        )
+        raise CurrentPasswordWrong
+    sign_in, revoked = _replace_password(actor=actor, credentials=credentials, new_hash=new_hash)
+    revocation.add(revoked)
+    throttling.refund(counted)
+    return sign_in
+
+
+@autocommit_without_retry
+def _count_password_change(*, actor: Actor) -> tuple[list[CountedAttempt], Credentials]:
+    counted = throttling.count_password_change(actor)
+    credentials = users.FIND_CREDENTIALS_BY_ID.one(user_id=actor.user_id)
+    if credentials is None or not credentials.user.active:
+        raise SessionExpired
+    return counted, credentials
+
+
+@transaction
+def _replace_password(
+    *, actor: Actor, credentials: Credentials, new_hash: str
+) -> tuple[SignIn, list[UUID]]:
+    """Replace the hash and the actor's tokens; revoke the other sessions, and return their ids."""
+    assert actor.session_id is not None  # noqa: S101  # the operation requires a session
+    user_id = credentials.user.id
+    changed = users.CHANGE_PASSWORD.execute(
+        user_id=user_id, password_version=credentials.password_version, new_hash=new_hash
+    )
+    if not changed:  # the password was changed while the current one was being verified
+        raise CurrentPasswordWrong
+    revoked = session_table.REVOKE_OTHERS.all(user_id=user_id, except_session_id=actor.session_id)
+    security_events.append(
+        security_events.PASSWORD_CHANGED,
+        actor=actor,
+        user_id=user_id,
+        session_id=actor.session_id,
+    )
+    security_events.append_revoked_sessions(actor, user_id, revoked)
+    return sessions.replace_tokens(session_id=actor.session_id), revoked
