@@ -32,6 +32,10 @@ class MigrationChanged(MigrationError):  # noqa: N818  # named after what is wro
     """The file of a migration was edited after the migration was applied."""
 
 
+class MigrationForbidden(MigrationError):  # noqa: N818  # named after what is wrong
+    """The role of the database may not apply migrations."""
+
+
 class MigrationTable(Table):
     """Applied migrations, with a checksum of the file."""
 
@@ -49,11 +53,14 @@ class MigrationTable(Table):
 def apply(
     progress: Callable[[str], None] | None = None,
     *,
+    url: str | None = None,
     directory: Path = DIRECTORY,
     lock_timeout: float = 5.0,
     wait_seconds: float = 600.0,
 ) -> list[str]:
     """Apply pending migrations to the bound database, in order, and return their names.
+
+    `url` is the URL of the same database with another role, the owner of its tables.
 
     Each migration is one transaction, unless its module sets `atomic = False`. It waits for a
     table lock at most `lock_timeout` seconds, since later queries would queue behind it. If
@@ -66,7 +73,7 @@ def apply(
             too long.
     """
     try:
-        with _migration_database(wait_seconds) as target:
+        with _migration_database(url or database.database, wait_seconds) as target:
             names: list[str] = _Runner(target, directory, lock_timeout, progress).up()
             return names
     except psycopg2.OperationalError as error:
@@ -80,7 +87,7 @@ def apply(
 
 def revert(*, directory: Path = DIRECTORY, lock_timeout: float = 5.0) -> list[str]:
     """Revert the last migration and return its name. For development: this deletes data."""
-    with _migration_database(wait_seconds=0) as target:
+    with _migration_database(database.database, wait_seconds=0) as target:
         names: list[str] = _Runner(target, directory, lock_timeout, None).down()
         return names
 
@@ -161,18 +168,18 @@ class _Runner(Runner):
 
 
 @contextmanager
-def _migration_database(wait_seconds: float) -> Iterator[ShopDatabase]:
+def _migration_database(url: str, wait_seconds: float) -> Iterator[ShopDatabase]:
     """Hold the migration lock; provide a database with one connection and no statement timeout."""
     connect = partial(
         open_connection,
-        database.database,
+        url,
         connect_timeout=_CONNECT_SECONDS,
         statement_timeout=0,
         lock_timeout=0,
     )
     with _migration_lock(connect, wait_seconds):
         target = ShopDatabase()
-        set_pool(target, connect, url=database.database, max_connections=1, checkout_timeout=1)
+        set_pool(target, connect, url=url, max_connections=1, checkout_timeout=1)
         try:
             with target.connection_context():
                 yield target

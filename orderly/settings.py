@@ -67,6 +67,8 @@ class Settings:
 
     # None: the embedded PostgreSQL in `data_dir`.
     database_url: str | None = field(repr=False)
+    # The role that owns the tables. None: the role of `database_url`.
+    database_owner_url: str | None = field(repr=False)
     data_dir: Path
     # As root: the account that runs the embedded PostgreSQL. None: see orderly/embedded/run_as.py.
     database_system_user: str | None
@@ -231,6 +233,7 @@ def _read(env: _Reader) -> dict[str, Any]:
     database_url = env.str("DATABASE_URL", None, validate=_postgresql)
     return {
         "database_url": database_url,
+        "database_owner_url": env.str("DATABASE_OWNER_URL", None, validate=_postgresql),
         "data_dir": _absolute(env.str("DATA_DIR", None)),
         "database_system_user": env.str("DATABASE_SYSTEM_USER", None),
         "host": env.str("HOST", "127.0.0.1"),

@@ -16,9 +16,9 @@ import pytest
 from httpx2 import Client
 from psycopg2 import sql
 
-from database import binding, migrations
+from database import binding
 from orderly.embedded import EmbeddedPostgreSQL
-from services import process, users
+from services import process, schema, users
 from services.configuration import Configuration
 from tests.support.accounts import ADMIN, PASSWORD
 from tests.support.processes import ROOT, run_server
@@ -33,6 +33,22 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     directory = tmp_path_factory.mktemp("postgresql")
     with EmbeddedPostgreSQL(directory, fsync=False) as url:
         yield _with_database(url, "postgres")
+
+
+@pytest.fixture(scope="session")
+def runtime_role(postgresql: str) -> tuple[str, str]:
+    """Create the role with which services and servers run in tests; return its name and password.
+
+    It is created here, since the server's own one has a password that only the server knows.
+    """
+    name, password = "runtime", "runtime-password"
+    _run(
+        postgresql,
+        sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(
+            sql.Identifier(name), sql.Literal(password)
+        ),
+    )
+    return name, password
 
 
 @pytest.fixture(scope="session")
@@ -54,19 +70,27 @@ def new_database(postgresql: str) -> Callable[[str | None], str]:
 
 
 @pytest.fixture(scope="session")
-def migrated_template(new_database: Callable[[str | None], str]) -> str:
+def migrated_template(
+    new_database: Callable[[str | None], str], runtime_role: tuple[str, str]
+) -> str:
     """Return the name of a database to which all migrations have been applied."""
     url = new_database(None)
-    binding.bind(url, max_connections=1)
-    migrations.apply()
+    binding.bind(_with_role(url, runtime_role), max_connections=1)
+    schema.migrate(owner_url=url)
     binding.close()
     return urlsplit(url).path.strip("/")
 
 
 @pytest.fixture(scope="session")
 def database_url(migrated_template: str, new_database: Callable[[str | None], str]) -> str:
-    """Return the URL of the migrated database that the tests share; its tables are empty."""
+    """Return the owner's URL of the migrated, empty database that the tests share."""
     return new_database(migrated_template)
+
+
+@pytest.fixture(scope="session")
+def runtime_url(database_url: str, runtime_role: tuple[str, str]) -> str:
+    """Return the URL of the same database with the role of services and servers."""
+    return _with_role(database_url, runtime_role)
 
 
 @pytest.fixture
@@ -76,10 +100,10 @@ def empty_database_url(new_database: Callable[[str | None], str]) -> str:
 
 
 @pytest.fixture
-def shop(database_url: str) -> Iterator[str]:
-    """Set up this process to call services on the shared database; return the database's URL."""
+def shop(database_url: str, runtime_url: str) -> Iterator[str]:
+    """Set up this process to call services on the shared database; return the owner's URL."""
     # More than any test uses concurrently. The pool opens a connection only when it needs one.
-    binding.bind(database_url, max_connections=70)
+    binding.bind(runtime_url, max_connections=70)
     process.bind(
         Configuration(
             signing_key=SIGNING_KEY.encode(),
@@ -123,6 +147,11 @@ def _run(url: str, statement: sql.Composable) -> list[tuple[str, ...]]:
         connection.close()
 
 
+def _with_role(url: str, role: tuple[str, str]) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=f"{role[0]}:{role[1]}@").geturl()
+
+
 def _with_database(url: str, name: str) -> str:
     return urlsplit(url)._replace(path=f"/{name}").geturl()
 
@@ -134,11 +163,11 @@ def repository() -> Path:
 
 
 @pytest.fixture(scope="session")
-def base_url(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def base_url(runtime_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start a server on the shared database, with response validation on; return its URL."""
     with run_server(
         tmp_path_factory.mktemp("server") / "data",
-        ORDERLY_DATABASE_URL=database_url,
+        ORDERLY_DATABASE_URL=runtime_url,
         ORDERLY_SIGNING_KEY=SIGNING_KEY,
         ORDERLY_COOKIE_SECURE="false",
         ORDERLY_VALIDATE_RESPONSES="true",

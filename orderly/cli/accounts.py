@@ -36,11 +36,10 @@ def create_admin(email: str, name: str, **options: Any) -> None:
     errors = account_errors(email=email, name=name, password=password)
     if errors:
         fail(*errors, status=USAGE_ERROR)
-    with shop_database(settings):
-        from database import migrations  # noqa: PLC0415
-        from services import users  # noqa: PLC0415
+    with shop_database(settings) as database:
+        from services import schema, users  # noqa: PLC0415
 
-        migrations.apply()
+        schema.migrate(owner_url=database.owner_url)
         user = users.create_admin(email=email, name=name, password=password)
     click.echo(f"Created the administrator {user.email}.")
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn, ParamSpec
 import click
 
 if TYPE_CHECKING:
+    from orderly.server.provisioning import ProvidedDatabase
     from orderly.settings import Settings
 
 P = ParamSpec("P")
@@ -80,7 +81,7 @@ def load_settings(**options: object) -> Settings:
 
 
 @contextmanager
-def shop_database(settings: Settings) -> Iterator[None]:
+def shop_database(settings: Settings) -> Iterator[ProvidedDatabase]:
     """Bind the shop's services to a running database while the block runs."""
     from database import binding  # noqa: PLC0415
     from orderly.server.provisioning import provide_database  # noqa: PLC0415
@@ -90,7 +91,7 @@ def shop_database(settings: Settings) -> Iterator[None]:
         process.bind(settings.configuration())
         binding.bind(provided.url, max_connections=2)
         try:
-            yield
+            yield provided
         finally:
             binding.close()
 

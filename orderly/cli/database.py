@@ -22,10 +22,12 @@ from orderly.cli.command import (
 @report_errors
 def migrate(**options: Any) -> None:
     """Apply the pending migrations to the database."""
-    with shop_database(load_settings(**options)):
-        from database import migrations  # noqa: PLC0415
+    with shop_database(load_settings(**options)) as database:
+        from services import schema  # noqa: PLC0415
 
-        applied = migrations.apply(progress=lambda name: click.echo(f"applied {name}"))
+        applied = schema.migrate(
+            owner_url=database.owner_url, progress=lambda name: click.echo(f"applied {name}")
+        )
         if not applied:
             click.echo("The database is up to date.")
 

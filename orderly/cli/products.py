@@ -35,10 +35,10 @@ def import_products(file: BinaryIO, dry_run: bool, skip_faulty: bool, **options:
     from orderly.server.provisioning import check_currency  # noqa: PLC0415
 
     settings = load_settings(**options)
-    with shop_database(settings):
-        from database import migrations  # noqa: PLC0415
+    with shop_database(settings) as database:
+        from services import schema  # noqa: PLC0415
 
-        migrations.apply()
+        schema.migrate(owner_url=database.owner_url)
         check_currency(settings)
         result = product_import.import_file(
             file,

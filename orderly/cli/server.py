@@ -46,12 +46,12 @@ def leave_demo(**options: Any) -> None:
     so do accounts whose password was changed.
     """
     settings = load_settings(**options)
-    with shop_database(settings):
-        from database import migrations  # noqa: PLC0415
+    with shop_database(settings) as database:
         from orderly.server.demo import forbid_reset  # noqa: PLC0415
+        from services import schema  # noqa: PLC0415
         from services.demo import disable_open_accounts  # noqa: PLC0415
 
-        migrations.apply()
+        schema.migrate(owner_url=database.owner_url)
         disabled = disable_open_accounts()
         if settings.database_url is None:
             forbid_reset(settings)
@@ -92,10 +92,10 @@ def worker(**options: Any) -> None:
 
     settings = load_settings(**options)
     logging.configure(settings.log_level, settings.log_format)
-    with stop_event() as stopped, shop_database(settings):
-        from database import migrations  # noqa: PLC0415
+    with stop_event() as stopped, shop_database(settings) as database:
         from orderly.background import worker  # noqa: PLC0415
+        from services import schema  # noqa: PLC0415
 
-        migrations.apply()
+        schema.migrate(owner_url=database.owner_url)
         click.echo("Doing the background work. Ctrl-C stops it.")
         worker.run(stopped)

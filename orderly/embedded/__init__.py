@@ -10,7 +10,7 @@ from orderly.embedded.errors import (
     UnsupportedSystemError,
     UnusableDirectoryError,
 )
-from orderly.embedded.server import EmbeddedPostgreSQL, running_url
+from orderly.embedded.server import EmbeddedPostgreSQL, running_runtime_url, running_url
 
 __all__ = [
     "DataDirectoryInUseError",
@@ -19,5 +19,6 @@ __all__ = [
     "StartFailedError",
     "UnsupportedSystemError",
     "UnusableDirectoryError",
+    "running_runtime_url",
     "running_url",
 ]

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from orderly.embedded.data_directory import USER, DataDirectory
+from orderly.embedded.data_directory import OWNER, DataDirectory
 from orderly.embedded.errors import StartFailedError, UnusableDirectoryError
 from orderly.embedded.programs import command, environment, program
 from orderly.embedded.run_as import RunAs
@@ -61,7 +61,7 @@ def _initdb(
                 run_as,
                 "initdb",
                 f"--pgdata={paths.of(new)}",
-                f"--username={USER}",
+                f"--username={OWNER}",
                 f"--pwfile={paths.of(password)}",
                 "--auth=scram-sha-256",
                 "--encoding=UTF8",

@@ -16,7 +16,10 @@ from orderly.embedded.errors import DataDirectoryInUseError, UnusableDirectoryEr
 from orderly.embedded.file_lock import try_lock
 from orderly.embedded.orphans import is_running
 
-USER = DATABASE = "orderly"
+DATABASE = "orderly"
+# The superuser, who owns the tables; and the role that serves requests.
+OWNER = "orderly"
+RUNTIME = "orderly_runtime"
 # Part of the socket's file name. Set explicitly on both sides, so that PGPORT does not change it.
 PORT = "5432"
 
@@ -37,6 +40,7 @@ class DataDirectory:
         self.cluster = path / "postgresql"
         self.log = path / "postgresql.log"
         self.password = path / "postgresql-password"
+        self.runtime_password = path / "postgresql-runtime-password"
         self.server_lock = path / "postgresql-lock"
         self._socket_path = path / "postgresql-socket"
         self._lock_file = path / "lock"
@@ -82,8 +86,16 @@ class DataDirectory:
             time.sleep(0.01)
 
     def create_password(self, *, fsync: bool) -> None:
-        """Write a new random password of the database user."""
+        """Write a new random password of the owner."""
         self._write_private(self.password, secrets.token_urlsafe(32), fsync=fsync)
+
+    def read_or_create_runtime_password(self, *, fsync: bool) -> str:
+        """Return the password of the role that serves requests; create it if it is missing."""
+        if not _read(self.runtime_password):
+            self._write_private(self.runtime_password, secrets.token_urlsafe(32), fsync=fsync)
+        password = _read(self.runtime_password)
+        assert password  # noqa: S101  # just written
+        return password
 
     def create_socket_directory(self) -> Path:
         """Create a private directory for the socket, with a path that is short enough."""
@@ -118,13 +130,17 @@ class DataDirectory:
             shutil.rmtree(directory, ignore_errors=True)
         self._socket_path.unlink(missing_ok=True)
 
-    def url(self, database: str = DATABASE) -> str | None:
-        """Return the URL of a database on the running server; None if no server runs."""
-        password, directory = _read(self.password), _read(self._socket_path)
+    def url(self, database: str = DATABASE, *, role: str = OWNER) -> str | None:
+        """Return the URL of a database on the running server, as the owner or the runtime role.
+
+        None if no server runs, or if an older version has started it and the role has no password.
+        """
+        file = self.password if role == OWNER else self.runtime_password
+        password, directory = _read(file), _read(self._socket_path)
         if not password or not directory:
             return None
         host = quote(os.fsencode(directory), safe="")
-        return f"postgresql://{USER}:{quote(password, safe='')}@/{database}?host={host}&port={PORT}"
+        return f"postgresql://{role}:{quote(password, safe='')}@/{database}?host={host}&port={PORT}"
 
     def _write_private(self, file: Path, text: str, *, fsync: bool = False) -> None:
         """Replace a file atomically. At no time can other users read it."""

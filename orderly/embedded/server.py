@@ -17,7 +17,7 @@ import structlog
 from psycopg2 import sql
 
 from orderly.embedded.cluster import prepare_cluster
-from orderly.embedded.data_directory import DATABASE, PORT, DataDirectory
+from orderly.embedded.data_directory import DATABASE, PORT, RUNTIME, DataDirectory
 from orderly.embedded.errors import StartFailedError, UnusableDirectoryError
 from orderly.embedded.orphans import server_lock
 from orderly.embedded.programs import command, environment, program
@@ -92,7 +92,9 @@ class EmbeddedPostgreSQL:
         return choose_user(self._account)
 
     def start(self) -> str:
-        """Start the server and return the database's URL. The first start creates the database.
+        """Start the server and return the database's URL as the owner of its tables, a superuser.
+
+        The first start creates the database, and the role of `runtime_url`.
 
         Raises:
             DataDirectoryInUseError: another process runs the server of this directory.
@@ -108,13 +110,20 @@ class EmbeddedPostgreSQL:
             prepare_cluster(self._directory, self._run_as, fsync=self._fsync)
             self._launch()
             self._wait_until_ready()
-            return self._create_database()
+            return self._create_database_and_role()
         except OSError as error:
             self.stop()
             raise UnusableDirectoryError.from_os_error(self._directory.path, error) from error
         except BaseException:
             self.stop()
             raise
+
+    @property
+    def runtime_url(self) -> str:
+        """The database's URL as the role that serves requests. The server must run."""
+        url = self._directory.url(role=RUNTIME)
+        assert url is not None  # noqa: S101  # the server runs
+        return url
 
     def stop(self) -> None:
         """Disconnect all clients, stop the server, and wait for its end. May be called twice."""
@@ -220,8 +229,11 @@ class EmbeddedPostgreSQL:
             logged = log.read().decode(errors="replace")
         return "\n".join(logged.splitlines()[-10:])
 
-    def _create_database(self) -> str:
-        """Create the database if it does not exist or cannot be used; return its URL."""
+    def _create_database_and_role(self) -> str:
+        """Create the database if it does not exist or cannot be used; return its URL.
+
+        Create the runtime role if it does not exist, and set its password.
+        """
         try:
             connection = self._connect()
         except psycopg2.OperationalError as error:
@@ -234,9 +246,21 @@ class EmbeddedPostgreSQL:
                 cursor.execute(sql.SQL("DROP DATABASE {}").format(name))
             if found in {None, (_INVALID_DATABASE,)}:
                 cursor.execute(sql.SQL("CREATE DATABASE {}").format(name))
+            self._create_runtime_role(cursor)
         url = self._directory.url()
         assert url is not None  # noqa: S101  # the server runs
         return url
+
+    def _create_runtime_role(self, cursor: psycopg2.extensions.cursor) -> None:
+        password = self._directory.read_or_create_runtime_password(fsync=self._fsync)
+        cursor.execute("SELECT FROM pg_roles WHERE rolname = %s", [RUNTIME])
+        verb = sql.SQL("ALTER" if cursor.fetchone() is not None else "CREATE")
+        # Only the SCRAM verifier is sent, so that no log can contain the password.
+        verifier = psycopg2.extensions.encrypt_password(
+            password, RUNTIME, cursor.connection, "scram-sha-256"
+        )
+        statement = sql.SQL("{} ROLE {} LOGIN NOSUPERUSER PASSWORD {}")
+        cursor.execute(statement.format(verb, sql.Identifier(RUNTIME), sql.Literal(verifier)))
 
     def _connect(self) -> psycopg2.extensions.connection:
         """Connect to the maintenance database, in autocommit mode."""
@@ -255,5 +279,10 @@ def _lines(file: Path) -> list[bytes]:
 
 
 def running_url(data_dir: Path) -> str | None:
-    """Return the database's URL if another process runs the server of this directory."""
+    """Return the database's URL as the owner if another process runs the server of a directory."""
     return DataDirectory(data_dir.absolute()).url()
+
+
+def running_runtime_url(data_dir: Path) -> str | None:
+    """Return what `running_url` does, as the role that serves requests."""
+    return DataDirectory(data_dir.absolute()).url(role=RUNTIME)

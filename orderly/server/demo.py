@@ -25,8 +25,7 @@ def prepare(settings: Settings, database: ProvidedDatabase, *, reset: bool) -> N
     Raises:
         SettingsError: `reset`, but the shop is not a demo.
     """
-    from database import migrations  # noqa: PLC0415  # not before the address is taken
-    from services import demo  # noqa: PLC0415
+    from services import demo, schema  # noqa: PLC0415  # not before the address is taken
 
     marker = settings.data_dir / _MARKER
     if reset and marker.exists():
@@ -34,7 +33,7 @@ def prepare(settings: Settings, database: ProvidedDatabase, *, reset: bool) -> N
         database.recreate()
         if settings.signing_key is None:  # access tokens of deleted users must not verify
             signing_keys.rotate(settings.data_dir, at_once=True)
-    migrations.apply()
+    schema.migrate(owner_url=database.owner_url)
     if demo.is_empty():
         marker.write_text(_TEXT)
     elif reset and not marker.exists():

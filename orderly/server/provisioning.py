@@ -31,7 +31,10 @@ def _always_alive() -> bool:
 class ProvidedDatabase:
     """A running database."""
 
+    # With the role that serves requests.
     url: str
+    # With the owner of the tables, who migrates. None: the role of `url` does all.
+    owner_url: str | None = None
     # Restarts an embedded server that has died. Returns False if it cannot be restarted.
     keep_alive: Callable[[], bool] = _always_alive
     # Replaces an embedded database by an empty one. None: an external database is never emptied.
@@ -54,10 +57,14 @@ def provide_database(
             and not `may_be_running`.
     """
     if settings.database_url is not None:
-        yield ProvidedDatabase(settings.database_url)
+        yield ProvidedDatabase(settings.database_url, settings.database_owner_url)
         return
     # Imported here, because it cannot be imported on a system without an embedded PostgreSQL.
-    from orderly.embedded import DataDirectoryInUseError, EmbeddedPostgreSQL  # noqa: PLC0415
+    from orderly.embedded import (  # noqa: PLC0415
+        DataDirectoryInUseError,
+        EmbeddedPostgreSQL,
+        running_runtime_url,
+    )
 
     server = EmbeddedPostgreSQL(
         settings.data_dir,
@@ -70,10 +77,11 @@ def provide_database(
         running = _wait_for_running_server(settings.data_dir) if may_be_running else None
         if running is None:
             raise
-        yield ProvidedDatabase(running)
+        yield ProvidedDatabase(running_runtime_url(settings.data_dir) or running, running)
         return
     try:
         yield ProvidedDatabase(
+            server.runtime_url,
             url,
             keep_alive=lambda: _keep_alive(server, url),
             recreate=server.recreate_database,

@@ -88,7 +88,8 @@ def _run(
     output: Print,
     stop_signals: StopSignals,
 ) -> int:
-    settings = replace(settings, database_url=database.url)
+    # Server processes do not get the owner's password.
+    settings = replace(settings, database_url=database.url, database_owner_url=None)
     with _worker(settings) as start_worker:
 
         def on_ready() -> None:
@@ -130,14 +131,15 @@ def _prepare(
 
     An account that is disabled or has a new password is left out.
     """
-    from database import binding, migrations  # noqa: PLC0415  # not before the address is taken
-    from services import process  # noqa: PLC0415
+    from database import binding  # noqa: PLC0415  # not before the address is taken
+    from services import process, schema  # noqa: PLC0415
 
     process.bind(settings.configuration())
     binding.bind(database.url, max_connections=1)
     try:
         if not demo:
-            migrations.apply()
+            schema.migrate(owner_url=database.owner_url)
+            _warn_of_unprotected_log()
             check_currency(settings)
             demo_shop.refuse_public_passwords(settings)
             if settings.database_url is None:
@@ -154,6 +156,17 @@ def _prepare(
         ]
     finally:
         binding.close()
+
+
+def _warn_of_unprotected_log() -> None:
+    from services import schema  # noqa: PLC0415  # not before the address is taken
+
+    if not schema.is_log_protected():
+        structlog.get_logger("orderly").warning(
+            "security_log_not_protected",
+            reason="the role of ORDERLY_DATABASE_URL owns the tables",
+            remedy="create a second role: see docs/how-to/deploy.md",
+        )
 
 
 def _refuse_public_demo(settings: Settings) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import psycopg2
 import pytest
 
+from database import binding
 from domain.actor import ADMIN, CLIENT, Actor
 from services import products, users
 from services.audit import audit
@@ -21,6 +22,12 @@ from tests.support.services import PASSWORD, AddProduct, make_actor
 def _bind_process(shop: str) -> None:
     """Bind the process to the shop's database, which every service needs."""
     del shop
+
+
+@pytest.fixture
+def as_owner(shop: str) -> None:
+    """Bind the process with the role that owns the tables, which may create and change tables."""
+    binding.bind(shop, max_connections=70)
 
 
 @pytest.fixture

@@ -159,6 +159,7 @@ def test_the_audit_finds_nothing_in_a_consistent_shop(order: Order):
     assert audit() == []
 
 
+@pytest.mark.usefixtures("as_owner")  # drops constraints
 @pytest.mark.parametrize("corruption", CORRUPTIONS)
 def test_the_audit_finds_every_kind_of_inconsistency(
     order: Order, admin: Actor, database_url: str, corruption: str

@@ -26,6 +26,8 @@ from domain.errors import EmailTaken, Unavailable
 from tests.support.concurrency import run_concurrently
 from tests.support.database import Sql, autocommit_scalar, backend_pid, scalar, unresponsive_server
 
+pytestmark = pytest.mark.usefixtures("as_owner")  # tests create tables of their own
+
 
 @pytest.fixture
 def short_timeouts(database_url: str) -> Iterator[None]:

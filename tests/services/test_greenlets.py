@@ -28,6 +28,8 @@ from domain.errors import Unavailable
 from orderly.factory import connexion_app
 from tests.support.database import Sql, autocommit_scalar, backend_pid, scalar, unresponsive_server
 
+pytestmark = pytest.mark.usefixtures("as_owner")  # tests create tables of their own
+
 CALLER: ContextVar[str] = ContextVar("CALLER", default="nobody")
 
 

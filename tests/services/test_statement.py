@@ -28,6 +28,8 @@ from models.product import ProductTable
 from models.user import UserTable
 from tests.support.concurrency import run_concurrently
 
+pytestmark = pytest.mark.usefixtures("as_owner")  # tests create tables of their own
+
 SOME_ID = UUID("01a20800-676e-7598-a9cd-edf85c4534c8")
 
 

@@ -1,0 +1,43 @@
+"""What the role that serves requests may do to each table.
+
+Ledgers and logs are append-only: rows of `stock_movement`, `order_item`, `order_event` and
+`security_event` can be neither changed nor deleted. Users, products and orders are never deleted.
+A row lock (FOR UPDATE and the like) needs UPDATE.
+"""
+
+from __future__ import annotations
+
+from database.migrations import MigrationTable
+from database.table import Table
+from models.idempotency_key import IdempotencyKeyTable
+from models.order import OrderItemTable, OrderTable
+from models.order_event import OrderEventTable
+from models.product import ProductTable, StockTable
+from models.security_event import SecurityEventTable
+from models.session import RefreshTokenTable, SessionTable
+from models.stock_movement import StockMovementTable
+from models.throttle import ThrottleTable
+from models.user import UserTable
+
+_READ = frozenset({"SELECT"})
+_APPEND = _READ | {"INSERT"}
+_CHANGE = _APPEND | {"UPDATE"}
+_DELETE = _CHANGE | {"DELETE"}
+
+_BY_TABLE: dict[type[Table], frozenset[str]] = {
+    MigrationTable: _READ,
+    UserTable: _CHANGE,
+    SessionTable: _DELETE,
+    RefreshTokenTable: _DELETE,
+    ProductTable: _CHANGE,
+    StockTable: _CHANGE,
+    StockMovementTable: _APPEND,
+    OrderTable: _CHANGE,
+    OrderItemTable: _APPEND,
+    OrderEventTable: _APPEND,
+    IdempotencyKeyTable: _DELETE,
+    SecurityEventTable: _APPEND,
+    ThrottleTable: _DELETE,
+}
+
+RUNTIME = {table._meta.table_name: allowed for table, allowed in _BY_TABLE.items()}

@@ -1,0 +1,38 @@
+"""The database schema: migrated by its owner, used by a role that may do less."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from database import migrations, roles
+from models.privileges import RUNTIME
+from models.security_event import SecurityEventTable
+
+
+def migrate(*, owner_url: str | None, progress: Callable[[str], None] | None = None) -> list[str]:
+    """Apply pending migrations, and return their names.
+
+    With the URL of the role that owns the tables, migrations run as that role, and the role of the
+    bound database gets its privileges. Without it, the role of the bound database migrates.
+
+    Raises:
+        MigrationForbidden: migrations are pending, and the role may not apply them.
+        MigrationError, Unavailable: see `database.migrations.apply`.
+    """
+    if owner_url is not None:
+        names = migrations.apply(progress, url=owner_url)
+        roles.grant(owner_url, roles.current_role(), RUNTIME)
+        return names
+    if roles.may_migrate():
+        return migrations.apply(progress)
+    if migrations.pending():
+        raise migrations.MigrationForbidden(
+            f"The role {roles.current_role()} may not change the tables. Run `orderly migrate` with"
+            " the owner of the tables in ORDERLY_DATABASE_OWNER_URL."
+        )
+    return []
+
+
+def is_log_protected() -> bool:
+    """Return whether the role of the bound database cannot change the security log."""
+    return not roles.can_change_any_row(SecurityEventTable._meta.table_name)
