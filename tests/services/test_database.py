@@ -26,7 +26,11 @@ from domain.errors import EmailTaken, Unavailable
 from tests.support.concurrency import run_concurrently
 from tests.support.database import Sql, autocommit_scalar, backend_pid, scalar, unresponsive_server
 
-pytestmark = pytest.mark.usefixtures("as_owner")  # tests create tables of their own
+
+@pytest.fixture(autouse=True)
+def _as_owner(as_owner: None) -> None:
+    """Use the owner's role: tests create tables of their own."""
+    del as_owner
 
 
 @pytest.fixture

@@ -28,7 +28,12 @@ from models.product import ProductTable
 from models.user import UserTable
 from tests.support.concurrency import run_concurrently
 
-pytestmark = pytest.mark.usefixtures("as_owner")  # tests create tables of their own
+
+@pytest.fixture(autouse=True)
+def _as_owner(as_owner: None) -> None:
+    """Use the owner's role: tests create tables of their own."""
+    del as_owner
+
 
 SOME_ID = UUID("01a20800-676e-7598-a9cd-edf85c4534c8")
 
