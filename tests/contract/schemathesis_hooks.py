@@ -137,10 +137,13 @@ def _use_another_session_of_the_user(case: schemathesis.Case, _token: str) -> No
         case.path_parameters["session_id"] = response.json()["session"]["id"]
 
 
-def _keep_the_password(case: schemathesis.Case, _token: str) -> None:
+def _keep_the_password(case: schemathesis.Case, token: str) -> None:
     # The run signs in with this password again.
     _, password = _ACCOUNTS.get(str(case.auth_identity), ("", ""))
     case.body = {"current_password": password, "new_password": password}
+    # With a bearer token, the response contains the new tokens; with cookies, it sets new cookies.
+    if token and _random.choice((True, False)):
+        case.headers["Authorization"] = f"Bearer {token}"
 
 
 def _use_unused_sku(case: schemathesis.Case, _token: str) -> None:
