@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
 
@@ -25,6 +26,10 @@ ADD_STOCK = """
 """
 
 
+# Concurrent sign-ins to one account are limited.
+_SIGN_IN = threading.Lock()
+
+
 class Buyer(threading.Thread):
     """Places orders; repeats each request with the same idempotency key until it succeeds."""
 
@@ -36,7 +41,9 @@ class Buyer(threading.Thread):
         self._stopped = stopped
 
     def run(self) -> None:
-        with demo_client(self._server) as client:
+        with ExitStack() as stack:
+            with _SIGN_IN:
+                client = stack.enter_context(demo_client(self._server))
             product = client.get("/api/v1/products").json()["items"][0]["id"]
             while not self._stopped.is_set():
                 key = str(uuid4())

@@ -53,7 +53,7 @@ def test_every_acknowledged_order_survives_sigkill(tmp_path: Path, workers: str)
         for buyer in buyers:
             buyer.join()
 
-    with run_server(data_dir) as server, demo_client(server) as client:
+    with run_server(data_dir, "--demo") as server, demo_client(server) as client:
         for key, order_id in acknowledged.items():
             order = client.get(f"/api/v1/orders/{order_id}")
             assert order.status_code == 200
