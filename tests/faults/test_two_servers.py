@@ -187,7 +187,8 @@ def test_attacks_from_many_networks_do_not_lock_a_user_out_of_a_known_network(
     counts = Counter(response.status_code for response in responses)
     assert {401, 429} == counts.keys()
     assert 50 <= counts[401] <= 50 + refilled
-    assert "sign_in_account" == responses[-1].json()["policy"]
+    refused = [response for response in responses if response.status_code == 429]
+    assert {"sign_in_account"} == {response.json()["policy"] for response in refused}
     assert 200 == try_to_sign_in(servers[1], PASSWORD, "198.51.100.1").status_code
     assert 429 == try_to_sign_in(servers[1], PASSWORD, "198.51.100.2").status_code
 
