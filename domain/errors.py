@@ -107,6 +107,12 @@ class TooManyAttempts(DomainError):
     quota: int
     window_seconds: int
     retry_after: int
+    # What is counted: the policy, and a digest of the network or account. It is not for clients.
+    bucket: str
+
+    def facts(self) -> dict[str, object]:
+        """Return the attributes that the response repeats."""
+        return {name: value for name, value in super().facts().items() if name != "bucket"}
 
 
 class SkuTaken(DomainError):

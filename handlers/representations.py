@@ -64,6 +64,8 @@ def security_event(row: SecurityEvent) -> Representation:
         "session_id": row.session_id,
         "from_role": row.from_role,
         "to_role": row.to_role,
+        "product_id": row.product_id,
+        "detail": row.detail,
         "address": row.address,
         "user_agent": _printable(row.user_agent),
         "request_id": row.request_id,

@@ -24,6 +24,8 @@ class SecurityEventTable(Table):
     session_id = UUIDField(null=True)
     from_role = TextField(null=True)
     to_role = TextField(null=True)
+    product_id = UUIDField(null=True)
+    detail = TextField(null=True)
     address = TextField()
     user_agent = TextField()
     request_id = TextField()
@@ -39,7 +41,10 @@ class SecurityEventTable(Table):
                 "ck_security_event_type",
                 "type IN ('REGISTERED', 'SIGNED_IN', 'SIGN_IN_FAILED', 'SIGNED_OUT',"
                 " 'REFRESH_TOKEN_REUSED', 'PASSWORD_CHANGED', 'PASSWORD_CHANGE_FAILED',"
-                " 'SESSION_REVOKED', 'ROLE_CHANGED', 'USER_DISABLED', 'USER_ENABLED')",
+                " 'SESSION_REVOKED', 'ROLE_CHANGED', 'USER_DISABLED', 'USER_ENABLED',"
+                " 'RATE_LIMITED', 'ACCESS_DENIED', 'REGISTRATION_REFUSED', 'DATA_EXPORTED',"
+                " 'PRODUCTS_IMPORTED', 'PRODUCT_CREATED', 'PRODUCT_UPDATED', 'PRODUCT_ARCHIVED',"
+                " 'PRODUCT_RESTORED', 'STOCK_ADJUSTED')",
             ),
             check(
                 "ck_security_event_role",
@@ -62,6 +67,8 @@ class SecurityEvent(NamedTuple):
     session_id: UUID | None
     from_role: str | None
     to_role: str | None
+    product_id: UUID | None
+    detail: str | None
     address: str
     user_agent: str
     request_id: str
@@ -76,6 +83,8 @@ _COLUMNS = (
     SecurityEventTable.session_id,
     SecurityEventTable.from_role,
     SecurityEventTable.to_role,
+    SecurityEventTable.product_id,
+    SecurityEventTable.detail,
     SecurityEventTable.address,
     SecurityEventTable.user_agent,
     SecurityEventTable.request_id,
@@ -107,6 +116,8 @@ INSERT = Command(
             SecurityEventTable.session_id: Parameter("session_id"),
             SecurityEventTable.from_role: Parameter("from_role"),
             SecurityEventTable.to_role: Parameter("to_role"),
+            SecurityEventTable.product_id: Parameter("product_id"),
+            SecurityEventTable.detail: Parameter("detail"),
             SecurityEventTable.address: Parameter("address"),
             SecurityEventTable.user_agent: Parameter("user_agent"),
             SecurityEventTable.request_id: Parameter("request_id"),

@@ -19,6 +19,7 @@ from models import order as orders
 from models import order_event, order_search
 from models.order import Customer, Order, OrderItem
 from models.order_event import OrderEvent
+from services import security_events
 from services.order_placement import OrderRequest, place, quantity_by_product
 from services.order_transitions import (
     can_see,
@@ -144,6 +145,7 @@ def export_orders(*, actor: Actor, filters: OrderFilters = _NO_FILTERS) -> Itera
         raise Forbidden
     now = _database_time()
     filters = replace(filters, created_to=min(filters.created_to or now, now))
+    security_events.append(security_events.DATA_EXPORTED, actor=actor, detail="export_orders")
     first = _export_batch(actor, filters, cursor=None)
     return _all_pages(actor, filters, first)
 

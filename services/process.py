@@ -38,6 +38,8 @@ class ProcessState:
     hashing_queue: HashingQueue
     sign_ins_in_flight: InFlight[Client] = field(default_factory=InFlight)
     revoked_sessions: RevokedSessions = field(default_factory=RevokedSessions)
+    # Security events that are not logged again before a time on `time.monotonic()`.
+    appended_events: dict[str, float] = field(default_factory=dict)
     # A cache of verified access tokens: token -> (expiry in seconds since the epoch, principals).
     verified_tokens: dict[str, tuple[float, Any, Any]] = field(default_factory=dict)
 

@@ -22,6 +22,7 @@ from domain.product_file import ImportReport, Line, LineFault
 from models import product_import
 from models.placement import uuid_array
 from models.product_import import KnownProduct
+from services import security_events
 from services.process import configuration
 from services.products import Product, list_products
 from services.stock import MAX_STOCK
@@ -95,12 +96,17 @@ def _import(
     _set_stocks(actor, new_stocks)
     if report.dry_run:
         raise _DryRunRollback
+    security_events.append(security_events.PRODUCTS_IMPORTED, actor=actor, detail="import_products")
     return report
 
 
 def export_products(*, actor: Actor) -> Iterator[Product]:
     """Return all products on sale, oldest first. They are read in batches during iteration."""
-    del actor  # the contract requires an administrator
+    security_events.append(security_events.DATA_EXPORTED, actor=actor, detail="export_products")
+    return _all_products()
+
+
+def _all_products() -> Iterator[Product]:
     cursor = None
     while True:
         page = list_products(limit=_EXPORT_BATCH_ROWS, cursor=cursor, sort="created_at")

@@ -19,6 +19,7 @@ from domain.paging import Page
 from models import product as products
 from models import stock_movement
 from models.product import Product
+from services import security_events
 
 __all__ = [
     "Product",
@@ -105,6 +106,7 @@ def create_product(
             actor_user_id=actor.user_id,
             request_id=actor.request_id,
         )
+    security_events.append(security_events.PRODUCT_CREATED, actor=actor, product_id=product_id)
     return _require(products.FIND.one(product_id=product_id))
 
 
@@ -125,7 +127,6 @@ def update_product(
         PreconditionFailed: the product has none of the expected versions; None accepts any.
         SkuTaken: another product has this SKU.
     """
-    del actor  # the contract requires an administrator
     current = _find_to_change(product_id, expected_versions)
     changed = current._replace(**changes)
     if changed == current:
@@ -137,6 +138,7 @@ def update_product(
         description=changed.description,
         price=changed.price,
     )
+    security_events.append(security_events.PRODUCT_UPDATED, actor=actor, product_id=product_id)
     return _require(products.FIND.one(product_id=product_id))
 
 
@@ -150,9 +152,9 @@ def archive_product(
         NotFound: no product has this id, or the product is archived already.
         PreconditionFailed: the product has none of the expected versions; None accepts any.
     """
-    del actor  # the contract requires an administrator
     _find_to_change(product_id, expected_versions)
     products.ARCHIVE.execute(product_id=product_id)
+    security_events.append(security_events.PRODUCT_ARCHIVED, actor=actor, product_id=product_id)
 
 
 @transaction
@@ -165,12 +167,12 @@ def restore_product(
         NotFound: no product has this id.
         PreconditionFailed: the product has none of the expected versions; None accepts any.
     """
-    del actor  # the contract requires an administrator
     product = _require(products.FIND_EVEN_ARCHIVED_TO_CHANGE.one(product_id=product_id))
     _require_version(product, expected_versions)
     if product.archived_at is None:
         return product
     products.RESTORE.execute(product_id=product_id)
+    security_events.append(security_events.PRODUCT_RESTORED, actor=actor, product_id=product_id)
     return _require(products.FIND.one(product_id=product_id))
 
 

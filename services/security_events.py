@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import datetime
+from hashlib import blake2b
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -11,10 +13,21 @@ from uuid_utils.compat import uuid7
 from database.transactions import autocommit
 from domain.actor import Actor
 from domain.paging import Page
-from models import security_event
+from models import security_event, throttle
 from models.security_event import SecurityEvent
+from services import process
 
-__all__ = ["SecurityEvent", "append", "append_revoked_sessions", "list_security_events"]
+__all__ = [
+    "SecurityEvent",
+    "append",
+    "append_once",
+    "append_revoked_sessions",
+    "list_security_events",
+]
+
+# How often an event that a client can cause again and again is logged.
+ONCE_IN_SECONDS = 600
+_MAX_REMEMBERED = 4096
 
 REGISTERED = "REGISTERED"
 SIGNED_IN = "SIGNED_IN"
@@ -27,6 +40,16 @@ SESSION_REVOKED = "SESSION_REVOKED"
 ROLE_CHANGED = "ROLE_CHANGED"
 USER_DISABLED = "USER_DISABLED"
 USER_ENABLED = "USER_ENABLED"
+RATE_LIMITED = "RATE_LIMITED"
+ACCESS_DENIED = "ACCESS_DENIED"
+REGISTRATION_REFUSED = "REGISTRATION_REFUSED"
+DATA_EXPORTED = "DATA_EXPORTED"
+PRODUCTS_IMPORTED = "PRODUCTS_IMPORTED"
+PRODUCT_CREATED = "PRODUCT_CREATED"
+PRODUCT_UPDATED = "PRODUCT_UPDATED"
+PRODUCT_ARCHIVED = "PRODUCT_ARCHIVED"
+PRODUCT_RESTORED = "PRODUCT_RESTORED"
+STOCK_ADJUSTED = "STOCK_ADJUSTED"
 
 TYPES = (
     REGISTERED,
@@ -40,6 +63,16 @@ TYPES = (
     ROLE_CHANGED,
     USER_DISABLED,
     USER_ENABLED,
+    RATE_LIMITED,
+    ACCESS_DENIED,
+    REGISTRATION_REFUSED,
+    DATA_EXPORTED,
+    PRODUCTS_IMPORTED,
+    PRODUCT_CREATED,
+    PRODUCT_UPDATED,
+    PRODUCT_ARCHIVED,
+    PRODUCT_RESTORED,
+    STOCK_ADJUSTED,
 )
 
 
@@ -71,13 +104,16 @@ def append(
     event_type: str,
     *,
     actor: Actor,
-    user_id: UUID | None,
+    user_id: UUID | None = None,
     session_id: UUID | None = None,
     roles: tuple[str, str] | None = None,
+    product_id: UUID | None = None,
+    detail: str | None = None,
 ) -> None:
-    """Append an entry: `actor` did this to the user with `user_id`.
+    """Append an entry: `actor` did this, to the user with `user_id` or to a product.
 
-    `roles` are the user's role before and after. Joins the transaction of the caller, if any.
+    `roles` are the user's role before and after. `detail` is never text that a client has sent.
+    Joins the transaction of the caller, if any.
     """
     from_role, to_role = roles or (None, None)
     security_event.INSERT.execute(
@@ -88,10 +124,39 @@ def append(
         session_id=session_id,
         from_role=from_role,
         to_role=to_role,
+        product_id=product_id,
+        detail=detail,
         address=actor.stored_address,
         user_agent=actor.stored_user_agent,
         request_id=actor.request_id,
     )
+
+
+def append_once(
+    event_type: str, *, actor: Actor, subject: str, detail: str, seconds: int = ONCE_IN_SECONDS
+) -> None:
+    """Append an entry, unless one for the same subject was appended in the last `seconds`.
+
+    So a client that repeats a refused request cannot flood the log. Each process remembers what
+    it has appended, so that repeating costs no query.
+    """
+    key = f"{event_type} {subject}"
+    appended, now = process.state().appended_events, time.monotonic()
+    if appended.get(key, now) > now:
+        return
+    if len(appended) >= _MAX_REMEMBERED:
+        appended.clear()
+    appended[key] = now + seconds
+    if _is_first(key, seconds):
+        append(event_type, actor=actor, user_id=actor.user_id, detail=detail)
+
+
+@autocommit
+def _is_first(key: str, seconds: int) -> bool:
+    """Return whether no other process has appended this either: a rate limit of one."""
+    digest = blake2b(key.encode(errors="replace"), digest_size=16).hexdigest()
+    attempt = throttle.TAKE.one(bucket=f"log:{digest}", interval=seconds, window=seconds)
+    return attempt is not None and attempt.allowed
 
 
 def append_revoked_sessions(actor: Actor, user_id: UUID, session_ids: Sequence[UUID]) -> None:

@@ -13,6 +13,7 @@ from domain.paging import Page
 from models import product as products
 from models import stock_movement
 from models.stock_movement import StockMovement
+from services import security_events
 
 __all__ = ["StockMovement", "adjust_stock", "list_stock_movements"]
 
@@ -62,6 +63,7 @@ def adjust_stock(
         actor_user_id=actor.user_id,
         request_id=actor.request_id,
     )
+    security_events.append(security_events.STOCK_ADJUSTED, actor=actor, product_id=product_id)
     assert movement is not None  # noqa: S101  # INSERT ... RETURNING returns a row or raises
     return movement
 

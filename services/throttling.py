@@ -77,8 +77,13 @@ def sign_in_flight(client: Client) -> Iterator[None]:
     """
     with process.state().sign_ins_in_flight.enter(client, _MAX_IN_FLIGHT) as is_allowed:
         if not is_allowed:
+            policy = "sign_in_concurrent"
             raise TooManyAttempts(
-                policy="sign_in_concurrent", quota=_MAX_IN_FLIGHT, window_seconds=1, retry_after=1
+                policy=policy,
+                quota=_MAX_IN_FLIGHT,
+                window_seconds=1,
+                retry_after=1,
+                bucket=_bucket(policy, client.network),
             )
         yield
 
@@ -197,9 +202,7 @@ def _count_all(quotas: list[tuple[Quota, str]]) -> list[CountedAttempt]:
 
 @autocommit
 def _count(quota: Quota, subject: str) -> CountedAttempt:
-    # A digest keeps emails out of the table and its keys short.
-    digest = blake2b(subject.encode(), digest_size=16).hexdigest()
-    bucket = f"{quota.policy}:{digest}"
+    bucket = _bucket(quota.policy, subject)
     attempt = throttle.TAKE.one(bucket=bucket, interval=quota.interval, window=quota.seconds)
     if attempt is None or not attempt.allowed:
         # TAKE always returns a row. The type of `one` also allows None.
@@ -209,8 +212,14 @@ def _count(quota: Quota, subject: str) -> CountedAttempt:
             quota=quota.attempts,
             window_seconds=quota.seconds,
             retry_after=max(1, math.ceil(wait_seconds)),
+            bucket=bucket,
         )
     return CountedAttempt(quota, bucket)
+
+
+def _bucket(policy: str, subject: str) -> str:
+    # A digest keeps emails out of the table and its keys short.
+    return f"{policy}:{blake2b(subject.encode(), digest_size=16).hexdigest()}"
 
 
 @autocommit

@@ -10,9 +10,11 @@ from database import text_search
 from database.transactions import autocommit, autocommit_without_retry, transaction
 from domain.actor import ADMIN, CLIENT, COMMAND_LINE, Actor
 from domain.errors import (
+    EmailTaken,
     Forbidden,
     LastAdministrator,
     NotFound,
+    PasswordRejected,
     SessionExpired,
 )
 from domain.paging import Page
@@ -56,7 +58,13 @@ def register(*, actor: Actor, email: str, name: str, password: str) -> User:
     """
     counted = _count_registration(actor=actor, email=canonical_email(email))
     with throttling.refund_if_unavailable(counted):
-        return _create(actor=actor, email=email, name=name, password=password, role=CLIENT)
+        try:
+            return _create(actor=actor, email=email, name=name, password=password, role=CLIENT)
+        except (EmailTaken, PasswordRejected) as error:
+            security_events.append(
+                security_events.REGISTRATION_REFUSED, actor=actor, detail=error.code
+            )
+            raise
 
 
 def create_admin(*, email: str, name: str, password: str) -> User:

@@ -17,6 +17,7 @@ from connexion.operations import AbstractOperation
 from starlette.types import Receive, Scope, Send
 
 from database.greenlets import run_in_thread
+from domain.errors import DomainError
 from handlers.responses import Response
 from orderly.contract.bodies import BodyPlan, ClientDisconnectedError
 from orderly.contract.parameters import ParameterPlan
@@ -29,6 +30,8 @@ from orderly.http.authentication import (
     is_by_cookie,
     refresh_cookie_of,
 )
+from orderly.http.problems import Problem
+from orderly.http.refusals import log_refusal
 
 # A handler with a parameter of one of these names gets this value, computed from the ASGI scope.
 # The handler's other parameters are those of its operation, and `body`.
@@ -111,6 +114,13 @@ class CompiledOperation:
             Problem: the request violates the contract, or the caller may not make it.
             DomainError: a business rule forbids it.
         """
+        try:
+            await self._handle(scope, receive, send)
+        except (Problem, DomainError) as error:
+            await log_refusal(scope, error, self._run)
+            raise
+
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._is_secured:
             authorize(scope, role=self._required_role, unsafe=self._is_unsafe)
         headers = scope["headers"]
