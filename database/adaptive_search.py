@@ -41,9 +41,10 @@ from database.statement import Parameter, Statement, sql_of
 _SAMPLE_ROWS = 50
 _SAMPLE_MATCHES = 2
 _NEARBY_ROWS = 2000
-# With fewer matches, fetching and sorting all of them beats scanning the sort index, even if a page
-# is among its next rows; or if it is not among them.
+# With fewer matches than this, fetching and sorting all of them is faster than scanning the sort
+# index, even if the next rows of the sort index contain a whole page.
 _FEW_MATCHES = 700
+# The same limit for step 4, when the next rows are known to contain less than a page.
 _MANY_MATCHES = 10_000
 
 
@@ -71,8 +72,8 @@ class SearchListing(Listing[Row]):
 
     `misestimated` are filters for which PostgreSQL's row estimate is far too low. Their conditions
     are hidden from the planner, except in a seek and where they are bounds of the sort key.
-    Otherwise it would fetch and sort all matches, however many there are. `unique` are filters that
-    match at most one row: PostgreSQL then finds the best plan by itself.
+    Otherwise the planner would choose to fetch and sort all matches, even if there are very many.
+    `unique` are filters that match at most one row: for these, the planner finds the best plan.
     """
 
     def __init__(
@@ -131,7 +132,7 @@ class SearchListing(Listing[Row]):
         return statement
 
     def match_count(self, seek: Seek, filters: frozenset[str]) -> Statement[int]:
-        """Return the statement that counts what a seek finds, up to the parameter `limit`."""
+        """Return the statement that counts the matches of a seek, up to the parameter `limit`."""
         statement = self._match_counts.get((seek, filters))
         if statement is None:
             ids = self._seek_ids(seek, filters).limit(Parameter("limit"))
@@ -148,7 +149,7 @@ class SearchListing(Listing[Row]):
         return statement
 
     def seek_page(self, seek: Seek, variant: QueryVariant) -> Statement[Row]:
-        """Return the statement that fetches and sorts what a seek finds."""
+        """Return the statement that fetches and sorts the matches of a seek."""
         statement = self._seek_pages.get((seek, variant))
         if statement is None:
             statement = self._row_statement(self._select_by_seek(seek, variant))
@@ -183,7 +184,7 @@ class SearchListing(Listing[Row]):
             )
         if variant.after_cursor:
             ids = ids.where(self._after_cursor(variant.sort))
-        # OFFSET 0 keeps the planner from using the sort index after all.
+        # OFFSET 0 is an optimization fence: without it, the planner could use the sort index here.
         key = self._sort_key(variant.sort).expression.alias("key")
         rows = sql_of(ids.columns(self._id.alias("id"), key).offset(0))
         return self._page_of(rows, variant.sort)
@@ -202,7 +203,7 @@ class SearchListing(Listing[Row]):
         return self._sort_and_limit(self._with_ids(ids), sort, [])
 
     def _with_ids(self, ids: str) -> Select:
-        # For an array, PostgreSQL always estimates few rows.
+        # PostgreSQL always estimates few rows for ANY (ARRAY(subquery)), and uses the id's index.
         return self._query.where(Expression(self._id, "=", SQL(f"ANY (ARRAY({ids}))")))
 
     def _condition(self, name: str, sort: str) -> ColumnBase:
@@ -222,9 +223,9 @@ def _count(rows: str) -> Statement[int]:
 
 
 def _hidden(condition: ColumnBase) -> ColumnBase:
-    """Return a condition that PostgreSQL checks for each row, and for which it uses no index.
+    """Return a condition that PostgreSQL evaluates for each row, without using an index.
 
-    `coalesce` also hides the condition from the row estimate, which would be far too low.
+    `coalesce` also hides it from the planner, whose row estimate for it would be far too low.
     """
     hidden: ColumnBase = fn.coalesce(condition, SQL("false"))
     return hidden

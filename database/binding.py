@@ -25,15 +25,15 @@ class ShopDatabase(PostgresqlDatabase):
     def __init__(self) -> None:
         self._state_key = f"database_{next(_numbers)}"
         super().__init__(None, autoconnect=False)
-        # Peewee holds this lock in connect() and close(). The pool is thread-safe without it; a
-        # caller that waits for a connection must not keep others from returning theirs.
+        # Replaces the lock that Peewee holds in connect() and close(). The pool is thread-safe
+        # without it, and a thread that waits for a connection must not block close() in the others.
         self._lock = nullcontext()
 
     @property
     def _state(self) -> Any:
-        """Peewee's state of the current greenlet: its connection and its transactions.
+        """Peewee's state (connection and transactions), one for each greenlet.
 
-        Each thread has a main greenlet, so threads have a state of their own too.
+        Each thread has its own main greenlet, so each thread has its own state too.
         """
         attributes = vars(getcurrent())
         state = attributes.get(self._state_key)
@@ -52,10 +52,12 @@ class ShopDatabase(PostgresqlDatabase):
     def _close(self, conn: Connection) -> None:
         conn.pool.checkin(conn)
 
-    def session(self) -> Connection | None:
-        """Return the current connection if it keeps prepared statements, else None."""
+    def connection_for_prepared_statements(self) -> Connection | None:
+        """Return the current connection if it supports prepared statements, else None."""
         connection: Connection | None = self._state.conn
-        return connection if connection is not None and connection.keeps_session else None
+        if connection is None or not connection.supports_prepared_statements:
+            return None
+        return connection
 
 
 database = ShopDatabase()
@@ -73,9 +75,9 @@ def bind(
     """Bind this process to a database; connections are opened on demand.
 
     `url` is a URL or a connection string of libpq. All timeouts are in seconds; 0 for
-    `statement_timeout` or `lock_timeout` keeps the server's own setting. These two are sent as
-    connection options. PgBouncer in transaction mode refuses options: end the URL with `options=`,
-    and set the timeouts on the role (`ALTER ROLE ... SET statement_timeout = '10s'`).
+    `statement_timeout` or `lock_timeout` leaves the server's setting unchanged. These two are sent
+    as connection options. PgBouncer in transaction mode refuses options: end the URL with
+    `options=`, and set the timeouts on the role (`ALTER ROLE ... SET statement_timeout = '10s'`).
     """
     close()
     set_pool(
@@ -103,7 +105,7 @@ def set_pool(
 ) -> None:
     """Give a database object a new connection pool."""
     target.init(url)
-    target.pool = ConnectionPool(connect, size=max_connections, wait=checkout_timeout)
+    target.pool = ConnectionPool(connect, size=max_connections, checkout_timeout=checkout_timeout)
 
 
 def close() -> None:

@@ -70,7 +70,7 @@ def open_connection(
         # mode: PgBouncer tracks TimeZone for each client, and restores it on the server connection
         # that the client uses next.
         connection.cursor().execute("SET TIME ZONE 'UTC'")
-    connection.keeps_session = _session_state_persists(connection)
+    connection.supports_prepared_statements = _session_state_persists(connection)
     connection.time_limit = statement_timeout + _CLIENT_GRACE_SECONDS if statement_timeout else None
     return connection
 
@@ -78,9 +78,10 @@ def open_connection(
 def _session_state_persists(connection: Connection) -> bool:
     """Return whether session state, such as prepared statements, persists on this connection.
 
-    It does not through a pooler in transaction mode. Such a pooler does not pass `options` to the
-    server, so check whether the server has applied them. The result is also False if the URL has
-    its own `options` without `plan_cache_mode`: then no statements are prepared.
+    Session state is lost between transactions if there is a pooler in transaction mode. Such a
+    pooler does not pass `options` to the server, so check whether the server has applied them. The
+    result is also False if the URL has its own `options` without `plan_cache_mode`: then no
+    statements are prepared.
     """
     cursor = connection.cursor()
     cursor.execute("SELECT current_setting('plan_cache_mode')")
@@ -88,14 +89,14 @@ def _session_state_persists(connection: Connection) -> bool:
 
 
 def uuid_of(text: Any) -> UUID:
-    """Return the UUID of a text from PostgreSQL; without validation, in half the time of UUID()."""
+    """Convert a text from PostgreSQL to a UUID without validation: twice as fast as UUID()."""
     value = object.__new__(UUID)
     object.__setattr__(value, "int", int(text.replace("-", ""), 16))
     object.__setattr__(value, "is_safe", _IS_SAFE)
     return value
 
 
-# What UUID() sets for a UUID of unknown origin. A constant, since an enumeration is slower to read.
+# The value that UUID() assigns by default. A constant, since reading an enumeration is slower.
 _IS_SAFE = SafeUUID.unknown
 _UUID_TYPECASTER = extensions.new_type(
     _UUID_OIDS, "UUID", lambda text, _cursor: None if text is None else uuid_of(text)

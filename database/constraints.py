@@ -1,4 +1,4 @@
-"""The domain errors that violated constraints and lock timeouts mean, in one table."""
+"""Maps the names of violated constraints, and lock timeouts, to domain errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ERROR_BY_CONSTRAINT: Mapping[str, Callable[[], DomainError]] = MappingProxyType(
     {
         "uq_users_email": EmailTaken,
         "uq_product_sku": SkuTaken,
-        # The order service then finds out which products are short, if any still is.
+        # The order service then reads the stock, and adds the lines with insufficient stock.
         "stock_not_negative": lambda: InsufficientStock(()),
         "ck_orders_total": AmountOverflow,
         # The access token is still valid, but its user was deleted.
@@ -29,10 +29,10 @@ ERROR_BY_CONSTRAINT: Mapping[str, Callable[[], DomainError]] = MappingProxyType(
     }
 )
 
-# A random order number that exists already: a retry makes another number.
+# uq_orders_number: the random order number exists already. A retry generates another number.
 RETRYABLE_CONSTRAINTS = frozenset({"uq_orders_number"})
 
-# The error that a lock timeout on a table means; for any other table it is `Locked`.
+# The domain error for a lock timeout on a table; for tables that are not listed it is `Locked`.
 ERROR_BY_LOCKED_TABLE: Mapping[str, Callable[[], DomainError]] = MappingProxyType(
     {"idempotency_key": IdempotencyInFlight}
 )

@@ -1,9 +1,9 @@
-"""Runs synchronous functions on the event loop: each in a greenlet, which waits without blocking.
+"""Runs synchronous functions in greenlets, so that they wait without blocking the event loop.
 
-Handlers, services and psycopg2 are synchronous code. Run in a greenlet, such code does not block
-the event loop while it waits for PostgreSQL: psycopg2's wait callback suspends the greenlet, and
-the event loop resumes it when the socket is ready. Outside of a `GreenletRunner` (in threads,
-commands and tests) the same code blocks its thread as usual.
+Handlers, services and psycopg2 are synchronous code. In a greenlet, such code does not block the
+event loop while it waits for PostgreSQL: psycopg2's wait callback suspends the greenlet, and the
+event loop resumes it when the socket is ready. Outside of a `GreenletRunner` (in threads, commands
+and tests) the same code blocks its thread.
 
 One rule keeps this safe: code in a greenlet never calls the event loop. While a greenlet runs, the
 C stack of the event loop is saved elsewhere, and libuv has pointers into that stack. So a greenlet
@@ -38,8 +38,8 @@ class Closable(Protocol):
 class GreenletRunner:
     """Runs functions in greenlets on the event loop, at most `max_running` at a time.
 
-    Further functions wait in a queue, first in first out. `threads` run what `run_in_thread` is
-    given.
+    Further functions wait in a queue (first in, first out). `threads` is the executor in which
+    `run_in_thread` runs functions.
     """
 
     def __init__(self, max_running: int, threads: Executor) -> None:
@@ -69,7 +69,8 @@ class GreenletRunner:
         try:
             return await result
         finally:
-            # An exception refers to this frame; without this the frame would refer back to it.
+            # Break a reference cycle: the traceback of an exception refers to this frame, and these
+            # variables refer to the exception.
             del result, task
 
     async def close(self) -> None:
@@ -174,8 +175,8 @@ class Task(greenlet):
         self.runner.task_done(self.loop)
 
     def _take_result(self) -> asyncio.Future[Any] | None:
-        # Removed from the task: a future with an exception and its traceback would otherwise form
-        # a reference cycle with it.
+        # The task must not keep the future: the future's exception refers to the task by its
+        # traceback, so they would form a reference cycle.
         result, self._result = self._result, None
         return None if result is None or result.cancelled() else result
 
@@ -192,10 +193,10 @@ def current_task() -> Task | None:
 
 
 def run_in_thread(function: Callable[P, R]) -> Callable[P, R]:
-    """Return a function that, called in a greenlet on the event loop, runs in a worker thread.
+    """Decorate a function so that it runs in a worker thread, and does not block the event loop.
 
-    For code that is CPU-bound, or blocks on anything but PostgreSQL. Called outside of a greenlet,
-    it runs in the caller's thread.
+    For code that is CPU-bound, or that waits for anything except PostgreSQL. If the caller is not
+    in a greenlet on the event loop, the function runs in the caller's thread.
     """
 
     @wraps(function)

@@ -1,11 +1,11 @@
 """Keyset pagination: lists that are filtered, sorted, and read page by page.
 
-The next page is found by the sort key and the id of the last row before it. For a list of products
-by price:
+The next page begins after the sort key and the id of the last row of the previous page. For a list
+of products by price:
 
     ... WHERE (price, id) > (1990, '019ab016-...') ORDER BY price, id LIMIT 21
 
-An index on (price, id) returns exactly these rows. So the last page costs as much as the first,
+An index scan on (price, id) reads only these rows. So the last page costs as much as the first,
 and rows that are inserted or deleted do not shift the following pages.
 """
 
@@ -40,7 +40,7 @@ class Sort(Generic[Row]):
 
 
 class QueryVariant(NamedTuple):
-    """A variant of a listing's query: everything except parameter values that decides its SQL."""
+    """What the SQL of a listing's query depends on; the values of parameters are not part of it."""
 
     # The name of a sort key, with "-" before it for descending.
     sort: str

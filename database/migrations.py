@@ -1,4 +1,4 @@
-"""Applies migrations of the schema; safe if several processes start at the same time."""
+"""Applies schema migrations. Several processes can start at the same time: only one migrates."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ def apply(
     `url` is the URL of the same database with another role, the owner of its tables.
 
     Each migration is one transaction, unless its module sets `atomic = False`. It waits for a
-    table lock at most `lock_timeout` seconds, since later queries would queue behind it. If
-    another process is migrating, this one waits for it at most `wait_seconds`. `progress` is
-    called with each name after the migration was applied.
+    table lock at most `lock_timeout` seconds, since later queries on the table wait behind it. If
+    another process is migrating, this process waits for it at most `wait_seconds`. `progress` is
+    called with the name of each migration after it was applied.
 
     Raises:
-        MigrationChanged: a file was edited after it had been applied.
+        MigrationChanged: the file of an applied migration was edited.
         Unavailable: the database cannot be reached, a lock timed out, or the other process took
             too long.
     """
@@ -119,7 +119,7 @@ class _Runner(Runner):
         self._progress = progress
 
         class History(MigrationTable):
-            """The same table on the connection of this runner."""
+            """The same table, bound to the database of this runner."""
 
             class Meta:
                 """The database and the table's name."""
@@ -133,7 +133,7 @@ class _Runner(Runner):
         """Return the checksums of the applied migrations by name.
 
         Raises:
-            MigrationChanged: a file has another checksum now.
+            MigrationChanged: the checksum of an applied migration's file has changed.
         """
         checksums = _checksums(self.database)
         for migration in self.migrations():
@@ -223,6 +223,6 @@ def _checksums(target: ShopDatabase) -> dict[str, str]:
 
 
 def _checksum(path: str) -> str:
-    # Independent of the line endings with which git checked out the file.
+    # Normalise line endings: git may check out the file with CRLF.
     text = Path(path).read_bytes().replace(b"\r\n", b"\n")
     return hashlib.sha256(text).hexdigest()

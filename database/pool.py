@@ -1,7 +1,7 @@
 """A pool of PostgreSQL connections, shared by threads and greenlets, without unbounded waits.
 
-It is thinner than Peewee's pool: checking out a connection costs no round trip and holds no lock,
-so that one slow connect does not delay the others.
+Unlike Peewee's pool, it sends no query and holds no lock when a connection is checked out. So a
+connection that is slow to open does not delay other checkouts.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class PoolExhausted(psycopg2.OperationalError):
 
 
 class Connection(extensions.connection):
-    """A connection that knows its pool and has a time limit for each response of the server."""
+    """A connection with a reference to its pool, and a time limit for each server response."""
 
     pool: ConnectionPool
-    # Whether prepared statements persist: not with a pooler in transaction mode (PgBouncer).
-    keeps_session = False
+    # False for a pooler in transaction mode (PgBouncer): prepared statements do not persist there.
+    supports_prepared_statements = False
     retired = False
     watcher: SocketWatcher | None = None
     # Seconds to wait for a response of the server; None waits for ever.
@@ -50,11 +50,16 @@ class Connection(extensions.connection):
 
 
 class ConnectionPool:
-    """At most `size` connections, opened on demand by `connect`; last in, first out."""
+    """At most `size` connections, opened on demand by `connect`.
 
-    def __init__(self, connect: Callable[[], Connection], *, size: int, wait: float) -> None:
+    The connection that was returned last is checked out first.
+    """
+
+    def __init__(
+        self, connect: Callable[[], Connection], *, size: int, checkout_timeout: float
+    ) -> None:
         self._connect = connect
-        self._wait = wait
+        self._checkout_timeout = checkout_timeout
         self._closed = False
         self._idle: deque[Connection] = deque()
         # One permit for each connection that may be in use. SimpleQueue is implemented in C and
@@ -67,13 +72,14 @@ class ConnectionPool:
         """Return a connection for exclusive use until it is checked in.
 
         Raises:
-            PoolExhausted: no connection was returned within `wait` seconds.
+            PoolExhausted: no connection was returned within `checkout_timeout` seconds.
             psycopg2.Error: the server cannot be reached.
         """
         try:
             self._acquire_permit()
         except Empty:
-            raise PoolExhausted(f"no connection was returned within {self._wait} s") from None
+            message = f"no connection was returned within {self._checkout_timeout} s"
+            raise PoolExhausted(message) from None
         try:
             return self._take_idle() or self._open()
         except BaseException:
@@ -106,11 +112,11 @@ class ConnectionPool:
 
     def _acquire_permit(self) -> None:
         if current_task() is None:
-            self._permits.get(timeout=self._wait)
+            self._permits.get(timeout=self._checkout_timeout)
             return None
-        # Polling is enough: there are as many permits as tasks on the event loop, so that a task
-        # waits only if other threads hold connections too.
-        deadline = time.monotonic() + self._wait
+        # Polling is enough, since such waits are rare: there are as many permits as tasks on the
+        # event loop, so a task waits only if other threads hold connections too.
+        deadline = time.monotonic() + self._checkout_timeout
         while True:
             try:
                 return self._permits.get_nowait()
@@ -131,7 +137,7 @@ class ConnectionPool:
         return None
 
     def _open(self) -> Connection:
-        # In a thread, since libpq resolves host names by a blocking call.
+        # In a worker thread, since libpq's call to resolve host names blocks.
         connection = run_in_thread(self._connect)()
         connection.pool = self
         return connection
@@ -140,7 +146,7 @@ class ConnectionPool:
 def _has_unread_data(connection: Connection) -> bool:
     """Return whether the server has sent data on an idle connection.
 
-    That is almost always a shutdown notice or EOF: the connection cannot be used.
+    These data are almost always a shutdown notice or EOF: the connection cannot be used.
     """
     return bool(connection.closed) or wait_until_ready(connection, writing=False, seconds=0)
 
@@ -149,7 +155,7 @@ def wait_for_response(connection: Any) -> None:
     """Wait for the server, at most for the connection's time limit: psycopg2's wait callback.
 
     Without a limit, a server that accepts a query and never responds would block its caller for
-    ever: TCP timeouts detect only a peer that is gone.
+    ever: TCP timeouts detect only a server that cannot be reached.
 
     Raises:
         psycopg2.OperationalError: the time limit has passed.

@@ -1,15 +1,15 @@
 """Named queries: their SQL is generated once, and each connection prepares them once.
 
-Generating the SQL of a query takes Peewee ten times as long as running it, and PostgreSQL takes
-about as long to plan a simple query as to execute it. Both results are the same each time if the
-query has a fixed shape. So the SQL is generated when the module is imported:
+Peewee needs ten times as long to generate the SQL of a query as PostgreSQL needs to run it, and
+PostgreSQL needs about as long to plan a simple query as to execute it. For a query whose SQL does
+not change, it is enough to do both once. So the SQL is generated when the module is imported:
 
     FIND = Statement(UserTable.select(...).where(UserTable.email == Parameter("email")), User._make)
 
     FIND.one(email="ada@example.com")
 
-and each connection runs PREPARE when it executes the statement for the first time. A connection
-through a pooler in transaction mode keeps no prepared statements: it sends the SQL each time.
+and each connection runs PREPARE when it executes the statement for the first time. Prepared
+statements do not persist through a pooler in transaction mode: there, the SQL is sent each time.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class _NamedQuery:
         self._execute = f"EXECUTE {self._name}({arguments})" if names else f"EXECUTE {self._name}"
 
     def _run(self, parameters: Mapping[str, object]) -> Any:
-        connection = database.session()
+        connection = database.connection_for_prepared_statements()
         if connection is None or self._name is None:
             return database.execute_sql(self.sql, parameters)
         if self._name not in connection.prepared:
@@ -112,7 +112,7 @@ def sql_of(query: Node) -> str:
 
 
 class _LiteralContext(Context):
-    """Renders constants as SQL literals, where Peewee would add positional parameters."""
+    """Renders constants as SQL literals, unlike Peewee's context, which adds parameters instead."""
 
     def value(self, value: Any, converter: Any = None, add_param: bool = True) -> Context:
         if not add_param:

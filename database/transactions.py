@@ -1,4 +1,4 @@
-"""Transactions: how services open them, when they are retried, and what database errors mean.
+"""Transactions: how services open and retry them, and which domain errors database errors become.
 
 Only services use the decorators. Statements of `models` must be run inside one of them.
 """
@@ -33,12 +33,11 @@ _MAX_PAUSE_SECONDS = 0.1
 
 
 def autocommit(function: Callable[P, R]) -> Callable[P, R]:
-    """Run a function with a connection; each of its statements is committed by itself.
+    """Run a function with a connection in autocommit mode: each statement is its own transaction.
 
-    For reads, and for writes of one statement: they save the round trips of BEGIN and COMMIT. The
+    For reads, and for writes of one statement: this saves the round trips of BEGIN and COMMIT. The
     whole function is retried after a deadlock or a serialization failure. So it must be safe to
-    repeat: it may commit at most one write, or only writes that have no further effect when they
-    are repeated.
+    repeat: it may commit at most one write, or only writes that are idempotent.
 
     Joins the transaction, or the connection, that the caller already has.
     """
@@ -80,7 +79,7 @@ def transaction_without_timeout(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _with_connection(
-    function: Callable[P, R], around: Callable[[Callable[[], R]], R], *, max_attempts: int
+    function: Callable[P, R], wrapper: Callable[[Callable[[], R]], R], *, max_attempts: int
 ) -> Callable[P, R]:
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -88,16 +87,16 @@ def _with_connection(
             return function(*args, **kwargs)
         call = partial(function, *args, **kwargs)
         if not database.is_closed():
-            return around(call)
-        return _retry(partial(_connected, around, call), max_attempts)
+            return wrapper(call)
+        return _retry(partial(_connect_and_run, wrapper, call), max_attempts)
 
     return run
 
 
-def _connected(around: Callable[[Callable[[], R]], R], call: Callable[[], R]) -> R:
+def _connect_and_run(wrapper: Callable[[Callable[[], R]], R], call: Callable[[], R]) -> R:
     database.connect()
     try:
-        return around(call)
+        return wrapper(call)
     finally:
         database.close()
 
@@ -107,7 +106,7 @@ def _retry(run: Callable[[], R], max_attempts: int) -> R:
 
     Raises:
         Unavailable: the last attempt failed with a retryable error.
-        DomainError: what another database error means.
+        DomainError: an attempt failed with another error that corresponds to a domain error.
     """
     for attempt in range(max_attempts):
         if attempt:
@@ -126,7 +125,7 @@ def _retry(run: Callable[[], R], max_attempts: int) -> R:
 
 
 def domain_error(error: PeeweeException) -> DomainError | None:
-    """Return the domain error that a database error means; None if it is a bug."""
+    """Return the domain error for a database error; None if there is none (it is a bug)."""
     original = getattr(error, "orig", None)
     if isinstance(original, errors.LockNotAvailable):
         return _lock_timeout(original)

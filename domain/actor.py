@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
 from uuid import UUID
 
-# The request ids of commands, which are no HTTP requests.
+# The request ids that are stored when a command, not an HTTP request, makes a change.
 COMMAND_LINE = "command-line"
 DEMO = "demo"
 
@@ -50,10 +50,10 @@ class Actor:
 
     @property
     def network(self) -> str:
-        """The addresses that one household or machine can use.
+        """The network of the address, for rate limits: the addresses that one client can use.
 
-        This is an IPv4 address, or the /64 network of an IPv6 address. Empty if the address is not
-        known.
+        This is the IPv4 address itself, or the /64 network of an IPv6 address. If the address
+        cannot be parsed, it is `stored_address`.
         """
         try:
             address = ip_address(self.address.partition("%")[0])

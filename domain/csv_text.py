@@ -7,8 +7,8 @@ import re
 # The characters that begin a formula (OWASP, CSV Injection), with their full-width forms.
 _OPERATORS = "=+\\-@\uff1d\uff0b\uff0d\uff20"
 _START = f"\\A(?='*[{_OPERATORS}\t\r\n])"
-# A spreadsheet program may be set to other separators than the comma. For it, a new cell begins
-# after a semicolon or a tab in the text.
+# A spreadsheet program can be configured to use another separator than the comma. It then starts a
+# new cell after each semicolon or tab in the text.
 _AFTER_SEPARATOR = f"(?<=[;\t])(?='*[{_OPERATORS}])"
 
 # A leading apostrophe marks a cell as text. Text that already has apostrophes before such a
@@ -18,10 +18,10 @@ _ESCAPED = re.compile(f"\\A'(?='*[{_OPERATORS}\t\r\n])|(?<=[;\t])'(?='*[{_OPERAT
 
 
 def escape(text: str) -> str:
-    """Return text as the content of a cell of which no part is evaluated as a formula."""
+    """Return text with apostrophes added, so that no part of it is evaluated as a formula."""
     return _NEEDS_ESCAPE.sub("'", text)
 
 
 def unescape(cell: str) -> str:
-    """Return the text from which `escape` made this cell."""
+    """Return the original text of a cell that `escape` returned."""
     return _ESCAPED.sub("", cell)

@@ -30,7 +30,7 @@ class DomainError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class ShortLine:
+class UnderstockedLine:
     """A line item whose product has less stock than requested."""
 
     product_id: UUID
@@ -107,7 +107,7 @@ class TooManyAttempts(DomainError):
     quota: int
     window_seconds: int
     retry_after: int
-    # What is counted: the policy, and a digest of the network or account. It is not for clients.
+    # The key of the counter: the policy, and a digest of the network or account. Not for clients.
     bucket: str
 
     def facts(self) -> dict[str, object]:
@@ -162,7 +162,7 @@ class InsufficientStock(DomainError):
     """There is not enough stock for every line item of the order."""
 
     code: ClassVar[str] = "insufficient_stock"
-    lines: Sequence[ShortLine]
+    lines: Sequence[UnderstockedLine]
 
 
 @dataclass(eq=False)
@@ -170,7 +170,7 @@ class ProductsUnavailable(DomainError):
     """The order contains products that are not for sale."""
 
     code: ClassVar[str] = "products_unavailable"
-    lines: Sequence[UnavailableLine | ShortLine]
+    lines: Sequence[UnavailableLine | UnderstockedLine]
 
 
 class AmountOverflow(DomainError):
@@ -230,7 +230,7 @@ class Locked(Unavailable):
 def _as_json(value: object) -> object:
     if isinstance(value, UUID):
         return str(value)
-    if isinstance(value, ShortLine | UnavailableLine):
+    if isinstance(value, UnderstockedLine | UnavailableLine):
         return {name: _as_json(member) for name, member in asdict(value).items()}
     if isinstance(value, LineFault):
         return value._asdict()

@@ -1,4 +1,4 @@
-"""Order numbers: short enough to read aloud, and random, so that they do not count the orders."""
+"""Order numbers: short enough to read aloud, and random, to hide how many orders there are."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NORMALISE = str.maketrans("ILO", "110", "- ")
 def new() -> str:
     """Return a random number of 40 bits, such as `ORD-7K3M-9Q2X`.
 
-    A constraint of the database refuses a number that exists already.
+    If the number exists already, a unique constraint of the database is violated.
     """
     return encode(secrets.randbits(_SYMBOLS * _BITS_PER_SYMBOL))
 
@@ -32,9 +32,10 @@ def encode(bits: int) -> str:
 
 
 def normalised(text: str) -> str | None:
-    """Return a number that a person typed in its stored form; None if it is not an order number.
+    """Normalise an order number that a person typed; return None if it is not an order number.
 
-    Case, hyphens and spaces are ignored. The letters I, L and O are read as 1, 1 and 0.
+    Case, hyphens and spaces are ignored. The letters I, L and O are read as 1, 1 and 0. The result
+    has the form in which order numbers are stored.
     """
     symbols = text.upper().translate(_NORMALISE)
     if len(symbols) > _SYMBOLS:

@@ -36,7 +36,7 @@ TRANSITIONS: Mapping[tuple[str, str], frozenset[Party]] = MappingProxyType(
     }
 )
 
-# In these statuses an order holds its units; in the others they are back in stock.
+# In these statuses the order's units are not in stock; in the others they were returned to stock.
 HOLDING_UNITS = frozenset({PENDING, PAID, SHIPPED, DELIVERED})
 
 
@@ -46,7 +46,7 @@ def parties(*, admin: bool, owner: bool) -> frozenset[Party]:
 
 
 def allowed(status: str, who: Iterable[Party]) -> tuple[str, ...]:
-    """Return the statuses to which any of these parties may change an order in this status."""
+    """Return the statuses that an order with this status can get from any of these parties."""
     return _ALLOWED[status, frozenset(who)]
 
 
@@ -67,7 +67,7 @@ def _subsets(of: tuple[Party, ...]) -> list[frozenset[Party]]:
     return [frozenset(some) for size in range(len(of) + 1) for some in combinations(of, size)]
 
 
-# Precomputed for every combination: a list of orders needs these once per row.
+# Precomputed for every combination of arguments: a list of orders needs them for each row.
 _PARTIES = {
     (admin, owner): frozenset(([Party.ADMIN] if admin else []) + ([Party.OWNER] if owner else []))
     for admin in (False, True)

@@ -1,9 +1,8 @@
 """Pages of lists, and cursors: opaque texts that encode where the next page begins.
 
 A cursor encodes the last row of a page: its id (16 bytes) and the value by which the list is
-sorted, as base64url without padding (RFC 4648, section 5). Any text of base64url characters is a
-valid cursor, because a client cannot know what an opaque text must contain: it leads to a page,
-never to an error.
+sorted, as base64url without padding (RFC 4648, section 5). The contract describes a cursor only as
+base64url characters. So any such text is a valid cursor: it leads to a page, never to an error.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ class LineFault(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A line whose cells match the contract's schema, or the faults because of which they do not.
+    """A line of the file: its cells and its faults. Without faults, the cells are valid.
 
     `number` is the line of the file at which it begins, from 1. If `is_last_readable` is true, the
     rest of the file cannot be parsed.
@@ -33,7 +33,7 @@ class Line(NamedTuple):
 
 @dataclass
 class ImportReport:
-    """What an import did, or what a dry run would have done. All counts are lines of the file."""
+    """What an import did, or what a dry run would have done. All counts are numbers of lines."""
 
     dry_run: bool
     created: int = 0
@@ -48,6 +48,6 @@ class ImportReport:
         self.faults.clear()
 
     def add_faulty_line(self, *faults: LineFault) -> None:
-        """Count one faulty line, and keep its faults while there are few enough to report."""
+        """Count one faulty line, and store its faults, up to `MAX_REPORTED_FAULTS` in total."""
         self.faulty += 1
         self.faults.extend(faults[: MAX_REPORTED_FAULTS - len(self.faults)])

@@ -16,15 +16,15 @@ class Finding(NamedTuple):
     detail: str
 
 
-# Per invariant. A shop with more findings has the same error many times.
+# The maximum number of findings per invariant. More of them would repeat the same error.
 _MAX_FINDINGS = 100
 
 _VIOLATIONS = {
     "stock is not negative": """
         SELECT 'product ' || product_id, 'stock is ' || quantity FROM stock WHERE quantity < 0
     """,
-    "every product has a stock": """
-        SELECT 'product ' || product.id, 'has no row of stock'
+    "every product has a stock quantity": """
+        SELECT 'product ' || product.id, 'has no row in the table stock'
         FROM product LEFT JOIN stock ON stock.product_id = product.id
         WHERE stock.product_id IS NULL
     """,
@@ -41,13 +41,13 @@ _VIOLATIONS = {
         FROM orders LEFT JOIN (
             SELECT order_id, sum(unit_price * quantity::numeric) AS summed
             FROM order_item GROUP BY order_id
-        ) AS bill ON bill.order_id = orders.id
+        ) AS lines ON lines.order_id = orders.id
         WHERE summed IS NULL OR total <> summed
     """,
-    "orders hold their units until cancelled or returned, then give them back once": """
+    "cancelled and returned orders, and no others, have returned their units once": """
         SELECT 'order ' || coalesce(item.order_id, moved.order_id)
                 || ', product ' || coalesce(item.product_id, moved.product_id),
-            'should hold ' || coalesce(held, 0) || ', movements sum to ' || coalesce(taken, 0)
+            'should have taken ' || coalesce(held, 0) || ', movements sum to ' || coalesce(taken, 0)
         FROM (
             SELECT order_id, product_id,
                 CASE WHEN status = ANY (%(holding_units)s) THEN quantity ELSE 0 END AS held
@@ -58,7 +58,7 @@ _VIOLATIONS = {
         ) AS moved ON moved.order_id = item.order_id AND moved.product_id = item.product_id
         WHERE coalesce(held, 0) <> coalesce(taken, 0) OR item.order_id IS NULL
     """,
-    "every line's units were taken once": """
+    "the units of every line item were taken from stock once": """
         SELECT 'order ' || item.order_id || ', product ' || item.product_id,
             'ordered ' || item.quantity || ', taken ' || coalesce(-movement.delta, 0)
         FROM order_item AS item LEFT JOIN stock_movement AS movement

@@ -144,7 +144,7 @@ class OrderItem(NamedTuple):
 
 
 class Customer(NamedTuple):
-    """The user who placed an order, with the account's present email and name."""
+    """The user who placed an order, with the current email and name of the account."""
 
     id: UUID
     email: str
@@ -268,7 +268,7 @@ FIND_UNPAID = Statement(
 
 NOW: Statement[datetime] = Statement("SELECT clock_timestamp()", lambda columns: columns[0])
 
-# Ids are UUIDs of version 7, which sort by the time when they were made.
+# Ids are UUIDs of version 7, which sort by the time when they were generated.
 CURRENCY_OF_LATEST: Statement[str] = Statement(
     OrderTable.select(OrderTable.currency).order_by(OrderTable.id.desc()).limit(1),
     lambda columns: columns[0],
@@ -279,10 +279,10 @@ FIND_OWNER = Statement(
     lambda columns: columns[0],
 )
 
-# `updated_at` is read from the clock while the row is locked: now() is when the transaction began,
-# and it may have waited for another transition since. It is always later than before, even if the
-# clock was set back (for example by a failover to a server whose clock is behind), since the
-# timeline is sorted by time.
+# `updated_at` is clock_timestamp(), read while the row is locked. now() is when the transaction
+# began, which can be before another transition that this one has waited for. `updated_at` always
+# increases, even if the clock was set back (for example by a failover to a server whose clock is
+# behind): the timeline is sorted by it.
 UPDATE_STATUS = Command(
     OrderTable.update(
         status=Parameter("status"),

@@ -1,11 +1,14 @@
-"""How lists of everyone's orders are split, so that an index gives each part already sorted.
+"""Splits lists of all users' orders into parts, so that an index returns each part already sorted.
 
-A list with one sort key and bounds on another column (the most expensive orders of a week, the
-latest orders over 500) has no index that gives its rows in their sort order. Two indexes give them
-in that order within a part: `ix_orders_quarter` within a quarter of a year, sorted by total, and
-`ix_orders_size` within a length of the total in digits, sorted by time. A page is merged from the
-first rows of each part that the bounds touch. Rows outside the bounds are read, and filtered out,
-only in the first and the last of these parts.
+Some lists are sorted by one column and filtered by bounds on another: the most expensive orders of
+a week, or the latest orders over 500. No index returns all their rows in sort order. Two indexes
+return the rows of one part in sort order:
+
+- `ix_orders_quarter`: the orders of a quarter of a year, sorted by total.
+- `ix_orders_size`: the orders whose total has a given number of digits, sorted by time.
+
+A page is merged from the first rows of each part that overlaps the bounds. Only the first and the
+last of these parts contain rows outside the bounds, which are read and filtered out.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ _MAX_DIGITS = 16
 
 
 def quarters(created_from: datetime | None, created_to: datetime | None) -> list[datetime]:
-    """Return the first moment of each quarter that may hold orders created in this interval.
+    """Return the start of each quarter in which orders of this interval may have been created.
 
     `created_from` is included, `created_to` is not. The results are in UTC and have no time zone,
     like PostgreSQL's `date_trunc('quarter', ... AT TIME ZONE 'UTC')`.
@@ -53,6 +56,6 @@ def _quarter_number(moment: datetime) -> int:
 
 
 def total_lengths(min_total: int | None, max_total: int | None) -> list[int]:
-    """Return the numbers of digits that a total within these bounds, in minor units, can have."""
+    """Return each number of digits that a total within these bounds (in minor units) can have."""
     longest = _MAX_DIGITS if max_total is None else min(len(str(max_total)), _MAX_DIGITS)
     return list(range(len(str(min_total or 0)), longest + 1))

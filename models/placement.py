@@ -1,7 +1,7 @@
-"""Placing an order in one statement, so in one round trip; and returning its units to stock.
+"""Statements that place an order in one round trip, and that return an order's units to stock.
 
-Written as SQL, since Peewee cannot build common table expressions that write. In autocommit mode
-one statement is one transaction: all of its parts take effect, or none.
+They are SQL, since Peewee does not support data-modifying common table expressions (CTEs). In
+autocommit mode one statement is one transaction: it is atomic.
 """
 
 from __future__ import annotations
@@ -24,27 +24,29 @@ class PlacedLine(NamedTuple):
     item: OrderItem
 
 
-# Returns no rows and writes nothing if a product is missing or short, the total is too large, or
-# the idempotency key was used before. Each common table expression reads rows of an earlier one,
-# so PostgreSQL runs them in this order:
+# Returns no rows and writes nothing if a product is not found or has too little stock, the total is
+# too large, or the idempotency key was used before. Each CTE reads rows of an earlier one, so
+# PostgreSQL runs them in this order:
 #
 # line     The requested products that are not archived, with their stock rows locked. Stock is
 #          always locked in the order of the product ids: two orders with the same products cannot
 #          deadlock. `available` is the quantity after the lock was acquired; a WHERE condition on
 #          it here would be evaluated on the row version from before the lock.
-# bill     One row if every line was found and is in stock, and the total can be represented. With
-#          no row here, all later parts are empty. `moment` becomes the order's `created_at`. It is
-#          read after the locks were acquired: a reader that has already read a time interval must
-#          not miss an order that was still waiting for its locks then.
+# priced   One row with the total, if every line was found and is in stock, and the total is not too
+#          large. Without this row, all later CTEs are empty. `placed_at` becomes the order's
+#          `created_at`. It is read after the locks were acquired, since waiting for them can take
+#          seconds: with an earlier time, the order would appear late in a time range that a client
+#          may already have read.
 # claim    Inserts the idempotency key. If a concurrent request has inserted the same key, this
 #          waits for that transaction to end and then inserts nothing. Empty if there is no key.
-# allowed  The bill, if there is no key or the key was claimed; otherwise empty.
-# taken    Decrements the stock. It comes before all inserts of the order, so that the locked rows
-#          are held briefly. PostgreSQL evaluates the UPDATE on the statement's snapshot first: if
-#          units were added while the statement waited for the lock, the check stock_not_negative
-#          fails. The caller then retries, because the price also comes from that snapshot.
-# placed   Inserts the order. The total is null, which the column refuses, if fewer stock rows were
-#          decremented than there are lines: a safeguard that should never be needed.
+# allowed  The row of `priced`, if there is no key or the key was claimed; otherwise empty.
+# taken    Decrements the stock. It comes before all inserts of the order, so that the stock rows
+#          are locked for a short time. PostgreSQL computes the new quantity from the statement's
+#          snapshot first. If another transaction has added units while this one waited for the
+#          lock, the check stock_not_negative can fail although there are enough units now. The
+#          caller then retries with a new snapshot, which the price comes from too.
+# placed   Inserts the order. If fewer stock rows were decremented than there are lines, the total
+#          is null, which violates NOT NULL: a safeguard that should never be needed.
 # item     Inserts the line items.
 # movement Inserts the stock movements. Their time is clock_timestamp(), not now(): now() is when
 #          the statement began, before it waited for locks, and stock movements are sorted by time.
@@ -60,19 +62,20 @@ PLACE: Statement[PlacedLine] = Statement(
         JOIN product ON product.id = wanted.product_id
         WHERE product.archived_at IS NULL
         ORDER BY stock.product_id FOR NO KEY UPDATE OF stock
-    ), bill AS MATERIALIZED (
-        SELECT sum(price::numeric * quantity)::bigint AS total, clock_timestamp() AS moment
+    ), priced AS MATERIALIZED (
+        SELECT sum(price::numeric * quantity)::bigint AS total, clock_timestamp() AS placed_at
         FROM line
         HAVING count(*) = %(line_count)s AND bool_and(available >= quantity)
             AND sum(price::numeric * quantity) <= {MAX_AMOUNT}
     ), claim AS (
         INSERT INTO idempotency_key (user_id, key, fingerprint, order_id, created_at)
-        SELECT %(user_id)s, %(key)s, %(fingerprint)s, %(order_id)s, now() FROM bill
+        SELECT %(user_id)s, %(key)s, %(fingerprint)s, %(order_id)s, now() FROM priced
         WHERE %(key)s::text IS NOT NULL
         ON CONFLICT (user_id, key) DO NOTHING
         RETURNING order_id
     ), allowed AS MATERIALIZED (
-        SELECT total, moment FROM bill WHERE %(key)s::text IS NULL OR EXISTS (SELECT FROM claim)
+        SELECT total, placed_at FROM priced
+        WHERE %(key)s::text IS NULL OR EXISTS (SELECT FROM claim)
     ), taken AS (
         UPDATE stock SET quantity = stock.quantity - line.quantity
         FROM allowed, line WHERE stock.product_id = line.product_id
@@ -83,7 +86,7 @@ PLACE: Statement[PlacedLine] = Statement(
             shipping_address, note)
         SELECT %(order_id)s, %(number)s, %(user_id)s, 'PENDING', %(currency)s,
             CASE WHEN (SELECT count(*) FROM taken) = %(line_count)s THEN total END,
-            1, moment, moment, %(shipping_address)s::jsonb, %(note)s::text
+            1, placed_at, placed_at, %(shipping_address)s::jsonb, %(note)s::text
         FROM allowed
         RETURNING id, total, created_at
     ), item AS (
@@ -135,10 +138,10 @@ RETURN_STOCK = Command(
 
 
 def uuid_array(ids: Iterable[UUID]) -> str:
-    """Return ids as the text of a PostgreSQL array, faster to adapt than a list."""
+    """Return ids as the text of a PostgreSQL array; psycopg2 adapts a text faster than a list."""
     return f"{{{','.join(map(str, ids))}}}"
 
 
 def integer_array(numbers: Iterable[int]) -> str:
-    """Return integers as the text of a PostgreSQL array, faster to adapt than a list."""
+    """Return integers as the text of a PostgreSQL array; see `uuid_array`."""
     return f"{{{','.join(map(str, numbers))}}}"

@@ -2,7 +2,7 @@
 
 Ledgers and logs are append-only: rows of `stock_movement`, `order_item`, `order_event` and
 `security_event` can be neither changed nor deleted. Users, products and orders are never deleted.
-A row lock (FOR UPDATE and the like) needs UPDATE.
+Row locks (such as FOR UPDATE) require the privilege UPDATE.
 """
 
 from __future__ import annotations

@@ -39,8 +39,8 @@ class ProductTable(Table):
     created_at = InstantField()
     updated_at = InstantField()
     search = words_of("sku || ' ' || name || ' ' || description")
-    # The words of the SKU and the name alone: products that match here are listed first.
-    called = words_of("sku || ' ' || name")
+    # The words of the SKU and the name only: a search lists the products that match here first.
+    title_search = words_of("sku || ' ' || name", column_name="called")
 
     class Meta:
         """The table's name and constraints."""
@@ -55,7 +55,11 @@ class ProductTable(Table):
 
 
 class StockTable(Table):
-    """The quantity in stock of each product. A narrow table, since every order updates it."""
+    """The quantity in stock of each product.
+
+    A table of its own, since every order updates it: each update writes a new version of the whole
+    row, which is small here.
+    """
 
     product = reference(ProductTable, "fk_stock_product_id")
     quantity = IntegerField()
@@ -140,7 +144,7 @@ FIND_EVEN_ARCHIVED_TO_CHANGE = Statement(
     Product._make,
 )
 
-# The quantity in stock, also of an archived product. Locks the row until this transaction ends.
+# The quantity in stock of a product, archived or not. Locks the row until this transaction ends.
 FIND_STOCK_TO_CHANGE: Statement[int] = Statement(
     StockTable.select(StockTable.quantity)
     .where(StockTable.product == Parameter("product_id"))
@@ -153,7 +157,7 @@ FIND_STOCK: Statement[int] = Statement(
     lambda columns: columns[0],
 )
 
-# Those of the given products whose stock row no other transaction has locked (SKIP LOCKED).
+# Finds the given products, without those whose stock row another transaction has locked.
 FIND_UNLOCKED: Statement[UUID] = Statement(
     StockTable.select(StockTable.product)
     .where(StockTable.product == fn.any(Parameter("product_ids", "uuid[]")))
@@ -177,7 +181,7 @@ FIND_OFFERS = Statement(
     Offer._make,
 )
 
-# Any product, also an archived one; no row if there never was a product.
+# Returns one product, archived or not; no row if no product was ever created.
 FIND_ANY = Statement(ProductTable.select(ProductTable.id).limit(1), lambda columns: columns[0])
 
 INSERT = Command(
@@ -254,16 +258,16 @@ def _catalogue(archived: Expression) -> SearchListing[Product]:
             "sku": ProductTable.sku == Parameter("sku"),
             "other_sku": ProductTable.sku != Parameter("other_sku"),
             "words": has_words(ProductTable.search),
-            "title_words": has_words(ProductTable.called, "title_words"),
-            "without_title_words": ~has_words(ProductTable.called, "without_title_words"),
+            "title_words": has_words(ProductTable.title_search, "title_words"),
+            "without_title_words": ~has_words(ProductTable.title_search, "without_title_words"),
             "min_price": ProductTable.price >= Parameter("min_price"),
             "max_price": ProductTable.price <= Parameter("max_price"),
             "min_stock": StockTable.quantity >= Parameter("min_stock"),
             "max_stock": StockTable.quantity <= Parameter("max_stock"),
         },
         seeks=(
-            # The stock's index comes first: counting its matches stops at the limit, but a GIN
-            # index over words reads all of its matches before the first one is returned.
+            # Counted first: a count in the index of the stock stops at the limit, but a GIN index
+            # reads all of its matches before it returns the first one.
             Seek(StockTable.select(StockTable.product), _STOCKS),
             Seek(
                 ProductTable.select(ProductTable.id).where(archived),

@@ -15,7 +15,7 @@ from models.user import UserTable
 
 
 class SecurityEventTable(Table):
-    """Security events: sign-ins, revoked sessions, changed roles and the like."""
+    """Security events, such as sign-ins, revoked sessions and changed roles."""
 
     id = UUIDField()
     type = TextField()
@@ -25,6 +25,7 @@ class SecurityEventTable(Table):
     from_role = TextField(null=True)
     to_role = TextField(null=True)
     product_id = UUIDField(null=True)
+    # Depends on the type: an operation id, the code of an error, or the policy of a rate limit.
     detail = TextField(null=True)
     address = TextField()
     user_agent = TextField()

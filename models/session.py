@@ -96,7 +96,7 @@ class SpentToken(NamedTuple):
     seconds_since_spent: float | None
 
 
-# Computed from the database's clock, which all processes of the application share.
+# Uses the database's clock, which is the same for all processes of the application.
 _EXPIRY = fn.now() + fn.make_interval(SQL("secs => %(seconds)s"))
 # A session ends this long after it began, however often it is refreshed.
 _LATEST_EXPIRY = SessionTable.created_at + fn.make_interval(SQL("secs => %(max_seconds)s"))
@@ -187,8 +187,8 @@ FIND_SESSION_OF_TOKEN = Statement(
     lambda columns: columns[0],
 )
 
-# clock_timestamp() is the present time; now() is when the transaction began. FIND_REVOKED looks
-# back a few seconds only, and could miss a time that lies too far in the past.
+# Not now(), which is when the transaction began: FIND_REVOKED reads only the revocations of a
+# limited time before it, and could miss a revocation with an earlier timestamp.
 REVOKE = Statement(
     SessionTable.update(revoked_at=fn.clock_timestamp())
     .where(SessionTable.id == Parameter("session_id"), SessionTable.revoked_at.is_null())
@@ -207,7 +207,7 @@ REVOKE_OWN = Statement(
     lambda columns: columns[0],
 )
 
-# Revokes all sessions of a user except `except_session_id`; null excepts none.
+# Revokes all sessions of a user except `except_session_id`. If that is null, revokes all of them.
 REVOKE_OTHERS = Statement(
     SessionTable.update(revoked_at=fn.clock_timestamp())
     .where(
@@ -229,7 +229,7 @@ FIND_REVOKED = Statement(
     RevokedSession._make,
 )
 
-# A session that the user with this email has started from this network.
+# Returns a row if the user with this email has signed in from this network before.
 FIND_KNOWN_NETWORK = Statement(
     SessionTable.select(SessionTable.id)
     .join(UserTable, on=SessionTable.user == UserTable.id)

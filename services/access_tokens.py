@@ -1,7 +1,8 @@
 """Access tokens: short-lived JWTs that are verified without a database query.
 
-They follow RFC 8725: one algorithm, which the token cannot choose; a type of their own; only the
-shop's own keys, looked up by their id; issuer, audience and expiry are verified.
+They follow RFC 8725: the algorithm is fixed and not read from the token; the tokens have their own
+type; only the shop's own keys are accepted, found by key id; issuer, audience and expiry are
+verified.
 """
 
 from __future__ import annotations
@@ -95,8 +96,8 @@ def verify(token: str) -> Claims | None:
 def key_id(key: bytes) -> str:
     """Return the id of a key (the `kid` header of tokens).
 
-    It is derived from the key, so that all servers of a shop use the same id, by a one-way
-    function, so that it reveals nothing about the key.
+    The id is derived from the key, so that all servers of a shop compute the same id. The
+    derivation is a one-way function, so that the id reveals nothing about the key.
     """
     digest = hmac.digest(key, b"orderly access token key id", "sha256")
     return urlsafe_b64encode(digest[:_KEY_ID_BYTES]).decode()

@@ -15,7 +15,7 @@ __all__ = ["Finding", "audit"]
 def audit() -> list[Finding]:
     """Return the rows that violate an invariant: at most 100 per invariant, none if all hold.
 
-    Each invariant is checked by one query, so on one snapshot: orders may be placed meanwhile.
+    One query checks each invariant, so on one snapshot: orders can be placed during an audit.
     """
     transitions = [f"PERSON >{order_status.PENDING}"]
     for (current, following), parties in order_status.TRANSITIONS.items():

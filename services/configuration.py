@@ -31,11 +31,11 @@ class Configuration:
     argon2_parallelism: int = 1
     # How long an order may stay unpaid before it expires; 0 means for ever.
     order_expiry_minutes: int = 60
-    # Each hash keeps one core busy: more hashes than cores at once only make all of them slower.
+    # Each hash uses one core: more concurrent hashes than cores only make all of them slower.
     password_hashes_at_once: int = 2
     # Requests that wait for a hash occupy threads that other requests need.
     password_hashes_waiting: int = 10
-    # Rate limits, by services/throttling.py.
+    # Rate limits: see services/throttling.py.
     sign_in_limit: int = 10
     registration_limit: int = 20
     refresh_limit: int = 60

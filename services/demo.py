@@ -1,6 +1,7 @@
 """The demo: fills an empty shop with sample products and two accounts to sign in with.
 
-The passwords of the accounts are public, so a shop must not be served in earnest while they work.
+The passwords of the accounts are public: before a shop has real users, these accounts must be
+disabled or get new passwords.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ ACCOUNTS = (
 def fill() -> Demo:
     """Create the demo's accounts if they are missing, and its products if there are none at all.
 
-    Safe to repeat. A shop that has a product, also an archived one, gets no products.
+    Safe to repeat. A shop that has any product, archived or not, gets no products.
     """
     for account in ACCOUNTS:
         _create_account(account)
@@ -63,26 +64,26 @@ def is_empty() -> bool:
     return products.FIND_ANY.one() is None and users.FIND_ANY.one() is None
 
 
-def open_accounts() -> list[Account]:
-    """Return the accounts that can be signed in to with the demo's public passwords."""
-    return [account for account in ACCOUNTS if _open_credentials(account) is not None]
+def exposed_accounts() -> list[Account]:
+    """Return the accounts to which anyone can sign in with the demo's public passwords."""
+    return [account for account in ACCOUNTS if _exposed_credentials(account) is not None]
 
 
-def disable_open_accounts() -> list[Account]:
-    """Disable the accounts that `open_accounts` returns, and revoke their sessions.
+def disable_exposed_accounts() -> list[Account]:
+    """Disable the accounts that `exposed_accounts` returns, and revoke their sessions.
 
-    Safe to repeat. An account with a new password stays as it is.
+    Safe to repeat. An account with a new password is not changed.
     """
     disabled = []
     for account in ACCOUNTS:
-        credentials = _open_credentials(account)
+        credentials = _exposed_credentials(account)
         if credentials is not None:
             disable_user(user_id=credentials.user.id)
             disabled.append(account)
     return disabled
 
 
-def _open_credentials(account: Account) -> Credentials | None:
+def _exposed_credentials(account: Account) -> Credentials | None:
     credentials = _find_credentials(account.email)
     if credentials is None or not credentials.user.active:
         return None
@@ -91,9 +92,8 @@ def _open_credentials(account: Account) -> Credentials | None:
 
 
 def _create_account(account: Account) -> None:
-    if (
-        _find_credentials(account.email) is not None
-    ):  # registering would count towards the rate limit
+    # Check first: an attempt to register would count towards the rate limit.
+    if _find_credentials(account.email) is not None:
         return
     name = account.role.capitalize()
     try:

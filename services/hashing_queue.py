@@ -1,9 +1,10 @@
-"""Schedules password hashing fairly: between accounts, and between networks.
+"""Schedules password hashing fairly between accounts, and between networks.
 
-Hashing is CPU-bound, so only a few hashes run at a time. Who waits for a slot is served in the
-order of the hashes that the account, and then the network, has used lately: the least first. So a
-user who signs in once does not wait for clients that sign in again and again, also not for those on
-the same network. (This is scheduling by least attained service, with a decay.)
+Hashing is CPU-bound, so only a few hashes run at a time; other threads wait in a queue. The thread
+whose account has used the fewest hashes recently is served first; among equal accounts, the one
+whose network has used the fewest. So a user who signs in once does not wait behind clients that
+sign in repeatedly, even if they are on the same network. (This is least-attained-service
+scheduling, with exponential decay of the usage.)
 """
 
 from __future__ import annotations
@@ -20,57 +21,57 @@ from domain.errors import TooBusy
 
 # The usage of an account or a network halves in this time.
 _HALF_LIFE_SECONDS = 60.0
-# How many accounts and networks the queue remembers. The one that was served longest ago is
-# forgotten first.
-_MAX_REMEMBERED = 4096
-# One in four places is reserved for other networks than the one that uses the others.
-_PLACES_PER_RESERVED = 4
+# For how many accounts and networks the usage is stored. The one that was updated least recently is
+# removed first.
+_MAX_TRACKED = 4096
+# One network can occupy at most three quarters of the queue: a quarter is reserved for the others.
+_RESERVED_PART = 4
 
 
 class Client(NamedTuple):
-    """For whom a password is hashed: the network of the request, and the account."""
+    """The network of the request for which a password is hashed, and the account."""
 
     network: str
     account: str
 
 
 class HashingQueue:
-    """A limited number of slots for hashing, and of places to wait for a slot."""
+    """At most `slots` hashes run at a time, and at most `max_waiting` threads wait for a slot."""
 
     def __init__(
-        self, slots: int, places: int, *, clock: Callable[[], float] = time.monotonic
+        self, slots: int, max_waiting: int, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._free_slots = slots
-        self._places = places
-        self._places_per_network = max(1, places - places // _PLACES_PER_RESERVED)
-        self._waiting: list[_Waiting] = []
+        self._max_waiting = max_waiting
+        self._max_waiting_per_network = max(1, max_waiting - max_waiting // _RESERVED_PART)
+        self._waiters: list[_Waiter] = []
         self._numbers = itertools.count()
         self._usage = _Usage(clock)
         self._lock = threading.Lock()
 
-    def require_place(self, client: Client) -> None:
-        """Refuse early what `turn` would refuse now.
+    def require_capacity(self, client: Client) -> None:
+        """Raise early what `slot` would raise now.
 
         Raises:
-            TooBusy: all places are taken by clients that come first.
+            TooBusy: the queue is full, and this client would be the last in it.
         """
         with self._lock:
-            newcomer = self._newcomer(client)
-            if not self._free_slots and self._surplus([*self._waiting, newcomer]) is newcomer:
+            waiter = self._new_waiter(client)
+            if not self._free_slots and self._to_refuse([*self._waiters, waiter]) is waiter:
                 raise TooBusy
 
     @contextmanager
-    def turn(self, client: Client) -> Iterator[None]:
+    def slot(self, client: Client) -> Iterator[None]:
         """Wait for a slot, and occupy it during the block.
 
         Raises:
-            TooBusy: all places are taken by clients that come first.
+            TooBusy: the queue is full, and this client is the last in it.
         """
         with self._lock:
-            waiting = self._newcomer(client)
-            self._enqueue(waiting)
-        waiting.decided.wait()
-        if waiting.is_refused:
+            waiter = self._new_waiter(client)
+            self._enqueue(waiter)
+        waiter.decided.wait()
+        if waiter.is_refused:
             raise TooBusy
         try:
             yield
@@ -79,51 +80,51 @@ class HashingQueue:
                 self._free_slots += 1
                 self._fill_slots()
 
-    def _newcomer(self, client: Client) -> _Waiting:
+    def _new_waiter(self, client: Client) -> _Waiter:
         usage = (self._usage.of(client), self._usage.of(client.network))
-        return _Waiting(client, (*usage, next(self._numbers)))
+        return _Waiter(client, (*usage, next(self._numbers)))
 
-    def _enqueue(self, waiting: _Waiting) -> None:
-        self._waiting.append(waiting)
-        self._charge(waiting.client, 1)
+    def _enqueue(self, waiter: _Waiter) -> None:
+        self._waiters.append(waiter)
+        self._add_usage(waiter.client, 1)
         self._fill_slots()
-        surplus = self._surplus(self._waiting)
-        if surplus is not None:
-            self._waiting.remove(surplus)
-            self._charge(surplus.client, -1)
-            surplus.is_refused = True
-            surplus.decided.set()
+        refused = self._to_refuse(self._waiters)
+        if refused is not None:
+            self._waiters.remove(refused)
+            self._add_usage(refused.client, -1)
+            refused.is_refused = True
+            refused.decided.set()
 
     def _fill_slots(self) -> None:
-        while self._free_slots and self._waiting:
-            first = min(self._waiting, key=_rank)
-            self._waiting.remove(first)
+        while self._free_slots and self._waiters:
+            first = min(self._waiters, key=_rank)
+            self._waiters.remove(first)
             self._free_slots -= 1
             first.decided.set()
 
-    def _surplus(self, waiting: list[_Waiting]) -> _Waiting | None:
-        """Return who must be refused, if there are more than places: who comes last.
+    def _to_refuse(self, waiters: list[_Waiter]) -> _Waiter | None:
+        """Return the waiter to refuse, which is the one with the highest rank; None if all fit.
 
-        Only the last one in the list can cause a surplus.
+        It is enough to check the network of the waiter that was added last.
         """
-        network = waiting[-1].client.network if waiting else ""
-        of_network = [one for one in waiting if one.client.network == network]
-        if len(of_network) > self._places_per_network:
+        network = waiters[-1].client.network if waiters else ""
+        of_network = [waiter for waiter in waiters if waiter.client.network == network]
+        if len(of_network) > self._max_waiting_per_network:
             return max(of_network, key=_rank)
-        if len(waiting) > self._places:
-            return max(waiting, key=_rank)
+        if len(waiters) > self._max_waiting:
+            return max(waiters, key=_rank)
         return None
 
-    def _charge(self, client: Client, hashes: int) -> None:
+    def _add_usage(self, client: Client, hashes: int) -> None:
         self._usage.add(client, hashes)
         self._usage.add(client.network, hashes)
 
 
-class _Waiting:
-    """A thread that waits for a slot.
+class _Waiter:
+    """A thread that waits for a slot; the thread with the lowest rank is served first.
 
-    `rank` is what its account and its network had used when it came, and its number. The lowest
-    rank comes first.
+    `rank` is the usage of its account, the usage of its network (both from when the thread was
+    added to the queue), and a sequence number.
     """
 
     def __init__(self, client: Client, rank: tuple[float, float, int]) -> None:
@@ -133,16 +134,16 @@ class _Waiting:
         self.is_refused = False
 
 
-def _rank(waiting: _Waiting) -> tuple[float, float, int]:
-    return waiting.rank
+def _rank(waiter: _Waiter) -> tuple[float, float, int]:
+    return waiter.rank
 
 
 class _Usage:
-    """How many hashes each account and each network has used lately."""
+    """How many hashes each account and each network has used recently."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        # The usage at a time, in the order of these times.
+        # Key -> (the usage at a time, that time), least recently updated first.
         self._used: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
 
     def of(self, key: Hashable) -> float:
@@ -152,5 +153,5 @@ class _Usage:
     def add(self, key: Hashable, hashes: int) -> None:
         self._used[key] = (max(0.0, self.of(key) + hashes), self._clock())
         self._used.move_to_end(key)
-        if len(self._used) > _MAX_REMEMBERED:
+        if len(self._used) > _MAX_TRACKED:
             self._used.popitem(last=False)

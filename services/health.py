@@ -10,8 +10,8 @@ from services import revocation
 def ready() -> None:
     """Return if this process can serve requests.
 
-    The database must answer and have every migration that this code needs. The list of revoked
-    sessions must be recent: without it, every access token is refused.
+    The database must respond and have every migration that this code needs. The list of revoked
+    sessions must be recent: otherwise every access token is refused.
 
     Raises:
         Unavailable: one of these conditions does not hold.

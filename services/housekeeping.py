@@ -9,7 +9,7 @@ from models import throttle
 # Rows of each table per call: few enough not to slow down requests.
 _BATCH_ROWS = 1000
 
-# After this time an expired session is kept only in the security log.
+# This long after a session has expired, it is deleted; its security events are kept.
 _SESSION_MAX_AGE_SECONDS = 30 * 24 * 3600
 
 

@@ -1,4 +1,4 @@
-"""Counts what each client has in flight in this process."""
+"""Limits how many operations each client runs at the same time in this process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class InFlight(Generic[Key]):
-    """The number of blocks that are running, by key."""
+    """The number of operations that are running, for each key."""
 
     def __init__(self) -> None:
         self._running: Counter[Key] = Counter()
@@ -20,7 +20,10 @@ class InFlight(Generic[Key]):
 
     @contextmanager
     def enter(self, key: Key, limit: int) -> Iterator[bool]:
-        """Yield whether the block may do its work: fewer than `limit` others with this key run."""
+        """Count one operation during the block, and yield True; yield False if `limit` are running.
+
+        If it yields False, the block must not run the operation.
+        """
         with self._lock:
             is_allowed = self._running[key] < limit
             self._running[key] += is_allowed

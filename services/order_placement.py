@@ -1,4 +1,4 @@
-"""Placing an order: one SQL statement, and the reason where it places nothing."""
+"""Places an order by one SQL statement, and finds the reason if the order cannot be placed."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from domain.errors import (
     Locked,
     ProductsUnavailable,
     SessionExpired,
-    ShortLine,
     Unavailable,
     UnavailableLine,
+    UnderstockedLine,
 )
 from domain.order_status import PENDING
 from models import idempotency_key as keys
@@ -108,7 +108,7 @@ def quantity_by_product(items: Sequence[tuple[UUID, int]]) -> dict[UUID, int]:
 def _try_to_place(
     actor: Actor, user_id: UUID, request: OrderRequest, idempotency_key: str | None
 ) -> Order | None:
-    """Place the order, or return None if the statement found too little stock or a used key."""
+    """Place the order, or return None if the statement has placed nothing: see `PLACE`."""
     quantities = request.quantities
     order_id, number, currency = uuid7(), order_number.new(), configuration().currency
     lines = placement.PLACE.all(
@@ -148,9 +148,9 @@ def _try_to_place(
 
 @autocommit
 def _find_replay(user_id: UUID, idempotency_key: str | None, fingerprint: bytes) -> Order | None:
-    """Return the order that this key has placed, as the first response showed it.
+    """Return the order that this key has placed, in the state of the first response.
 
-    Only the columns that `_replace` resets here can change after an order was placed.
+    Only the columns that are reset here can change after an order was placed.
     """
     if idempotency_key is None:
         return None
@@ -177,7 +177,7 @@ def _raise_refusal(quantities: Mapping[UUID, int]) -> None:
         if product_id not in offers
     ]
     short = [
-        ShortLine(product_id, requested, offers[product_id].available)
+        UnderstockedLine(product_id, requested, offers[product_id].available)
         for product_id, requested in quantities.items()
         if product_id in offers and offers[product_id].available < requested
     ]

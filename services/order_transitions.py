@@ -19,7 +19,7 @@ from models import product as products
 from models.order import Order, UnpaidOrder
 from services.process import configuration
 
-# Small, so that a worker which was asked to stop finishes its batch soon.
+# Small, so that a worker that must stop finishes its batch soon.
 EXPIRY_BATCH_ORDERS = 100
 _BEFORE_ALL_ORDERS = UnpaidOrder(datetime.min.replace(tzinfo=UTC), UUID(int=0))
 
@@ -83,7 +83,8 @@ def expire_orders(*, actor: Actor) -> int:
     unexpected error with one order does not stop the others.
 
     Raises:
-        Unavailable: the database is busy or away; orders cancelled before stay cancelled.
+        Unavailable: the database is busy or cannot be reached; orders cancelled so far stay
+            cancelled.
         Exception: the first unexpected error, after all other orders were tried.
     """
     minutes = configuration().order_expiry_minutes
@@ -100,7 +101,7 @@ def expire_orders(*, actor: Actor) -> int:
             locked_products |= _locked_products_of(order_id)  # the next call tries them again
         except Unavailable:
             raise
-        except Exception as error:  # whatever it is, the other orders are still due
+        except Exception as error:  # try the other orders before raising it
             errors.append(error)
         if expired == EXPIRY_BATCH_ORDERS:
             break

@@ -109,13 +109,13 @@ def list_orders(
 
 
 def _conditions(sort: str, filters: OrderFilters) -> dict[str, Any]:
-    """Return the conditions of the listing that these filters become.
+    """Convert filters to parameters of the listing, so that an index returns rows in sort order.
 
-    One user has few orders, and a number matches one order: these are read by their own index, and
-    a status is checked row by row. A list of everyone's orders is read per status, from an index
-    that begins with the status. A list sorted by total is also read per quarter of a year, and a
-    list sorted by time with bounds on the total per length of the total; `models.order_search`
-    explains why.
+    - One user's orders, or one order number: few rows, read by the index of the user or the number.
+      The status is checked for each row.
+    - All users' orders: read per status, from an index that begins with the status. If sorted by
+      total, also per quarter of a year. If sorted by time with bounds on the total, also per number
+      of digits of the total. `models.order_search` explains this.
     """
     conditions = asdict(filters)
     statuses = list(dict.fromkeys(conditions.pop("statuses") or ()))
@@ -152,7 +152,7 @@ def export_orders(*, actor: Actor, filters: OrderFilters = _NO_FILTERS) -> Itera
 
 @autocommit
 def _database_time() -> datetime:
-    """Return the time of the database's clock, which stamps orders: ours may be behind it."""
+    """Return the time of the database's clock, which sets `created_at`; ours may be behind it."""
     now = orders.NOW.one()
     assert now is not None  # noqa: S101  # the statement always returns one row
     return now

@@ -1,4 +1,4 @@
-"""Changing a password. The session that asks continues with new tokens; all others end."""
+"""Changing a password. The session of the request continues with new tokens; all others end."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Which passwords are too easy to guess.
+"""Rates whether a password is too easy to guess, with zxcvbn.
 
-zxcvbn rates a password. The CPU time that it needs grows with the length, and with the number of
-ways to read symbols and digits as letters ("p4$$w0rd"): seconds for 72 characters that an attacker
-chooses. Both are bounded here, which limits a rating to about 25 ms of CPU.
+zxcvbn needs more CPU time for longer passwords, and for passwords with more readings: the ways to
+read symbols and digits as letters (l33t substitutions, as in "p4$$w0rd"). An attacker can choose 72
+characters that take seconds. Both are bounded here, which limits a rating to about 25 ms of CPU.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import threading
 from collections.abc import Sequence
 from math import prod
 
-# A password is at least as strong as a part of it. 24 characters suffice to rate any passphrase.
+# Rate only the beginning and the end: a password is at least as strong as any part of it, and 24
+# characters of a strong passphrase are already strong.
 _MAX_RATED_CHARACTERS = 24
 # zxcvbn rates a password in each reading: with 24 characters, 1.3 ms each.
 _MAX_READINGS = 16
@@ -19,13 +20,13 @@ _MAX_READINGS = 16
 # the digits: 1 as i or l, 7 as l or t, 4 and 8 as one letter, and so on.
 _SYMBOLS_AS_LETTERS = str.maketrans("@({[<!|$+%", "accccilstx")
 
-# Of 0 to 4. A score below 2 means that fewer than a million guesses find the password: common
-# passwords, keyboard runs, repetitions, and variations of the user's own name.
+# zxcvbn's score, from 0 to 4. Below 2, fewer than a million guesses find the password: common
+# passwords, keyboard sequences, repetitions, and variations of the user's own name.
 _MIN_SCORE = 2
 
-# zxcvbn stores the user's own words in a global dictionary. The lock also bounds the CPU that
-# ratings use: they hold the global interpreter lock.
-_rating = threading.Lock()
+# zxcvbn stores the user's own words in a global dictionary, so it is not thread-safe. The lock also
+# limits ratings to one at a time: they hold the global interpreter lock (GIL).
+_rating_lock = threading.Lock()
 
 
 def is_easily_guessed(password: str, own_words: Sequence[str]) -> bool:
@@ -46,7 +47,7 @@ def _score(part: str, own_words: Sequence[str]) -> int:
 
     if _count_readings(part) > _MAX_READINGS:
         part = part.translate(_SYMBOLS_AS_LETTERS)
-    with _rating:
+    with _rating_lock:
         score: int = zxcvbn(part, user_inputs=list(own_words))["score"]
     return score
 

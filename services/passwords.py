@@ -1,8 +1,8 @@
 """Passwords: which are accepted, how they are hashed, and how they are verified.
 
 Hashing is CPU-bound and takes tens of milliseconds by design. It runs in a worker thread without a
-database connection, in the order of `services/hashing_queue.py`. The number of concurrent hashes is
-bounded, so that many sign-ins at once do not slow down the other requests.
+database connection. `services/hashing_queue.py` schedules it and limits the number of concurrent
+hashes, so that many sign-ins at once do not slow down other requests.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ def require_strong(password: str, *, email: str, name: str) -> None:
 
 
 def require_capacity(client: Client) -> None:
-    """Refuse a client early that `hash_password` and `verify` would refuse now.
+    """Raise early what `hash_password` and `verify` would raise now.
 
     Raises:
         TooBusy: too many other passwords are being hashed.
     """
-    process.state().hashing_queue.require_place(client)
+    process.state().hashing_queue.require_capacity(client)
 
 
 @run_in_thread
@@ -66,7 +66,7 @@ def hash_password(password: str, client: Client) -> str:
     Raises:
         TooBusy: too many other passwords are being hashed.
     """
-    with process.state().hashing_queue.turn(client):
+    with process.state().hashing_queue.slot(client):
         return _hasher().hash(_normalise(password))
 
 
@@ -78,7 +78,7 @@ def verify(password: str, password_hash: str | None, client: Client) -> Verifica
         TooBusy: too many other passwords are being hashed.
     """
     hasher = _hasher()
-    with process.state().hashing_queue.turn(client):
+    with process.state().hashing_queue.slot(client):
         try:
             # For an unknown email, verify a dummy hash. This takes as long as a real hash, so that
             # response times do not reveal registered emails (user enumeration by a timing attack).

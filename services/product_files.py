@@ -38,7 +38,7 @@ _EXPORT_BATCH_ROWS = 500
 
 
 class _ProductLine(NamedTuple):
-    """A valid line: the values that its product shall have. None leaves a value unchanged."""
+    """A valid line: the new values of its product. None leaves a value unchanged."""
 
     line: int
     sku: str
@@ -135,7 +135,7 @@ def _valid_lines(
                 continue
             report.add_faulty_line(*parsed)
             if line.is_last_readable and not report.dry_run:
-                # An unknown number of lines would be lost, so that skipping is not an option.
+                # Never skipped: the number of lines after it is unknown, and all would be lost.
                 raise ImportRefused(faulty=report.faulty, faults=report.faults)
         yield valid
         done += len(batch)
@@ -212,8 +212,8 @@ def _import_batch(
 
 
 def _find_fault(line: _ProductLine, product: KnownProduct | None) -> LineFault | None:
-    # A stock above the maximum is accepted if the product has it already: an import must accept
-    # every export.
+    # A stock above the maximum is accepted if it is the product's current stock: an export must
+    # always be accepted as an import.
     if (line.stock or 0) > MAX_STOCK and (product is None or line.stock != product.stock):
         return LineFault(line.line, "stock", f"must be at most {MAX_STOCK}")
     if product is not None and product.archived:
@@ -245,9 +245,9 @@ def _insert(actor: Actor, lines: list[_ProductLine]) -> None:
 
 
 def _set_stocks(actor: Actor, new_stocks: list[tuple[UUID, int]]) -> None:
-    """Set stocks, in the order of the product ids, in which orders lock them.
+    """Set stocks in the order of the product ids, which is the order in which orders lock them.
 
-    Call this last: orders of these products wait from here until the transaction ends.
+    Call this last: from here until the transaction ends, orders of these products must wait.
     """
     new_stocks.sort()
     for start in range(0, len(new_stocks), _BATCH_LINES):

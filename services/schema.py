@@ -1,4 +1,4 @@
-"""The database schema: migrated by its owner, used by a role that may do less."""
+"""The database schema: migrated by its owner, used by a role with fewer privileges."""
 
 from __future__ import annotations
 

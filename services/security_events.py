@@ -1,4 +1,4 @@
-"""The security log: appended by the use cases that change security, read by administrators."""
+"""The security log: use cases append security events to it, and administrators read it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
     "list_security_events",
 ]
 
-# How often an event that a client can cause again and again is logged.
+# An event that a client can cause repeatedly is logged once in this time.
 ONCE_IN_SECONDS = 600
 _MAX_REMEMBERED = 4096
 
@@ -137,8 +137,8 @@ def append_once(
 ) -> None:
     """Append an entry, unless one for the same subject was appended in the last `seconds`.
 
-    So a client that repeats a refused request cannot flood the log. Each process remembers what
-    it has appended, so that repeating costs no query.
+    So a client that repeats a refused request cannot flood the log. Each process remembers which
+    entries it has appended, so that a repeated request needs no query.
     """
     key = f"{event_type} {subject}"
     appended, now = process.state().appended_events, time.monotonic()
@@ -153,7 +153,7 @@ def append_once(
 
 @autocommit
 def _is_first(key: str, seconds: int) -> bool:
-    """Return whether no other process has appended this either: a rate limit of one."""
+    """Return whether no other process has appended this entry, by a rate limit of one attempt."""
     digest = blake2b(key.encode(errors="replace"), digest_size=16).hexdigest()
     attempt = throttle.TAKE.one(bucket=f"log:{digest}", interval=seconds, window=seconds)
     return attempt is not None and attempt.allowed

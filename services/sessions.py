@@ -2,8 +2,9 @@
 
 A session has a chain of refresh tokens; each can be used once and is then replaced. If a spent
 token is presented again, it may have been stolen, so the session is revoked. There is one
-exception: two tabs of one browser may send the same token at almost the same time. Within a few
-seconds, a second use by the same client is only told to retry with the new token.
+exception: two tabs of one browser may send the same token at almost the same time. A second use by
+the same client within a few seconds is refused, but does not revoke the session: the client can
+retry with the new token.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ def refresh_session(*, actor: Actor, refresh_token: str) -> SignIn:
     """Spend a refresh token and return a new pair of tokens.
 
     Raises:
-        RefreshRaced: the same client has spent this token a moment ago and has a new pair.
+        RefreshRaced: the same client has spent this token a few seconds ago and has a new pair.
         SessionExpired: the token is unknown or expired, or its session is revoked; or the token
             was spent before, which revokes its session.
         TooManyAttempts: from this network, or by this user.
@@ -114,9 +115,9 @@ def refresh_session(*, actor: Actor, refresh_token: str) -> SignIn:
 
 
 def logout(*, actor: Actor, refresh_token: str | None = None) -> None:
-    """Revoke the actor's session, and that of a refresh token: each may have ended already.
+    """Revoke the actor's session and the session of a refresh token, unless they have ended.
 
-    This process refuses their access tokens at once, others within two seconds.
+    This process refuses their access tokens immediately, other processes within two seconds.
     """
     revocation.add(_sign_out(actor=actor, refresh_token=refresh_token))
 
@@ -259,9 +260,9 @@ def _insert_token(*, session_id: UUID, token: str) -> None:
 
 @transaction
 def _handle_refused_token(*, actor: Actor, token_hash: bytes) -> tuple[bool, list[UUID]]:
-    """Return whether the token lost a race; if it was reused, revoke its session.
+    """Return whether two tabs have raced to use the token; if it was reused, revoke its session.
 
-    The second part of the result is the ids of the revoked sessions: one or none.
+    Also returns the ids of the revoked sessions: one or none.
     """
     spent = sessions.FIND_SPENT_TOKEN.one(token_hash=token_hash)
     if spent is None or spent.seconds_since_spent is None:  # unknown, expired, session revoked

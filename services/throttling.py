@@ -1,7 +1,7 @@
 """Rate limits for attempts that could guess a secret or use up the server's capacity.
 
 Attempts are counted in the database, for all processes together. Several quotas can apply to one
-attempt. An attempt that one of them refuses uses nothing of the others.
+attempt. If one of them refuses the attempt, the attempt does not count against the others.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from services import process
 from services.hashing_queue import Client
 from services.process import configuration
 
-# A quota that many clients share is 10 times larger than the narrower quota for the same kind of
-# attempt. Clients share the quota of a network, for example an office (see `Actor.network`), and
-# the quota of an account, which clients on many networks may sign in to.
+# Many clients share the quota of a network (`Actor.network`), for example those of an office, and
+# the quota of an account for all networks. These shared quotas are 10 times larger than the narrow
+# quota for the same kind of attempt.
 _SHARED_QUOTA_FACTOR = 10
-# How many times more sign-ins are allowed in total than failures.
+# The quotas of all sign-ins are 3 times larger than those of failed sign-ins.
 _TOTAL_FACTOR = 3
 # How many attempts from one network to one account a process handles at the same time.
 _MAX_IN_FLIGHT = 2
@@ -62,7 +62,7 @@ class CountedAttempt(NamedTuple):
 
 
 class SignInAttempt(NamedTuple):
-    """A counted attempt to sign in, and what to refund of it when it has succeeded."""
+    """A counted attempt to sign in. `failures` is the part to refund if it succeeds."""
 
     counted: list[CountedAttempt]
     failures: list[CountedAttempt]
@@ -70,10 +70,10 @@ class SignInAttempt(NamedTuple):
 
 @contextmanager
 def sign_in_flight(client: Client) -> Iterator[None]:
-    """Limit the attempts of one network to sign in to one account at the same time.
+    """Limit the concurrent attempts of one network to sign in to one account.
 
     Raises:
-        TooManyAttempts: too many are being processed.
+        TooManyAttempts: too many of them are being processed.
     """
     with process.state().sign_ins_in_flight.enter(client, _MAX_IN_FLIGHT) as is_allowed:
         if not is_allowed:
@@ -89,7 +89,7 @@ def sign_in_flight(client: Client) -> Iterator[None]:
 
 
 def count_sign_in(actor: Actor, email: str) -> SignInAttempt:
-    """Count an attempt to sign in: as an attempt, and as a failure until it has succeeded.
+    """Count an attempt to sign in, both as an attempt and as a failure; refund the latter later.
 
     An attacker on many networks can exhaust an account's quota of failures for unknown networks.
     Networks from which the user has signed in before are exempt from that quota.
@@ -186,9 +186,9 @@ def refund_if_unavailable(counted: list[CountedAttempt]) -> Iterator[None]:
 
 
 def _count_all(quotas: list[tuple[Quota, str]]) -> list[CountedAttempt]:
-    """Count an attempt against several quotas, the narrowest first: all of them, or none.
+    """Count an attempt against all of these quotas, or against none if one refuses it.
 
-    A client that is refused by its own quota must not use up a quota that it shares with others.
+    The narrowest quota comes first: a client that it refuses must not use up a shared quota.
     """
     counted: list[CountedAttempt] = []
     try:
@@ -218,7 +218,7 @@ def _count(quota: Quota, subject: str) -> CountedAttempt:
 
 
 def _bucket(policy: str, subject: str) -> str:
-    # A digest keeps emails out of the table and its keys short.
+    # A digest, so that the table contains no emails and its keys are short.
     return f"{policy}:{blake2b(subject.encode(), digest_size=16).hexdigest()}"
 
 

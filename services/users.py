@@ -180,7 +180,8 @@ def _update(
     """Update the user; return the user and the ids of the sessions that were revoked."""
     administrators = users.FIND_ADMINISTRATORS_TO_CHANGE.all()
     if actor.user_id not in administrators:
-        # The role in the access token is outdated. It must not be enough to get the role back.
+        # The actor is no longer an administrator, and must not use the outdated role in the access
+        # token to become one again.
         raise Forbidden
     before = _require(users.FIND_TO_CHANGE.one(user_id=user_id))
     after = before._replace(

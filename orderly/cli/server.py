@@ -49,10 +49,10 @@ def leave_demo(**options: Any) -> None:
     with shop_database(settings) as database:
         from orderly.server.demo import forbid_reset  # noqa: PLC0415
         from services import schema  # noqa: PLC0415
-        from services.demo import disable_open_accounts  # noqa: PLC0415
+        from services.demo import disable_exposed_accounts  # noqa: PLC0415
 
         schema.migrate(owner_url=database.owner_url)
-        disabled = disable_open_accounts()
+        disabled = disable_exposed_accounts()
         if settings.database_url is None:
             forbid_reset(settings)
     for account in disabled:

@@ -56,7 +56,7 @@ def refuse_public_passwords(settings: Settings) -> None:
     """
     from services import demo  # noqa: PLC0415
 
-    if accounts := demo.open_accounts():
+    if accounts := demo.exposed_accounts():
         emails = " and ".join(account.email for account in accounts)
         message = (
             f"Is required, because the passwords of {emails} are public. To serve this shop "

@@ -147,12 +147,12 @@ def _prepare(
             return []
         demo_shop.prepare(settings, database, reset=reset)
         check_currency(settings)
-        from services.demo import fill, open_accounts  # noqa: PLC0415
+        from services.demo import exposed_accounts, fill  # noqa: PLC0415
 
         fill()
         return [
             f"  {'' if number else 'Sign in as':<14} {account.email}  {account.password}"
-            for number, account in enumerate(open_accounts())
+            for number, account in enumerate(exposed_accounts())
         ]
     finally:
         binding.close()

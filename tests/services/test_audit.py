@@ -52,7 +52,7 @@ CORRUPTIONS: dict[str, tuple[str, set[str]]] = {
     ),
     "no stock": (
         "DELETE FROM stock WHERE product_id = {product}",
-        {"every product has a stock"},
+        {"every product has a stock quantity"},
     ),
     "stock without a movement": (
         "UPDATE stock SET quantity = quantity + 1 WHERE product_id = {product}",
@@ -70,15 +70,15 @@ CORRUPTIONS: dict[str, tuple[str, set[str]]] = {
         "UPDATE order_item SET quantity = quantity + 1 WHERE order_id = {order}",
         {
             "an order's total is the sum of its lines",
-            "orders hold their units until cancelled or returned, then give them back once",
-            "every line's units were taken once",
+            "cancelled and returned orders, and no others, have returned their units once",
+            "the units of every line item were taken from stock once",
         },
     ),
     "no lines": (
         "DELETE FROM order_item WHERE order_id = {order}",
         {
             "an order's total is the sum of its lines",
-            "orders hold their units until cancelled or returned, then give them back once",
+            "cancelled and returned orders, and no others, have returned their units once",
         },
     ),
     "units restored by an open order": (
@@ -87,20 +87,20 @@ CORRUPTIONS: dict[str, tuple[str, set[str]]] = {
         " FROM stock_movement WHERE kind = 'ORDER' AND order_id = {order};"
         "UPDATE stock SET quantity = stock.quantity + order_item.quantity FROM order_item"
         " WHERE order_item.product_id = stock.product_id AND order_id = {order}",
-        {"orders hold their units until cancelled or returned, then give them back once"},
+        {"cancelled and returned orders, and no others, have returned their units once"},
     ),
     "units of a cancelled order that were not restored": (
         "DELETE FROM stock_movement WHERE kind = 'RELEASE' AND product_id = {product};"
         "UPDATE stock SET quantity = quantity - 2 WHERE product_id = {product}",
-        {"orders hold their units until cancelled or returned, then give them back once"},
+        {"cancelled and returned orders, and no others, have returned their units once"},
     ),
     "units of an order that were not taken from the stock": (
         "DELETE FROM stock_movement WHERE kind = 'ORDER' AND order_id = {order};"
         "UPDATE stock SET quantity = stock.quantity + order_item.quantity FROM order_item"
         " WHERE order_item.product_id = stock.product_id AND order_id = {order}",
         {
-            "orders hold their units until cancelled or returned, then give them back once",
-            "every line's units were taken once",
+            "cancelled and returned orders, and no others, have returned their units once",
+            "the units of every line item were taken from stock once",
         },
     ),
     "a status without an event": (

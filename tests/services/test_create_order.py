@@ -23,9 +23,9 @@ from domain.errors import (
     InsufficientStock,
     ProductsUnavailable,
     SessionExpired,
-    ShortLine,
     Unavailable,
     UnavailableLine,
+    UnderstockedLine,
 )
 from models import placement
 from services import orders, products
@@ -84,7 +84,7 @@ def test_lines_with_the_same_product_are_added_up(client: Actor, add_product: Ad
     assert [(mug.id, 3), (lamp.id, 1)] == [(item.product_id, item.quantity) for item in order.items]
     with pytest.raises(InsufficientStock) as caught:
         place(client, (lamp.id, 5), (lamp.id, 5))
-    assert caught.value.lines == [ShortLine(lamp.id, 10, 9)]
+    assert caught.value.lines == [UnderstockedLine(lamp.id, 10, 9)]
 
 
 def test_all_products_with_insufficient_stock_are_listed_and_nothing_is_stored(
@@ -95,7 +95,7 @@ def test_all_products_with_insufficient_stock_are_listed_and_nothing_is_stored(
     with pytest.raises(InsufficientStock) as caught:
         place(client, (mug.id, 2), (lamp.id, 10), (chair.id, 1), key="k")
 
-    assert caught.value.lines == [ShortLine(mug.id, 2, 1), ShortLine(chair.id, 1, 0)]
+    assert caught.value.lines == [UnderstockedLine(mug.id, 2, 1), UnderstockedLine(chair.id, 1, 0)]
     assert stock_of(mug.id, lamp.id, chair.id) == [1, 10, 0]
     for table in ("orders", "order_item", "order_event", "idempotency_key"):
         assert sql(f"SELECT count(*) FROM {table}") == [(0,)]

@@ -240,7 +240,7 @@ def test_a_slow_connect_does_not_block_other_callers(database_url: str):
             release.wait(5)
         return open_connection(database_url, connect_timeout=5, statement_timeout=5, lock_timeout=5)
 
-    pool = ConnectionPool(connect, size=3, wait=1)
+    pool = ConnectionPool(connect, size=3, checkout_timeout=1)
     first = pool.checkout()
     hanging.set()
     waiting = threading.Thread(target=lambda: pool.checkin(pool.checkout()))
@@ -262,7 +262,7 @@ def test_a_connection_with_an_open_transaction_is_closed_at_checkin(database_url
             database_url, connect_timeout=5, statement_timeout=5, lock_timeout=5
         ),
         size=1,
-        wait=1,
+        checkout_timeout=1,
     )
     connection = pool.checkout()
     connection.cursor().execute("BEGIN")
@@ -278,7 +278,7 @@ def test_a_connection_is_closed_at_checkin_if_the_pool_is_closed(database_url: s
             database_url, connect_timeout=5, statement_timeout=5, lock_timeout=5
         ),
         size=2,
-        wait=1,
+        checkout_timeout=1,
     )
     in_use, idle = pool.checkout(), pool.checkout()
     pool.checkin(idle)

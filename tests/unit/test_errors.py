@@ -8,13 +8,13 @@ from uuid import UUID
 import pytest
 
 from domain import errors
-from domain.errors import DomainError, ShortLine, UnavailableLine
+from domain.errors import DomainError, UnavailableLine, UnderstockedLine
 
 PRODUCT_ID = UUID(int=1)
 CASES = [
     errors.NotFound("product"),
     errors.PasswordRejected("it is a common one"),
-    errors.InsufficientStock((ShortLine(PRODUCT_ID, 3, 1),)),
+    errors.InsufficientStock((UnderstockedLine(PRODUCT_ID, 3, 1),)),
     errors.ProductsUnavailable((UnavailableLine(PRODUCT_ID, 1),)),
     errors.TransitionNotAllowed("PENDING", "DELIVERED", ("PAID", "CANCELLED")),
 ]
@@ -42,7 +42,7 @@ def test_the_message_is_the_docstring_with_the_facts_filled_in():
 
 
 def test_the_facts_list_each_line_with_insufficient_stock():
-    error = errors.InsufficientStock((ShortLine(PRODUCT_ID, 3, 1),))
+    error = errors.InsufficientStock((UnderstockedLine(PRODUCT_ID, 3, 1),))
 
     assert error.facts() == {
         "lines": [{"product_id": str(PRODUCT_ID), "requested": 3, "available": 1}]

@@ -16,8 +16,8 @@ from tests.support.processes import wait_until
 class Hashing:
     """A queue with one slot, whose hashes finish when the test says so."""
 
-    def __init__(self, places: int) -> None:
-        self.queue = HashingQueue(1, places, clock=lambda: self.now)
+    def __init__(self, max_waiting: int) -> None:
+        self.queue = HashingQueue(1, max_waiting, clock=lambda: self.now)
         self.now = 0.0
         self.served: list[str] = []
         self.refused: list[str] = []
@@ -26,18 +26,18 @@ class Hashing:
         self._threads = ThreadPoolExecutor(20)
 
     def start(self, *accounts: str, network: str = "office") -> None:
-        """Ask for a turn for each account; return when all are served, waiting or refused."""
+        """Request a slot for each account; return when all are served, waiting or refused."""
         for account in accounts:
             self._started += 1
             self._threads.submit(self._hash, Client(network, account))
             wait_until(lambda: self._started == self._known())
 
     def _known(self) -> int:
-        return len(self.served) + len(self.refused) + len(self.queue._waiting)
+        return len(self.served) + len(self.refused) + len(self.queue._waiters)
 
     def _hash(self, client: Client) -> None:
         try:
-            with self.queue.turn(client):
+            with self.queue.slot(client):
                 self.served.append(client.account)
                 assert self._may_finish.acquire(timeout=30)
         except TooBusy:
@@ -61,8 +61,8 @@ class Hashing:
 def make_hashing() -> Iterator[Callable[[int], Hashing]]:
     made: list[Hashing] = []
 
-    def make(places: int) -> Hashing:
-        made.append(Hashing(places))
+    def make(max_waiting: int) -> Hashing:
+        made.append(Hashing(max_waiting))
         return made[-1]
 
     yield make
@@ -119,20 +119,20 @@ def test_a_full_queue_refuses_the_account_that_has_used_the_most(
     assert ["eve", "alice", "bob", "eve"] == hashing.finish()
 
 
-def test_one_network_cannot_take_all_places(make_hashing: MakeHashing) -> None:
+def test_one_network_cannot_fill_the_queue(make_hashing: MakeHashing) -> None:
     hashing = make_hashing(4)
     hashing.start("alice", "bob", "carol", "dave", "erin")
 
     assert ["erin"] == hashing.refused
     with pytest.raises(TooBusy):
-        hashing.queue.require_place(Client("office", "frank"))
-    hashing.queue.require_place(Client("elsewhere", "frank"))
+        hashing.queue.require_capacity(Client("office", "frank"))
+    hashing.queue.require_capacity(Client("elsewhere", "frank"))
 
 
 def test_a_refused_attempt_does_not_count_as_usage(make_hashing: MakeHashing) -> None:
     hashing = make_hashing(4)
     hashing.start("alice", "bob", "carol", "dave", "erin", "erin")  # erin is refused twice
-    hashing.finish_one()  # bob is served: one place is free
+    hashing.finish_one()  # bob is served, so one more thread can wait
     hashing.start("erin", "bob")
 
     assert ["erin", "erin", "bob"] == hashing.refused
