@@ -1,8 +1,9 @@
 """What the role that serves requests may do to each table.
 
 Ledgers and logs are append-only: rows of `stock_movement`, `order_item`, `order_event` and
-`security_event` can be neither changed nor deleted. Users, products and orders are never deleted.
-Row locks (such as FOR UPDATE) require the privilege UPDATE.
+`security_event` can be neither changed nor deleted. Rows of `security_event_source` can be deleted,
+to erase the person whom they name. Users, products and orders are never deleted. Row locks (such as
+FOR UPDATE) require the privilege UPDATE.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from models.idempotency_key import IdempotencyKeyTable
 from models.order import OrderItemTable, OrderTable
 from models.order_event import OrderEventTable
 from models.product import ProductTable, StockTable
-from models.security_event import SecurityEventTable
+from models.security_event import SecurityEventSourceTable, SecurityEventTable
 from models.session import RefreshTokenTable, SessionTable
 from models.stock_movement import StockMovementTable
 from models.throttle import ThrottleTable
@@ -23,6 +24,7 @@ _READ = frozenset({"SELECT"})
 _APPEND = _READ | {"INSERT"}
 _CHANGE = _APPEND | {"UPDATE"}
 _DELETE = _CHANGE | {"DELETE"}
+_ERASE = _APPEND | {"DELETE"}
 
 _BY_TABLE: dict[type[Table], frozenset[str]] = {
     MigrationTable: _READ,
@@ -37,6 +39,7 @@ _BY_TABLE: dict[type[Table], frozenset[str]] = {
     OrderEventTable: _APPEND,
     IdempotencyKeyTable: _DELETE,
     SecurityEventTable: _APPEND,
+    SecurityEventSourceTable: _ERASE,
     ThrottleTable: _DELETE,
 }
 

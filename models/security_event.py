@@ -1,4 +1,7 @@
-"""The security log: entries are appended and read, never changed."""
+"""The security log: entries are appended and read, never changed.
+
+What names a person is in a table of its own, so that it can be erased without changing the log.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from peewee import TextField, UUIDField, fn
+from peewee import JOIN, SQL, TextField, UUIDField, fn
 
 from database.listing import Listing, Sort
 from database.statement import Command, Parameter
@@ -27,8 +30,9 @@ class SecurityEventTable(Table):
     product_id = UUIDField(null=True)
     # Depends on the type: an operation id, the code of an error, or the policy of a rate limit.
     detail = TextField(null=True)
-    address = TextField()
-    user_agent = TextField()
+    # Written only by servers of version 0.3 during a rolling upgrade; otherwise empty.
+    address = TextField(constraints=[SQL("DEFAULT ''")])
+    user_agent = TextField(constraints=[SQL("DEFAULT ''")])
     request_id = TextField()
     created_at = InstantField()
 
@@ -56,6 +60,34 @@ class SecurityEventTable(Table):
 
 index(SecurityEventTable, "ix_security_event_created_at", "created_at, id")
 index(SecurityEventTable, "ix_security_event_user_id", "user_id, created_at, id")
+
+
+class SecurityEventSourceTable(Table):
+    """The client that caused an event. Deleted to erase a person, so never part of the log itself.
+
+    `user_id` is the person whom the row names: the actor of the event, or if the actor is not
+    known, the user whom the event concerns. No column is a foreign key: a check would lock the
+    event, which the privileges of the log forbid.
+    """
+
+    event_id = UUIDField()
+    user_id = UUIDField(null=True)
+    address = TextField()
+    user_agent = TextField()
+
+    class Meta:
+        """The table's name and constraints."""
+
+        table_name = "security_event_source"
+        constraints = (primary_key("pk_security_event_source", "event_id"),)
+
+
+index(
+    SecurityEventSourceTable,
+    "ix_security_event_source_user_id",
+    "user_id",
+    where="user_id IS NOT NULL",
+)
 
 
 class SecurityEvent(NamedTuple):
@@ -86,14 +118,18 @@ _COLUMNS = (
     SecurityEventTable.to_role,
     SecurityEventTable.product_id,
     SecurityEventTable.detail,
-    SecurityEventTable.address,
-    SecurityEventTable.user_agent,
+    fn.coalesce(SecurityEventSourceTable.address, SecurityEventTable.address),
+    fn.coalesce(SecurityEventSourceTable.user_agent, SecurityEventTable.user_agent),
     SecurityEventTable.request_id,
     SecurityEventTable.created_at,
 )
 
 LOG: Listing[SecurityEvent] = Listing(
-    SecurityEventTable.select(*_COLUMNS),
+    SecurityEventTable.select(*_COLUMNS).join(
+        SecurityEventSourceTable,
+        JOIN.LEFT_OUTER,
+        on=SecurityEventSourceTable.event_id == SecurityEventTable.id,
+    ),
     SecurityEvent._make,
     id_field=SecurityEventTable.id,
     sorts={
@@ -107,22 +143,25 @@ LOG: Listing[SecurityEvent] = Listing(
     },
 )
 
+# Both rows in one statement, so in one round trip. Written as SQL, since Peewee cannot build common
+# table expressions that write.
 INSERT = Command(
-    SecurityEventTable.insert(
-        {
-            SecurityEventTable.id: Parameter("event_id"),
-            SecurityEventTable.type: Parameter("type"),
-            SecurityEventTable.user: Parameter("user_id"),
-            SecurityEventTable.actor_user: Parameter("actor_user_id"),
-            SecurityEventTable.session_id: Parameter("session_id"),
-            SecurityEventTable.from_role: Parameter("from_role"),
-            SecurityEventTable.to_role: Parameter("to_role"),
-            SecurityEventTable.product_id: Parameter("product_id"),
-            SecurityEventTable.detail: Parameter("detail"),
-            SecurityEventTable.address: Parameter("address"),
-            SecurityEventTable.user_agent: Parameter("user_agent"),
-            SecurityEventTable.request_id: Parameter("request_id"),
-            SecurityEventTable.created_at: fn.clock_timestamp(),
-        }
+    """
+    WITH event AS (
+        INSERT INTO security_event (id, type, user_id, actor_user_id, session_id, from_role,
+            to_role, product_id, detail, request_id, created_at)
+        VALUES (%(event_id)s, %(type)s, %(user_id)s, %(actor_user_id)s, %(session_id)s,
+            %(from_role)s, %(to_role)s, %(product_id)s, %(detail)s, %(request_id)s,
+            clock_timestamp())
+        RETURNING id, coalesce(actor_user_id, user_id) AS person
+    )
+    INSERT INTO security_event_source (event_id, user_id, address, user_agent)
+    SELECT id, person, %(address)s, %(user_agent)s FROM event
+    """
+)
+
+ERASE_PERSON = Command(
+    SecurityEventSourceTable.delete().where(
+        SecurityEventSourceTable.user_id == Parameter("user_id")
     )
 )

@@ -22,6 +22,7 @@ __all__ = [
     "append",
     "append_once",
     "append_revoked_sessions",
+    "erase_person",
     "list_security_events",
 ]
 
@@ -163,3 +164,12 @@ def append_revoked_sessions(actor: Actor, user_id: UUID, session_ids: Sequence[U
     """Append an entry for each session of a user that `actor` has revoked."""
     for session_id in session_ids:
         append(SESSION_REVOKED, actor=actor, user_id=user_id, session_id=session_id)
+
+
+@autocommit
+def erase_person(user_id: UUID) -> None:
+    """Erase the addresses and user agents of a person; the entries stay, with ids only.
+
+    Joins the transaction of the caller, if any.
+    """
+    security_event.ERASE_PERSON.execute(user_id=user_id)

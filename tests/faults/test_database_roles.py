@@ -20,6 +20,8 @@ REFUSED = [
     "DELETE FROM security_event",
     "UPDATE security_event SET type = 'SIGNED_IN'",
     "TRUNCATE security_event",
+    "UPDATE security_event_source SET address = ''",
+    "TRUNCATE security_event_source",
     "DELETE FROM order_event",
     "UPDATE order_event SET reason = 'nothing'",
     "DELETE FROM stock_movement",

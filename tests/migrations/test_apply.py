@@ -85,6 +85,35 @@ def test_a_migration_keeps_existing_data(empty: str, tmp_path: Path):
     assert run(empty, "SELECT email, phone FROM users") == [("a@example.com", "")]
 
 
+def test_what_names_a_person_is_moved_out_of_the_security_log(empty: str, tmp_path: Path):
+    for path in migrations.DIRECTORY.glob("[0-9]*.py"):
+        if path.stem < "0016":
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    migrations.apply(directory=tmp_path)
+    user_id = "019a48c8-a3a0-7b1e-8f40-5c1d2e3f4a5b"
+    run(
+        empty,
+        "INSERT INTO users VALUES (%s, 'a@example.com', 'A', 'x', 'CLIENT', true, now(), now())",
+        user_id,
+    )
+    run(
+        empty,
+        "INSERT INTO security_event"
+        " (id, type, user_id, address, user_agent, request_id, created_at)"
+        " VALUES (gen_random_uuid(), 'SIGN_IN_FAILED', %s, '203.0.113.7', 'Firefox', 'r', now())",
+        user_id,
+    )
+
+    migrations.apply()
+
+    assert run(empty, "SELECT address, user_agent FROM security_event") == [("", "")]
+    assert run(
+        empty,
+        "SELECT source.user_id::text, source.address, source.user_agent"
+        " FROM security_event_source AS source JOIN security_event AS event ON event_id = event.id",
+    ) == [(user_id, "203.0.113.7", "Firefox")]
+
+
 def test_concurrent_threads_apply_each_migration_once(empty: str):
     applied: list[list[str]] = []
     threads = [
