@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from domain.errors import AmountOverflow
 
@@ -28,6 +29,14 @@ _CODES_BY_EXPONENT = {
 _EXPONENTS = {
     code: exponent for exponent, codes in _CODES_BY_EXPONENT.items() for code in codes.split()
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """An amount in minor units, and the ISO 4217 code of its currency."""
+
+    amount: int
+    currency: str
 
 
 def exponent(currency: str) -> int:
