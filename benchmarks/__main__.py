@@ -1,12 +1,16 @@
 """Runs the whole benchmark suite and prints one table of ratios: `python -m benchmarks [PART...]`.
 
-The parts are: pipeline (CPU time of a request, in process), http (reads over HTTP), orders (placing
-orders, also for one hot product), start (start-up time and memory), growth (large shops compared
-with small ones). Each part is a module of its own too, such as `python -m benchmarks.http`.
+The parts are:
 
-`--rounds 1 --seconds 1` gives a first impression. `--orders 10000000 --data DIRECTORY` measures
-growth at full size. `--markdown FILE` also writes the table in the format of `docs/performance.md`.
-Charts are written to `benchmarks/charts/`.
+- pipeline: the CPU time of a request, measured in one process without sockets.
+- http: reads over HTTP.
+- orders: placing orders of many products, and of one hot product.
+- start: start-up time and memory.
+- growth: large shops compared with small ones.
+
+Each part is also a module, such as `python -m benchmarks.http`. `--rounds 1 --seconds 1` is a quick
+trial. `--orders 10000000 --data DIRECTORY` measures growth at full size. `--markdown FILE` also
+writes the table in the format of `docs/performance.md`. Charts are written to `benchmarks/charts/`.
 
 Needs the dependency group `benchmarks`, and `wrk`.
 """
@@ -23,7 +27,7 @@ from pathlib import Path
 from benchmarks import charts, servers, start
 from benchmarks.growth import catalogue as growth_of_catalogue
 from benchmarks.growth import orders as growth_of_orders
-from benchmarks.growth.sides import worst
+from benchmarks.growth.alternation import worst
 from benchmarks.http import __main__ as http
 from benchmarks.measuring import Comparison, environment_description, markdown, options, table
 from benchmarks.orders import __main__ as orders
@@ -48,7 +52,7 @@ def main() -> None:
     """Measure, print the table and draw the charts; exit with status 1 if a goal was missed."""
     given = _options()
     found: dict[str, list[Comparison]] = {}
-    about = (
+    heading = (
         f"python -m benchmarks {shlex.join(sys.argv[1:])}".strip()
         + f"\n{environment_description()}"
     )
@@ -60,9 +64,9 @@ def main() -> None:
             found[name] = PARTS[name](given, ground)  # type: ignore[arg-type]
             charts.draw(name, found[name])
     lines = [line for part in found.values() for line in part]
-    print(f"{about}\n\n{table(lines)}")
+    print(f"{heading}\n\n{table(lines)}")
     if given.markdown:
-        given.markdown.write_text(f"```\n{about}\n```\n\n{markdown(lines)}\n")
+        given.markdown.write_text(f"```\n{heading}\n```\n\n{markdown(lines)}\n")
     sys.exit(any(not line.reached for line in lines))
 
 

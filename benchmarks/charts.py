@@ -20,14 +20,14 @@ def draw(part: str, comparisons: Sequence[Comparison]) -> Path | None:
     use("agg")
     figure = Figure(figsize=(11, 1.2 + 0.28 * len(comparisons)), layout="constrained")
     axes = figure.subplots()
-    places = range(len(comparisons))
+    positions = range(len(comparisons))
     colors = ["tab:blue" if one.reached else "tab:red" for one in comparisons]
-    axes.barh(places, [one.ratio for one in comparisons], color=colors)
-    for place, one in enumerate(comparisons):
+    axes.barh(positions, [one.ratio for one in comparisons], color=colors)
+    for position, one in enumerate(comparisons):
         if one.goal:
             goal = float(one.goal.split()[1].removesuffix("x"))
-            axes.plot([goal, goal], [place - 0.4, place + 0.4], color="black")
-    axes.set_yticks(places, [one.what for one in comparisons], fontsize=7)
+            axes.plot([goal, goal], [position - 0.4, position + 0.4], color="black")
+    axes.set_yticks(positions, [one.what for one in comparisons], fontsize=7)
     axes.invert_yaxis()
     axes.set_xlabel("ratio; the black line is the goal")
     DIRECTORY.mkdir(exist_ok=True)

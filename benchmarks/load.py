@@ -1,4 +1,4 @@
-"""Generates load with wrk, and parses what it measured."""
+"""Generates load with wrk, and parses the figures that it prints."""
 
 from __future__ import annotations
 

@@ -49,12 +49,12 @@ def fill(url: str, directory: Path) -> Stock:
         )
     connection.close()
     return Stock(
-        _written(directory / "products", map(str, products)),
-        _written(directory / "tokens", map(_token, accounts)),
+        _write_lines(directory / "products", map(str, products)),
+        _write_lines(directory / "tokens", map(_token, accounts)),
     )
 
 
-def _written(file: Path, lines: Iterable[str]) -> Path:
+def _write_lines(file: Path, lines: Iterable[str]) -> Path:
     file.write_text("\n".join(lines) + "\n")
     return file
 

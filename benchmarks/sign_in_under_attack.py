@@ -1,9 +1,9 @@
-"""Measures sign-ins of other users while a few accounts sign in as fast as they can.
+"""Measures the sign-ins of ordinary users while a few accounts sign in as fast as they can.
 
-`python -m benchmarks.sign_in_under_attack` prints, for each attack, how many of the other users'
-sign-ins succeeded and how their median compares with the quiet median. The hashing is that of
-production. Each attack runs twice: with the usual rate limits, and without effective ones, so that
-only the fair queue for password hashing protects the others.
+`python -m benchmarks.sign_in_under_attack` prints, for each attack, how many sign-ins of ordinary
+users succeeded, and their median duration compared with the median without an attack. Hashing uses
+the parameters of production. Each attack runs twice: with the usual rate limits, and with limits
+that are never reached, so that only the fair hashing queue protects ordinary users.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _TIMEOUT_SECONDS = 30
 
 
 class Attack(NamedTuple):
-    """Accounts that sign in again and again, on this many connections together."""
+    """A number of accounts that sign in repeatedly, on a number of connections in total."""
 
     accounts: int
     connections: int
@@ -45,7 +45,7 @@ class Attack(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """How the sign-ins of the other users went."""
+    """The results of the sign-ins of ordinary users."""
 
     succeeded: int
     attempted: int
@@ -93,7 +93,7 @@ class Shop:
         return Figures(statuses.count(HTTPStatus.OK), _USERS, statistics.median(seconds))
 
     def measure_during(self, attack: Attack) -> Figures:
-        """Measure while an attack runs in a process of its own."""
+        """Measure while an attack runs in another process."""
         users = [self.register() for _ in range(_USERS)]
         accounts = [self.register() for _ in range(attack.accounts)]
         networks = [
@@ -116,10 +116,10 @@ class Shop:
 
 
 def run(report: Callable[[str], None], limit: int) -> dict[Attack, float]:
-    """Run all attacks; return the ratios of the medians to the quiet median.
+    """Run all attacks; return the ratio of each median to the median without an attack.
 
     Raises:
-        AssertionError: a sign-in of another user failed.
+        AssertionError: a sign-in of an ordinary user failed.
     """
     with (
         tempfile.TemporaryDirectory() as directory,
@@ -136,7 +136,7 @@ def run(report: Callable[[str], None], limit: int) -> dict[Attack, float]:
         shop = Shop(server.url)
         shop.measure()  # warms up
         quiet = shop.measure()
-        report(f"limit {limit:7}, quiet: {quiet}")
+        report(f"limit {limit:7}, no attack: {quiet}")
         ratios, failed = {}, []
         for attack in ATTACKS:
             figures = shop.measure_during(attack)
@@ -144,7 +144,7 @@ def run(report: Callable[[str], None], limit: int) -> dict[Attack, float]:
             network = "same network" if attack.same_network else "other networks"
             report(
                 f"limit {limit:7}, {attack.accounts:2} accounts on {attack.connections} "
-                f"connections, {network:14}: {figures}, {ratios[attack]:.1f} times the quiet one"
+                f"connections, {network:14}: {figures}, {ratios[attack]:.1f} times as long"
             )
             if figures.succeeded < figures.attempted:
                 failed.append(attack)
@@ -182,14 +182,16 @@ def _attack(
     started: Event,
     stop: Event,
 ) -> None:
-    def hammer(number: int) -> None:
+    def sign_in_repeatedly(number: int) -> None:
         connection = _connect(url)
         while not stop.is_set():
             index = number % len(accounts)
             sign_in(connection, accounts[index], networks[index])
             started.set()
 
-    threads = [threading.Thread(target=hammer, args=(number,)) for number in range(connections)]
+    threads = [
+        threading.Thread(target=sign_in_repeatedly, args=(number,)) for number in range(connections)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

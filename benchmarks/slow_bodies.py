@@ -1,12 +1,12 @@
-"""Searches for request bodies that are slow to check: `python -m benchmarks.slow_bodies [MINUTES]`.
+"""Searches for request bodies that are slow to validate.
 
-For each operation, random bodies of the largest accepted size are parsed and checked as the server
-does on its event loop. The slowest are changed further (hill climbing). Prints, for each operation,
-its maximum size, and the CPU time and memory of the slowest body. Exits with status 1 if one takes
-more than 20 ms or 16 MiB.
+`python -m benchmarks.slow_bodies [MINUTES]` parses and validates random bodies of the maximum size,
+as the server does on its event loop, and mutates the slowest ones further (hill climbing). For each
+operation it prints the maximum size, and the CPU time and memory of the slowest body. It exits with
+status 1 if a body takes more than 20 ms or 16 MiB.
 
-A file's rows are checked in a worker thread. For these, the time is the longest that a timer on the
-event loop was late.
+Rows of files are validated in a worker thread. For files, the time is the longest delay of a timer
+on the event loop.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _CHUNK = 1 << 16
 _JSON = ((b"content-type", b"application/json"),)
 _CSV = ((b"content-type", b"text/csv"),)
 
-# Texts that are repeated to fill a place. `#` becomes the number of the repetition.
+# Texts that are repeated to fill a part of a body. `#` becomes the number of the repetition.
 _FILLERS = (
     *("0,", "1e308,", "null,", '"",', "[],", "{},", "[[[]]],", '{"a":0},', '{"a":{"b":[0]}},'),
     *('"a",', r'"\u0000",', r'"\ud83d\ude00",', '"\U0001f600",', "0.1234567890123456789,"),
@@ -59,7 +59,7 @@ _ROWS = (
 
 
 class Slow(NamedTuple):
-    """A body, how long it takes to check it, in milliseconds, and the status of the response."""
+    """A body, the milliseconds to validate it, and the status of the response."""
 
     milliseconds: float
     body: bytes
@@ -109,7 +109,7 @@ def _inlined(loaded: dict[str, Any], node: Any) -> Any:
 
 
 def _slowest_body(plan: BodyPlan, examples: list[Any], seconds: float) -> Slow:
-    """Return the slowest JSON body that is found in the time."""
+    """Return the slowest JSON body that is found in `seconds`."""
     end = time.monotonic() + seconds
     best: list[tuple[Slow, _Recipe]] = []
     while time.monotonic() < end:
@@ -118,12 +118,12 @@ def _slowest_body(plan: BodyPlan, examples: list[Any], seconds: float) -> Slow:
         body = _write(recipe, random.choice(examples), plan.max_bytes)
         best.append((_measured(plan, body), recipe))
         best = sorted(best, key=lambda found: -found[0].milliseconds)[:_SURVIVORS]
-    # The slowest of many is the one that was interrupted most: measure the best again.
+    # A single slow measurement may be an interruption: measure the slowest bodies again.
     return max(_measured(plan, found.body, rounds=20) for found, _ in best)
 
 
 class _Recipe(NamedTuple):
-    """How to make a body: what is filled with what, and whether the rest stays an example."""
+    """How to generate a body: which part of the example is replaced by repeated text, and how."""
 
     place: int
     filler: str
@@ -217,7 +217,7 @@ def _check(plan: BodyPlan, body: bytes) -> int:
         return {"type": "http.request", "body": body}
 
     try:
-        # `read` does not wait: its first step is its last.
+        # `read` never waits here, so one step of the coroutine completes it.
         plan.read(_JSON, receive).send(None)
     except StopIteration:
         return 200

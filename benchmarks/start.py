@@ -27,7 +27,7 @@ _SCRIPTS = Path(__file__).parent
 
 
 def compare(ground: Ground, rounds: int, requests: int) -> list[Comparison]:
-    """Measure start-up and memory; compare them with the goals themselves."""
+    """Measure start-up and memory; the goals are the baselines."""
     with tempfile.TemporaryDirectory() as directory:
         first = [_start(Path(directory) / str(number)) for number in range(rounds)]
         later = [_start(Path(directory) / "0") for _ in range(rounds)]
@@ -56,7 +56,7 @@ def _start(data_dir: Path) -> float:
         stderr=subprocess.DEVNULL,
     )
     try:
-        while not _answers(f"http://127.0.0.1:{port}/health/ready"):
+        while not _responds(f"http://127.0.0.1:{port}/health/ready"):
             if process.poll() is not None:
                 sys.exit("orderly serve did not start")
             time.sleep(0.005)
@@ -70,13 +70,13 @@ def _memory(ground: Ground, requests: int) -> tuple[float, float]:
     """Return the memory of a worker in MiB, after the first 10,000 requests and after all."""
     settings = replace(ground.settings, workers=1)
     with servers.orderly(settings, ground.directory) as running:
-        _ask(ground, running.address, _WARM)
+        _send_requests(ground, running.address, _WARM)
         warm = _resident(running.pid)
-        _ask(ground, running.address, requests - _WARM)
+        _send_requests(ground, running.address, requests - _WARM)
         return warm, _resident(running.pid)
 
 
-def _ask(ground: Ground, address: str, requests: int) -> None:
+def _send_requests(ground: Ground, address: str, requests: int) -> None:
     """Send at least `requests` requests: one second each of reads, pages and orders, repeatedly."""
     stock, made = ground.stock, 0.0
     reads = (_SCRIPTS / "http" / "get.lua", (stock.products, "/api/v1/products/*", "-"))
@@ -93,10 +93,10 @@ def _resident(pid: int) -> float:
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
-def _answers(url: str) -> bool:
+def _responds(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            return bool(answer.read())
+        with urllib.request.urlopen(url, timeout=10) as response:
+            return bool(response.read())
     except OSError:
         return False
 

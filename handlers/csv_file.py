@@ -1,4 +1,4 @@
-"""Writes CSV files (RFC 4180) in chunks, so that no file is in memory as a whole."""
+"""Writes CSV files (RFC 4180) in chunks, so that a file is never completely in memory."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 
-# Large enough for few network writes, small enough to hold in memory.
+# Large enough to need few network writes, small enough to hold in memory.
 _CHUNK_CHARACTERS = 1 << 16
 
 

@@ -16,7 +16,7 @@ from services.orders import Order, OrderFilters, ShippingAddress
 def create_order(
     actor: Actor, body: dict[str, Any], idempotency_key: str | None = None
 ) -> Response:
-    """Place an order; return the order that was placed before with the same idempotency key."""
+    """Place an order, or return the order that the same idempotency key has placed before."""
     address = body.get("shipping_address")
     placed = orders.create_order(
         actor=actor,
@@ -119,7 +119,7 @@ def export_orders(
     q: str | None = None,
     user_id: UUID | None = None,
 ) -> Response:
-    """Return all orders that match the filters as CSV, written while they are read."""
+    """Return all orders that match the filters as a CSV stream."""
     filters = OrderFilters(
         statuses=status,
         created_from=created_from,
@@ -152,7 +152,7 @@ def _unquote(idempotency_key: str | None) -> str | None:
 
 
 def _entity_tag(row: Order) -> str:
-    # Administrators also see the customer's account, so a change of it changes the tag. If-Match
+    # Administrators also see the customer's email and name, so these change the tag too. If-Match
     # compares only the version.
     account = [] if row.customer is None else [preconditions.digest(row.customer)]
     return preconditions.entity_tag(row.version, *account)

@@ -11,26 +11,26 @@ from werkzeug.http import parse_etags
 _VERSION = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
-def entity_tag(version: int, *details: int) -> str:
-    """Return a strong entity tag that changes with the version and with each detail.
+def entity_tag(version: int, *other_values: int) -> str:
+    """Return a strong entity tag that changes if the version or one of the other values changes.
 
     `If-Match` compares only the version.
     """
-    return f'"{".".join(map(str, (version, *details)))}"'
+    return f'"{".".join(map(str, (version, *other_values)))}"'
 
 
 def list_entity_tag(parts: Iterable[object]) -> str:
-    """Return a strong entity tag for a page of a list: a hash of these parts."""
+    """Return a strong entity tag for a page of a list: a hash of its parts."""
     return f'"{_hash(parts, digest_size=16)}"'
 
 
 def digest(parts: Iterable[object]) -> int:
-    """Return a hash of these parts, as a detail of an entity tag."""
+    """Return a hash of parts of a resource, to use it as a value in `entity_tag`."""
     return int(_hash(parts, digest_size=6), 16)
 
 
 def is_unchanged(if_none_match: str | None, current: str) -> bool:
-    """Return whether `If-None-Match` matches the current entity tag: the response is 304 then.
+    """Return whether `If-None-Match` matches the current entity tag, so that the response is 304.
 
     The comparison is weak (RFC 9110, section 13.1.2).
     """
@@ -43,7 +43,7 @@ def is_unchanged(if_none_match: str | None, current: str) -> bool:
 
 
 def expected_versions(if_match: str | None) -> frozenset[int] | None:
-    """Return the versions that `If-Match` allows to be changed, or None if it allows any version.
+    """Return the versions in the entity tags of `If-Match`, or None if it matches any version.
 
     The comparison is strong (RFC 9110, section 13.1.1): weak tags match no version.
     """

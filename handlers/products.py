@@ -148,15 +148,15 @@ def import_products(
 
 
 def export_products(actor: Actor) -> Response:
-    """Return all products on sale as CSV, written while they are read."""
+    """Return all products on sale as a CSV stream."""
     rows = product_files.export_products(actor=actor)
     headers = {"Content-Disposition": 'attachment; filename="products.csv"'}
     return product_export.as_csv(rows), 200, headers
 
 
 def _entity_tag(row: Product) -> str:
-    # A sale changes the stock in the response, so it changes the tag. If-Match compares only the
-    # version: a sale does not make an administrator's update fail.
+    # Every order changes the stock in the response, so it changes the tag. If-Match compares only
+    # the version: an order does not make an administrator's update fail.
     return preconditions.entity_tag(row.version, row.stock)
 
 

@@ -163,7 +163,7 @@ def page(
 
 
 def _query_texts(value: object) -> list[str]:
-    """Return a parameter's value as the texts of its query fields: one for each item of a list."""
+    """Return the texts of a parameter in a query string; a list has one text for each item."""
     if value is None:
         return []
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Lets `python -m orderly` stand for the `orderly` command."""
+"""Makes `python -m orderly` the same as the command `orderly`."""
 
 from orderly.cli.main import main
 

@@ -76,10 +76,11 @@ class Settings:
     port: int
     workers: int
     threads: int
-    # Of one server process.
+    # Per server process.
     max_connections: int
     request_head_seconds: int
-    # For a body, plus a second for each 4 KiB; for a client that reads a part of a response.
+    # How long a client may take to send a body (plus one second for each 4 KiB), and to read a part
+    # of a response.
     transfer_seconds: int
     # How handlers wait for PostgreSQL: in greenlets on the event loop, or in threads.
     handlers: str
@@ -189,12 +190,12 @@ class Settings:
         return tuple(_items(self.allowed_hosts))
 
     def _password_hashes_at_once(self) -> int:
-        # One for each core, divided among the workers, but at most a quarter of a worker's threads:
-        # sign-ins must not block all other requests.
+        # One for each core except one, divided among the workers, but at most a quarter of a
+        # worker's threads: sign-ins must not block all other requests.
         return max(1, min(((os.cpu_count() or 1) - 1) // self.workers, self.threads // 4))
 
     def _password_hashes_waiting(self) -> int:
-        # Together with the running ones at most three quarters of the threads.
+        # Running and waiting hashes together use at most three quarters of the threads.
         return max(1, self.threads * 3 // 4 - self._password_hashes_at_once())
 
 

@@ -1,8 +1,8 @@
-"""The signing keys of access tokens in the data directory, for a shop whose settings have none.
+"""Stores the signing keys of access tokens in the data directory, if no key is set by a setting.
 
 The file has one line per key, newest first: the key, and the time from which it signs. A new key is
-in the file for some seconds before it signs, so that all processes have read it. A retired key
-stays in the file until all tokens that it has signed have expired.
+written to the file some seconds before it signs, so that all processes have read it by then. A
+retired key stays in the file until all tokens that it has signed have expired.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ FILE_NAME = "signing-key"
 MINIMUM_BYTES = 32
 
 # How long a new key is accepted before it signs. Servers read the file every second.
-LEAD = timedelta(seconds=10)
+ACTIVATION_DELAY = timedelta(seconds=10)
 # Longer than the longest lifetime of an access token.
-_RETIRED_FOR = timedelta(hours=25)
+_RETENTION = timedelta(hours=25)
 _ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -43,7 +43,7 @@ class KeyRing:
     keys: tuple[SigningKey, ...]
 
     def signing(self, now: datetime) -> bytes:
-        """Return the key that signs now: the newest one whose time has come."""
+        """Return the key that signs now: the newest key whose `signs_from` has passed."""
         return next((one.key for one in self.keys if one.signs_from <= now), self.keys[-1].key)
 
     def others(self, now: datetime) -> tuple[bytes, ...]:
@@ -52,19 +52,20 @@ class KeyRing:
         return tuple(one.key for one in self.keys if one.key != signing)
 
     def rotated(self, now: datetime, *, at_once: bool) -> KeyRing:
-        """Return a ring with a new key first, without keys whose tokens have all expired.
+        """Return a key ring with a new key, without the keys whose tokens have all expired.
 
-        With `at_once` no other key is accepted any more: for a key that may have been stolen.
+        With `at_once`, the new key is the only one that is accepted: for keys that may have been
+        stolen.
         """
         if at_once:
             return KeyRing((SigningKey(_new(), now),))
         kept = []
-        replaced_at = now + LEAD
+        replaced_at = now + ACTIVATION_DELAY
         for one in self.keys:
-            if replaced_at + _RETIRED_FOR > now:
+            if replaced_at + _RETENTION > now:
                 kept.append(one)
             replaced_at = one.signs_from
-        return KeyRing((SigningKey(_new(), now + LEAD), *kept))
+        return KeyRing((SigningKey(_new(), now + ACTIVATION_DELAY), *kept))
 
 
 def load_or_create(directory: Path) -> KeyRing:

@@ -1,6 +1,6 @@
-"""Lists the licences in an SBOM, and fails on those that pyproject.toml does not allow.
+"""Lists the licences in an SBOM, and fails if pyproject.toml does not allow one of them.
 
-`python -m tools.licences SBOM`; `tox -e sbom` writes the SBOM and runs this.
+Run it as `python -m tools.licences SBOM`. `tox -e sbom` writes the SBOM and runs this.
 """
 
 from __future__ import annotations

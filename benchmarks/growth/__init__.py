@@ -1,1 +1,1 @@
-"""How much slower requests are in a shop with a thousand times as many rows."""
+"""Measures how much slower service calls are in a shop with up to a thousand times as many rows."""

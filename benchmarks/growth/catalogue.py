@@ -1,8 +1,8 @@
 """Compares product lists of a large and a small shop: `python -m benchmarks.growth.catalogue`.
 
-It calls the services for every list, with filters for which a bad query plan would be slow, in
-shops of 1,000 and of 100,000 products, alternately. Rare words and prices belong to ten products in
-both shops; common ones belong to the same share of products.
+It calls the list services, with filters for which a bad query plan would be slow, alternately in a
+shop of 1,000 products and in one of 100,000. In both shops, a rare word or price matches ten
+products, and a common one matches the same share of all products.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from benchmarks.growth.sides import median_milliseconds, on_one_core
+from benchmarks.growth.alternation import median_milliseconds, pin_to_one_core
 from benchmarks.measuring import Comparison, at_most, environment_description, milliseconds, table
 from database import binding, migrations
 from database.pool import ConnectionPool
@@ -55,11 +55,11 @@ _FILL = """
 _FILTERS: dict[str, dict[str, Any]] = {
     "all": {},
     "in stock": {"in_stock": True},
-    "much in stock": {"min_stock": 4_000},
-    "a wide window of prices": {"min_price": 20_000, "max_price": 60_000},
-    "the dearest": {"min_price": 1_900_000},
+    "a large stock": {"min_stock": 4_000},
+    "a wide price range": {"min_price": 20_000, "max_price": 60_000},
+    "the highest prices": {"min_price": 1_900_000},
     "a common word": {"q": "stoneware"},
-    "a word of a fourth": {"q": "lamp"},
+    "a word in a quarter of the products": {"q": "lamp"},
     "two common words": {"q": "stoneware good"},
     "a common word, in stock": {"q": "stoneware", "in_stock": True},
     "a rare word": {"q": "unobtainable"},
@@ -69,11 +69,11 @@ _FILTERS: dict[str, dict[str, Any]] = {
 
 
 class Shop(NamedTuple):
-    """A shop, some of its products, and a cursor far from the beginning of each list."""
+    """A shop, some of its products, and for each sort key a cursor to the middle of the list."""
 
     pool: ConnectionPool
     products: list[UUID]
-    deep: dict[str, str]
+    middle_cursors: dict[str, str]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -91,7 +91,7 @@ def compare(large: int, rounds: int, calls: int) -> list[Comparison]:
     """Compare a shop of `large` products with the small one."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        stack.enter_context(on_one_core())
+        stack.enter_context(pin_to_one_core())
         small, other = (stack.enter_context(_shop(directory, size)) for size in (SMALL, large))
         return [
             at_most(
@@ -112,11 +112,11 @@ def _shop(directory: Path, size: int) -> Iterator[Shop]:
         pool = binding.database.pool
         assert pool is not None
         _fill(size)
-        deep = {sort: _deep(sort, size) for sort in _SORTS}
-        some = [one.id for one in products.list_products(limit=20).items]
+        middle_cursors = {sort: _middle_cursor(sort, size) for sort in _SORTS}
+        product_ids = [one.id for one in products.list_products(limit=20).items]
         binding.database.pool = None
         try:
-            yield Shop(pool, some, deep)
+            yield Shop(pool, product_ids, middle_cursors)
         finally:
             pool.close()
 
@@ -128,7 +128,7 @@ def _fill(size: int) -> None:
     binding.database.execute_sql("VACUUM ANALYZE stock")
 
 
-def _deep(sort: str, size: int) -> str:
+def _middle_cursor(sort: str, size: int) -> str:
     """Return a cursor to the middle of a list."""
     cursor = None
     for _ in range(max(size * 9 // 10 // 200, 1)):
@@ -137,12 +137,15 @@ def _deep(sort: str, size: int) -> str:
     return cursor
 
 
-def _cases(one: Shop) -> Iterator[tuple[str, Callable[[], object]]]:
+def _cases(shop: Shop) -> Iterator[tuple[str, Callable[[], object]]]:
     listed = partial(products.list_products, limit=20)
-    asked = cycle(one.products)
-    yield "one product", lambda: products.get_product(product_id=next(asked))
+    product_ids = cycle(shop.products)
+    yield "one product", lambda: products.get_product(product_id=next(product_ids))
     for sort in _SORTS:
-        yield f"deep page: by {sort}", partial(listed, sort=sort, cursor=one.deep[sort])
+        yield (
+            f"page in the middle: by {sort}",
+            partial(listed, sort=sort, cursor=shop.middle_cursors[sort]),
+        )
     for name, filters in _FILTERS.items():
         kind = "search" if "q" in filters else "filter" if filters else "catalogue"
         for sort in _SORTS:

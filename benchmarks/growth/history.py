@@ -1,8 +1,8 @@
-"""Fills a shop with orders of two years: customers, products, line items, movements, timelines.
+"""Fills a shop with the orders of two years, including customers, products and stock movements.
 
-Each table is filled by one statement, without indexes and without WAL, two tables at a time: ten
-million orders, with 80 million rows that belong to them, take some minutes. The data is consistent:
-`orderly audit` finds nothing. Only `quantity_after` ignores returned units.
+Each table is filled by one statement, without indexes and without WAL, two tables at a time. Ten
+million orders, which have 80 million rows in other tables, take some minutes. The data is
+consistent, and `orderly audit` passes. Only `quantity_after` ignores returned units.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 
 import psycopg2
 
-# Settings of PostgreSQL for filling. With wal_level=minimal, rows of a table that was truncated in
-# the same transaction are not logged. After a crash the shop must be filled again.
+# PostgreSQL settings while the shop is filled. With wal_level=minimal, rows of a table that was
+# truncated in the same transaction are not written to the WAL. After a crash, fill the shop again.
 FILLING = {
     "wal_level": "minimal",
     "max_wal_senders": "0",
@@ -29,8 +29,8 @@ FILLING = {
 
 ORDERS_PER_CUSTOMER = 20
 STOCK = 1_000_000
-_FEWEST_PRODUCTS = 10_000
-_MOST_PRODUCTS = 100_000
+_MIN_PRODUCTS = 10_000
+_MAX_PRODUCTS = 100_000
 _TABLES = ("orders", "order_item", "order_event", "stock_movement")
 
 
@@ -39,28 +39,28 @@ def fill(url: str, orders: int) -> None:
     facts = {
         "orders": orders,
         "customers": max(orders // ORDERS_PER_CUSTOMER, 1),
-        "products": min(max(orders // 100, _FEWEST_PRODUCTS), _MOST_PRODUCTS),
+        "products": min(max(orders // 100, _MIN_PRODUCTS), _MAX_PRODUCTS),
         "stock": STOCK,
     }
-    connection = _connected(url)
+    connection = _connect(url)
     for statement in (_ADMINISTRATOR, _CUSTOMERS, _PRODUCTS, _SOLD, "ANALYZE sold"):
         _run(connection, statement, facts)
     definitions = _drop_indexes(connection)
-    with ThreadPoolExecutor(2) as both:
+    with ThreadPoolExecutor(2) as executor:
         halves = (("orders", "order_item"), ("order_event", "stock_movement"))
-        list(both.map(lambda tables: _load(url, tables, facts), halves))
+        list(executor.map(lambda tables: _load(url, tables, facts), halves))
         # Primary keys before the foreign keys that refer to them.
         for kind in ("CREATE", "p", "u", "f"):
-            wanted = [text for kept, text in definitions if kept == kind]
-            list(both.map(lambda text: _run(_connected(url), text, {}), wanted))
+            wanted = [text for found, text in definitions if found == kind]
+            list(executor.map(lambda text: _run(_connect(url), text, {}), wanted))
         for statement in (_STOCKS, _KEYS, "DROP TABLE sold"):
             _run(connection, statement, facts)
         rest = ["users", "product", "stock", "idempotency_key"]
-        list(both.map(lambda table: _vacuum(url, table), [*_TABLES, *rest]))
+        list(executor.map(lambda table: _vacuum(url, table), [*_TABLES, *rest]))
     connection.close()
 
 
-def _connected(url: str) -> Any:
+def _connect(url: str) -> Any:
     connection = psycopg2.connect(url)
     connection.autocommit = True
     return connection
@@ -73,7 +73,7 @@ def _run(connection: Any, statement: str, facts: dict[str, int]) -> None:
 
 def _load(url: str, tables: Sequence[str], facts: dict[str, int]) -> None:
     for table in tables:
-        connection = _connected(url)
+        connection = _connect(url)
         connection.autocommit = False
         with connection, connection.cursor() as cursor:
             # Skips foreign key checks: all rows are derived from the same table.
@@ -84,11 +84,11 @@ def _load(url: str, tables: Sequence[str], facts: dict[str, int]) -> None:
 
 
 def _vacuum(url: str, table: str) -> None:
-    _run(_connected(url), f"VACUUM (FREEZE, ANALYZE, PARALLEL 0) {table}", {})
+    _run(_connect(url), f"VACUUM (FREEZE, ANALYZE, PARALLEL 0) {table}", {})
 
 
 def _drop_indexes(connection: Any) -> list[tuple[str, str]]:
-    """Drop constraints and indexes; return (kind, SQL that recreates it) of each."""
+    """Drop constraints and indexes; return the kind of each, and the SQL that recreates it."""
     with connection.cursor() as cursor:
         cursor.execute(_CONSTRAINTS, {"tables": list(_TABLES)})
         constraints = cursor.fetchall()
@@ -124,7 +124,7 @@ def _id(at: str, number: str) -> str:
 
 _ADMINISTRATOR = """
     INSERT INTO users (id, email, name, password_hash, role, active, created_at, updated_at)
-    VALUES (gen_random_uuid(), 'boss@example.com', 'Boss', '-', 'ADMIN', true,
+    VALUES (gen_random_uuid(), 'admin@example.com', 'Administrator', '-', 'ADMIN', true,
         now() - interval '2 years', now() - interval '2 years')
 """
 _CUSTOMERS = f"""
@@ -150,20 +150,20 @@ _SOLD = f"""
     CREATE UNLOGGED TABLE sold AS
     WITH buyer AS MATERIALIZED (
         SELECT id, row_number() OVER (ORDER BY id) - 1 AS place FROM users WHERE role = 'CLIENT'
-    ), fate AS (
-        SELECT n, random() AS luck, 1 + (random() ^ 2 * 2.6)::int AS lines,
+    ), random_order AS (
+        SELECT n, random() AS status_roll, 1 + (random() ^ 2 * 2.6)::int AS lines,
             (random() * (%(products)s - 1))::int AS first_product,
-            (random() * (%(customers)s - 1))::int AS buyer_place,
+            (random() * (%(customers)s - 1))::int AS buyer_position,
             now() - ((%(orders)s - n + random()) / %(orders)s) * interval '2 years' AS at
         FROM generate_series(1, %(orders)s) AS n
     )
     SELECT n, {_id("at", "n::bigint")} AS order_id, buyer.id AS user_id, at, lines,
         first_product,
-        CASE WHEN luck < 0.04 THEN 'CANCELLED' WHEN luck < 0.06 THEN 'RETURNED'
-            WHEN n < 0.96 * %(orders)s OR luck < 0.5 THEN 'DELIVERED'
-            WHEN luck < 0.7 THEN 'SHIPPED' WHEN luck < 0.85 THEN 'PAID' ELSE 'PENDING'
+        CASE WHEN status_roll < 0.04 THEN 'CANCELLED' WHEN status_roll < 0.06 THEN 'RETURNED'
+            WHEN n < 0.96 * %(orders)s OR status_roll < 0.5 THEN 'DELIVERED'
+            WHEN status_roll < 0.7 THEN 'SHIPPED' WHEN status_roll < 0.85 THEN 'PAID' ELSE 'PENDING'
             END AS status
-    FROM fate JOIN buyer ON buyer.place = buyer_place
+    FROM random_order JOIN buyer ON buyer.place = buyer_position
     ORDER BY n
 """
 _LINES = """
@@ -171,7 +171,7 @@ _LINES = """
         SELECT id, sku, name, price, row_number() OVER (ORDER BY id) - 1 AS place FROM product
     ), line AS (
         SELECT sold.*, position, 1 + (n + position) %% 2 AS quantity,
-            (first_product + position * 977) %% %(products)s AS product_place
+            (first_product + position * 977) %% %(products)s AS product_position
         FROM sold, LATERAL generate_series(1, lines) AS position
     )
 """
@@ -189,7 +189,7 @@ _ROWS = {
                 ELSE ARRAY['PENDING', 'PAID', 'SHIPPED', 'DELIVERED', 'RETURNED'] END, status),
             at, at,
             '{{"recipient": "Buyer", "street": "Long Road 7", "city": "Riga", "country": "LV"}}'
-        FROM line JOIN offer ON offer.place = product_place
+        FROM line JOIN offer ON offer.place = product_position
         GROUP BY n, order_id, user_id, status, at
         ORDER BY n
     """,
@@ -197,7 +197,7 @@ _ROWS = {
         INSERT INTO order_item (order_id, product_id, position, sku, name, unit_price, quantity)
         {_LINES}
         SELECT order_id, id, position, sku, name, price, quantity
-        FROM line JOIN offer ON offer.place = product_place
+        FROM line JOIN offer ON offer.place = product_position
     """,
     "order_event": f"""
         INSERT INTO order_event (id, order_id, type, from_status, to_status, actor_kind,
@@ -220,10 +220,10 @@ _ROWS = {
         SELECT {_id("at + later", "n::bigint * 8 + place")}, order_id,
             CASE WHEN place = 1 THEN 'PLACED' ELSE 'STATUS_CHANGED' END, from_status, to_status,
             CASE WHEN to_status = 'CANCELLED' THEN 'SYSTEM' ELSE 'PERSON' END,
-            CASE to_status WHEN 'PENDING' THEN user_id WHEN 'CANCELLED' THEN NULL ELSE boss.id END,
+            CASE to_status WHEN 'PENDING' THEN user_id WHEN 'CANCELLED' THEN NULL ELSE admin.id END,
             'growth', least(at + later, now())
-        FROM sold JOIN step USING (status), users AS boss
-        WHERE boss.email = 'boss@example.com'
+        FROM sold JOIN step USING (status), users AS admin
+        WHERE admin.email = 'admin@example.com'
     """,
     "stock_movement": f"""
         INSERT INTO stock_movement (id, product_id, kind, delta, quantity_after, order_id,
@@ -232,7 +232,7 @@ _ROWS = {
         SELECT {_id("at + later", "n::bigint * 64 + position * 8 + step")}, id, kind,
             sign * quantity,
             %(stock)s - n * 3 / %(products)s, order_id, user_id, 'growth', least(at + later, now())
-        FROM line JOIN offer ON offer.place = product_place,
+        FROM line JOIN offer ON offer.place = product_position,
             LATERAL (VALUES ('ORDER', 1, -1, interval '0'),
                 ('RELEASE', 2, 1, interval '1 hour'), ('RETURN', 3, 1, interval '10 days'))
                 AS moved (kind, step, sign, later)
@@ -248,7 +248,7 @@ _STOCKS = """
     INSERT INTO stock (product_id, quantity)
     SELECT product_id, sum(delta) FROM stock_movement GROUP BY product_id
 """
-# Keys are kept for a day.
+# Only keys of the last day, since older keys are deleted.
 _KEYS = """
     INSERT INTO idempotency_key (user_id, key, fingerprint, order_id, created_at)
     SELECT user_id, 'growth-' || n, sha256(n::text::bytea), order_id, at FROM sold

@@ -1,10 +1,10 @@
 """Compares orders in a large and in a small shop: `python -m benchmarks.growth.orders`.
 
-It calls the services for every list, for one order, for its timeline, and for placing an order, in
-shops of 10,000 and of 10,000,000 orders, alternately. Filling the large shop takes about ten
-minutes and 30 GB; `--data DIRECTORY` keeps the shops for the next run, and `--orders 1000000` takes
-a tenth. The filters match the same share of both shops. The same calls are repeated, so that the
-data is cached: this measures the amount of work, not the speed of the disk.
+It calls the services that list orders, retrieve an order and its timeline, and place an order,
+alternately in a shop of 10,000 orders and in one of 10,000,000. Filling the large shop takes about
+ten minutes and 30 GB. `--data DIRECTORY` keeps the shops for the next run; `--orders 1000000` takes
+a tenth of the time. The filters match the same share of both shops. Each call is repeated, so that
+the data is cached: this measures the amount of work, not the speed of the disk.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from benchmarks.growth import history
-from benchmarks.growth.sides import Call, median_milliseconds, on_one_core
+from benchmarks.growth.alternation import Call, median_milliseconds, pin_to_one_core
 from benchmarks.measuring import Comparison, at_most, environment_description, milliseconds, table
 from database import binding, migrations
 from database.pool import ConnectionPool
@@ -35,7 +35,7 @@ from services.orders import OrderFilters
 SMALL = 10_000
 LARGE = 10_000_000
 GOAL = 1.3
-_SAMPLES = 20  # users, orders and products that the calls use in turn
+_SAMPLES = 20  # number of users, orders and products that the calls cycle through
 _SORTS = ("-created_at", "created_at", "-total", "total")
 _TODAY = datetime.now(UTC)
 _FILTERS: dict[str, dict[str, Any]] = {
@@ -43,21 +43,21 @@ _FILTERS: dict[str, dict[str, Any]] = {
     "a common status": {"statuses": ["DELIVERED"]},
     "a rare status": {"statuses": ["PENDING"]},
     "two statuses": {"statuses": ["PAID", "CANCELLED"]},
-    "the last fortnight": {"created_from": _TODAY - timedelta(days=14)},
-    "until a year ago": {"created_to": _TODAY - timedelta(days=365)},
+    "the last two weeks": {"created_from": _TODAY - timedelta(days=14)},
+    "more than a year ago": {"created_to": _TODAY - timedelta(days=365)},
     "a month": {
         "created_from": _TODAY - timedelta(days=130),
         "created_to": _TODAY - timedelta(days=100),
     },
-    "from 500.00 on": {"min_total": 50_000},
-    "up to 2.00": {"max_total": 200},
+    "500.00 or more": {"min_total": 50_000},
+    "2.00 or less": {"max_total": 200},
     "50.00 to 60.00": {"min_total": 5_000, "max_total": 6_000},
     "delivered in a month": {
         "statuses": ["DELIVERED"],
         "created_from": _TODAY - timedelta(days=130),
         "created_to": _TODAY - timedelta(days=100),
     },
-    "a month, from 100.00 on": {
+    "a month, 100.00 or more": {
         "created_from": _TODAY - timedelta(days=130),
         "created_to": _TODAY - timedelta(days=100),
         "min_total": 10_000,
@@ -87,9 +87,9 @@ def compare(large: int, data: Path | None, rounds: int, calls: int) -> list[Comp
     process.bind(Configuration(signing_key=b"a key for measurements of 32 bytes"))
     with ExitStack() as stack:
         directory = data or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        sizes = [filled(directory, size) for size in (SMALL, large)]
-        stack.enter_context(on_one_core())
-        small, other = (stack.enter_context(shop(data)) for data in sizes)
+        sizes = [filled_data_directory(directory, size) for size in (SMALL, large)]
+        stack.enter_context(pin_to_one_core())
+        small, other = (stack.enter_context(open_shop(data)) for data in sizes)
         return [
             at_most(
                 f"{name}, {large:,} orders compared with {SMALL:,}",
@@ -101,8 +101,8 @@ def compare(large: int, data: Path | None, rounds: int, calls: int) -> list[Comp
         ]
 
 
-def filled(directory: Path, size: int) -> Path:
-    """Return the data directory of a shop with `size` orders; fill it if no earlier run has."""
+def filled_data_directory(directory: Path, size: int) -> Path:
+    """Return the data directory of a shop with `size` orders; fill it if it is not filled yet."""
     data = directory / str(size)
     mark = data / "filled"
     if not mark.exists():
@@ -115,7 +115,7 @@ def filled(directory: Path, size: int) -> Path:
 
 
 @contextmanager
-def shop(data: Path) -> Iterator[Shop]:
+def open_shop(data: Path) -> Iterator[Shop]:
     """Start the PostgreSQL of a shop."""
     with EmbeddedPostgreSQL(data) as url:
         _migrate(url)
@@ -165,64 +165,64 @@ def _actor(user_id: UUID, role: str) -> Actor:
     )
 
 
-def _cases(one: Shop) -> Iterator[tuple[str, Call]]:
+def _cases(shop: Shop) -> Iterator[tuple[str, Call]]:
     """Return the name and the call of each case, in the same order for every shop."""
     listed = partial(orders.list_orders, limit=20)
-    asked = cycle(one.orders)
+    samples = cycle(shop.orders)
     for sort in _SORTS:
         yield (
             f"own list by {sort}",
-            _of_next(
-                asked, lambda _id, _number, client, sort=sort: listed(actor=client, sort=sort)
+            _with_next(
+                samples, lambda _id, _number, client, sort=sort: listed(actor=client, sort=sort)
             ),
         )
     for name, filters in _FILTERS.items():
         for sort in _SORTS:
             yield (
                 f"admin: {name} by {sort}",
-                partial(listed, actor=one.admin, sort=sort, filters=OrderFilters(**filters)),
+                partial(listed, actor=shop.admin, sort=sort, filters=OrderFilters(**filters)),
             )
     for sort in _SORTS:
         yield (
-            f"admin: one person's by {sort}",
-            _of_next(
-                asked,
+            f"admin: one user's by {sort}",
+            _with_next(
+                samples,
                 lambda _id, _number, client, sort=sort: listed(
-                    actor=one.admin, sort=sort, filters=OrderFilters(user_id=client.user_id)
+                    actor=shop.admin, sort=sort, filters=OrderFilters(user_id=client.user_id)
                 ),
             ),
         )
     yield (
         "admin: by number",
-        _of_next(
-            asked,
+        _with_next(
+            samples,
             lambda _id, number, _client: listed(
-                actor=one.admin, filters=OrderFilters(number=number)
+                actor=shop.admin, filters=OrderFilters(number=number)
             ),
         ),
     )
     yield (
         "one order",
-        _of_next(
-            asked,
+        _with_next(
+            samples,
             lambda order_id, _number, client: orders.get_order(actor=client, order_id=order_id),
         ),
     )
     yield (
         "its timeline",
-        _of_next(
-            asked,
+        _with_next(
+            samples,
             lambda order_id, _number, client: orders.list_order_events(
                 actor=client, order_id=order_id, limit=20
             ),
         ),
     )
     keys = (f"{_TODAY.timestamp()}-{number}" for number in range(1 << 40))
-    products = cycle(one.products)
+    products = cycle(shop.products)
     yield (
-        "placing one",
-        _of_next(
-            asked,
+        "placing an order",
+        _with_next(
+            samples,
             lambda _id, _number, client: orders.create_order(
                 actor=client,
                 items=[(next(products), 1), (next(products), 2)],
@@ -232,8 +232,8 @@ def _cases(one: Shop) -> Iterator[tuple[str, Call]]:
     )
 
 
-def _of_next(asked: Iterator[tuple[UUID, str, Actor]], call: Callable[..., object]) -> Call:
-    return lambda: call(*next(asked))
+def _with_next(samples: Iterator[tuple[UUID, str, Actor]], call: Callable[..., object]) -> Call:
+    return lambda: call(*next(samples))
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

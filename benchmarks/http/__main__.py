@@ -1,7 +1,8 @@
 """Compares reads over HTTP with other servers: `python -m benchmarks.http`.
 
-It reads one product of 10,000, a page of 20, and a product that the client has (304), from the same
-PostgreSQL. wrk generates the load with 16 connections. The servers are measured alternately.
+Each server reads from the same PostgreSQL one of 10,000 products, a page of 20 products, and a
+product that has not changed since the client read it (304). wrk generates the load with 16
+connections. The servers are measured alternately.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def compare(ground: Ground, rounds: int, seconds: int) -> list[Comparison]:
     """Measure Orderly and the other servers."""
     found: dict[Case, Measured] = {}
     for workers in (1, 2):
-        found |= _measured(ground, workers, rounds, seconds)
+        found |= _measure(ground, workers, rounds, seconds)
     lines = [
         at_least(
             f"{read}, {workers} worker, compared with {stack}",
@@ -60,7 +61,7 @@ def compare(ground: Ground, rounds: int, seconds: int) -> list[Comparison]:
     ]
 
 
-def _measured(ground: Ground, workers: int, rounds: int, seconds: int) -> dict[Case, Measured]:
+def _measure(ground: Ground, workers: int, rounds: int, seconds: int) -> dict[Case, Measured]:
     with ExitStack() as stack:
         running = {
             name: stack.enter_context(servers.serving(name, ground, workers)).address
@@ -73,8 +74,8 @@ def _measured(ground: Ground, workers: int, rounds: int, seconds: int) -> dict[C
         }
         product = ground.stock.products.read_text().split()[0]
         path = f"/api/v1/products/{product}"
-        with urllib.request.urlopen(running[ORDERLY] + path) as answer:
-            tag = answer.headers["ETag"]
+        with urllib.request.urlopen(running[ORDERLY] + path) as response:
+            tag = response.headers["ETag"]
         address = running[ORDERLY]
         cases[Case("304", ORDERLY, workers)] = partial(_load, ground, address, path, tag, seconds)
         for warm_up in cases.values():

@@ -86,11 +86,15 @@ def compare(ground: Ground, rounds: int, seconds: int) -> list[Comparison]:
     """Measure Orderly, pgbench and the other servers."""
     found: dict[Case, Measured] = {}
     for workers in (1, 2):
-        found |= _measured(ground, workers, rounds, seconds)
-    return [*_beside_pgbench(found), *_beside_peers(found), *_crowd(ground, rounds, seconds)]
+        found |= _measure(ground, workers, rounds, seconds)
+    return [
+        *_compare_with_pgbench(found),
+        *_compare_with_peers(found),
+        *_compare_hot_product(ground, rounds, seconds),
+    ]
 
 
-def _measured(ground: Ground, workers: int, rounds: int, seconds: int) -> dict[Case, Measured]:
+def _measure(ground: Ground, workers: int, rounds: int, seconds: int) -> dict[Case, Measured]:
     """Measure Orderly and pgbench; with one worker the other servers too."""
     peers = (FASTAPI, STOCK) if workers == 1 else ()
     with ExitStack() as stack:
@@ -116,7 +120,7 @@ def _measured(ground: Ground, workers: int, rounds: int, seconds: int) -> dict[C
         return {case: median(taken) for case, taken in interleaved(cases, rounds).items()}
 
 
-def _beside_pgbench(found: dict[Case, Measured]) -> list[Comparison]:
+def _compare_with_pgbench(found: dict[Case, Measured]) -> list[Comparison]:
     lines = []
     for case, ours in found.items():
         if case.server != ORDERLY:
@@ -134,7 +138,7 @@ def _beside_pgbench(found: dict[Case, Measured]) -> list[Comparison]:
     return lines
 
 
-def _beside_peers(found: dict[Case, Measured]) -> list[Comparison]:
+def _compare_with_peers(found: dict[Case, Measured]) -> list[Comparison]:
     case = Case(PRODUCTS, MANY, ORDERLY)
     return [
         at_least(
@@ -148,25 +152,25 @@ def _beside_peers(found: dict[Case, Measured]) -> list[Comparison]:
     ]
 
 
-def _crowd(ground: Ground, rounds: int, seconds: int) -> list[Comparison]:
-    """Compare the latency of orders while others order one product, and while they order all."""
+def _compare_hot_product(ground: Ground, rounds: int, seconds: int) -> list[Comparison]:
+    """Compare the latency of orders during other orders of one product, and of all products."""
     with servers.serving(ORDERLY, ground) as running:
         cases = {
-            products: partial(_beside_crowd, ground, running.address, products, seconds)
+            products: partial(_latency_of_other_orders, ground, running.address, products, seconds)
             for products in (1, PRODUCTS)
         }
         _by_http(ground, running.address, Case(PRODUCTS, 8, ORDERLY), 1)
         taken = interleaved(cases, rounds)
-    hot, spread = median(taken[1]), median(taken[PRODUCTS])
+    hot, all_products = median(taken[1]), median(taken[PRODUCTS])
     what = f"p50 of other orders while {MANY} clients order one product, compared with all"
-    return [at_most(what, hot.p50, spread.p50, 1.5, milliseconds)]
+    return [at_most(what, hot.p50, all_products.p50, 1.5, milliseconds)]
 
 
-def _beside_crowd(ground: Ground, address: str, products: int, seconds: int) -> Measured:
-    crowd = _wrk(ground, address, Case(products, MANY, ORDERLY), seconds + 1)
+def _latency_of_other_orders(ground: Ground, address: str, products: int, seconds: int) -> Measured:
+    background = _wrk(ground, address, Case(products, MANY, ORDERLY), seconds + 1)
     time.sleep(0.5)
     others = _wrk(ground, address, Case(PRODUCTS, 4, ORDERLY), seconds, first=2).result()
-    crowd.result()
+    background.result()
     return others
 
 
@@ -176,8 +180,8 @@ def _by_http(ground: Ground, address: str, case: Case, seconds: int) -> Measured
 
 def _wrk(ground: Ground, address: str, case: Case, seconds: int, first: int = 1) -> Wrk:
     stock = ground.stock
-    chance = time.monotonic_ns() % 1_000_000
-    arguments = (stock.products, stock.tokens, first, case.products, chance)
+    seed = time.monotonic_ns() % 1_000_000
+    arguments = (stock.products, stock.tokens, first, case.products, seed)
     return Wrk(address, _SCRIPT, arguments, clients=case.clients, seconds=seconds)
 
 

@@ -1,6 +1,7 @@
-"""Servers to compare Orderly with: four of its endpoints on the same tables, on other stacks.
+"""Servers to compare Orderly with: other stacks that implement four of its endpoints.
 
-Each server validates requests and responses, verifies the bearer token where one is required, and
-places an order with its idempotency key, stock movements and event in one transaction. They do not
-have Orderly's request log, entity tags, problem documents and check for revoked sessions.
+They use the same tables. Each server validates requests and responses, verifies the bearer token
+where one is required, and places an order with its idempotency key, stock movements and event in
+one transaction. They lack Orderly's request log, entity tags, problem documents and check for
+revoked sessions.
 """

@@ -1,6 +1,7 @@
-"""Connexion and Peewee without changes: Connexion's own validation, queries built per request.
+"""Connexion and Peewee without changes, with Connexion's validation and Peewee's connection pool.
 
-Handlers are synchronous functions, which Connexion runs in worker threads, with Peewee's own pool.
+Handlers are synchronous functions, which Connexion runs in worker threads. Queries are built for
+each request.
 """
 
 from __future__ import annotations

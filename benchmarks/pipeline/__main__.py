@@ -126,7 +126,7 @@ def compare(rounds: int) -> list[Comparison]:
     """Compare Orderly with the other stacks."""
     logging.disable(logging.WARNING)  # stock Connexion logs every request
     try:
-        found = asyncio.run(_measured(rounds))
+        found = asyncio.run(_measure(rounds))
     finally:
         logging.disable(logging.NOTSET)
     return [
@@ -143,7 +143,7 @@ def compare(rounds: int) -> list[Comparison]:
     ]
 
 
-async def _measured(rounds: int) -> dict[Case, float]:
+async def _measure(rounds: int) -> dict[Case, float]:
     """Return the median CPU time of a request in microseconds."""
     apps = {name: build() for name, build in STACKS.items()}
     requests = {

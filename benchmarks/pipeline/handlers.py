@@ -1,4 +1,4 @@
-"""The handlers of all stacks: only the pipelines around them differ."""
+"""The handlers that all stacks share, so that only the request pipelines differ."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ _DELETE_EXPIRED_EVERY_SECONDS = 60.0
 
 
 class BackgroundRefresh:
-    """A thread that refreshes revoked sessions and signing keys, from `start` to `stop`."""
+    """A thread that refreshes revoked sessions and signing keys, and deletes expired rows."""
 
     def __init__(
         self, settings: Settings, *, run_in_thread: Callable[[Callable[[], None]], object]
@@ -64,7 +64,7 @@ class BackgroundRefresh:
             self._stopped.wait(revocation.REFRESH_EVERY_SECONDS)
 
     def _attempt(self, work: Callable[[], object]) -> None:
-        """Call a function that may fail repeatedly; log only the first failure in a row."""
+        """Call a function. If it fails several times in succession, log only the first failure."""
         try:
             work()
         except Exception as error:  # any error: the next attempt may succeed

@@ -17,7 +17,7 @@ from domain.actor import Actor
 from domain.errors import Unavailable
 from services import idempotency_keys, orders
 
-# Seconds to wait when nothing is due: the longest delay of a job.
+# Seconds to wait when no job is due, which is the longest delay of a job.
 PAUSE_SECONDS = 5.0
 # How long to wait for a running job at shutdown. After that the process ends and PostgreSQL rolls
 # back the open transaction.
@@ -30,8 +30,8 @@ def _expire_orders() -> int:
     return orders.expire_orders(actor=_system_actor())
 
 
-# The name is the event in the log. A job does one batch per call and returns its size; 0 means that
-# nothing is due.
+# Maps the name of the log event to the job. A job processes one batch per call and returns the
+# number of rows; 0 means that nothing is due.
 JOBS: Mapping[str, Job] = {
     "orders_expired": _expire_orders,
     "idempotency_keys_deleted": idempotency_keys.purge_idempotency_keys,
@@ -43,7 +43,7 @@ def run(
 ) -> None:
     """Run the jobs repeatedly until `stopped` is set. A batch that has started is finished.
 
-    A job that fails is logged and retried after a pause; so the database may be away for a time.
+    A job that fails is logged and retried after a pause, so the worker survives a database outage.
     """
     while not stopped.is_set():
         busy = [_run_job(name, job) for name, job in jobs.items() if not stopped.is_set()]
@@ -66,14 +66,14 @@ def in_thread(jobs: Mapping[str, Job] = JOBS) -> Iterator[Callable[[], None]]:
 
 
 def _run_job(name: str, job: Job) -> bool:
-    """Run one batch of a job; return whether it did anything, so that more may be due."""
+    """Run one batch of a job; return whether it processed any row, since more may then be due."""
     log = structlog.get_logger("orderly")
     try:
         done = job()
     except Unavailable:
         log.warning("job_postponed", job=name)
         return False
-    except Exception as error:  # whatever it is, the other jobs must run
+    except Exception as error:  # any error: the other jobs must still run
         log.error("job_failed", job=name, exc_info=error)
         return False
     if done:

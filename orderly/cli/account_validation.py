@@ -16,7 +16,7 @@ def account_errors(**account: str) -> list[str]:
     schemas = document.load()["components"]["schemas"]
     schema = CompiledSchema({**schemas["UserRegistration"], "components": {"schemas": schemas}})
     messages: dict[str, str] = {}
-    # A regular expression or a format says little to a user: report such an error last.
+    # A regular expression or a format does not help a user: report such an error last.
     violations = sorted(schema.violations(account), key=lambda found: found.code in _NOT_EXPLAINED)
     for violation in violations:
         message = "is not valid" if violation.code in _NOT_EXPLAINED else violation.message

@@ -1,4 +1,4 @@
-"""What the subcommands share: options, settings, the database, and how errors are reported."""
+"""Shared by all subcommands: options, settings, the database connection and error reporting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The errors of a command that are not bugs, and the message for each."""
+"""The expected errors of a command (errors that are not bugs), and their messages."""
 
 from __future__ import annotations
 

@@ -13,14 +13,14 @@ from orderly.cli.command import data_dir_option, load_settings, report_errors
 @click.option(
     "--at-once",
     is_flag=True,
-    help="Stop accepting the old keys immediately: for a key that may have been stolen.",
+    help="Stop accepting the old keys immediately, if one of them may have been stolen.",
 )
 @data_dir_option
 @report_errors
 def rotate_signing_key(at_once: bool, **options: Any) -> None:
     """Sign access tokens with a new key, which is stored in the data directory.
 
-    Running servers use the new key within seconds, and nobody is signed out. If the key is set in
+    Running servers use the new key within seconds; users stay signed in. If the key is set in
     ORDERLY_SIGNING_KEY, see docs/how-to/rotate-signing-keys.md instead.
     """
     from orderly import signing_keys  # noqa: PLC0415

@@ -73,7 +73,7 @@ def import_file(
 
 
 def export() -> Iterator[bytes]:
-    """Return all products on sale as pieces of a CSV file."""
+    """Return all products on sale as chunks of a CSV file."""
     return product_export.as_csv(product_files.export_products(actor=_OPERATOR))
 
 

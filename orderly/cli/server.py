@@ -22,7 +22,7 @@ from orderly.cli.command import (
 @host_option
 @port_option
 @click.option("--workers", type=click.IntRange(min=1), help="Number of server processes.")
-@click.option("--worker/--no-worker", default=None, help="Whether to do the background work too.")
+@click.option("--worker/--no-worker", default=None, help="Whether to run background jobs too.")
 @click.option("--demo", is_flag=True, help="Add sample products and two accounts to an empty shop.")
 @click.option("--reset", is_flag=True, help="With --demo: delete all data of the demo first.")
 @report_errors
@@ -42,8 +42,8 @@ def serve(demo: bool, reset: bool, **options: Any) -> None:
 def leave_demo(**options: Any) -> None:
     """Disable the accounts of `serve --demo`, so that `serve` accepts the shop.
 
-    Their sessions end, and `--reset` never deletes this shop again. Products and orders stay, and
-    so do accounts whose password was changed.
+    Ends their sessions. From then on, `--reset` refuses to delete this shop. Keeps products, orders
+    and accounts whose password was changed.
     """
     settings = load_settings(**options)
     with shop_database(settings) as database:
@@ -60,7 +60,7 @@ def leave_demo(**options: Any) -> None:
     if disabled:
         click.echo("To create an administrator, run `orderly create-admin`.")
     else:
-        click.echo("No account has a password of the demo.")
+        click.echo("No active account has a password of the demo.")
 
 
 @click.command()
@@ -82,10 +82,10 @@ def mock(**options: Any) -> None:
 @data_dir_option
 @report_errors
 def worker(**options: Any) -> None:
-    """Do only the background work, until stopped by Ctrl-C or SIGTERM.
+    """Run only the background jobs, until stopped by Ctrl-C or SIGTERM.
 
-    Cancels unpaid orders and deletes old idempotency keys. `orderly serve` does this too; several
-    workers and servers can run at the same time.
+    The jobs cancel unpaid orders and delete old idempotency keys. `orderly serve` runs them too;
+    several workers and servers can run at the same time.
     """
     from orderly.http import logging  # noqa: PLC0415
     from orderly.server.signals import stop_event  # noqa: PLC0415
@@ -97,5 +97,5 @@ def worker(**options: Any) -> None:
         from services import schema  # noqa: PLC0415
 
         schema.migrate(owner_url=database.owner_url)
-        click.echo("Doing the background work. Ctrl-C stops it.")
+        click.echo("Running the background jobs. Press Ctrl-C to stop.")
         worker.run(stopped)

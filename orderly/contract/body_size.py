@@ -1,7 +1,7 @@
-"""How many bytes a valid JSON body can have, computed from its schema.
+"""Computes the maximum size of a valid JSON body from its schema.
 
-A body beyond that is refused before it is parsed, so that the work for one request is bounded by
-what its operation needs.
+A larger body is refused before it is parsed, so that the work for one request is bounded by what
+its operation needs.
 """
 
 from __future__ import annotations

@@ -18,7 +18,8 @@ from orderly.contract.schemas import CompiledSchema, Violation
 _MAX_CELL_CHARACTERS = 1 << 16
 _CELL_TOO_LONG = f"has a cell of more than {_MAX_CELL_CHARACTERS} characters"
 _NOT_UTF8 = "is not UTF-8"
-# Spreadsheet programs separate cells by these where the comma is the decimal separator.
+# In countries where the comma is the decimal separator, spreadsheet programs use these to separate
+# cells.
 _OTHER_SEPARATORS = frozenset(";\t")
 _WRONG_SEPARATOR = "header: cells must be separated by commas"
 _SURROGATES = re.compile("[\udc80-\udcff]")
@@ -50,9 +51,9 @@ class CsvRows:
 
 
 class CsvPlan:
-    """Parses and checks the rows of a file by the schema of a row, whose cells are all texts.
+    """Parses the rows of a file, and validates each with a schema; all cells are strings.
 
-    A file with more than `max_rows` rows cannot be read to its end. None means no limit.
+    Rows after the first `max_rows` are not read. None means no limit.
     """
 
     def __init__(self, schema: Mapping[str, Any], *, max_rows: int | None = None) -> None:

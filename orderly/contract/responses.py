@@ -1,4 +1,4 @@
-"""Checks the API's own responses against the document: always in tests, by a setting elsewhere."""
+"""Validates the API's own responses with the document: in tests, and if a setting enables it."""
 
 from __future__ import annotations
 

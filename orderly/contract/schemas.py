@@ -87,11 +87,11 @@ class CompiledSchema:
 
 
 def _shortened(value: Any, schemas: Sequence[Mapping[str, Any]]) -> Any:
-    """Return a copy of a value without most of what makes it too long; it stays in violation.
+    """Return a smaller copy of an invalid value that violates the schemas in the same places.
 
     An array keeps one item more than it may have. An object keeps the properties of the schemas,
-    and `MAX_VIOLATIONS` others with null as their value. An array or object where the schemas
-    expect something else is empty. So the copy is not much larger, nor deeper, than a valid value.
+    and `MAX_VIOLATIONS` others with null as their value. Where the schemas expect neither, an array
+    or object becomes empty. So the copy is not much larger or deeper than a valid value.
     """
     schemas = list(_with_subschemas(schemas))
     if isinstance(value, list):

@@ -22,7 +22,7 @@ def prepare_cluster(directory: DataDirectory, run_as: RunAs, *, fsync: bool) -> 
 
     Raises:
         UnusableDirectoryError: the existing files are not a cluster of this major version, or the
-            password is lost.
+            password file is missing.
         StartFailedError: initdb failed.
     """
     for unfinished in directory.path.glob("postgresql.new-*"):
@@ -99,13 +99,13 @@ def _check(directory: DataDirectory) -> None:
         )
     if not password.exists() or password.stat().st_size == 0:
         raise UnusableDirectoryError(
-            f"{password}, the password of the database, is missing. Restore it from where the "
-            "database comes from, or choose another directory with --data-dir."
+            f"{password}, the password of the database, is missing. Copy it from the same place as "
+            "the database, or choose another directory with --data-dir."
         )
 
 
 def _fsync_directory(directory: Path) -> None:
-    """Make the names in a directory survive a power failure."""
+    """Flush a directory to disk, so that a rename in it survives a power failure."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -23,12 +23,13 @@ RUNTIME = "orderly_runtime"
 # Part of the socket's file name. Set explicitly on both sides, so that PGPORT does not change it.
 PORT = "5432"
 
-# Another process may hold the lock for a moment without using the directory: a child of a killed
-# process, between fork and exec. Or it has the lock, and has not written its process id yet.
+# Another process may hold the lock for a short time without using the directory: the child of a
+# killed process, between fork and exec. Or it has not written its process id yet.
 _LOCK_TIMEOUT_SECONDS = 1.0
 # sockaddr_un.sun_path has 108 bytes on Linux, 104 elsewhere, including the final NUL.
 _LONGEST_SOCKET_PATH = 103
-# PostgreSQL and libpq read a list of directories, separated by commas, with different quoting.
+# PostgreSQL and libpq interpret the path as a list of directories, with different quoting rules. So
+# only paths that need no quoting are used.
 _UNQUOTED_PATH = re.compile(r"[\w/.+~@%=: -]+", re.ASCII)
 
 
@@ -102,7 +103,7 @@ class DataDirectory:
         self.remove_socket_directory()
         directory = self.path / "socket"
         if _can_contain_socket(directory):
-            shutil.rmtree(directory, ignore_errors=True)  # of a start that was killed
+            shutil.rmtree(directory, ignore_errors=True)  # left by a process that was killed
             directory.mkdir(mode=0o700)
         else:
             directory = self._create_temporary_socket_directory()
@@ -124,7 +125,7 @@ class DataDirectory:
         return self._temporary_socket_directory
 
     def remove_socket_directory(self) -> None:
-        """Remove the socket's directory, also that of a start that was killed."""
+        """Remove the socket's directory, including one that a killed process has left."""
         directory = _read(self._socket_path)
         if directory:
             shutil.rmtree(directory, ignore_errors=True)
@@ -143,7 +144,7 @@ class DataDirectory:
         return f"postgresql://{role}:{quote(password, safe='')}@/{database}?host={host}&port={PORT}"
 
     def _write_private(self, file: Path, text: str, *, fsync: bool = False) -> None:
-        """Replace a file atomically. At no time can other users read it."""
+        """Replace a file atomically. Other users can never read it."""
         temporary = file.with_suffix(".new")
         temporary.unlink(missing_ok=True)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

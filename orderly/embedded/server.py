@@ -54,8 +54,8 @@ class EmbeddedPostgreSQL:
     """The PostgreSQL server of a data directory, from `start` to `stop`.
 
     PostgreSQL refuses to run as root. If this process is root, PostgreSQL runs as the system user
-    `account` (see `run_as`); otherwise `account` is ignored. `fsync=False` gives up durability for
-    speed, for tests only. `options` are PostgreSQL settings.
+    `account` (see `run_as`); otherwise `account` is ignored. `fsync=False` is faster, but data can
+    be lost in a crash: for tests only. `options` are PostgreSQL settings.
 
     Call `start` in a thread that lives as long as the server. The child asks for a parent-death
     signal (`PR_SET_PDEATHSIG`, set in `launcher.py`), and the kernel sends that signal when the
@@ -149,7 +149,7 @@ class EmbeddedPostgreSQL:
     def recreate_database(self) -> None:
         """Replace the database by an empty one. Disconnects all clients.
 
-        If this process is killed in between, the next start creates the database.
+        If this process is killed between the two statements, the next start creates the database.
         """
         with closing(self._connect()) as connection, connection.cursor() as cursor:
             name = sql.Identifier(DATABASE)

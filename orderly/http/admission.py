@@ -1,8 +1,8 @@
 """Refuses requests before they are routed: to a wrong host, or because of too many connections.
 
-A request must have one valid `Host` header (RFC 9112, section 3.2). A site that lets its own name
-resolve to this server (DNS rebinding), or a cache that was tricked by a false name, sends another
-`Host` than the shop's. `ORDERLY_ALLOWED_HOSTS` refuses such requests.
+A request must have one valid `Host` header (RFC 9112, section 3.2). With `ORDERLY_ALLOWED_HOSTS`,
+requests for other hosts are refused. This prevents DNS rebinding, where an attacker's host name
+resolves to this server, and cache poisoning by a false host name.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from orderly.http.server_state import HEALTH_CHECKS_ONLY
 
 # RFC 3986, section 3.2.2, but not empty, and without the rare forms of IP literals.
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%!$&'()*+,;=]+)(?::[0-9]*)?")
-# Load balancers and Kubernetes check a server by its IP address, and also when it is overloaded.
+# Always allowed: load balancers and Kubernetes send the server's IP address as `Host`, and check a
+# server even while it is overloaded.
 _HEALTH_CHECKS = frozenset({"/health/live", "/health/ready"})
-_MAX_REMEMBERED = 256
+_MAX_CACHED_HOSTS = 256
 
 
 class Admission:
@@ -28,7 +29,7 @@ class Admission:
 
     def __init__(self, app: ASGIApp, *, allowed_hosts: Collection[str]) -> None:
         self._app = app
-        self._is_allowed = lru_cache(_MAX_REMEMBERED)(
+        self._is_allowed = lru_cache(_MAX_CACHED_HOSTS)(
             partial(_is_allowed, frozenset(host.lower().encode() for host in allowed_hosts))
         )
 

@@ -23,8 +23,8 @@ from services import access_tokens, process, revocation
 
 _MAX_CACHED_TOKENS = 4096
 
-# Operations that accept the access cookie of a session that has ended: signing out must clear it,
-# and end the session of the refresh cookie.
+# Operations that accept the access cookie of a session that has ended. Signing out must then still
+# clear the cookie, and end the session of the refresh cookie.
 _ACCEPT_ENDED_SESSIONS = {"logout"}
 
 
@@ -45,7 +45,7 @@ class Principal:
 class CookieHandler(ApiKeySecurityHandler):
     """Reads the cookie of a security scheme.
 
-    Connexion's own handler fails on cookies that RFC 6265 tells browsers to send.
+    Connexion's own handler raises an error for some cookies that browsers send (RFC 6265).
     """
 
     def get_fn(
@@ -167,7 +167,7 @@ def _cookie_principal(token: str, scope: Scope) -> Principal:
 
 
 def _unverified(token: str) -> Principal:
-    # Only the database can verify a refresh token: `services.sessions` does.
+    # A refresh token is verified later, by `services.sessions`, since that needs the database.
     return Principal(None, None, None, token, by_cookie=True)
 
 
@@ -209,7 +209,8 @@ def _is_cross_site(scope: Scope) -> bool:
         return site == "cross-site"
     if origin is None:
         return False
-    # Not parsed as a URL: a parser raises errors, and a browser's Origin has no other parts.
+    # Compare the text after "://": an Origin has only scheme, host and port, and a URL parser could
+    # raise errors.
     return origin.partition("://")[2].lower() != (_header(scope, b"host") or "").lower()
 
 

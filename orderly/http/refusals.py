@@ -1,4 +1,4 @@
-"""Logs requests that are refused in the security log: too many attempts, and denied access."""
+"""Records refused requests in the security log: exceeded rate limits, and denied access."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ async def log_refusal(
     error: Problem | DomainError,
     run: Callable[[Callable[[], None]], Awaitable[Any]],
 ) -> None:
-    """Append an entry to the security log if the error is a refusal that belongs there.
+    """Append an entry to the security log if the error is an exceeded rate limit or denied access.
 
-    `run` runs a function that may wait for the database. If the database is unavailable, only the
-    request log has the refusal.
+    `run` runs a function that may wait for the database. If the database is unavailable, the entry
+    is lost; the request log still has the request.
     """
     append = _entry(scope, error)
     if append is None:

@@ -1,7 +1,7 @@
 """Response headers that restrict what a browser does with a response (OWASP ASVS 5.0, 3.4).
 
-uvicorn adds those of `server_headers` to every response, also to those that it sends itself. The
-content security policy depends on the path: `RequestLog` adds it.
+uvicorn adds the headers of `server_headers` to every response, including the error responses that
+it sends itself. `RequestLog` adds the content security policy, which depends on the path.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PAGE_POLICY: Final[Headers] = (
 def server_headers(*, https_only: bool) -> list[tuple[str, str]]:
     """Return the headers of every response.
 
-    With `https_only`, browsers use only HTTPS from then on, also for subdomains (RFC 6797).
+    With `https_only`, browsers then use only HTTPS for this host and its subdomains (RFC 6797).
     """
     headers = [("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "same-origin")]
     if https_only:

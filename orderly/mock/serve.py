@@ -1,4 +1,4 @@
-"""`orderly mock`: serves the examples of the contract, for front ends without a backend.
+"""`orderly mock`: serves the examples of the contract, to develop front ends without a backend.
 
 Requests are checked by the same compiled contract as in the shop. The mock stores nothing, so the
 client chooses the example by the header `Prefer`.
@@ -59,7 +59,7 @@ def serve(settings: Settings, *, output: Callable[[str], None]) -> int:
     def announce() -> None:
         url = url_of(bound, settings.host)
         lines = [
-            f"Orderly {__version__} serves the examples of its contract, without a shop",
+            f"Orderly {__version__} serves the examples of its contract, without a database",
             f"  Documentation  {url}/docs",
             f"  API            {url}{BASE_PATH}",
             "  Examples       Prefer: example=insufficient_stock, or Prefer: code=404",

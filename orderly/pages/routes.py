@@ -33,7 +33,7 @@ _MEDIA_TYPES: Final = {".html": "text/html", ".js": "text/javascript", ".css": "
 
 
 class _PageRouter(Router):
-    """Adds the content security policy of pages to all responses, also to errors."""
+    """Adds the content security policy of pages to all responses, including errors."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

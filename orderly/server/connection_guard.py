@@ -1,7 +1,7 @@
-"""Limits how long clients may let the server wait, and how many connections are open.
+"""Limits how long the server waits for clients, and how many connections are open.
 
-Once a second, the guard looks at all connections. So the limits cost a request nothing, and a
-client may exceed them by a second.
+The guard checks all connections once a second. So the time limits cause no work for each request,
+and a client can exceed them by up to a second.
 """
 
 from __future__ import annotations
@@ -14,29 +14,30 @@ import structlog
 _CHECK_SECONDS = 1.0
 # Connections beyond the maximum, which may only make health checks.
 RESERVED_CONNECTIONS = 32
-# How often idle connections are looked for, which takes about 0.1 ms for a thousand connections.
-_MAKE_ROOM_SECONDS = 0.1
+# The minimum time between two searches for idle connections. A search takes about 0.1 ms for a
+# thousand connections.
+_CLOSE_IDLE_SECONDS = 0.1
 _WARN_SECONDS = 60.0
 
 
 class Connection(Protocol):
-    """What the guard needs to know of a connection."""
+    """The part of a connection that the guard uses."""
 
     @property
     def is_idle(self) -> bool:
         """Whether the connection is open between two requests."""
 
     def check_time(self, now: float) -> None:
-        """Close the connection if its client lets the server wait for too long."""
+        """Close the connection if the server has waited for its client for too long."""
 
     def serve_health_checks_only(self) -> None:
         """Refuse all other requests."""
 
     def close(self) -> None:
-        """Close the connection after what has been written."""
+        """Close the connection when all written data has been sent."""
 
     def abort(self) -> None:
-        """Close the connection at once."""
+        """Close the connection immediately, and discard unsent data."""
 
 
 class ConnectionGuard:
@@ -44,9 +45,10 @@ class ConnectionGuard:
 
     Args:
         max_connections: Connections beyond this number may only make health checks.
-        head_seconds: For the head of a request, and until the first request of a connection.
-        transfer_seconds: For the body of a request, plus time in proportion to its size; and for
-            reading a part of a response.
+        head_seconds: The time limit for sending the head of a request. For the first request, it
+            begins when the connection is opened.
+        transfer_seconds: The time limit for sending the body of a request (plus time in proportion
+            to its size), and for reading a part of a response.
     """
 
     def __init__(self, *, max_connections: int, head_seconds: int, transfer_seconds: int) -> None:
@@ -56,12 +58,12 @@ class ConnectionGuard:
         self._connections: set[Connection] = set()
         self._reserved: dict[Connection, None] = {}  # a set in the order of insertion
         self._is_checking = False
-        self._made_room_at = self._warned_at = float("-inf")
+        self._closed_idle_at = self._warned_at = float("-inf")
 
     def add(self, connection: Connection, loop: asyncio.AbstractEventLoop) -> None:
         """Watch a new connection. If there are too many, it may only make health checks."""
         if len(self._connections) >= self._max_connections:
-            self._make_room(loop.time())
+            self._close_idle(loop.time())
         if len(self._connections) < self._max_connections:
             self._connections.add(connection)
         else:
@@ -75,11 +77,11 @@ class ConnectionGuard:
         self._connections.discard(connection)
         self._reserved.pop(connection, None)
 
-    def _make_room(self, now: float) -> None:
+    def _close_idle(self, now: float) -> None:
         """Close all connections that are idle between two requests."""
-        if now < self._made_room_at + _MAKE_ROOM_SECONDS:
+        if now < self._closed_idle_at + _CLOSE_IDLE_SECONDS:
             return
-        self._made_room_at = now
+        self._closed_idle_at = now
         for connection in [one for one in self._connections if one.is_idle]:
             self._connections.discard(connection)
             connection.close()
@@ -90,10 +92,10 @@ class ConnectionGuard:
             )
 
     def _reserve(self, connection: Connection) -> None:
-        """Accept a connection for health checks, if necessary in the place of the oldest one.
+        """Accept a connection for health checks only; if there are too many, close the oldest one.
 
-        A health check sends its request at once. So it is only replaced if many clients connect at
-        the same moment, however many connections stay open.
+        A health check sends its request immediately. So its connection is closed too early only if
+        more than `RESERVED_CONNECTIONS` other clients connect at the same moment.
         """
         connection.serve_health_checks_only()
         self._reserved[connection] = None

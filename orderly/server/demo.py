@@ -1,8 +1,8 @@
 """Prepares the shop of `serve --demo`, resets it, and ends the demo.
 
-A marker file in the data directory says that the shop may be reset. It exists from before the
-example data is added until the shop leaves the demo: by `orderly leave-demo`, or when it is first
-served without `--demo`. It is not served without `--demo` while the demo's passwords work.
+A marker file in the data directory says that the shop may be reset. It is created before the
+example data is added. It is deleted by `orderly leave-demo`, or when the shop is first served
+without `--demo`. While the demo's passwords work, the shop is not served without `--demo`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def prepare(settings: Settings, database: ProvidedDatabase, *, reset: bool) -> N
     Raises:
         SettingsError: `reset`, but the shop is not a demo.
     """
-    from services import demo, schema  # noqa: PLC0415  # not before the address is taken
+    from services import demo, schema  # noqa: PLC0415  # slow to import: the socket comes first
 
     marker = settings.data_dir / _MARKER
     if reset and marker.exists():

@@ -7,7 +7,7 @@ import socket
 
 
 class AddressError(Exception):
-    """The server cannot listen on the address; the message says on which, and why."""
+    """The server cannot listen on an address; the message names the address and the reason."""
 
 
 def open_socket(host: str, port: int) -> socket.socket:

@@ -31,11 +31,11 @@ def _always_alive() -> bool:
 class ProvidedDatabase:
     """A running database."""
 
-    # With the role that serves requests.
+    # For the role that serves requests.
     url: str
-    # With the owner of the tables, who migrates. None: the role of `url` does all.
+    # For the role that owns the tables and applies migrations. None: it is the role of `url`.
     owner_url: str | None = None
-    # Restarts an embedded server that has died. Returns False if it cannot be restarted.
+    # Restarts an embedded server whose process has ended. Returns False if that fails.
     keep_alive: Callable[[], bool] = _always_alive
     # Replaces an embedded database by an empty one. None: an external database is never emptied.
     recreate: Callable[[], None] | None = None
@@ -92,8 +92,8 @@ def provide_database(
 
 
 def _max_connections(settings: Settings) -> int:
-    # A worker process has a connection per thread and one for its background refresh. While a
-    # worker is replaced, there is one worker more.
+    # A worker process has a connection per thread and one for its background refresh. While one
+    # worker replaces another, there is one worker more.
     return (settings.workers + 1) * (settings.threads + 1) + _SPARE_CONNECTIONS
 
 
@@ -108,7 +108,7 @@ def _keep_alive(server: EmbeddedPostgreSQL, url: str) -> bool:
     try:
         return server.start() == url
     except EmbeddedDatabaseError as error:
-        log.error("embedded_database_gone", exc_info=error)
+        log.error("embedded_database_restart_failed", exc_info=error)
         return False
 
 
@@ -136,7 +136,7 @@ def check_currency(settings: Settings) -> None:
     Raises:
         SettingsError: the orders in the bound database have another currency.
     """
-    from services import orders  # noqa: PLC0415  # not before the address is taken
+    from services import orders  # noqa: PLC0415  # slow to import: the socket comes first
 
     used = orders.currency_of_latest()
     if used not in {None, settings.currency}:

@@ -1,6 +1,6 @@
 """The command `orderly serve`: opens the address, the database and the server, in this order.
 
-The address comes first, so that an address in use is reported before any other work. At the end
+The socket is bound first, so that an address in use is reported before any other work. At shutdown,
 the database stops last, since requests in flight need it.
 """
 
@@ -40,7 +40,8 @@ def serve(settings: Settings, *, demo: bool, reset: bool = False, output: Print)
         AddressError: the server cannot listen on the address.
         EmbeddedDatabaseError: the embedded database cannot run.
         Unavailable: the database of the settings cannot be reached.
-        KeyboardInterrupt: a stop signal arrived before the database ran, or during the shutdown.
+        KeyboardInterrupt: a stop signal arrived before the database had started, or during the
+            shutdown.
     """
     if demo:
         _refuse_public_demo(settings)
@@ -53,7 +54,7 @@ def serve(settings: Settings, *, demo: bool, reset: bool = False, output: Print)
         with provide_database(settings) as database:
             try:
                 accounts = _prepare(settings, database, demo=demo, reset=reset)
-                lines = [*_summary(settings, bound, database), *accounts, "Ctrl-C stops it."]
+                lines = [*_summary(settings, bound, database), *accounts, "Press Ctrl-C to stop."]
                 status = _run(bound, database, settings, lines, output, stop_signals)
             except KeyboardInterrupt:
                 status = STOPPED  # before the server accepted requests
@@ -112,7 +113,7 @@ def _worker(settings: Settings) -> Iterator[Callable[[], None]]:
     if not settings.worker:
         yield lambda: None
         return
-    from database import binding  # noqa: PLC0415  # not before the address is taken
+    from database import binding  # noqa: PLC0415  # slow to import: the socket comes first
     from orderly.background import worker  # noqa: PLC0415
 
     assert settings.database_url is not None  # noqa: S101
@@ -131,7 +132,7 @@ def _prepare(
 
     An account that is disabled or has a new password is left out.
     """
-    from database import binding  # noqa: PLC0415  # not before the address is taken
+    from database import binding  # noqa: PLC0415  # slow to import: the socket comes first
     from services import process, schema  # noqa: PLC0415
 
     process.bind(settings.configuration())
@@ -159,7 +160,7 @@ def _prepare(
 
 
 def _warn_of_unprotected_log() -> None:
-    from services import schema  # noqa: PLC0415  # not before the address is taken
+    from services import schema  # noqa: PLC0415  # slow to import: the socket comes first
 
     if not schema.is_log_protected():
         structlog.get_logger("orderly").warning(
@@ -170,7 +171,10 @@ def _warn_of_unprotected_log() -> None:
 
 
 def _refuse_public_demo(settings: Settings) -> None:
-    """Refuse to create an administrator with a known password where others can sign in."""
+    """Refuse a demo of an external database, or one that other machines can connect to.
+
+    The passwords of a demo are public.
+    """
     errors = []
     if settings.database_url is not None:
         errors.append(("ORDERLY_DATABASE_URL", "--demo only works with the embedded database."))

@@ -1,4 +1,4 @@
-"""Signal handlers that stop the server or a worker, from the first to the last moment of a run."""
+"""Signal handlers that stop the server or a worker at any time, also during start and shutdown."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class StopSignals:
 
     SIGTERM and Ctrl-C raise KeyboardInterrupt, so that everything that was started is stopped.
     SIGHUP calls `on_hang_up` if the process was started from a terminal: the terminal was closed.
-    Without a terminal, SIGHUP means "replace the workers", and a single process ignores it.
+    Without a terminal, SIGHUP makes a supervisor replace its processes; one process ignores it.
     """
 
     def __init__(self) -> None:

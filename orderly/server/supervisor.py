@@ -78,7 +78,7 @@ class Supervisor(Multiprocess):
             super().handle_hup()
 
     def restart_all(self) -> None:
-        """Replace the server processes one by one, but stop at once if a stop signal arrives.
+        """Replace the server processes one by one; stop immediately if a stop signal arrives.
 
         uvicorn only queues signals, and reads the queue after all processes are replaced.
         """
@@ -93,8 +93,8 @@ class Supervisor(Multiprocess):
 
     def terminate_all(self) -> None:
         """Tell all server processes to stop."""
-        # The supervisor has the listening socket open too. Clients could still connect to it, and
-        # would wait for a response in vain.
+        # The supervisor has its own copy of the listening socket. If it stayed open, clients could
+        # still connect, and would never get a response.
         for listening_socket in self.sockets:
             listening_socket.close()
         super().terminate_all()

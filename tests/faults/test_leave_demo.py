@@ -86,7 +86,7 @@ def test_leaving_the_demo_disables_its_accounts_and_ends_their_sessions(data_dir
 
     assert all(f"Disabled {account.email}" in output for account in ACCOUNTS)
     assert "orderly create-admin" in output
-    assert "No account has a password of the demo" in leave_demo(data_dir)
+    assert "No active account has a password of the demo" in leave_demo(data_dir)
     with run_server(data_dir, "--host", "0.0.0.0") as server:
         assert products == server.get("/api/v1/products").json()
         for sign_in, pair in zip(SIGN_INS, signed_in, strict=True):

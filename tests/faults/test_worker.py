@@ -74,7 +74,8 @@ def run_workers(data_dir: Path, count: int) -> Iterator[list[subprocess.Popen[st
     try:
         for worker in workers:
             assert worker.stdout
-            assert "Doing the background work. Ctrl-C stops it.\n" == worker.stdout.readline()
+            line = worker.stdout.readline()
+            assert line == "Running the background jobs. Press Ctrl-C to stop.\n"
         yield workers
     finally:
         for worker in workers:

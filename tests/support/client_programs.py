@@ -9,7 +9,7 @@ from pathlib import Path
 
 TIMEOUT_SECONDS = 180.0
 
-# What both example clients print: the beginning of each line.
+# The beginning of each line that both example clients print.
 SCENARIO = [
     "signed in: client@orderly.example CLIENT",
     "found: GRND-HAND-01 8900 EUR",

@@ -78,7 +78,7 @@ def use_unknown_ids(_client: ExampleClient, request: Request) -> None:
 
 
 @triggers("email_taken", "sku_taken", "refresh_raced")
-def send_the_same_before(client: ExampleClient, request: Request) -> None:
+def send_the_request_twice(client: ExampleClient, request: Request) -> None:
     client.send_successfully(request)
 
 
@@ -99,7 +99,7 @@ def use_wrong_current_password(_client: ExampleClient, request: Request) -> None
 
 
 @triggers("issue_token refresh_raced")
-def use_the_refresh_token_before(client: ExampleClient, request: Request) -> None:
+def use_the_refresh_token_twice(client: ExampleClient, request: Request) -> None:
     request.body = {"refresh_token": client.sign_in_ada().refresh_token}
     client.send_successfully(request)
 
@@ -120,7 +120,7 @@ def skip_statuses(_client: ExampleClient, request: Request) -> None:
 
 
 @triggers("cancel_order transition_not_allowed")
-def ship_the_order_before(client: ExampleClient, request: Request) -> None:
+def ship_the_order_first(client: ExampleClient, request: Request) -> None:
     client.update_order_status(request.path["order_id"], "PAID", "SHIPPED")
 
 
@@ -137,12 +137,12 @@ def send_outdated_etag(_client: ExampleClient, request: Request) -> None:
 
 
 @triggers("payload_too_large")
-def send_too_large_a_body(_client: ExampleClient, request: Request) -> None:
+def send_a_body_that_is_too_large(_client: ExampleClient, request: Request) -> None:
     request.content = b" " * (64 << 10)
 
 
 @triggers("import_products payload_too_large")
-def send_too_large_a_file(_client: ExampleClient, request: Request) -> None:
+def send_a_file_that_is_too_large(_client: ExampleClient, request: Request) -> None:
     request.content = b" " * (EXAMPLES["file_too_large"]["max_bytes"] + 1)
 
 

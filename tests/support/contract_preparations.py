@@ -51,7 +51,7 @@ def add_an_item_to_the_list(client: ExampleClient, request: Request) -> None:
 
 
 @prepares("adjust_stock stocktake")
-def have_the_expected_stock(client: ExampleClient, request: Request) -> None:
+def set_the_expected_stock(client: ExampleClient, request: Request) -> None:
     request.path["product_id"] = client.create_product(stock=request.body["expected"])["id"]
 
 

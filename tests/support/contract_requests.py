@@ -56,7 +56,7 @@ def json_request(operation_id: str, body: Any = None) -> Request:
 
 
 def assert_documented(request: Request, response: httpx2.Response) -> None:
-    """Fail if the contract does not document the response as it is."""
+    """Fail if the response does not match the contract."""
     documented = request.operation["responses"].get(str(response.status_code))
     description = f"{request.operation_id}: {response.status_code} {response.text[:500]}"
     assert documented is not None, description

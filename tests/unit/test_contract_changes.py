@@ -414,7 +414,7 @@ def test_a_looser_schema_breaks_clients_that_read_it_but_not_clients_that_send_i
     )
 
     assert {("Size in responses", True), ("NewThing in requests/size", False)} <= {
-        (change.place, change.breaking) for change in changes
+        (change.location, change.breaking) for change in changes
     }
 
 

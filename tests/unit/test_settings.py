@@ -239,7 +239,7 @@ def test_after_a_rotation_both_keys_are_accepted_and_the_new_key_signs_later(
     second = ring.keys[0].key
     now = datetime.now(UTC)
     assert (first, (second,)) == (ring.signing(now), ring.others(now))
-    later = now + signing_keys.LEAD
+    later = now + signing_keys.ACTIVATION_DELAY
     assert (second, (first,)) == (ring.signing(later), ring.others(later))
 
 

@@ -28,9 +28,11 @@ class Direction(Enum):
 class Change:
     """One change between two documents, and whether it may break a working client."""
 
-    place: str
+    location: str
     message: str
     breaking: bool
 
     def __str__(self) -> str:
-        return f"{'BREAKING' if self.breaking else 'compatible':10}  {self.place}: {self.message}"
+        return (
+            f"{'BREAKING' if self.breaking else 'compatible':10}  {self.location}: {self.message}"
+        )

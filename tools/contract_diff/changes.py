@@ -29,7 +29,9 @@ def compare(before: Node, after: Node) -> list[Change]:
         *_removed_schemas(before, after),
         *_operation_changes(before, after),
     }
-    return sorted(changes, key=lambda change: (not change.breaking, change.place, change.message))
+    return sorted(
+        changes, key=lambda change: (not change.breaking, change.location, change.message)
+    )
 
 
 def version_error(before: Node, after: Node, changes: list[Change]) -> str | None:

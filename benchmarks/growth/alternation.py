@@ -1,4 +1,4 @@
-"""Alternates the same calls on a large and on a small shop, and selects the worst ratios."""
+"""Alternates the same calls between a large and a small shop, and selects the worst ratios."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Call = Callable[[], object]
 
 
 @contextmanager
-def on_one_core() -> Iterator[None]:
-    """Pin this process, and those started within the block, to one core, if the system can.
+def pin_to_one_core() -> Iterator[None]:
+    """Pin this process, and those started within the block, to one core, if the system supports it.
 
-    Otherwise a call takes twice as long whenever the scheduler runs the client and the server
-    process on different cores.
+    Otherwise calls vary: a call takes twice as long if the scheduler runs the client and the
+    server process on different cores.
     """
     if not hasattr(os, "sched_setaffinity"):
         yield
@@ -43,21 +43,21 @@ def median_milliseconds(
 ) -> tuple[float, float]:
     """Return the median milliseconds of a call in the large and in the small shop."""
     shops = ((large, of_large), (small, of_small))
-    found: list[list[float]] = [[], []]
+    round_medians: list[list[float]] = [[], []]
     for number in range(rounds + 1):
-        taken: list[list[float]] = [[], []]
+        samples: list[list[float]] = [[], []]
         for _ in range(calls):
-            for place, (pool, call) in enumerate(shops):
+            for index, (pool, call) in enumerate(shops):
                 binding.database.pool = pool
-                taken[place].append(_milliseconds(call))
+                samples[index].append(_milliseconds(call))
         if number:  # the first round warms up
-            for place, times in enumerate(taken):
-                found[place].append(statistics.median(times))
-    return statistics.median(found[0]), statistics.median(found[1])
+            for index, times in enumerate(samples):
+                round_medians[index].append(statistics.median(times))
+    return statistics.median(round_medians[0]), statistics.median(round_medians[1])
 
 
 def worst(lines: Iterable[Comparison]) -> list[Comparison]:
-    """Return the line with the largest ratio of each kind of list, and all lines of single rows."""
+    """Return the line with the largest ratio of each kind of list, and all lines without a list."""
     kinds: dict[str, Comparison] = {}
     for line in lines:
         kind = "own list" if line.what.startswith("own list") else line.what.partition(":")[0]
