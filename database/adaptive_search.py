@@ -127,7 +127,8 @@ class SearchListing(Listing[Row]):
         if statement is None:
             rows = sql_of(self._next_rows(variant).limit(_SAMPLE_ROWS))
             statement = self._samples[variant] = _count(
-                f"SELECT FROM ({rows}) AS next_rows WHERE matches LIMIT {_SAMPLE_MATCHES}"
+                f"SELECT FROM ({rows}) AS next_rows WHERE matches LIMIT {_SAMPLE_MATCHES}",
+                name=f"{self.name} sample {variant.label}",
             )
         return statement
 
@@ -136,7 +137,9 @@ class SearchListing(Listing[Row]):
         statement = self._match_counts.get((seek, filters))
         if statement is None:
             ids = self._seek_ids(seek, filters).limit(Parameter("limit"))
-            statement = self._match_counts[seek, filters] = _count(sql_of(ids))
+            statement = self._match_counts[seek, filters] = _count(
+                sql_of(ids), name=f"{self.name} count filters={','.join(sorted(filters))}"
+            )
         return statement
 
     def nearby_page(self, variant: QueryVariant) -> Statement[Row]:
@@ -144,7 +147,9 @@ class SearchListing(Listing[Row]):
         statement = self._nearby_pages.get(variant)
         if statement is None:
             rows = sql_of(self._next_rows(variant).limit(_NEARBY_ROWS))
-            statement = self._row_statement(self._page_of(rows, variant.sort, where="matches"))
+            statement = self._row_statement(
+                self._page_of(rows, variant.sort, where="matches"), f"nearby {variant.label}"
+            )
             self._nearby_pages[variant] = statement
         return statement
 
@@ -152,7 +157,9 @@ class SearchListing(Listing[Row]):
         """Return the statement that fetches and sorts the matches of a seek."""
         statement = self._seek_pages.get((seek, variant))
         if statement is None:
-            statement = self._row_statement(self._select_by_seek(seek, variant))
+            statement = self._row_statement(
+                self._select_by_seek(seek, variant), f"seek {variant.label}"
+            )
             self._seek_pages[seek, variant] = statement
         return statement
 
@@ -213,12 +220,13 @@ class SearchListing(Listing[Row]):
         return condition
 
 
-def _count(rows: str) -> Statement[int]:
+def _count(rows: str, *, name: str) -> Statement[int]:
     """Return the statement that counts the rows of an SQL query."""
     return Statement(
         f"SELECT count(*) FROM ({rows}) AS counted",  # noqa: S608  # from names in code
         lambda columns: columns[0],
         prepared=False,
+        name=name,
     )
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import math
+import os
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from greenlet import getcurrent
 from peewee import PostgresqlDatabase, _ConnectionState
@@ -17,10 +19,21 @@ from database.pool import Connection, ConnectionPool
 _numbers = itertools.count()
 
 
+class StatementSpan(Protocol):
+    """The part of a trace that is one statement."""
+
+    def end(self, error: BaseException | None) -> None:
+        """End the span; `error` is what the statement has raised."""
+
+
 class ShopDatabase(PostgresqlDatabase):
     """Peewee's PostgreSQL database with the shop's own connection pool."""
 
     pool: ConnectionPool | None = None
+    # Statements that take at least so long are logged.
+    slow_seconds = math.inf
+    # Starts a span for a statement, or returns None. None: no traces.
+    start_span: Callable[[str], StatementSpan | None] | None = None
 
     def __init__(self) -> None:
         self._state_key = f"database_{next(_numbers)}"
@@ -71,8 +84,15 @@ def bind(
     connect_timeout: float = 5.0,
     statement_timeout: float = 10.0,
     lock_timeout: float = 3.0,
+    program: str = "orderly",
+    slow_seconds: float = math.inf,
+    start_span: Callable[[str], StatementSpan | None] | None = None,
 ) -> None:
     """Bind this process to a database; connections are opened on demand.
+
+    `program` says which part of Orderly this process is. Connections have its name and the process
+    id as `application_name`. A statement that takes `slow_seconds` or longer is logged.
+    `start_span` is called for each statement, with its name.
 
     `url` is a URL or a connection string of libpq. All timeouts are in seconds; 0 for
     `statement_timeout` or `lock_timeout` leaves the server's setting unchanged. These two are sent
@@ -88,11 +108,14 @@ def bind(
             connect_timeout=connect_timeout,
             statement_timeout=statement_timeout,
             lock_timeout=lock_timeout,
+            application_name=f"{program} {os.getpid()}",
         ),
         url=url,
         max_connections=max_connections,
         checkout_timeout=checkout_timeout,
     )
+    database.slow_seconds = slow_seconds
+    database.start_span = start_span
 
 
 def set_pool(

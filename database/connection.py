@@ -29,7 +29,12 @@ _JSON_OIDS = (114, 3802)
 
 
 def open_connection(
-    url: str, *, connect_timeout: float, statement_timeout: float, lock_timeout: float
+    url: str,
+    *,
+    connect_timeout: float,
+    statement_timeout: float,
+    lock_timeout: float,
+    application_name: str = "orderly",
 ) -> Connection:
     """Return a new connection in autocommit mode, in the time zone UTC.
 
@@ -46,7 +51,7 @@ def open_connection(
         f"-c plan_cache_mode={_PLAN_CACHE_MODE}",
     ]
     settings = {
-        "application_name": "orderly",
+        "application_name": application_name,
         "client_encoding": "UTF8",
         "keepalives_idle": 30,
         "keepalives_interval": 10,

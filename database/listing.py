@@ -17,6 +17,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from peewee import SQL, ColumnBase, Expression, Field, Select, Tuple
 
+from database.naming import Named
 from database.statement import Parameter, Statement, sql_of
 from domain import paging
 from domain.paging import Page, Position, SortValue
@@ -49,8 +50,14 @@ class QueryVariant(NamedTuple):
     # Whether the page begins after a cursor: it is not the first one.
     after_cursor: bool
 
+    @property
+    def label(self) -> str:
+        """What distinguishes the variant in logs: `sort=-price filters=q,status next`."""
+        filters = f" filters={','.join(sorted(self.filters))}" if self.filters else ""
+        return f"sort={self.sort}{filters}{' next' if self.after_cursor else ''}"
 
-class Listing(Generic[Row]):
+
+class Listing(Named, Generic[Row]):
     """A list with its sort keys and filters.
 
     The rows of `query` must have an `id`. `filters` maps names to conditions with a `Parameter` of
@@ -72,6 +79,7 @@ class Listing(Generic[Row]):
         filters: Mapping[str, Expression],
         any_of: Mapping[str, tuple[ColumnBase, str]] | None = None,
     ) -> None:
+        super().__init__()
         self._query = query
         self._row = row
         self._id = id_field
@@ -103,15 +111,17 @@ class Listing(Generic[Row]):
         """Return the statement for a variant."""
         statement = self._statements.get(variant)
         if statement is None:
-            statement = self._statements[variant] = self._row_statement(self._select(variant))
+            statement = self._statements[variant] = self._row_statement(
+                self._select(variant), variant.label
+            )
         return statement
 
     def _find_rows(self, variant: QueryVariant, parameters: Mapping[str, Any]) -> list[Row]:
         return self.statement(variant).all(**parameters)
 
-    def _row_statement(self, select: Select) -> Statement[Row]:
+    def _row_statement(self, select: Select, label: str) -> Statement[Row]:
         # Not prepared: the best plan depends on the values of the filters.
-        return Statement(select, self._row, prepared=False)
+        return Statement(select, self._row, prepared=False, name=f"{self.name} {label}")
 
     def _select(self, variant: QueryVariant) -> Select:
         merged = sorted(variant.filters & self._any_of.keys())

@@ -18,6 +18,7 @@ from psycopg2 import extensions
 
 from database.greenlets import current_task, run_in_thread, sleep
 from database.socket_wait import SocketWatcher, wait_until_ready
+from database.use import current_use
 
 _PERMIT_POLL_SECONDS = 0.01
 
@@ -161,7 +162,18 @@ def wait_for_response(connection: Any) -> None:
         psycopg2.OperationalError: the time limit has passed.
     """
     limit = getattr(connection, "time_limit", None)
-    deadline = None if limit is None else time.monotonic() + limit
+    began = time.monotonic()
+    deadline = None if limit is None else began + limit
+    try:
+        _wait(connection, limit, deadline)
+    finally:
+        use = current_use.get()
+        if use is not None:
+            use.round_trips += 1
+            use.seconds += time.monotonic() - began
+
+
+def _wait(connection: Any, limit: float | None, deadline: float | None) -> None:
     after_partial_read = False
     while (state := connection.poll()) != extensions.POLL_OK:
         seconds = None if deadline is None else max(deadline - time.monotonic(), 0)

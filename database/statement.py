@@ -10,23 +10,29 @@ not change, it is enough to do both once. So the SQL is generated when the modul
 
 and each connection runs PREPARE when it executes the statement for the first time. Prepared
 statements do not persist through a pooler in transaction mode: there, the SQL is sent each time.
+
+A prepared statement has the name of its variable, so `pg_stat_activity` shows
+`/*login*/ EXECUTE "user.FIND"(...)`: the operation of the request, and the statement.
 """
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from time import monotonic
 from typing import Any, Generic, TypeVar
 
+import structlog
 from peewee import ColumnBase, Context, Node, NotSupportedError, Query
 
 from database.binding import database
+from database.naming import Named
+from database.use import current_use
 
 Row = TypeVar("Row")
 
 _PARAMETER = re.compile(r"%\((\w+)\)s")
-_numbers = itertools.count(1)
 
 
 class Parameter(ColumnBase):
@@ -40,33 +46,74 @@ class Parameter(ColumnBase):
         return ctx.literal(f"%({self._name})s{self._type}")
 
 
-class _NamedQuery:
+class _NamedQuery(Named):
     """The SQL of a query, and the PREPARE and EXECUTE commands for it."""
 
-    def __init__(self, query: Query | str, *, prepared: bool) -> None:
+    def __init__(self, query: Query | str, *, prepared: bool, name: str | None = None) -> None:
+        super().__init__()
+        if name is not None:
+            self.name = name
         self.sql = query if isinstance(query, str) else sql_of(query)
-        names = list(dict.fromkeys(_PARAMETER.findall(self.sql)))
-        body = _PARAMETER.sub(lambda match: f"${names.index(match[1]) + 1}", self.sql)
-        if "%" in body:
+        self._parameters = list(dict.fromkeys(_PARAMETER.findall(self.sql)))
+        self._body = _PARAMETER.sub(
+            lambda match: f"${self._parameters.index(match[1]) + 1}", self.sql
+        )
+        if "%" in self._body:
             raise TypeError("psycopg2 interprets a % in SQL: pass it in a Parameter")
-        self._name = f"named_{next(_numbers)}" if prepared else None
-        arguments = ", ".join(f"%({name})s" for name in names)
-        self._prepare = f"PREPARE {self._name} AS {body}"
-        self._execute = f"EXECUTE {self._name}({arguments})" if names else f"EXECUTE {self._name}"
+        self._is_prepared = prepared
+
+    @cached_property
+    def _execute(self) -> str:
+        arguments = ", ".join(f"%({name})s" for name in self._parameters)
+        return f'EXECUTE "{self.name}"({arguments})' if arguments else f'EXECUTE "{self.name}"'
 
     def _run(self, parameters: Mapping[str, object]) -> Any:
-        connection = database.connection_for_prepared_statements()
-        if connection is None or self._name is None:
-            return database.execute_sql(self.sql, parameters)
-        if self._name not in connection.prepared:
-            database.execute_sql(self._prepare)
-            connection.prepared.add(self._name)
+        """Execute the statement; trace it, and log it if it is slow."""
+        span = None if database.start_span is None else database.start_span(self.name)
+        error: BaseException | None = None
+        began = monotonic()
         try:
-            return database.execute_sql(self._execute, parameters)
+            return self._send(parameters)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            seconds = monotonic() - began
+            if span is not None:
+                span.end(error)
+            if seconds >= database.slow_seconds:
+                _log_slow(self.name, seconds, error)
+            error = None  # it refers to this frame
+
+    def _send(self, parameters: Mapping[str, object]) -> Any:
+        use = current_use.get()
+        # At the beginning, since PostgreSQL's views truncate long statements.
+        comment = f"/*{use.operation}*/ " if use is not None and use.operation else ""
+        connection = database.connection_for_prepared_statements()
+        if connection is None or not self._is_prepared:
+            return database.execute_sql(comment + self.sql, parameters)
+        if self.name not in connection.prepared:
+            # Without the comment: all operations use the prepared statement.
+            database.execute_sql(f'PREPARE "{self.name}" AS {self._body}')
+            connection.prepared.add(self.name)
+        try:
+            return database.execute_sql(comment + self._execute, parameters)
         except NotSupportedError:
             # "cached plan must not change result type": a migration has changed a column's type.
             connection.retire()
             raise
+
+
+def _log_slow(name: str, seconds: float, error: BaseException | None) -> None:
+    """Log a slow statement by its name: its parameters can be personal data."""
+    failure = {} if error is None else {"sqlstate": _sqlstate(error)}
+    structlog.get_logger("orderly").warning(
+        "slow_statement", statement=name, duration_ms=round(seconds * 1000, 3), **failure
+    )
+
+
+def _sqlstate(error: BaseException) -> str | None:
+    return getattr(getattr(error, "orig", None), "pgcode", None)
 
 
 class Statement(_NamedQuery, Generic[Row]):
@@ -74,13 +121,19 @@ class Statement(_NamedQuery, Generic[Row]):
 
     `query` is a Peewee query that contains `Parameter`s, or SQL with `%(name)s`. `row` makes a row
     from a tuple of column values: for a named tuple, its `_make`. Set `prepared` to False if the
-    best query plan depends on the values of the parameters.
+    best query plan depends on the values of the parameters. `name` is needed only if the statement
+    is not assigned to a variable of its module.
     """
 
     def __init__(
-        self, query: Query | str, row: Callable[[Sequence[Any]], Row], *, prepared: bool = True
+        self,
+        query: Query | str,
+        row: Callable[[Sequence[Any]], Row],
+        *,
+        prepared: bool = True,
+        name: str | None = None,
     ) -> None:
-        super().__init__(query, prepared=prepared)
+        super().__init__(query, prepared=prepared, name=name)
         self._row = row
 
     def all(self, **parameters: object) -> list[Row]:

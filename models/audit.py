@@ -103,6 +103,7 @@ def _statement(invariant: str, violations: str) -> Statement[Finding]:
         f"{violations} ORDER BY 1 LIMIT {_MAX_FINDINGS}",
         lambda columns: Finding(invariant, *columns),
         prepared=False,
+        name=f"audit {invariant}",
     )
 
 

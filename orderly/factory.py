@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from connexion import ConnexionMiddleware
@@ -48,7 +49,12 @@ def create_app(settings: Settings) -> ASGIApp:
     process.bind(settings.configuration())
     # One connection for each concurrent request, and one for the background refresh, which must
     # never wait for the requests.
-    binding.bind(settings.database_url, max_connections=settings.threads + 1)
+    binding.bind(
+        settings.database_url,
+        max_connections=settings.threads + 1,
+        program="orderly server",
+        slow_seconds=settings.slow_statement_seconds,
+    )
     threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="worker")
     runner: GreenletRunner | ThreadRunner
     if settings.handlers == "threads":
@@ -75,6 +81,11 @@ def create_app(settings: Settings) -> ASGIApp:
         allowed_hosts=settings.allowed_host_names,
         lifespan=lifespan,
         middlewares=[allow_origins(origins)] if origins else [],
+        request_log=partial(
+            RequestLog,
+            slow_seconds=settings.slow_request_seconds,
+            sample_rate=settings.log_sample_rate,
+        ),
         run=runner.run,
         validate_responses=settings.validate_responses,
     )
@@ -87,6 +98,7 @@ def connexion_app(
     allowed_hosts: Sequence[str] = (),
     lifespan: Any = None,
     middlewares: Sequence[Callable[[ASGIApp], ASGIApp]] = (),
+    request_log: Callable[[ASGIApp], ASGIApp] = RequestLog,
     security_map: Mapping[str, Any] = SECURITY_MAP,
     **options: Any,
 ) -> ASGIApp:
@@ -102,7 +114,7 @@ def connexion_app(
         lifespan=lifespan,
         middlewares=[
             ServerErrorMiddleware,
-            RequestLog,
+            request_log,
             *middlewares,
             ExceptionMiddleware,
             admission(allowed_hosts),

@@ -5,6 +5,7 @@ docs/settings.md describes each variable for operators.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -39,6 +40,7 @@ PASSWORD_HASHES: Mapping[str, tuple[int, int, int]] = {
 # Attempts in the window that services/throttling.py defines for each.
 _LIMITS = {"sign_in": 10, "registration": 20, "refresh": 60, "password_change": 10}
 _ATTEMPTS = validate.Range(1, 1_000_000)
+_MILLISECONDS = validate.Range(0, 3_600_000)
 
 # An origin as browsers send it (RFC 6454, section 6.1): no path, not even a slash.
 _ORIGIN = re.compile(r"https?://[a-z0-9.\-\[\]:]+", re.ASCII)
@@ -110,6 +112,16 @@ class Settings:
     storefront: bool
     log_level: str
     log_format: str
+    # None: standard error.
+    log_file: Path | None
+    # The share of successful requests that are logged, from 0 to 1.
+    log_sample_rate: float
+    # 0: no request, or no statement, is logged as slow.
+    slow_request_ms: int
+    slow_statement_ms: int
+    # Of the embedded PostgreSQL, whose log then contains values. None: not logged.
+    postgresql_log_statements_ms: int | None
+    postgresql_log_plans_ms: int | None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -178,6 +190,16 @@ class Settings:
             raise SettingsError([("ORDERLY_DATA_DIR", str(error))]) from error
         now = datetime.now(UTC)
         return ring.signing(now), (*ring.others(now), *others)
+
+    @property
+    def slow_request_seconds(self) -> float:
+        """How long a request takes that is logged as slow."""
+        return self.slow_request_ms / 1000 or math.inf
+
+    @property
+    def slow_statement_seconds(self) -> float:
+        """How long a statement takes that is logged as slow."""
+        return self.slow_statement_ms / 1000 or math.inf
 
     @property
     def allowed_origins(self) -> tuple[str, ...]:
@@ -275,6 +297,14 @@ def _read(env: _Reader) -> dict[str, Any]:
         "storefront": env.bool("STOREFRONT", False),
         "log_level": env.str("LOG_LEVEL", "info", validate=validate.OneOf(LOG_LEVELS)),
         "log_format": env.str("LOG_FORMAT", "auto", validate=validate.OneOf(LOG_FORMATS)),
+        "log_file": _file(env.str("LOG_FILE", None)),
+        "log_sample_rate": env.float("LOG_SAMPLE_RATE", 1.0, validate=validate.Range(0, 1)),
+        "slow_request_ms": env.int("SLOW_REQUEST_MS", 1000, validate=_MILLISECONDS),
+        "slow_statement_ms": env.int("SLOW_STATEMENT_MS", 500, validate=_MILLISECONDS),
+        "postgresql_log_statements_ms": env.int(
+            "POSTGRESQL_LOG_STATEMENTS_MS", None, validate=_MILLISECONDS
+        ),
+        "postgresql_log_plans_ms": env.int("POSTGRESQL_LOG_PLANS_MS", None, validate=_MILLISECONDS),
     }
 
 
@@ -287,6 +317,10 @@ def _absolute(directory: str | None) -> Path:
     if directory is None:
         return platformdirs.user_data_path("orderly", appauthor=False)
     return Path(directory).expanduser().absolute()
+
+
+def _file(path: str | None) -> Path | None:
+    return None if path is None else Path(path).expanduser().absolute()
 
 
 def _postgresql(url: str) -> None:

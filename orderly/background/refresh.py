@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import structlog
 
+from database.use import measure
 from orderly.settings import Settings
 from services import housekeeping, process, revocation
 from services.process import configuration
@@ -51,6 +52,7 @@ class BackgroundRefresh:
         self._thread.join(timeout=5)
 
     def _run(self) -> None:
+        measure("refresh")
         while not self._stopped.is_set():
             self._attempt(revocation.refresh)
             self._refreshed.set()

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import structlog
 import uuid_utils
 
+from database.use import measure
 from domain.actor import Actor
 from domain.errors import Unavailable
 from services import idempotency_keys, orders
@@ -68,6 +69,7 @@ def in_thread(jobs: Mapping[str, Job] = JOBS) -> Iterator[Callable[[], None]]:
 def _run_job(name: str, job: Job) -> bool:
     """Run one batch of a job; return whether it processed any row, since more may then be due."""
     log = structlog.get_logger("orderly")
+    measure(name)
     try:
         done = job()
     except Unavailable:

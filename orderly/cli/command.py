@@ -89,7 +89,12 @@ def shop_database(settings: Settings) -> Iterator[ProvidedDatabase]:
 
     with provide_database(settings, may_be_running=True) as provided:
         process.bind(settings.configuration())
-        binding.bind(provided.url, max_connections=2)
+        binding.bind(
+            provided.url,
+            max_connections=2,
+            program=f"orderly {click.get_current_context().info_name}",
+            slow_seconds=settings.slow_statement_seconds,
+        )
         try:
             yield provided
         finally:

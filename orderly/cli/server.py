@@ -91,7 +91,7 @@ def worker(**options: Any) -> None:
     from orderly.server.signals import stop_event  # noqa: PLC0415
 
     settings = load_settings(**options)
-    logging.configure(settings.log_level, settings.log_format)
+    logging.configure_for(settings)
     with stop_event() as stopped, shop_database(settings) as database:
         from orderly.background import worker  # noqa: PLC0415
         from services import schema  # noqa: PLC0415

@@ -143,9 +143,11 @@ class CompiledRoutingMiddleware(RoutingMiddleware):
                     operation_id, values = tree.find(scope["method"], path[len(base_path) :])
                     scope["path_params"] = values
                     routing = {"api_base_path": base_path, "operation_id": operation_id}
-                    scope["orderly"]["operation_id"] = operation_id.rpartition(".")[2]
+                    facts = scope["orderly"]
+                    name = operation_id.rpartition(".")[2]
+                    facts["operation_id"] = facts["database"].operation = name
                     if headers := tree.headers.get(operation_id):
-                        scope["orderly"]["headers"] = headers
+                        facts["headers"] = headers
                     break
             scope.setdefault("extensions", {})[ROUTING_CONTEXT] = routing
         await self.app(scope, receive, send)

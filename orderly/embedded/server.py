@@ -19,12 +19,11 @@ from psycopg2 import sql
 from orderly.embedded.cluster import prepare_cluster
 from orderly.embedded.data_directory import DATABASE, PORT, RUNTIME, DataDirectory
 from orderly.embedded.errors import StartFailedError, UnusableDirectoryError
+from orderly.embedded.log_file import LogFile
 from orderly.embedded.orphans import server_lock
 from orderly.embedded.programs import command, environment, program
 from orderly.embedded.run_as import RunAs, choose_user
 
-# A larger log file is rotated when the server starts.
-_MAX_LOG_BYTES = 10 << 20
 # Crash recovery may have to replay gigabytes of WAL.
 _START_TIMEOUT_SECONDS = 600.0
 # Fast shutdown, immediate shutdown, kill: each signal, and how long to wait for its effect.
@@ -40,9 +39,10 @@ _SETTINGS = {
     "max_connections": "200",
     "timezone": "UTC",
     "log_timezone": "UTC",
-    "log_line_prefix": "%m [%p] ",
-    # Log only events of the server. Failed statements contain user input and would let the file
-    # grow; Orderly logs such errors itself.
+    # Time, process id, and application_name: which process of Orderly the session belongs to.
+    "log_line_prefix": "%m [%p] %q%a ",
+    # Log only events of the server, unless the options log slow statements. Failed statements
+    # contain user input and would let the file grow; Orderly logs such errors itself.
     "log_min_messages": "log",
     "log_min_error_statement": "panic",
     "log_checkpoints": "off",
@@ -71,6 +71,7 @@ class EmbeddedPostgreSQL:
         options: Mapping[str, str] | None = None,
     ) -> None:
         self._directory = DataDirectory(data_dir.absolute())
+        self._log_file = LogFile(self._directory.log)
         self._account = account
         self._fsync = fsync
         self._options = {
@@ -160,6 +161,10 @@ class EmbeddedPostgreSQL:
         """Return whether the server's process runs."""
         return self._process is not None and self._process.poll() is None
 
+    def rotate_log(self) -> None:
+        """Rotate the log file if it is too large."""
+        self._log_file.rotate_if_too_large()
+
     def __enter__(self) -> str:
         return self.start()
 
@@ -179,7 +184,7 @@ class EmbeddedPostgreSQL:
             server_lock(directory.server_lock, directory.cluster) as lock,
             # PostgreSQL's user may lack permission for the parent directories of these paths.
             self._run_as.inherited_paths() as paths,
-            self._open_log() as log,
+            self._log_file.open() as log,
         ):
             settings = {
                 **self._options,
@@ -200,13 +205,6 @@ class EmbeddedPostgreSQL:
                 env=environment(),
                 pass_fds=[lock, *paths.descriptors],
             )
-
-    def _open_log(self) -> IO[bytes]:
-        """Open the log file for appending. If it is too large, rotate it; keep one old file."""
-        log = self._directory.log
-        if log.exists() and log.stat().st_size > _MAX_LOG_BYTES:
-            log.replace(log.with_suffix(".log.1"))
-        return log.open("ab")
 
     def _wait_until_ready(self) -> None:
         """Wait for the status "ready" in postmaster.pid, as pg_ctl does."""

@@ -6,18 +6,23 @@ This module writes all of their events, so all lines have one format, and no val
 
 from __future__ import annotations
 
+import atexit
 import logging
+import os
 import sys
 from collections.abc import Callable, MutableMapping
 from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import orjson
 import structlog
 
+from orderly.http.log_writer import FileSink, LogWriter, Sink, StreamSink
 from orderly.http.tracebacks import format_error
+from orderly.settings import Settings, SettingsError
 
 Event = MutableMapping[str, Any]
 
@@ -34,14 +39,14 @@ request_facts: ContextVar[dict[str, Any] | None] = ContextVar("request_facts", d
 
 
 class EventLog:
-    """Writes events to a stream, one line for each, if their level reaches the threshold."""
+    """Writes events to a sink, one line for each, if their level reaches the threshold."""
 
-    def __init__(
-        self, stream: BinaryIO, render: Callable[[Event], bytes], *, threshold: int
-    ) -> None:
-        self._stream = stream
+    def __init__(self, sink: Sink, render: Callable[[Event], bytes], *, threshold: int) -> None:
+        self._writer = LogWriter(sink, self._render_dropped)
         self._render = render
         self.threshold = threshold
+        # Processes that write to the same log are told apart by their ids.
+        self.pid = os.getpid()
 
     def write(self, level: str, event: Event) -> None:
         """Write an event, unless its level is below the threshold."""
@@ -49,10 +54,20 @@ class EventLog:
             self.write_line(self._render({"timestamp": _now(), "level": level, **event}))
 
     def write_line(self, line: bytes) -> None:
-        """Write a line with one call. Ignore a closed stream or pipe, so that no request fails."""
-        with suppress(OSError, ValueError):
-            self._stream.write(line + b"\n")
-            self._stream.flush()
+        """Queue a line. It is written by a thread, so that no request waits or fails."""
+        self._writer.put(line + b"\n")
+
+    def flush(self) -> None:
+        """Wait until all lines are written, at most two seconds."""
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Write what is queued, and stop."""
+        self._writer.close()
+
+    def _render_dropped(self, count: int) -> bytes:
+        event = {"event": "log_lines_dropped", "count": count, "pid": self.pid}
+        return self._render({"timestamp": _now(), "level": "warning", **event}) + b"\n"
 
     # structlog calls the method that is named like the level of the event.
     debug = info = warning = error = critical = write_line
@@ -78,19 +93,27 @@ class _LoggerFactory:
         return self.log
 
 
-def configure(level: str, log_format: str, stream: BinaryIO | None = None) -> None:
+def configure(
+    level: str, log_format: str, stream: BinaryIO | None = None, *, file: Path | None = None
+) -> None:
     """Set up structlog and `logging` for the whole process.
 
     Args:
         level: The lowest level to log.
         log_format: `json`, `console`, or `auto`: `console` on a terminal and `json` elsewhere.
         stream: Where to write. The default is standard error.
+        file: Where to write instead.
+
+    Raises:
+        OSError: the file cannot be opened.
     """
     stream = stream or sys.stderr.buffer
-    is_terminal = stream.isatty()
+    sink: Sink = StreamSink(stream) if file is None else FileSink(file)
+    is_terminal = file is None and stream.isatty()
     is_json = log_format == "json" or (log_format == "auto" and not is_terminal)
     render = _render_json if is_json else _console_renderer(colors=is_terminal)
-    log = EventLog(stream, render, threshold=LEVELS[level])
+    _close_configured()
+    log = EventLog(sink, render, threshold=LEVELS[level])
     structlog.configure(
         processors=[log.render_structlog],
         wrapper_class=structlog.make_filtering_bound_logger(log.threshold),
@@ -98,6 +121,33 @@ def configure(level: str, log_format: str, stream: BinaryIO | None = None) -> No
     )
     # Libraries log from level warning: at level debug, Peewee would log every statement.
     logging.basicConfig(handlers=[_LoggingHandler(log)], level=logging.WARNING, force=True)
+
+
+def configure_for(settings: Settings) -> None:
+    """Set up the log that the settings describe.
+
+    Raises:
+        SettingsError: the log file cannot be opened.
+    """
+    try:
+        configure(settings.log_level, settings.log_format, file=settings.log_file)
+    except OSError as error:
+        message = f"Cannot be opened for appending: {error.strerror}."
+        raise SettingsError([("ORDERLY_LOG_FILE", message)]) from error
+
+
+def flush() -> None:
+    """Wait until all lines are written, at most two seconds: before `os._exit`."""
+    log = configured_log()
+    if log is not None:
+        log.flush()
+
+
+@atexit.register
+def _close_configured() -> None:
+    log = configured_log()
+    if log is not None:
+        log.close()
 
 
 def configured_log() -> EventLog | None:
@@ -111,7 +161,9 @@ def request_fields() -> Event:
     facts = request_facts.get() or {}
     # Only these fields: the facts also contain the credential of the client.
     return {
-        name: facts[name] for name in ("operation_id", "user_id", "request_id") if name in facts
+        name: facts[name]
+        for name in ("operation_id", "user_id", "request_id", "trace_id")
+        if name in facts
     }
 
 

@@ -233,6 +233,7 @@ def _response(
     headers: Mapping[str, str] | None = None,
 ) -> ConnexionResponse:
     problem_type = PROBLEM_TYPES[code]
+    request.scope["orderly"]["problem"] = code
     body: dict[str, Any] = {
         "type": f"/problems#{code}",
         "title": problem_type.title,

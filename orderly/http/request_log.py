@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
+from random import random
 from time import perf_counter
 from typing import Any
 
 import uuid_utils
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from database.use import DatabaseUse, current_use
 from domain.actor import COMMAND_LINE, DEMO
 from orderly.http.logging import (
     LEVELS,
@@ -20,6 +23,7 @@ from orderly.http.logging import (
     request_fields,
 )
 from orderly.http.security_headers import API_POLICY
+from orderly.http.server_state import CLIENT_GONE, TRACE_ID
 
 # The request ids that clients may set. No character of them needs escaping.
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -27,66 +31,168 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _PUNCTUATION = b"._-"
 _INTERNAL_IDS = {one.encode().translate(None, _PUNCTUATION) for one in (COMMAND_LINE, DEMO)}
 _MAX_PATH_BYTES = 500
+_BAD_REQUEST = 400
 _INTERNAL_SERVER_ERROR = 500
 
 
 class RequestLog:
     """ASGI middleware that gives each request an id and logs the request after its response.
 
-    `scope["orderly"]` is a dictionary of facts about the request. Inner layers add `operation_id`
-    and `user_id`, which then appear in every line that is logged during the request. They can also
-    replace `headers`, which are added to the response, even if it is an error.
+    `scope["orderly"]` is a dictionary of facts about the request. Inner layers add `operation_id`,
+    `user_id` and `problem` (the code of the problem document). The first two then appear in every
+    line that is logged during the request. They can also replace `headers`, which are added to the
+    response, even if it is an error. `database` is what the request has cost in the database.
+
+    A request that takes `slow_seconds` or longer is logged as a warning. Of the other requests that
+    succeed, a random sample is logged: `sample_rate` is its share, from 0 to 1.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(
+        self, app: ASGIApp, *, slow_seconds: float = math.inf, sample_rate: float = 1.0
+    ) -> None:
         self._app = app
         self._log = configured_log()
+        self._slow_seconds = slow_seconds
+        self._sample_rate = sample_rate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Process a request. Add `X-Request-ID` to its response."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = perf_counter()
-        request_id = _request_id(scope)
-        facts: dict[str, Any] = {
-            "request_id": request_id,
-            "operation_id": None,
-            "user_id": None,
-            "headers": API_POLICY,
-        }
-        scope["orderly"] = facts
-        status: int | None = None
-
-        async def send_with_id(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                headers = [
-                    *message.get("headers", ()),
-                    *facts["headers"],
-                    (b"x-request-id", request_id.encode()),
-                ]
-                message = {**message, "headers": headers}
-            await send(message)
-
-        token = request_facts.set(facts)
+        exchange = _Exchange(scope, receive, send)
+        tokens = request_facts.set(exchange.facts), current_use.set(exchange.use)
         try:
-            await self._app(scope, receive, send_with_id)
+            await self._app(scope, exchange.receive, exchange.send)
         except Exception as error:
-            status = status or _INTERNAL_SERVER_ERROR
-            event = {
-                "event": "unexpected_error",
-                **request_fields(),
-                "exception": format_and_mark(error),
-            }
-            if self._log is not None:
-                self._log.write("error", event)
+            exchange.status = exchange.status or _INTERNAL_SERVER_ERROR
+            self._log_error(error)
             raise
         finally:
-            request_facts.reset(token)
+            request_facts.reset(tokens[0])
+            current_use.reset(tokens[1])
             if self._log is not None:
-                _log_request(self._log, scope, status, facts, perf_counter() - started)
+                self._log_request(self._log, exchange, perf_counter() - exchange.started)
+
+    def _log_error(self, error: Exception) -> None:
+        event = {
+            "event": "unexpected_error",
+            **request_fields(),
+            "exception": format_and_mark(error),
+        }
+        if self._log is not None:
+            self._log.write("error", event)
+
+    def _log_request(self, log: EventLog, exchange: _Exchange, seconds: float) -> None:
+        is_slow = seconds >= self._slow_seconds
+        if exchange.status is not None and exchange.status >= _INTERNAL_SERVER_ERROR:
+            level = "error"
+        else:
+            level = "warning" if is_slow else "info"
+        if LEVELS[level] < log.threshold:
+            return
+        event = exchange.event(log.pid, seconds, is_slow=is_slow)
+        if self._sample_rate < 1 and not is_slow and exchange.is_success():
+            if random() >= self._sample_rate:  # noqa: S311  # not a secret
+                return
+            event["sample_rate"] = self._sample_rate
+        log.write(level, event)
+
+
+class _Exchange:
+    """A request and its response."""
+
+    __slots__ = (
+        "_receive",
+        "_request_id",
+        "_scope",
+        "_send",
+        "bytes_in",
+        "bytes_out",
+        "facts",
+        "started",
+        "status",
+        "use",
+    )
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.started = perf_counter()
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._request_id = _request_id(scope)
+        self.status: int | None = None
+        self.bytes_in = self.bytes_out = 0
+        self.use = DatabaseUse()
+        self.facts: dict[str, Any] = {
+            "request_id": self._request_id,
+            "operation_id": None,
+            "user_id": None,
+            "problem": None,
+            "headers": API_POLICY,
+            "database": self.use,
+        }
+        if TRACE_ID in scope:
+            self.facts["trace_id"] = scope[TRACE_ID]
+        scope["orderly"] = self.facts
+
+    async def receive(self) -> Message:
+        """Receive a message from the server; count the bytes of a body."""
+        message = await self._receive()
+        self.bytes_in += len(message.get("body", b""))
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Send a message to the server. Add headers to the response, and count its bytes."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = [
+                *message.get("headers", ()),
+                *self.facts["headers"],
+                (b"x-request-id", self._request_id.encode()),
+            ]
+            message = {**message, "headers": headers}
+        else:
+            self.bytes_out += len(message.get("body", b""))
+        await self._send(message)
+
+    def is_success(self) -> bool:
+        """Return whether the client has got the whole response, and it is not an error."""
+        return (
+            self.status is not None
+            and self.status < _BAD_REQUEST
+            and CLIENT_GONE not in self._scope
+        )
+
+    def event(self, pid: int, seconds: float, *, is_slow: bool) -> Event:
+        """Return the line of the log, without the query string: search terms can be names.
+
+        The path is still percent-encoded. docs/operations/logs.md describes each field.
+        """
+        scope, facts, use = self._scope, self.facts, self.use
+        client = scope.get("client")
+        event: Event = {
+            "event": "request",
+            "method": scope["method"],
+            "path": scope["raw_path"][:_MAX_PATH_BYTES].decode("ascii", "replace"),
+            "operation_id": facts["operation_id"],
+            "status": self.status,
+            "problem": facts["problem"],
+            "duration_ms": round(seconds * 1000, 3),
+            "slow": is_slow,
+            "database_ms": round(use.seconds * 1000, 3),
+            "round_trips": use.round_trips,
+            "bytes_in": self.bytes_in,
+            "bytes_out": self.bytes_out,
+            "client_gone": CLIENT_GONE in scope,
+            "user_id": facts["user_id"],
+            "client": client[0] if client else None,
+            "request_id": self._request_id,
+            "pid": pid,
+        }
+        if "trace_id" in facts:
+            event["trace_id"] = facts["trace_id"]
+        return event
 
 
 def _request_id(scope: Scope) -> str:
@@ -100,29 +206,3 @@ def _request_id(scope: Scope) -> str:
 def _is_allowed(request_id: bytes) -> bool:
     is_internal = request_id.lower().translate(None, _PUNCTUATION) in _INTERNAL_IDS
     return _REQUEST_ID.fullmatch(request_id) is not None and not is_internal
-
-
-def _log_request(
-    log: EventLog, scope: Scope, status: int | None, facts: dict[str, Any], seconds: float
-) -> None:
-    """Log a request, without its query string: search terms can be names and email addresses.
-
-    The path is still percent-encoded. The status is null if the client disconnected before the
-    response began.
-    """
-    level = "error" if status is not None and status >= _INTERNAL_SERVER_ERROR else "info"
-    if LEVELS[level] < log.threshold:
-        return
-    client = scope.get("client")
-    event: Event = {
-        "event": "request",
-        "method": scope["method"],
-        "path": scope["raw_path"][:_MAX_PATH_BYTES].decode("ascii", "replace"),
-        "operation_id": facts["operation_id"],
-        "status": status,
-        "duration_ms": round(seconds * 1000, 3),
-        "user_id": facts["user_id"],
-        "client": client[0] if client else None,
-        "request_id": facts["request_id"],
-    }
-    log.write(level, event)

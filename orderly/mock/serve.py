@@ -53,7 +53,7 @@ def serve(settings: Settings, *, output: Callable[[str], None]) -> int:
         KeyboardInterrupt: a second stop signal arrived during the shutdown.
     """
     settings = replace(settings, workers=1)
-    logging.configure(settings.log_level, settings.log_format)
+    logging.configure_for(settings)
     stop_signals = StopSignals()
 
     def announce() -> None:

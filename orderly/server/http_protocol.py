@@ -8,7 +8,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from orderly.http.server_state import HEALTH_CHECKS_ONLY
+from orderly.http.server_state import CLIENT_GONE, HEALTH_CHECKS_ONLY
 from orderly.server.connection_guard import ConnectionGuard
 
 # How long an idle connection stays open after a shutdown began, for a request that is being sent.
@@ -69,6 +69,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the request that is running, and watch the connection no longer."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.scope[CLIENT_GONE] = True  # type: ignore[typeddict-unknown-key]
         super().connection_lost(exc)
         self._guard.remove(self)
 

@@ -139,7 +139,7 @@ def worker_app() -> ASGIApp:
         # Only the supervisor handles SIGHUP, but a closed terminal sends it to every process.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     settings = Settings.from_environment()
-    logging.configure(settings.log_level, settings.log_format)
+    logging.configure_for(settings)
     threading.Thread(target=_exit_with_supervisor, daemon=True).start()
     return _freeze(app_from_environment())
 
@@ -156,4 +156,5 @@ def _exit_with_supervisor() -> None:
     supervisor = parent_process()
     if supervisor is not None:
         supervisor.join()
+        logging.flush()
         os._exit(FAILED)

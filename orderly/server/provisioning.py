@@ -69,7 +69,7 @@ def provide_database(
     server = EmbeddedPostgreSQL(
         settings.data_dir,
         account=settings.database_system_user,
-        options={"max_connections": str(_max_connections(settings))},
+        options={"max_connections": str(_max_connections(settings)), **_log_options(settings)},
     )
     try:
         url = server.start()
@@ -97,10 +97,23 @@ def _max_connections(settings: Settings) -> int:
     return (settings.workers + 1) * (settings.threads + 1) + _SPARE_CONNECTIONS
 
 
+def _log_options(settings: Settings) -> dict[str, str]:
+    """Return the options of PostgreSQL that log slow statements, and the plans of slow queries."""
+    options = {}
+    if settings.postgresql_log_statements_ms is not None:
+        options["log_min_duration_statement"] = str(settings.postgresql_log_statements_ms)
+    if settings.postgresql_log_plans_ms is not None:
+        options["session_preload_libraries"] = "auto_explain"
+        options["auto_explain.log_min_duration"] = str(settings.postgresql_log_plans_ms)
+        options["auto_explain.log_parameter_max_length"] = "0"
+    return options
+
+
 def _keep_alive(server: EmbeddedPostgreSQL, url: str) -> bool:
     from orderly.embedded import EmbeddedDatabaseError  # noqa: PLC0415  # see provide_database()
 
     if server.is_alive():
+        server.rotate_log()
         return True
     log = structlog.get_logger("orderly")
     log.error("embedded_database_died")

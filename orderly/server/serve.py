@@ -48,7 +48,7 @@ def serve(settings: Settings, *, demo: bool, reset: bool = False, output: Print)
         settings = replace(settings, storefront=True)
     elif reset:
         raise SettingsError([("--reset", "Only works together with --demo.")])
-    logging.configure(settings.log_level, settings.log_format)
+    logging.configure_for(settings)
     stop_signals = StopSignals()
     with stop_signals.installed(), closing(open_socket(settings.host, settings.port)) as bound:
         with provide_database(settings) as database:
@@ -61,6 +61,7 @@ def serve(settings: Settings, *, demo: bool, reset: bool = False, output: Print)
         if status == FORCED:
             # Without this, Python waits for threads whose requests were aborted.
             sys.stdout.flush()
+            logging.flush()
             os._exit(status)
     return status
 
@@ -117,7 +118,12 @@ def _worker(settings: Settings) -> Iterator[Callable[[], None]]:
     from orderly.background import worker  # noqa: PLC0415
 
     assert settings.database_url is not None  # noqa: S101
-    binding.bind(settings.database_url, max_connections=1)
+    binding.bind(
+        settings.database_url,
+        max_connections=1,
+        program="orderly worker",
+        slow_seconds=settings.slow_statement_seconds,
+    )
     try:
         with worker.in_thread() as start:
             yield start

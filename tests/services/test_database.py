@@ -170,7 +170,7 @@ def test_calls_succeed_after_all_idle_connections_were_terminated(sql: Sql):
     run_concurrently(*[lambda: autocommit_scalar("SELECT 1 FROM pg_sleep(0.05)")] * 8)
     sql(
         "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity"
-        " WHERE application_name = 'orderly' AND datname = current_database()"
+        " WHERE application_name ~ '^orderly [0-9]+$' AND datname = current_database()"
     )
 
     assert run_concurrently(*[autocommit_scalar] * 8) == [1] * 8

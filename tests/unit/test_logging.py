@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import logging
+import os
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
@@ -17,7 +18,7 @@ import pytest
 import structlog
 from starlette.types import Message, Receive, Scope, Send
 
-from orderly.http.logging import configure
+from orderly.http.logging import configure, flush
 from orderly.http.request_log import RequestLog
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -41,6 +42,7 @@ class Log:
 
     @property
     def text(self) -> str:
+        flush()
         return self.stream.getvalue().decode()
 
     @property
@@ -89,6 +91,7 @@ def test_a_request_is_one_line_with_its_properties() -> None:
     (event,) = log.events
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", event.pop("timestamp"))
     assert 0 <= event.pop("duration_ms") < 1000
+    assert os.getpid() == event.pop("pid")
     assert {
         "level": "info",
         "event": "request",
@@ -96,6 +99,13 @@ def test_a_request_is_one_line_with_its_properties() -> None:
         "path": "/api/v1/orders/7",
         "operation_id": "get_order",
         "status": 200,
+        "problem": None,
+        "slow": False,
+        "database_ms": 0.0,
+        "round_trips": 0,
+        "bytes_in": 0,
+        "bytes_out": 2,
+        "client_gone": False,
         "user_id": "00000000-0000-0000-0000-000000000007",
         "client": "192.0.2.1",
         "request_id": headers["x-request-id"],

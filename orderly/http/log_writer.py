@@ -1,0 +1,205 @@
+"""Writes the lines of a log in a thread, so that a slow disk or a full pipe never blocks a request.
+
+A server writes to standard error. If that is a pipe and its reader stops reading, a write blocks as
+soon as the pipe is full. So requests only append lines to a queue, and a thread writes them. The
+queue is bounded: lines that do not fit are dropped and counted, and when the reader reads again,
+the log says how many are missing.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+MAX_QUEUED_BYTES = 4 << 20
+# The thread writes all lines of this time together. A lone line is written at once.
+_BATCH_SECONDS = 0.02
+# POSIX writes so many bytes to a pipe in one piece (PIPE_BUF). With more, the lines of several
+# processes that write to the same pipe could be mixed.
+_MAX_WRITE_BYTES = select.PIPE_BUF if hasattr(select, "PIPE_BUF") else 4096
+_CLOSE_SECONDS = 2.0
+_POLL_SECONDS = 0.001
+
+
+class Sink(Protocol):
+    """Where lines are written: raises OSError or ValueError if that is impossible."""
+
+    def write(self, lines: bytes) -> None:
+        """Write complete lines."""
+
+
+class StreamSink:
+    """An open stream, such as standard error."""
+
+    def __init__(self, stream: Any) -> None:
+        # Without the buffer: its lock, held by a thread that blocks, would block whoever prints to
+        # standard error, and the end of the process.
+        self._stream = getattr(stream, "raw", stream)
+        self._buffered = stream  # is closed when nothing refers to it
+
+    def write(self, lines: bytes) -> None:
+        """Write lines. Waits while the reader of a pipe does not read."""
+        rest = memoryview(lines)
+        while rest:
+            written = self._stream.write(rest)
+            if written is None:  # another process has made the pipe non-blocking, and it is full
+                select.select([], [self._stream], [], 1)
+            else:
+                rest = rest[written:]
+
+
+class FileSink:
+    """A file to which several processes append. It is opened again after it was renamed.
+
+    So the usual `logrotate` works, without a signal or `copytruncate`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._open()
+
+    def write(self, lines: bytes) -> None:
+        """Append lines, to a new file if the file was renamed or deleted."""
+        if self._is_renamed():
+            previous = self._descriptor
+            with suppress(OSError):  # no permission: continue in the renamed file
+                self._open()
+                os.close(previous)
+        rest = memoryview(lines)
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
+
+    def _open(self) -> None:
+        # Only its owner may read it: the log has the addresses of clients.
+        self._descriptor = os.open(
+            self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
+        )
+        self._status = os.fstat(self._descriptor)
+
+    def _is_renamed(self) -> bool:
+        try:
+            return not os.path.samestat(os.stat(self._path), self._status)  # noqa: PTH116  # faster
+        except OSError as error:
+            return isinstance(error, FileNotFoundError)
+
+
+class LogWriter:
+    """A bounded queue of lines, and the thread that writes them.
+
+    `report` makes the line that says how many lines were dropped.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        report: Callable[[int], bytes],
+        *,
+        max_queued_bytes: int = MAX_QUEUED_BYTES,
+    ) -> None:
+        self._sink = sink
+        self._report = report
+        self._max_queued_bytes = max_queued_bytes
+        self._lines: list[bytes] = []
+        self._queued_bytes = 0
+        self._dropped = 0
+        self._is_writing = False
+        # Reentrant: a finalizer may log while its thread holds the lock.
+        self._lock = threading.RLock()
+        self._wake = threading.Event()
+        self._closed = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def dropped(self) -> int:
+        """The number of lines that were dropped and not yet reported."""
+        return self._dropped
+
+    def put(self, line: bytes) -> None:
+        """Queue a line, which ends with a newline. Never waits. Drops it if the queue is full."""
+        with self._lock:
+            if self._queued_bytes + len(line) > self._max_queued_bytes:
+                self._dropped += 1
+                return
+            self._lines.append(line)
+            self._queued_bytes += len(line)
+        if not self._wake.is_set():
+            self._wake.set()
+            if self._thread is None:
+                self._start()
+
+    def flush(self, seconds: float = _CLOSE_SECONDS) -> bool:
+        """Wait until all queued lines are written, at most for so many seconds."""
+        deadline = time.monotonic() + seconds
+        while self._lines or self._is_writing:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_POLL_SECONDS)
+        return True
+
+    def close(self) -> None:
+        """Write what is queued, and stop. Waits at most two seconds for a reader."""
+        self._closed.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(_CLOSE_SECONDS)
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is not None:
+                return
+            self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait()
+            self._wake.clear()
+            self._write_queued()
+            if self._closed.wait(_BATCH_SECONDS):
+                self._write_queued()
+                return
+
+    def _write_queued(self) -> None:
+        with self._lock:
+            lines, self._lines = self._lines, []
+            dropped, self._dropped = self._dropped, 0
+            self._is_writing = True
+        try:
+            failed = 0
+            for chunk in _chunks(lines):
+                failed += self._write(chunk)
+                with self._lock:
+                    self._queued_bytes -= sum(map(len, chunk))
+            if dropped and self._write([self._report(dropped)]):
+                failed += dropped
+            with self._lock:
+                self._dropped += failed
+        finally:
+            self._is_writing = False
+
+    def _write(self, lines: list[bytes]) -> int:
+        """Write lines; return how many could not be written."""
+        try:
+            self._sink.write(b"".join(lines))
+        except (OSError, ValueError):  # a full disk, or a stream or a pipe that is closed
+            return len(lines)
+        return 0
+
+
+def _chunks(lines: list[bytes]) -> list[list[bytes]]:
+    """Split lines into parts that are written in one piece."""
+    chunks: list[list[bytes]] = []
+    size = _MAX_WRITE_BYTES
+    for line in lines:
+        if size + len(line) > _MAX_WRITE_BYTES:
+            chunks.append([])
+            size = 0
+        chunks[-1].append(line)
+        size += len(line)
+    return chunks
