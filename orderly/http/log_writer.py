@@ -168,28 +168,31 @@ class LogWriter:
     def _write_queued(self) -> None:
         with self._lock:
             lines, self._lines = self._lines, []
-            dropped, self._dropped = self._dropped, 0
             self._is_writing = True
         try:
-            failed = 0
             for chunk in _chunks(lines):
-                failed += self._write(chunk)
+                written = self._write(b"".join(chunk))
                 with self._lock:
                     self._queued_bytes -= sum(map(len, chunk))
-            if dropped and self._write([self._report(dropped)]):
-                failed += dropped
-            with self._lock:
-                self._dropped += failed
+                    self._dropped += 0 if written else len(chunk)
+            if self._dropped:
+                self._report_dropped()
         finally:
             self._is_writing = False
 
-    def _write(self, lines: list[bytes]) -> int:
-        """Write lines; return how many could not be written."""
+    def _report_dropped(self) -> None:
+        dropped = self._dropped
+        if self._write(self._report(dropped)):
+            with self._lock:
+                self._dropped -= dropped
+
+    def _write(self, lines: bytes) -> bool:
+        """Write lines; return whether that was possible."""
         try:
-            self._sink.write(b"".join(lines))
+            self._sink.write(lines)
         except (OSError, ValueError):  # a full disk, or a stream or a pipe that is closed
-            return len(lines)
-        return 0
+            return False
+        return True
 
 
 def _chunks(lines: list[bytes]) -> list[list[bytes]]:

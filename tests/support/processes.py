@@ -103,12 +103,21 @@ class Server:
 
     @property
     def stderr(self) -> str:
+        """What the server has logged. A server that runs writes its log in batches of 20 ms."""
+        size = -1
+        while self.process.poll() is None and size != self._stderr.stat().st_size:
+            size = self._stderr.stat().st_size
+            time.sleep(0.1)
         return self._stderr.read_text()
 
     @property
     def log(self) -> list[dict[str, Any]]:
         """The records of the server's JSON log."""
         return [json.loads(line) for line in self.stderr.splitlines()]
+
+    def has_logged(self, event: str, **fields: object) -> bool:
+        """Return whether the JSON log has such an event."""
+        return any(line["event"] == event and fields.items() <= line.items() for line in self.log)
 
     @property
     def url(self) -> str:

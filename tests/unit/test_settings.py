@@ -16,6 +16,9 @@ from orderly.settings import ADMIN_PASSWORD_VARIABLE, Settings, SettingsError
 DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
 KEY = "a signing key for tests, 32 bytes long"
 OPTIONAL = {
+    "ORDERLY_LOG_FILE",
+    "ORDERLY_POSTGRESQL_LOG_PLANS_MS",
+    "ORDERLY_POSTGRESQL_LOG_STATEMENTS_MS",
     "ORDERLY_DATABASE_SYSTEM_USER",
     "ORDERLY_DATABASE_URL",
     "ORDERLY_OTHER_SIGNING_KEYS",
@@ -67,12 +70,15 @@ def test_all_invalid_values_are_reported_together() -> None:
         HANDLERS="processes",
         LOG_FORMAT="xml",
         LOG_LEVEL="loud",
+        LOG_SAMPLE_RATE="1.1",
         MAX_CONNECTIONS="0",
         ORDER_EXPIRY_MINUTES="-1",
         OTHER_SIGNING_KEYS="short",
         PASSWORD_CHANGE_LIMIT="0",
         PASSWORD_HASH="md5",
         PORT="65536",
+        POSTGRESQL_LOG_PLANS_MS="-1",
+        POSTGRESQL_LOG_STATEMENTS_MS="-1",
         REFRESH_LIMIT="0",
         REFRESH_TOKEN_DAYS="-1",
         REGISTRATION_LIMIT="0",
@@ -80,6 +86,8 @@ def test_all_invalid_values_are_reported_together() -> None:
         SESSION_DAYS="0",
         SIGNING_KEY="short",
         SIGN_IN_LIMIT="0",
+        SLOW_REQUEST_MS="-1",
+        SLOW_STATEMENT_MS="3600001",
         STOREFRONT="perhaps",
         THREADS="many",
         TRANSFER_SECONDS="3601",
@@ -90,7 +98,12 @@ def test_all_invalid_values_are_reported_together() -> None:
     )
 
     every_name = Settings.from_environment({}).as_environment().keys()
-    accept_any_text = {"ORDERLY_DATABASE_SYSTEM_USER", "ORDERLY_DATA_DIR", "ORDERLY_HOST"}
+    accept_any_text = {
+        "ORDERLY_DATABASE_SYSTEM_USER",
+        "ORDERLY_DATA_DIR",
+        "ORDERLY_HOST",
+        "ORDERLY_LOG_FILE",
+    }
     assert every_name | OPTIONAL == (errors.keys() | accept_any_text)
     assert "Must be one of: debug, info, warning, error." == errors["ORDERLY_LOG_LEVEL"]
 
@@ -286,6 +299,9 @@ def test_the_document_describes_every_setting_with_its_default() -> None:
         "ORDERLY_SIGNING_KEY",
         "ORDERLY_OTHER_SIGNING_KEYS",
         "ORDERLY_CORS_ORIGINS",
+        "ORDERLY_LOG_FILE",
+        "ORDERLY_POSTGRESQL_LOG_PLANS_MS",
+        "ORDERLY_POSTGRESQL_LOG_STATEMENTS_MS",
         "ORDERLY_TRUSTED_PROXIES",
         ADMIN_PASSWORD_VARIABLE,
     }
