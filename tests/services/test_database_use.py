@@ -17,7 +17,6 @@ import structlog
 
 import models
 from database import binding
-from database.binding import database
 from database.greenlets import GreenletRunner
 from database.listing import Listing, QueryVariant
 from database.statement import Command, Statement
@@ -176,4 +175,3 @@ def test_the_statements_of_a_list_are_named_by_their_sort_key_and_filters() -> N
         == f"{listing.name} sort=-price filters=min_price,words next"
     )
     assert listing.name.startswith("product.")
-    assert not database.session()
