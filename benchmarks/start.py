@@ -33,8 +33,12 @@ def compare(ground: Ground, rounds: int, requests: int) -> list[Comparison]:
         later = [_start(Path(directory) / "0") for _ in range(rounds)]
     warm, after = _memory(ground, requests)
     return [
-        at_most("first start, with 5 s", statistics.median(first), _FIRST_GOAL, 1, seconds),
-        at_most("later start, with 2 s", statistics.median(later), _LATER_GOAL, 1, seconds),
+        at_most(
+            "first start, compared with 5 s", statistics.median(first), _FIRST_GOAL, 1, seconds
+        ),
+        at_most(
+            "later start, compared with 2 s", statistics.median(later), _LATER_GOAL, 1, seconds
+        ),
         at_most(
             f"memory of a worker after {requests:,} requests, compared with 120 MiB",
             after,
