@@ -14,6 +14,9 @@ from services import password_changes, sessions, users
 from services.process import configuration
 
 _NO_STORE = {"Cache-Control": "no-store"}
+# Responses to signed-in users may be in the browser's cache, to be revalidated; /docs keeps a
+# bearer token in its storage. Not "cookies", which would also clear those of other hosts of the domain.
+_CLEAR_SITE_DATA = {"Clear-Site-Data": '"cache", "storage"'}
 
 
 def register(actor: Actor, body: dict[str, Any]) -> Response:
@@ -24,9 +27,14 @@ def register(actor: Actor, body: dict[str, Any]) -> Response:
     return representations.user(row), 201, {"Location": f"{BASE_PATH}/users/me"}
 
 
-def login(actor: Actor, body: dict[str, Any]) -> Response:
-    """Start a session and set its tokens as cookies."""
-    sign_in = sessions.login(actor=actor, email=body["email"], password=body["password"])
+def login(actor: Actor, refresh_cookie: str | None, body: dict[str, Any]) -> Response:
+    """Start a session and set its tokens as cookies, in place of those of another session."""
+    sign_in = sessions.login(
+        actor=actor,
+        email=body["email"],
+        password=body["password"],
+        replaced_refresh_token=refresh_cookie,
+    )
     return _response_with_cookies(sign_in)
 
 
@@ -43,9 +51,9 @@ def refresh_session(actor: Actor, credential: str) -> Response:
 
 
 def logout(actor: Actor, refresh_cookie: str | None) -> Response:
-    """End the sessions of the request's credentials, and clear the cookies."""
+    """End the sessions of the request's credentials; clear what the browser stores."""
     sessions.logout(actor=actor, refresh_token=refresh_cookie)
-    return None, 204, {"Set-Cookie": _cookies().clear()}
+    return None, 204, {"Set-Cookie": _cookies().clear(), **_CLEAR_SITE_DATA}
 
 
 def change_password(actor: Actor, by_cookie: bool, body: dict[str, Any]) -> Response:

@@ -60,7 +60,9 @@ class SignIn(NamedTuple):
     refresh_expires_at: datetime
 
 
-def login(*, actor: Actor, email: str, password: str) -> SignIn:
+def login(
+    *, actor: Actor, email: str, password: str, replaced_refresh_token: str | None = None
+) -> SignIn:
     """Start a session. Refusing an unknown email takes as long as refusing a wrong password.
 
     Raises:
@@ -71,7 +73,10 @@ def login(*, actor: Actor, email: str, password: str) -> SignIn:
     email = canonical_email(email)
     client = Client(actor.network, email)
     with throttling.sign_in_flight(client):
-        return _login(actor=actor, client=client, password=password)
+        sign_in = _login(actor=actor, client=client, password=password)
+    if replaced_refresh_token is not None:
+        logout(actor=actor, refresh_token=replaced_refresh_token)
+    return sign_in
 
 
 def issue_token(

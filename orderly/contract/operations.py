@@ -43,6 +43,8 @@ _SCOPE_VALUES: Mapping[str, Callable[[Scope], Any]] = {
     "scope": lambda scope: scope,
 }
 
+_SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+
 # RFC 9110, section 8.6: 204 has no Content-Length, and 304 may only have that of the 200 response.
 _WITHOUT_CONTENT_LENGTH = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 
@@ -59,7 +61,12 @@ class CompiledOperation:
     ) -> None:
         self._run = run
         self._is_secured = bool(operation.security)
-        self._is_unsafe = operation.method.upper() not in {"GET", "HEAD", "OPTIONS"}
+        # Unsafe methods (RFC 9110, section 9.2.1), and downloads: by a link, another site could
+        # make the browser save a file with private data.
+        self._is_same_site_only = operation.method.upper() not in _SAFE_METHODS or any(
+            "Content-Disposition" in response.get("headers", {})
+            for response in operation.responses.values()
+        )
         # `_operation` is the operation's object in the document. Connexion 3.3 has no public
         # accessor for its extensions (x-...).
         self._required_role: str | None = operation._operation.get("x-required-role")
@@ -86,7 +93,7 @@ class CompiledOperation:
         parameters = inspect.signature(self._handler).parameters
         from_scope = parameters.keys() & _SCOPE_VALUES.keys()
         if not self._is_secured:
-            from_scope -= {"by_cookie", "credential", "refresh_cookie"}
+            from_scope -= {"by_cookie", "credential"}
         provided = set(self._parameters.names) | ({"body"} if self._body else set())
         has_kwargs = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
         if not has_kwargs and provided != parameters.keys() - from_scope:
@@ -122,7 +129,7 @@ class CompiledOperation:
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._is_secured:
-            authorize(scope, role=self._required_role, unsafe=self._is_unsafe)
+            authorize(scope, role=self._required_role, same_site_only=self._is_same_site_only)
         headers = scope["headers"]
         arguments: dict[str, Any] = {}
         if self._body is not None:

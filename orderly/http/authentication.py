@@ -94,20 +94,21 @@ class BearerHandler(BearerSecurityHandler):
 SECURITY_MAP = {"apiKey": CookieHandler, "bearer": BearerHandler}
 
 
-def authorize(scope: Scope, *, role: str | None, unsafe: bool) -> None:
+def authorize(scope: Scope, *, role: str | None, same_site_only: bool) -> None:
     """Check that the principal of a request may call the operation.
 
     Args:
         scope: The ASGI scope of an authenticated request.
         role: The role that the operation requires, or None.
-        unsafe: Whether the method is unsafe (RFC 9110, section 9.2.1).
+        same_site_only: Whether a cookie may authenticate the request only if it does not come from
+            another site.
 
     Raises:
-        Problem: `cross_site_request`: the request is unsafe, authenticated by cookie, and comes
-            from another site; `forbidden`: the operation requires another role.
+        Problem: `cross_site_request`: the request is authenticated by cookie and comes from
+            another site; `forbidden`: the operation requires another role.
     """
     principal: Principal = scope["orderly"]["principal"]
-    if unsafe and principal.by_cookie and _is_cross_site(scope):
+    if same_site_only and principal.by_cookie and _is_cross_site(scope):
         raise Problem("cross_site_request", "Another website sent this request.")
     if role is not None and principal.role != role:
         raise Problem("forbidden", f"This operation requires the role {role}.", required_role=role)
@@ -135,10 +136,13 @@ def credential_of(scope: Scope) -> str:
 
 
 def refresh_cookie_of(scope: Scope) -> str | None:
-    """Return the refresh token of a request that is authenticated by cookie, or None."""
-    principal: Principal = scope["orderly"]["principal"]
+    """Return the refresh token in the cookie of a request, or None.
+
+    None too if a bearer token authenticates the request: it takes precedence over cookies.
+    """
+    principal: Principal | None = scope["orderly"].get("principal")
     header = _header(scope, b"cookie")
-    if header is None or not principal.by_cookie:
+    if header is None or (principal is not None and not principal.by_cookie):
         return None
     names = SessionCookies(process.configuration().cookie_secure).names()
     return cookie_parser(header).get(names[REFRESH_COOKIE]) or None

@@ -133,6 +133,18 @@ def test_only_an_allowed_origin_can_send_a_cross_site_write(
     assert status == client.patch(ME, json={"name": "Eve"}, headers=headers).status_code
 
 
+@pytest.mark.parametrize("path", [f"{PRODUCTS}/export", "/api/v1/orders/export"])
+def test_a_link_on_another_site_cannot_download_an_export(admin: Client, path: str) -> None:
+    cross_site = {"sec-fetch-site": "cross-site"}
+
+    assert_problem(admin.get(path, headers=cross_site), 403, "cross_site_request")
+
+    assert 200 == admin.get(path, headers={"sec-fetch-site": "same-origin"}).status_code
+    assert 200 == admin.get(PRODUCTS, headers=cross_site).status_code
+    bearer = {"Authorization": f"Bearer {admin.cookies['orderly_access']}"}
+    assert 200 == admin.get(path, headers=cross_site | bearer).status_code
+
+
 def test_over_https_cookie_name_prefixes_prevent_other_sites_from_setting_them(
     client: httpx2.Client, cookie_header: dict[str, str]
 ) -> None:
@@ -189,5 +201,6 @@ def test_an_allowed_origin_can_read_every_documented_response_header(
         for response in operation["responses"].values()
         for header in response.get("headers", {})
     }
-    # Scripts can never read Set-Cookie. Allow belongs to 405 responses, which no operation lists.
-    assert (described - {"Set-Cookie"}) | {"Allow"} <= set(exposed)
+    # Only browsers themselves use Set-Cookie and Clear-Site-Data. Allow belongs to 405 responses,
+    # which no operation lists.
+    assert (described - {"Set-Cookie", "Clear-Site-Data"}) | {"Allow"} <= set(exposed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from httpx2 import Client
 
 from tests.support.accounts import PASSWORD
@@ -43,3 +45,35 @@ def test_a_failed_sign_in_has_the_www_authenticate_header(anonymous: Client) -> 
     response = login(anonymous, "unknown@example.com", "not the password")
 
     assert response.headers["www-authenticate"].startswith("Bearer")
+
+
+def test_signing_in_again_in_a_browser_ends_its_session(
+    alice: Client, anonymous: Client, sign_in: Callable[[str, str], Client]
+) -> None:
+    other = sign_in("alice@example.com", PASSWORD)
+    access_token = alice.cookies["orderly_access"]
+
+    login(alice, "alice@example.com", PASSWORD)
+
+    headers = {"Authorization": f"Bearer {access_token}"}
+    assert_problem(anonymous.get("/api/v1/users/me", headers=headers), 401, "invalid_token")
+    for client in (alice, other):
+        assert 2 == len(client.get("/api/v1/auth/sessions").json()["items"])
+
+
+def test_signing_in_as_another_user_ends_the_session_of_the_browser(
+    alice: Client, bob: Client, anonymous: Client
+) -> None:
+    refresh_token = alice.cookies["orderly_refresh"]
+
+    login(alice, "bob@example.com", PASSWORD)
+
+    anonymous.cookies.set("orderly_refresh", refresh_token)
+    assert_problem(anonymous.post("/api/v1/auth/refresh"), 401, "session_expired")
+    assert 200 == bob.get("/api/v1/users/me").status_code
+
+
+def test_a_failed_sign_in_keeps_the_session(alice: Client) -> None:
+    login(alice, "alice@example.com", "not the password")
+
+    assert 200 == alice.get("/api/v1/users/me").status_code

@@ -22,6 +22,7 @@ def test_signing_out_clears_the_cookies_and_ends_the_session(
 
     assert (204, b"") == (response.status_code, response.content)
     assert 2 == len(response.headers.get_list("set-cookie"))
+    assert '"cache", "storage"' == response.headers["clear-site-data"]
     assert {} == dict(alice.cookies)
     anonymous.cookies.set("orderly_refresh", refresh_token)
     assert_problem(anonymous.post("/api/v1/auth/refresh"), 401, "session_expired")

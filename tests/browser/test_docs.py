@@ -149,6 +149,18 @@ def test_a_bearer_token_is_kept_when_the_page_is_reloaded(page: Page, alice: Cli
     assert "alice@example.com" in text
 
 
+def test_signing_out_clears_the_storage_of_the_browser(page: Page, alice: Client) -> None:
+    """Browsers treat this machine like HTTPS, so they honor `Clear-Site-Data`."""
+    page.goto("/docs")
+    credentials = {"email": "alice@example.com", "password": PASSWORD}
+    assert "200" == execute(operation(page, "login"), credentials)[0]
+    page.evaluate("localStorage.setItem('authorized', 'a bearer token')")
+
+    assert "204" == execute(operation(page, "logout"))[0]
+
+    page.wait_for_function("localStorage.length === 0")
+
+
 def test_operations_fit_on_the_screen_of_a_phone(page: Page) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto("/docs")
