@@ -15,7 +15,8 @@ from services.process import configuration
 
 _NO_STORE = {"Cache-Control": "no-store"}
 # Responses to signed-in users may be in the browser's cache, to be revalidated; /docs keeps a
-# bearer token in its storage. Not "cookies", which would also clear those of other hosts of the domain.
+# bearer token in its storage. Not "cookies", which would also clear those of other hosts of the
+# domain.
 _CLEAR_SITE_DATA = {"Clear-Site-Data": '"cache", "storage"'}
 
 
