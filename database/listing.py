@@ -29,8 +29,9 @@ Row = TypeVar("Row")
 class Sort(Generic[Row]):
     """A sort key of a list: the SQL expression, and a function that reads it from a row.
 
-    `bounds` are the filters on this expression itself: the scan of its index begins and ends at
-    their values. `id_field` is the id in that index if it is a column of another table.
+    `bounds` are the names of filters that limit this expression, such as a minimum price: an index
+    scan on the sort key then reads only this range. `id_field` is the id column of that index, if
+    it belongs to another table than the rows.
     """
 
     expression: ColumnBase

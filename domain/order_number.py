@@ -31,7 +31,7 @@ def encode(bits: int) -> str:
     return f"{_PREFIX}-{symbols[:4]}-{symbols[4:]}"
 
 
-def normalised(text: str) -> str | None:
+def normalise(text: str) -> str | None:
     """Normalise an order number that a person typed; return None if it is not an order number.
 
     Case, hyphens and spaces are ignored. The letters I, L and O are read as 1, 1 and 0. The result

@@ -1,4 +1,4 @@
-"""A file of products: its lines, their faults, and the report of an import."""
+"""A file of products: its rows, their faults, and the report of an import."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class LineFault(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A line of the file: its cells and its faults. Without faults, the cells are valid.
+    """A row of the file: its cells and its faults. Without faults, the cells are valid.
 
-    `number` is the line of the file at which it begins, from 1. If `is_last_readable` is true, the
-    rest of the file cannot be parsed.
+    `number` is the number of the line at which the row begins, from 1: a quoted cell can contain
+    line breaks. If `is_last_readable` is true, the rest of the file cannot be parsed.
     """
 
     number: int

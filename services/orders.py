@@ -50,7 +50,7 @@ __all__ = [
 
 _NO_FILTERS = OrderFilters()
 
-# Large enough that reading the rows outweighs the round trip, small enough to hold in memory.
+# Large enough that a round trip takes less time than reading the rows; small enough for memory.
 _EXPORT_BATCH_ROWS = 200
 
 
@@ -95,7 +95,7 @@ def list_orders(
     filters: OrderFilters = _NO_FILTERS,
 ) -> Page[Order]:
     """Return a page of the actor's own orders; an administrator sees everyone's orders."""
-    number = None if filters.number is None else order_number.normalised(filters.number)
+    number = None if filters.number is None else order_number.normalise(filters.number)
     if filters.number is not None and number is None:
         return Page([], None)
     if not actor.is_admin:
@@ -104,12 +104,12 @@ def list_orders(
         filters = replace(filters, user_id=actor.user_id)
     filters = replace(filters, number=number)
     listing = orders.ORDERS_WITH_CUSTOMERS if actor.is_admin else orders.ORDERS
-    page = listing.page(sort=sort, limit=limit, cursor=cursor, **_conditions(sort, filters))
+    page = listing.page(sort=sort, limit=limit, cursor=cursor, **_listing_filters(sort, filters))
     return Page([with_allowed_transitions(actor, order) for order in page.items], page.next_cursor)
 
 
-def _conditions(sort: str, filters: OrderFilters) -> dict[str, Any]:
-    """Convert filters to parameters of the listing, so that an index returns rows in sort order.
+def _listing_filters(sort: str, filters: OrderFilters) -> dict[str, Any]:
+    """Return the filters of the listing for these filters, so that an index returns sorted rows.
 
     - One user's orders, or one order number: few rows, read by the index of the user or the number.
       The status is checked for each row.
@@ -117,18 +117,18 @@ def _conditions(sort: str, filters: OrderFilters) -> dict[str, Any]:
       total, also per quarter of a year. If sorted by time with bounds on the total, also per number
       of digits of the total. `models.order_search` explains this.
     """
-    conditions = asdict(filters)
-    statuses = list(dict.fromkeys(conditions.pop("statuses") or ()))
+    result = asdict(filters)
+    statuses = list(dict.fromkeys(result.pop("statuses") or ()))
     if filters.user_id is not None or filters.number is not None:
-        return {**conditions, "statuses": statuses or None}
-    conditions["each_status"] = statuses or list(order_status.STATUSES)
+        return {**result, "statuses": statuses or None}
+    result["each_status"] = statuses or list(order_status.STATUSES)
     if sort.endswith("total"):
         quarters = order_search.quarters(filters.created_from, filters.created_to)
-        conditions["each_quarter"] = quarters
+        result["each_quarter"] = quarters
     elif filters.min_total is not None or filters.max_total is not None:
         lengths = order_search.total_lengths(filters.min_total, filters.max_total)
-        conditions["each_total_length"] = lengths
-    return conditions
+        result["each_total_length"] = lengths
+    return result
 
 
 def export_orders(*, actor: Actor, filters: OrderFilters = _NO_FILTERS) -> Iterator[Order]:

@@ -61,7 +61,7 @@ def test_an_order_reduces_the_stock_and_stores_names_and_prices(
     assert [("Mug", 1990, 2, 3980), ("Lamp", 4999, 1, 4999)] == [
         (item.name, item.unit_price, item.quantity, item.subtotal) for item in order.items
     ]
-    assert order_number.normalised(order.number) == order.number
+    assert order_number.normalise(order.number) == order.number
     assert stock_of(mug.id, lamp.id) == [8, 4]
     assert order == orders.get_order(actor=client, order_id=order.id)
 

@@ -28,24 +28,24 @@ def test_different_bits_give_different_numbers(first, second):
 def test_a_number_is_recognized_in_any_case_and_with_or_without_prefix(bits):
     number = order_number.encode(bits)
 
-    assert number == order_number.normalised(number)
-    assert number == order_number.normalised(number.lower())
-    assert number == order_number.normalised(number.removeprefix("ORD-").replace("-", ""))
-    assert number == order_number.normalised(f" 0rd {number.removeprefix('ORD-')} ")
+    assert number == order_number.normalise(number)
+    assert number == order_number.normalise(number.lower())
+    assert number == order_number.normalise(number.removeprefix("ORD-").replace("-", ""))
+    assert number == order_number.normalise(f" 0rd {number.removeprefix('ORD-')} ")
 
 
 def test_letters_that_look_like_digits_are_read_as_digits():
-    assert order_number.normalised("ord-i1lO-0oOK") == "ORD-1110-000K"
+    assert order_number.normalise("ord-i1lO-0oOK") == "ORD-1110-000K"
 
 
 @pytest.mark.parametrize("text", ["", "ORD", "ORD-7K3M", "ORD-7K3M-9Q2XX", "ORD-7K3M-9Q2U", "'"])
 def test_text_that_cannot_be_a_number_gives_none(text):
-    assert order_number.normalised(text) is None
+    assert order_number.normalise(text) is None
 
 
 @given(st.text(max_size=20))
 def test_any_text_gives_a_valid_number_or_none(text):
-    number = order_number.normalised(text)
+    number = order_number.normalise(text)
 
     assert number is None or NUMBER_PATTERN.fullmatch(number)
 
