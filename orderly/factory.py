@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from connexion import ConnexionMiddleware
 from connexion.exceptions import ProblemException
@@ -22,6 +21,7 @@ from database import binding
 from database.greenlets import GreenletRunner, ThreadRunner
 from domain.errors import DomainError
 from handlers.cookies import SessionCookies
+from handlers.responses import BASE_PATH
 from orderly.background.refresh import BackgroundRefresh
 from orderly.contract import document
 from orderly.contract.application import CompiledApp
@@ -35,9 +35,17 @@ from orderly.pages.routes import page_router
 from orderly.settings import Settings
 from services import process
 
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
 
-def create_app(settings: Settings) -> ASGIApp:
+    from orderly.tracing.spans import Tracing
+
+
+def create_app(settings: Settings, *, tracer_provider: TracerProvider | None = None) -> ASGIApp:
     """Return the ASGI application of one process. The database is bound but not yet connected.
+
+    With `settings.traces`, spans are created by `tracer_provider`, or by a new one that exports
+    them as the standard environment variables say.
 
     Raises:
         ValueError: the settings have no database URL.
@@ -47,6 +55,9 @@ def create_app(settings: Settings) -> ASGIApp:
     if settings.database_url is None:
         raise ValueError("create_app needs settings with a database URL")
     process.bind(settings.configuration())
+    cookie_names = SessionCookies(settings.cookie_secure).names()
+    contract = document.load(settings.currency, cookie_names=cookie_names)
+    tracing = _tracing(settings, contract, tracer_provider) if settings.traces else None
     # One connection for each concurrent request, and one for the background refresh, which must
     # never wait for the requests.
     binding.bind(
@@ -54,6 +65,7 @@ def create_app(settings: Settings) -> ASGIApp:
         max_connections=settings.threads + 1,
         program="orderly server",
         slow_seconds=settings.slow_statement_seconds,
+        start_span=None if tracing is None else tracing.start_statement,
     )
     threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="worker")
     runner: GreenletRunner | ThreadRunner
@@ -71,9 +83,17 @@ def create_app(settings: Settings) -> ASGIApp:
         await runner.close()
         threads.shutdown()
         binding.close()
+        if tracing is not None:
+            await asyncio.to_thread(tracing.stop)
 
-    cookie_names = SessionCookies(settings.cookie_secure).names()
-    contract = document.load(settings.currency, cookie_names=cookie_names)
+    def request_log(app: ASGIApp) -> ASGIApp:
+        log = RequestLog(
+            app,
+            slow_seconds=settings.slow_request_seconds,
+            sample_rate=settings.log_sample_rate,
+        )
+        return log if tracing is None else tracing.trace_requests(log)
+
     origins = settings.allowed_origins
     return connexion_app(
         contract,
@@ -81,13 +101,24 @@ def create_app(settings: Settings) -> ASGIApp:
         allowed_hosts=settings.allowed_host_names,
         lifespan=lifespan,
         middlewares=[allow_origins(origins)] if origins else [],
-        request_log=partial(
-            RequestLog,
-            slow_seconds=settings.slow_request_seconds,
-            sample_rate=settings.log_sample_rate,
-        ),
-        run=runner.run,
+        request_log=request_log,
+        run=runner.run if tracing is None else tracing.trace_handlers(runner.run),
         validate_responses=settings.validate_responses,
+    )
+
+
+def _tracing(
+    settings: Settings, contract: Mapping[str, Any], provider: TracerProvider | None
+) -> Tracing:
+    # OpenTelemetry is an optional dependency.
+    from orderly.tracing.setup import start_provider  # noqa: PLC0415
+    from orderly.tracing.spans import Tracing, routes_of  # noqa: PLC0415
+
+    assert settings.database_url is not None  # noqa: S101
+    return Tracing(
+        provider or start_provider(),
+        database_url=settings.database_url,
+        routes=routes_of(contract, BASE_PATH),
     )
 
 

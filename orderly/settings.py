@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from difflib import get_close_matches
+from importlib.util import find_spec
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,8 @@ class Settings:
     # 0: no request, or no statement, is logged as slow.
     slow_request_ms: int
     slow_statement_ms: int
+    # Whether requests are traced with OpenTelemetry.
+    traces: bool
     # Of the embedded PostgreSQL, whose log then contains values. None: not logged.
     postgresql_log_statements_ms: int | None
     postgresql_log_plans_ms: int | None
@@ -301,6 +304,7 @@ def _read(env: _Reader) -> dict[str, Any]:
         "log_sample_rate": env.float("LOG_SAMPLE_RATE", 1.0, validate=validate.Range(0, 1)),
         "slow_request_ms": env.int("SLOW_REQUEST_MS", 1000, validate=_MILLISECONDS),
         "slow_statement_ms": env.int("SLOW_STATEMENT_MS", 500, validate=_MILLISECONDS),
+        "traces": env.bool("TRACES", False, validate=_can_trace),
         "postgresql_log_statements_ms": env.int(
             "POSTGRESQL_LOG_STATEMENTS_MS", None, validate=_MILLISECONDS
         ),
@@ -317,6 +321,15 @@ def _absolute(directory: str | None) -> Path:
     if directory is None:
         return platformdirs.user_data_path("orderly", appauthor=False)
     return Path(directory).expanduser().absolute()
+
+
+def _can_trace(traces: bool) -> None:
+    try:
+        missing = traces and find_spec("opentelemetry.exporter.otlp.proto.http") is None
+    except ModuleNotFoundError:  # a parent package is missing
+        missing = True
+    if missing:
+        raise ValidationError("Needs OpenTelemetry: run `pip install 'orderly-api[otel]'`.")
 
 
 def _file(path: str | None) -> Path | None:

@@ -48,6 +48,10 @@ def serve(settings: Settings, *, demo: bool, reset: bool = False, output: Print)
         settings = replace(settings, storefront=True)
     elif reset:
         raise SettingsError([("--reset", "Only works together with --demo.")])
+    if settings.traces:
+        from orderly.tracing.setup import check_environment  # noqa: PLC0415  # optional
+
+        check_environment()
     logging.configure_for(settings)
     stop_signals = StopSignals()
     with stop_signals.installed(), closing(open_socket(settings.host, settings.port)) as bound:

@@ -16,7 +16,10 @@ LOCK = "requirements.lock"
 
 def requirements(repository: Path) -> list[Requirement]:
     project = tomllib.loads((repository / "pyproject.toml").read_text())
-    groups = project["dependency-groups"].values()
+    groups = [
+        *project["dependency-groups"].values(),
+        *project["project"]["optional-dependencies"].values(),
+    ]
     texts = [
         *project["project"]["dependencies"],
         *(text for group in groups for text in group if isinstance(text, str)),

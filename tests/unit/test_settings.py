@@ -90,6 +90,7 @@ def test_all_invalid_values_are_reported_together() -> None:
         SLOW_STATEMENT_MS="3600001",
         STOREFRONT="perhaps",
         THREADS="many",
+        TRACES="perhaps",
         TRANSFER_SECONDS="3601",
         TRUSTED_PROXIES="10.0.0.0/8,proxy",
         VALIDATE_RESPONSES="2",
