@@ -40,13 +40,14 @@ index(SessionTable, "ix_session_expires_at", "expires_at")
 
 
 class RefreshTokenTable(Table):
-    """Refresh tokens of sessions; only the latest token of a session is unspent."""
+    """Refresh tokens of sessions; only the latest token of a session has not been used."""
 
     token_hash = BlobField()
     session = reference(SessionTable, "fk_refresh_token_session_id", on_delete="CASCADE")
     issued_at = InstantField()
     expires_at = InstantField()
-    spent_at = InstantField(null=True)
+    # When the token was exchanged for the next one.
+    used_at = InstantField(null=True, column_name="spent_at")
 
     class Meta:
         """The table's name and constraints."""
@@ -87,13 +88,13 @@ class RevokedSession(NamedTuple):
     seconds_ago: float
 
 
-class SpentToken(NamedTuple):
-    """A refresh token that was spent or has expired, of a session that is not revoked."""
+class UsedToken(NamedTuple):
+    """A refresh token that was used or has expired, of a session that is not revoked."""
 
     session_id: UUID
     user_id: UUID
     user_agent: str
-    seconds_since_spent: float | None
+    seconds_since_use: float | None
 
 
 # Uses the database's clock, which is the same for all processes of the application.
@@ -130,12 +131,12 @@ INSERT_TOKEN = Command(
 )
 
 # If two concurrent requests present the same token, the second waits here for the first one's row
-# lock, and then finds the token spent.
-SPEND_TOKEN = Statement(
-    RefreshTokenTable.update(spent_at=fn.now())
+# lock, and then finds that the token has been used.
+USE_TOKEN = Statement(
+    RefreshTokenTable.update(used_at=fn.now())
     .where(
         RefreshTokenTable.token_hash == Parameter("token_hash"),
-        RefreshTokenTable.spent_at.is_null(),
+        RefreshTokenTable.used_at.is_null(),
         RefreshTokenTable.expires_at > fn.now(),
     )
     .returning(RefreshTokenTable.session),
@@ -144,9 +145,9 @@ SPEND_TOKEN = Statement(
 
 # Requires the row lock of the session, which EXTEND takes: otherwise a concurrent refresh could add
 # a token that this statement does not see.
-SPEND_TOKENS_OF_SESSION = Command(
-    RefreshTokenTable.update(spent_at=fn.now()).where(
-        RefreshTokenTable.session == Parameter("session_id"), RefreshTokenTable.spent_at.is_null()
+INVALIDATE_TOKENS = Command(
+    RefreshTokenTable.update(used_at=fn.now()).where(
+        RefreshTokenTable.session == Parameter("session_id"), RefreshTokenTable.used_at.is_null()
     )
 )
 
@@ -164,22 +165,22 @@ EXTEND = Statement(
     lambda columns: (Session._make(columns[:3]), User._make(columns[3:])),
 )
 
-FIND_SPENT_TOKEN = Statement(
+FIND_USED_TOKEN = Statement(
     RefreshTokenTable.select(
         SessionTable.id,
         SessionTable.user,
         SessionTable.user_agent,
-        fn.date_part("epoch", fn.now() - RefreshTokenTable.spent_at),
+        fn.date_part("epoch", fn.now() - RefreshTokenTable.used_at),
     )
     .join(SessionTable, on=RefreshTokenTable.session == SessionTable.id)
     .where(
         RefreshTokenTable.token_hash == Parameter("token_hash"),
         SessionTable.revoked_at.is_null(),
     ),
-    SpentToken._make,
+    UsedToken._make,
 )
 
-# Finds the session of any token, spent or expired.
+# Finds the session of any token, used or expired.
 FIND_SESSION_OF_TOKEN = Statement(
     RefreshTokenTable.select(RefreshTokenTable.session).where(
         RefreshTokenTable.token_hash == Parameter("token_hash")

@@ -1,10 +1,10 @@
 """Signing in, refreshing a session, signing out.
 
-A session has a chain of refresh tokens; each can be used once and is then replaced. If a spent
-token is presented again, it may have been stolen, so the session is revoked. There is one
-exception: two tabs of one browser may send the same token at almost the same time. A second use by
-the same client within a few seconds is refused, but does not revoke the session: the client can
-retry with the new token.
+A session has a chain of refresh tokens: each can be used once and is then replaced (refresh token
+rotation). If a used token is presented again, it may have been stolen, so the session is revoked
+(reuse detection; RFC 9700, section 4.14.2). There is one exception: two tabs of one browser may
+send the same token at almost the same time. A second use by the same client within a few seconds
+is refused, but does not revoke the session: the client can retry with the new token.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from domain.errors import InvalidCredentials, NotFound, RefreshRaced, SessionExp
 from domain.paging import Page
 from models import session as sessions
 from models import user as users
-from models.session import OpenSession, Session, SpentToken
+from models.session import OpenSession, Session, UsedToken
 from models.user import Credentials, User
 from services import access_tokens, passwords, revocation, security_events, throttling
 from services.hashing_queue import Client
@@ -98,12 +98,12 @@ def issue_token(
 
 
 def refresh_session(*, actor: Actor, refresh_token: str) -> SignIn:
-    """Spend a refresh token and return a new pair of tokens.
+    """Use a refresh token and return a new pair of tokens.
 
     Raises:
-        RefreshRaced: the same client has spent this token a few seconds ago and has a new pair.
+        RefreshRaced: the same client has used this token a few seconds ago and has a new pair.
         SessionExpired: the token is unknown or expired, or its session is revoked; or the token
-            was spent before, which revokes its session.
+            was used before, which revokes its session.
         TooManyAttempts: from this network, or by this user.
     """
     new_token = secrets.token_urlsafe(_TOKEN_BYTES)
@@ -137,7 +137,7 @@ def replace_tokens(*, session_id: UUID) -> SignIn:
         SessionExpired: the session is revoked or expired, or its user is disabled.
     """
     session, user = _extend(session_id)
-    sessions.SPEND_TOKENS_OF_SESSION.execute(session_id=session_id)
+    sessions.INVALIDATE_TOKENS.execute(session_id=session_id)
     new_token = secrets.token_urlsafe(_TOKEN_BYTES)
     _insert_token(session_id=session_id, token=new_token)
     return _sign_in(user, session, new_token)
@@ -233,8 +233,8 @@ def _start_session(
 
 @transaction
 def _rotate_token(*, token_hash: bytes, new_token: str) -> tuple[Session, User] | None:
-    """Spend a token, insert the new one and extend the session; None if the token is refused."""
-    session_id = sessions.SPEND_TOKEN.one(token_hash=token_hash)
+    """Use a token, insert the new one and extend the session; None if the token is refused."""
+    session_id = sessions.USE_TOKEN.one(token_hash=token_hash)
     if session_id is None:
         return None
     session, user = _extend(session_id)
@@ -269,21 +269,21 @@ def _handle_refused_token(*, actor: Actor, token_hash: bytes) -> tuple[bool, lis
 
     Also returns the ids of the revoked sessions: one or none.
     """
-    spent = sessions.FIND_SPENT_TOKEN.one(token_hash=token_hash)
-    if spent is None or spent.seconds_since_spent is None:  # unknown, expired, session revoked
+    used = sessions.FIND_USED_TOKEN.one(token_hash=token_hash)
+    if used is None or used.seconds_since_use is None:  # unknown, expired, session revoked
         return False, []
-    if _is_same_client(spent, actor) and (
-        spent.seconds_since_spent <= configuration().refresh_grace_seconds
+    if _is_same_client(used, actor) and (
+        used.seconds_since_use <= configuration().refresh_grace_seconds
     ):
         return True, []
-    sessions.REVOKE.one(session_id=spent.session_id)
+    sessions.REVOKE.one(session_id=used.session_id)
     security_events.append(
         security_events.REFRESH_TOKEN_REUSED,
         actor=actor,
-        user_id=spent.user_id,
-        session_id=spent.session_id,
+        user_id=used.user_id,
+        session_id=used.session_id,
     )
-    return False, [spent.session_id]
+    return False, [used.session_id]
 
 
 @transaction
@@ -317,9 +317,9 @@ def _revoke(*, actor: Actor, session_id: UUID) -> None:
     )
 
 
-def _is_same_client(spent: SpentToken, actor: Actor) -> bool:
+def _is_same_client(used: UsedToken, actor: Actor) -> bool:
     # The address is not compared: two tabs of one browser may use IPv4 and IPv6.
-    return spent.user_agent == actor.stored_user_agent
+    return used.user_agent == actor.stored_user_agent
 
 
 def _sign_in(user: User, session: Session, refresh_token: str) -> SignIn:
