@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from database import migrations, roles
+from database import migrations, roles, transport
 from models.privileges import RUNTIME
 from models.security_event import SecurityEventTable
 
@@ -36,3 +36,8 @@ def migrate(*, owner_url: str | None, progress: Callable[[str], None] | None = N
 def is_log_protected() -> bool:
     """Return whether the role of the bound database cannot change the security log."""
     return not roles.can_change_any_row(SecurityEventTable._meta.table_name)
+
+
+def is_server_verified() -> bool:
+    """Return whether nobody between this machine and the bound database can pose as its server."""
+    return transport.is_server_verified()

@@ -151,6 +151,7 @@ def _prepare(
         if not demo:
             schema.migrate(owner_url=database.owner_url)
             _warn_of_unprotected_log()
+            _warn_of_unverified_database()
             check_currency(settings)
             demo_shop.refuse_public_passwords(settings)
             if settings.database_url is None:
@@ -177,6 +178,17 @@ def _warn_of_unprotected_log() -> None:
             "security_log_not_protected",
             reason="the role of ORDERLY_DATABASE_URL owns the tables",
             remedy="create a second role: see docs/how-to/deploy.md",
+        )
+
+
+def _warn_of_unverified_database() -> None:
+    from services import schema  # noqa: PLC0415  # slow to import: the socket comes first
+
+    if not schema.is_server_verified():
+        structlog.get_logger("orderly").warning(
+            "database_not_verified",
+            reason="The database is on another machine, and its certificate is not verified.",
+            remedy="End ORDERLY_DATABASE_URL in ?sslmode=verify-full: see docs/how-to/deploy.md.",
         )
 
 
