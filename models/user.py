@@ -106,7 +106,7 @@ def _credentials(columns: Sequence[Any]) -> Credentials:
     return Credentials(User._make(columns[:-2]), *columns[-2:])
 
 
-# Any user; no row if nobody has registered yet.
+# Returns one user; no row if there are no users.
 FIND_ANY = Statement(UserTable.select(UserTable.id).limit(1), lambda columns: columns[0])
 
 FIND_CREDENTIALS = Statement(

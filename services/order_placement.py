@@ -34,7 +34,8 @@ from models.order import Order
 from services.process import configuration
 
 # An attempt is retried only if the missing stock came back after it failed or while it waited for
-# the lock. For a product that many users buy and cancel at once, that can happen several times.
+# the lock. For a product that many users order and cancel at the same time, that can happen several
+# times.
 _MAX_ATTEMPTS = 6
 
 

@@ -2,7 +2,7 @@
 
 Hashing is CPU-bound and takes tens of milliseconds by design. It runs in a worker thread without a
 database connection. `services/hashing_queue.py` schedules it and limits the number of concurrent
-hashes, so that many sign-ins at once do not slow down other requests.
+hashes, so that many concurrent sign-ins do not slow down other requests.
 """
 
 from __future__ import annotations

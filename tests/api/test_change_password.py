@@ -45,7 +45,7 @@ def test_all_other_sessions_of_the_user_end_and_the_current_session_continues(
 
 
 def test_the_refresh_token_of_the_session_is_replaced(alice: Client, anonymous: Client) -> None:
-    """Somebody who has copied the cookies before the change cannot continue the session."""
+    """An attacker who has copied the cookies before the change cannot continue the session."""
     before = dict(alice.cookies)
 
     response = change(alice)

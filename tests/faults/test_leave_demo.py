@@ -1,4 +1,4 @@
-"""`orderly leave-demo`: the demo's public passwords never open a shop that is served in earnest."""
+"""`orderly leave-demo`: a shop is not served without `--demo` while its passwords are public."""
 
 from __future__ import annotations
 
