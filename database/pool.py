@@ -20,7 +20,16 @@ from database.greenlets import current_task, run_in_thread, sleep
 from database.socket_wait import SocketWatcher, wait_until_ready
 from database.use import current_use
 
-_PERMIT_POLL_SECONDS = 0.01
+_POLL_SECONDS = 0.01
+# After a failed attempt, others wait for this time before they try to open a connection.
+_OPEN_AGAIN_SECONDS = 0.5
+# Of PostgreSQL: the server, the role or the database; the slots for superusers. Of PgBouncer.
+_LIMIT_MESSAGES = (
+    "too many clients",
+    "too many connections",
+    "remaining connection slots",
+    "no more connections allowed",
+)
 
 
 class PoolExhausted(psycopg2.OperationalError):
@@ -68,6 +77,10 @@ class ConnectionPool:
         self._permits: SimpleQueue[None] = SimpleQueue()
         for _ in range(size):
             self._permits.put(None)
+        # One object for each caller that holds a permit, but no connection yet
+        self._opening: set[object] = set()
+        self._size = size
+        self._open_again_at = 0.0
 
     def checkout(self) -> Connection:
         """Return a connection for exclusive use until it is checked in.
@@ -76,13 +89,14 @@ class ConnectionPool:
             PoolExhausted: no connection was returned within `checkout_timeout` seconds.
             psycopg2.Error: the server cannot be reached.
         """
+        deadline = time.monotonic() + self._checkout_timeout
         try:
-            self._acquire_permit()
+            self._acquire_permit(deadline)
         except Empty:
             message = f"no connection was returned within {self._checkout_timeout} s"
             raise PoolExhausted(message) from None
         try:
-            return self._take_idle() or self._open()
+            return self._take_idle() or self._open_or_wait(deadline)
         except BaseException:
             self._permits.put(None)
             raise
@@ -111,20 +125,19 @@ class ConnectionPool:
             while self._idle:
                 self._idle.pop().close()
 
-    def _acquire_permit(self) -> None:
+    def _acquire_permit(self, deadline: float) -> None:
         if current_task() is None:
             self._permits.get(timeout=self._checkout_timeout)
             return None
         # Polling is enough, since such waits are rare: there are as many permits as tasks on the
         # event loop, so a task waits only if other threads hold connections too.
-        deadline = time.monotonic() + self._checkout_timeout
         while True:
             try:
                 return self._permits.get_nowait()
             except Empty:
                 if time.monotonic() > deadline:
                     raise
-                sleep(_PERMIT_POLL_SECONDS)
+                sleep(_POLL_SECONDS)
 
     def _take_idle(self) -> Connection | None:
         while self._idle:
@@ -137,11 +150,51 @@ class ConnectionPool:
             connection.close()
         return None
 
+    def _open_or_wait(self, deadline: float) -> Connection:
+        """Open a connection; if the server has too many, wait for an idle one until the deadline.
+
+        The limit of the server or of the role may be lower than the size of the pool, or other
+        processes use it up.
+        """
+        caller = object()
+        self._opening.add(caller)
+        try:
+            while True:
+                now = time.monotonic()
+                if now >= self._open_again_at or not self._has_others():
+                    try:
+                        return self._open()
+                    except psycopg2.OperationalError as error:
+                        if now > deadline or not (self._has_others() or _is_limit(error)):
+                            raise
+                        self._open_again_at = time.monotonic() + _OPEN_AGAIN_SECONDS
+                sleep(_POLL_SECONDS)
+                connection = self._take_idle()
+                if connection is not None:
+                    return connection
+        finally:
+            self._opening.discard(caller)
+
+    def _has_others(self) -> bool:
+        """Return whether other callers have connections, which they will return.
+
+        If so, any failure to open one more may be a limit: PostgreSQL translates the message.
+        """
+        return self._size - self._permits.qsize() > len(self._opening)
+
     def _open(self) -> Connection:
         # In a worker thread, since libpq's call to resolve host names blocks.
         connection = run_in_thread(self._connect)()
         connection.pool = self
         return connection
+
+
+def _is_limit(error: psycopg2.OperationalError) -> bool:
+    """Return whether the server or a pooler refused a connection because there are too many.
+
+    psycopg2 has no SQLSTATE (53300, too_many_connections) for a failed connect.
+    """
+    return any(text in str(error) for text in _LIMIT_MESSAGES)
 
 
 def _has_unread_data(connection: Connection) -> bool:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import peewee
 import psycopg2
@@ -136,6 +137,46 @@ def test_a_waiting_caller_gets_the_next_free_connection(database_url: str):
         return scalar("SELECT 1 FROM pg_sleep(0.03)")
 
     assert run_concurrently(*[run_slowly] * 8) == [1] * 8
+
+
+@pytest.fixture
+def few_connections(database_url: str, sql: Sql) -> Iterator[str]:
+    """Create a role that may have two connections; return its URL."""
+    sql("CREATE ROLE few LOGIN PASSWORD 'few' CONNECTION LIMIT 2")
+    yield urlsplit(database_url)._replace(netloc="few:few@").geturl()
+    binding.close()
+    sql("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'few'")
+    sql("DROP ROLE few")
+
+
+def test_callers_wait_if_the_server_allows_fewer_connections_than_the_pool(few_connections: str):
+    binding.bind(few_connections, max_connections=8, checkout_timeout=30)
+
+    @autocommit
+    def run_slowly() -> int:
+        return scalar("SELECT 1 FROM pg_sleep(0.03)")
+
+    assert [1] * 16 == run_concurrently(*[run_slowly] * 16)
+
+
+def test_a_caller_waits_for_a_connection_that_another_process_has(few_connections: str):
+    binding.bind(few_connections, max_connections=8, checkout_timeout=30)
+    others = [psycopg2.connect(few_connections) for _ in range(2)]
+    timer = threading.Timer(0.1, others[0].close)
+    timer.start()
+
+    assert 1 == autocommit_scalar()
+    others[1].close()
+
+
+def test_the_wait_for_a_connection_beyond_the_limit_of_the_server_is_bounded(few_connections: str):
+    binding.bind(few_connections, max_connections=8, checkout_timeout=0.1)
+    others = [psycopg2.connect(few_connections) for _ in range(2)]
+
+    with pytest.raises(Unavailable):
+        autocommit_scalar()
+    for connection in others:
+        connection.close()
 
 
 def test_an_idle_connection_that_was_terminated_is_replaced(sql: Sql):
