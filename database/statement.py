@@ -27,12 +27,16 @@ import structlog
 from peewee import ColumnBase, Context, Node, NotSupportedError, Query
 
 from database.binding import database
+from database.greenlets import in_time_slices
 from database.naming import Named
 from database.use import current_use
 
 Row = TypeVar("Row")
 
 _PARAMETER = re.compile(r"%\((\w+)\)s")
+
+# So many rows are converted in less than a few milliseconds.
+_FEW_ROWS = 5
 
 
 class Parameter(ColumnBase):
@@ -138,7 +142,9 @@ class Statement(_NamedQuery, Generic[Row]):
 
     def all(self, **parameters: object) -> list[Row]:
         """Execute the statement and return all rows."""
-        return list(map(self._row, self._run(parameters).fetchall()))
+        cursor = self._run(parameters)
+        few = cursor.rowcount <= _FEW_ROWS
+        return list(map(self._row, cursor.fetchall() if few else in_time_slices(cursor)))
 
     def one(self, **parameters: object) -> Row | None:
         """Execute the statement and return the first row, or None if there is none."""

@@ -16,6 +16,7 @@ from services.products import Product
 from services.security_events import SecurityEvent
 from services.sessions import OpenSession, Session
 from services.stock import StockMovement
+from services.time_slices import in_time_slices
 from services.users import User
 
 Representation = dict[str, Any]
@@ -154,7 +155,8 @@ def page(
 
     `path` and `query` are those of the request for this page, without the cursor.
     """
-    body = {"items": [represent(row) for row in rows.items], "next_cursor": rows.next_cursor}
+    items = list(map(represent, in_time_slices(rows.items)))
+    body = {"items": items, "next_cursor": rows.next_cursor}
     if rows.next_cursor is None:
         return body, {}
     fields = [(name, text) for name, value in query.items() for text in _query_texts(value)]
