@@ -15,8 +15,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from contextvars import copy_context
 from functools import partial, wraps
@@ -27,6 +26,9 @@ from greenlet import getcurrent, greenlet
 P = ParamSpec("P")
 R = TypeVar("R")
 
+# For how long a greenlet may iterate over rows before the event loop does other work
+_SLICE_SECONDS = 0.005
+
 
 class Closable(Protocol):
     """A resource on the event loop that must be closed before the loop is."""
@@ -36,18 +38,15 @@ class Closable(Protocol):
 
 
 class GreenletRunner:
-    """Runs functions in greenlets on the event loop, at most `max_running` at a time.
+    """Runs functions in greenlets on the event loop. `run_in_thread` uses the executor `threads`.
 
-    Further functions wait in a queue (first in, first out). `threads` is the executor in which
-    `run_in_thread` runs functions.
+    The caller limits how many run at the same time.
     """
 
-    def __init__(self, max_running: int, threads: Executor) -> None:
+    def __init__(self, threads: Executor) -> None:
         self.threads = threads
         self.resources: set[Closable] = set()
-        self._max_running = max_running
         self._running = 0
-        self._queue: deque[Task] = deque()
         self._all_done: asyncio.Future[None] | None = None
 
     async def run(self, function: Callable[[], R]) -> R:
@@ -61,11 +60,8 @@ class GreenletRunner:
             return await loop.run_in_executor(self.threads, copy_context().run, function)
         result: asyncio.Future[R] = loop.create_future()
         task = Task(function, self, loop, result)
-        if self._running < self._max_running:
-            self._running += 1
-            task.resume()
-        else:
-            self._queue.append(task)
+        self._running += 1
+        task.resume()
         try:
             return await result
         finally:
@@ -81,13 +77,8 @@ class GreenletRunner:
         for resource in list(self.resources):
             resource.close()
 
-    def task_done(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Start the next task of the queue after one has ended."""
-        while self._queue:
-            task = self._queue.popleft()
-            if task.has_caller():
-                loop.call_soon(task.resume)
-                return
+    def task_done(self) -> None:
+        """Count a task that has ended."""
         self._running -= 1
         if self._all_done is not None and not self._running:
             self._all_done.set_result(None)
@@ -124,16 +115,14 @@ class Task(greenlet):
         self.runner = runner
         self.loop = loop
         self._result: asyncio.Future[Any] | None = result
-
-    def has_caller(self) -> bool:
-        """Return whether the caller still waits for the result."""
-        return self._result is not None and not self._result.cancelled()
+        self._resumed_at = 0.0
 
     def resume(self, *values: Any) -> None:
         """Start the function, or resume it with the value that `suspend` returns.
 
         Only the event loop may call this.
         """
+        self._resumed_at = time.perf_counter()
         switch: Callable[..., Any] = self.switch
         while True:
             try:
@@ -162,17 +151,22 @@ class Task(greenlet):
         assert self.parent is not None  # noqa: S101  # only a thread's main greenlet has none
         return self.parent.switch(begin)
 
+    def yield_if_due(self) -> None:
+        """Let the event loop do other work if this greenlet has been running for some time."""
+        if time.perf_counter() - self._resumed_at > _SLICE_SECONDS:
+            self.suspend(lambda task: task.loop.call_soon(task.resume))
+
     def _set_result(self, value: object) -> None:
         result = self._take_result()
         if result is not None:
             result.set_result(value)
-        self.runner.task_done(self.loop)
+        self.runner.task_done()
 
     def _set_exception(self, error: BaseException) -> None:
         result = self._take_result()
         if result is not None:
             result.set_exception(_for_future(error))
-        self.runner.task_done(self.loop)
+        self.runner.task_done()
 
     def _take_result(self) -> asyncio.Future[Any] | None:
         # The task must not keep the future: the future's exception refers to the task by its
@@ -221,6 +215,18 @@ def run_in_thread(function: Callable[P, R]) -> Callable[P, R]:
         return future.result()
 
     return run
+
+
+def in_time_slices(rows: Iterable[R]) -> Iterator[R]:
+    """Iterate over rows; in a greenlet, let the event loop do other work every few milliseconds.
+
+    Use it where the work for all rows takes long. It is of no use for the work for one row.
+    """
+    task = current_task()
+    for row in rows:
+        yield row
+        if task is not None:
+            task.yield_if_due()
 
 
 def sleep(seconds: float) -> None:

@@ -30,7 +30,9 @@ from orderly.http import problems
 from orderly.http.admission import admission
 from orderly.http.authentication import SECURITY_MAP
 from orderly.http.cors import allow_origins
+from orderly.http.load_shedding import load_shedding
 from orderly.http.request_log import RequestLog
+from orderly.http.slots import Slots
 from orderly.pages.routes import page_router
 from orderly.settings import Settings
 from services import process
@@ -69,10 +71,9 @@ def create_app(settings: Settings, *, tracer_provider: TracerProvider | None = N
     )
     threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="worker")
     runner: GreenletRunner | ThreadRunner
-    if settings.handlers == "threads":
-        runner = ThreadRunner(threads)
-    else:
-        runner = GreenletRunner(settings.threads, threads)
+    runner = ThreadRunner(threads) if settings.handlers == "threads" else GreenletRunner(threads)
+    run = runner.run if tracing is None else tracing.trace_handlers(runner.run)
+    slots = Slots(run, settings.threads, target=settings.queue_target_ms / 1000)
 
     @asynccontextmanager
     async def lifespan(_app: Any) -> AsyncIterator[None]:
@@ -102,7 +103,7 @@ def create_app(settings: Settings, *, tracer_provider: TracerProvider | None = N
         lifespan=lifespan,
         middlewares=[allow_origins(origins)] if origins else [],
         request_log=request_log,
-        run=runner.run if tracing is None else tracing.trace_handlers(runner.run),
+        slots=slots,
         validate_responses=settings.validate_responses,
     )
 
@@ -131,14 +132,15 @@ def connexion_app(
     middlewares: Sequence[Callable[[ASGIApp], ASGIApp]] = (),
     request_log: Callable[[ASGIApp], ASGIApp] = RequestLog,
     security_map: Mapping[str, Any] = SECURITY_MAP,
+    slots: Slots | None = None,
     **options: Any,
 ) -> ASGIApp:
     """Return Connexion's middleware chain with the compiled operations of a contract.
 
     `other_routes` handles requests outside the contract's base path. Requests to other hosts than
     `allowed_hosts`, if there are any, are refused. `middlewares` handle all
-    requests and responses, including errors; only the request log is outside of them. `options`
-    are passed to `CompiledAPI`.
+    requests and responses, including errors; only the request log is outside of them. `slots` limit
+    how many handlers run at the same time. `options` are passed to `CompiledAPI`.
     """
     chain = ConnexionMiddleware(
         CompiledApp(other_routes),
@@ -150,6 +152,7 @@ def connexion_app(
             ExceptionMiddleware,
             admission(allowed_hosts),
             CompiledRoutingMiddleware,
+            *([load_shedding(slots)] if slots is not None else []),
             SecurityMiddleware,
             LifespanMiddleware,
         ],
@@ -159,7 +162,7 @@ def connexion_app(
     for kind in (HTTPException, ProblemException):  # Connexion has a handler for each: replace both
         chain.add_error_handler(kind, problems.on_http_error)
     chain.add_error_handler(Exception, problems.on_unexpected_error)
-    chain.add_api(contract, **options)
+    chain.add_api(contract, slots=slots, **options)
     return chain  # type: ignore[no-any-return]
 
 

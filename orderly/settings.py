@@ -79,6 +79,8 @@ class Settings:
     port: int
     workers: int
     threads: int
+    # How long a request may wait for one of these while the server is overloaded.
+    queue_target_ms: int
     # Per server process.
     max_connections: int
     request_head_seconds: int
@@ -266,6 +268,7 @@ def _read(env: _Reader) -> dict[str, Any]:
         "port": env.int("PORT", 8000, validate=validate.Range(0, 65535)),
         "workers": env.int("WORKERS", 1, validate=validate.Range(1, 256)),
         "threads": env.int("THREADS", 16, validate=validate.Range(1, 256)),
+        "queue_target_ms": env.int("QUEUE_TARGET_MS", 200, validate=validate.Range(10, 10_000)),
         "max_connections": env.int("MAX_CONNECTIONS", 1000, validate=validate.Range(1, 1_000_000)),
         "request_head_seconds": env.int(
             "REQUEST_HEAD_SECONDS", 15, validate=validate.Range(1, 3600)

@@ -14,7 +14,9 @@ from connexion.operations import AbstractOperation
 from starlette.types import ASGIApp
 
 from orderly.contract.operations import CompiledOperation
-from orderly.contract.streams import Run
+from orderly.http.slots import Slots
+
+_UNLIMITED = 1 << 30
 
 
 async def run_in_default_executor(function: Callable[[], Any]) -> Any:
@@ -33,7 +35,7 @@ class CompiledAPI(RoutedAPI):
         self,
         specification: Any,
         *,
-        run: Run = run_in_default_executor,
+        slots: Slots | None = None,
         validate_responses: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -42,7 +44,7 @@ class CompiledAPI(RoutedAPI):
         super().__init__(specification, **known)
         self._compile = partial(
             CompiledOperation,
-            run=run,
+            slots=slots or Slots(run_in_default_executor, _UNLIMITED, target=1),
             validate_responses=validate_responses,
         )
         self.add_paths()

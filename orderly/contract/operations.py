@@ -20,9 +20,10 @@ from database.greenlets import run_in_thread
 from domain.errors import DomainError
 from handlers.responses import Response
 from orderly.contract.bodies import BodyPlan, ClientDisconnectedError
+from orderly.contract.load import load_of
 from orderly.contract.parameters import ParameterPlan
 from orderly.contract.responses import ResponseCheck, is_json
-from orderly.contract.streams import Run, send_chunks
+from orderly.contract.streams import send_chunks
 from orderly.http.authentication import (
     actor_of,
     authorize,
@@ -32,6 +33,7 @@ from orderly.http.authentication import (
 )
 from orderly.http.problems import Problem
 from orderly.http.refusals import log_refusal
+from orderly.http.slots import Client, Slots
 
 # A handler with a parameter of one of these names gets this value, computed from the ASGI scope.
 # The handler's other parameters are those of its operation, and `body`.
@@ -43,7 +45,6 @@ _SCOPE_VALUES: Mapping[str, Callable[[Scope], Any]] = {
     "scope": lambda scope: scope,
 }
 
-_SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 # RFC 9110, section 8.6: 204 has no Content-Length, and 304 may only have that of the 200 response.
 _WITHOUT_CONTENT_LENGTH = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
@@ -56,14 +57,15 @@ class CompiledOperation:
         self,
         operation: AbstractOperation,
         *,
-        run: Run,
+        slots: Slots,
         validate_responses: bool,
     ) -> None:
-        self._run = run
+        self._slots = slots
+        self._load = load_of(operation)
         self._is_secured = bool(operation.security)
         # Unsafe methods (RFC 9110, section 9.2.1), and downloads: by a link, another site could
         # make the browser save a file with private data.
-        self._is_same_site_only = operation.method.upper() not in _SAFE_METHODS or any(
+        self._is_same_site_only = self._load.is_write or any(
             "Content-Disposition" in response.get("headers", {})
             for response in operation.responses.values()
         )
@@ -124,7 +126,7 @@ class CompiledOperation:
         try:
             await self._handle(scope, receive, send)
         except (Problem, DomainError) as error:
-            await log_refusal(scope, error, self._run)
+            await log_refusal(scope, error, self._run_without_client)
             raise
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -142,16 +144,21 @@ class CompiledOperation:
         )
         for name, value_from in self._scope_values:
             arguments[name] = value_from(scope)
-        response = await self._call(arguments)
+        response = await self._call(arguments, scope["orderly"].get("client"))
         await self._send(response, receive, send)
 
-    async def _call(self, arguments: dict[str, Any]) -> Response:
+    async def _call(self, arguments: dict[str, Any], client: Client | None) -> Response:
         response: Response
         if self._is_async:
             response = await self._handler(**arguments)
         else:
-            response = await self._run(partial(self._handler, **arguments))
+            function = partial(self._handler, **arguments)
+            response = await self._slots.run(function, self._load, client)
         return response
+
+    async def _run_without_client(self, function: Callable[[], Any]) -> Any:
+        """Run a function for a request that has begun, even if that takes longer."""
+        return await self._slots.run(function, self._load, None)
 
     async def _send(self, response: Response, receive: Receive, send: Send) -> None:
         content, status, extra_headers = response
@@ -169,7 +176,7 @@ class CompiledOperation:
         if media_type and not is_json(media_type.decode()):
             headers.append((b"content-type", media_type))
             await send({"type": "http.response.start", "status": status, "headers": headers})
-            await send_chunks(content, run=self._run, receive=receive, send=send)
+            await send_chunks(content, run=self._run_without_client, receive=receive, send=send)
             return
         body = b""
         if media_type and status != HTTPStatus.NOT_MODIFIED:

@@ -11,8 +11,10 @@ from connexion.operations import AbstractOperation
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orderly.contract.deprecation import Headers, deprecation_headers
+from orderly.contract.load import load_of
 from orderly.http.problems import Problem
 from orderly.http.security_headers import API_POLICY
+from orderly.http.slots import Load
 
 
 class _Node:
@@ -40,6 +42,8 @@ class RouteTree:
         self._root = _Node()
         # Operation id -> headers of all its responses, if they are not the usual ones.
         self.headers: dict[str, Headers] = {}
+        # Operation id -> how the operation is treated under load.
+        self.loads: dict[str, Load] = {}
 
     def add(self, method: str, path: str, operation_id: str) -> None:
         """Add an operation under its path template, such as `/orders/{order_id}`."""
@@ -101,6 +105,7 @@ class _RouteTreeAPI(AbstractRoutingAPI):
         # Connexion has no public accessor for extensions (x-...).
         if headers := deprecation_headers(operation._operation):
             self._tree.headers[operation_id] = (*API_POLICY, *headers)
+        self._tree.loads[operation_id] = load_of(operation)
         return operation_id
 
     @staticmethod
@@ -146,6 +151,7 @@ class CompiledRoutingMiddleware(RoutingMiddleware):
                     facts = scope["orderly"]
                     name = operation_id.rpartition(".")[2]
                     facts["operation_id"] = facts["database"].operation = name
+                    facts["load"] = tree.loads[operation_id]
                     if headers := tree.headers.get(operation_id):
                         facts["headers"] = headers
                     break

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
-from typing import Any
 
 from starlette.types import Receive, Send
 
 from database.greenlets import run_in_thread
-
-# Runs a synchronous function without blocking the event loop, and returns its result.
-Run = Callable[[Callable[[], Any]], Awaitable[Any]]
+from orderly.http.slots import Run
 
 
 async def send_chunks(chunks: Iterator[bytes], *, run: Run, receive: Receive, send: Send) -> None:

@@ -232,6 +232,25 @@ def _response(
     facts: Mapping[str, object] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> ConnexionResponse:
+    status = PROBLEM_TYPES[code].status
+    request_id = request.scope["orderly"]["request_id"]
+    return ConnexionResponse(
+        status_code=status,
+        mimetype=MEDIA_TYPE,
+        body=document(code, detail, request_id, errors=errors, facts=facts),
+        headers={**_headers_for(status, code, facts or {}), **(headers or {})},
+    )
+
+
+def document(
+    code: str,
+    detail: str,
+    request_id: str,
+    *,
+    errors: Sequence[Mapping[str, str]] = (),
+    facts: Mapping[str, object] | None = None,
+) -> bytes:
+    """Return a problem document as JSON."""
     problem_type = PROBLEM_TYPES[code]
     request.scope["orderly"]["problem"] = code
     body: dict[str, Any] = {
@@ -240,17 +259,12 @@ def _response(
         "status": problem_type.status,
         "detail": detail,
         "code": code,
-        "request_id": request.scope["orderly"]["request_id"],
+        "request_id": request_id,
     }
     if errors:
         body["errors"] = list(errors)
     body.update(facts or {})
-    return ConnexionResponse(
-        status_code=problem_type.status,
-        mimetype=MEDIA_TYPE,
-        body=orjson.dumps(body),
-        headers={**_headers_for(problem_type.status, code, facts or {}), **(headers or {})},
-    )
+    return orjson.dumps(body)
 
 
 def _headers_for(status: int, code: str, facts: Mapping[str, object]) -> dict[str, str]:

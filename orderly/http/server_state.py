@@ -10,3 +10,5 @@ HEALTH_CHECKS_ONLY: Final = "health_checks_only"
 CLIENT_GONE: Final = "client_gone"
 # Is the id of the request's trace, if traces are on.
 TRACE_ID: Final = "trace_id"
+# A function that returns whether the client is still connected.
+IS_CONNECTED: Final = "is_connected"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import select
 from enum import Enum
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from orderly.http.server_state import CLIENT_GONE, HEALTH_CHECKS_ONLY
+from orderly.http.server_state import CLIENT_GONE, HEALTH_CHECKS_ONLY, IS_CONNECTED
 from orderly.server.connection_guard import ConnectionGuard
 
 # How long an idle connection stays open after a shutdown began, for a request that is being sent.
@@ -22,6 +23,11 @@ _TOO_LARGE = "Request header fields too large."
 _MIN_BYTES_PER_SECOND = 4096
 _REQUEST_TIMEOUT = 408
 _TOO_SLOW = "The request did not arrive in time."
+
+
+# The client has closed its side of the connection: reported even before its data has been read.
+# Only Linux has this event.
+_PEER_CLOSED: int = getattr(select, "POLLRDHUP", 0)
 
 
 class _Wait(Enum):
@@ -38,7 +44,7 @@ _PROGRESS_BYTES = 1 << 16
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """One HTTP connection. Differs from uvicorn's protocol in three ways.
+    """One HTTP connection. Differs from uvicorn's protocol in four ways.
 
     uvicorn buffers a header or trailer section of any size; here the size is limited.
 
@@ -47,6 +53,9 @@ class HttpProtocol(HttpToolsProtocol):
 
     uvicorn closes an idle connection as soon as a shutdown begins. If the client is just sending a
     request, that request fails. Here an idle connection stays open for a moment longer.
+
+    Here the application can ask whether the client is still connected, without waiting for an
+    `http.disconnect` event.
     """
 
     # Bytes received since the last complete header section or piece of a body.
@@ -61,10 +70,12 @@ class HttpProtocol(HttpToolsProtocol):
         self._guard = guard
         self._waiting: tuple[object, ...] = ()
         self._waiting_since = 0.0
+        self._poller: select.poll | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to watch the connection."""
         super().connection_made(transport)
+        self.app_state = {**self.app_state, IS_CONNECTED: self.is_connected}
         self._guard.add(self, self.loop)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -72,6 +83,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.scope[CLIENT_GONE] = True  # type: ignore[typeddict-unknown-key]
         super().connection_lost(exc)
+        self.app_state = {}  # refers to this object
         self._guard.remove(self)
 
     def data_received(self, data: bytes) -> None:
@@ -107,6 +119,21 @@ class HttpProtocol(HttpToolsProtocol):
             self.loop.call_later(_SHUTDOWN_GRACE_SECONDS, self.shutdown)
         else:
             super().shutdown()
+
+    def is_connected(self) -> bool:
+        """Return whether the client has not closed the connection.
+
+        The event loop reports that only in one of its next iterations, and not at all while reading
+        is paused.
+        """
+        if self.transport.is_closing():
+            return False
+        if not _PEER_CLOSED:
+            return True
+        if self._poller is None:
+            self._poller = select.poll()
+            self._poller.register(self.transport.get_extra_info("socket").fileno(), _PEER_CLOSED)
+        return not self._poller.poll(0)
 
     @property
     def is_idle(self) -> bool:

@@ -9,6 +9,7 @@ import pytest
 from orderly.contract.deprecation import deprecation_headers
 from orderly.contract.schemas import CompiledSchema
 from orderly.http.problems import PROBLEM_TYPES
+from orderly.http.slots import PRIORITIES
 from tests.support.contract import (
     DOCUMENT,
     RESOLVED,
@@ -35,6 +36,7 @@ def test_an_operation_has_names_a_handler_and_a_description(node: Node) -> None:
     assert not node["summary"].endswith(".")
     assert node["description"].endswith(".")
     assert node.get("x-required-role", "ADMIN") in DOCUMENT["components"]["schemas"]["Role"]["enum"]
+    assert node.get("x-load-priority", "normal") in PRIORITIES
 
 
 @each(operations())

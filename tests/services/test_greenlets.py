@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -26,6 +27,7 @@ from database.greenlets import GreenletRunner, run_in_thread
 from database.transactions import autocommit, transaction
 from domain.errors import Unavailable
 from orderly.factory import connexion_app
+from orderly.http.slots import Slots
 from tests.support.database import Sql, autocommit_scalar, backend_pid, scalar, unresponsive_server
 
 
@@ -42,10 +44,10 @@ CALLER: ContextVar[str] = ContextVar("CALLER", default="nobody")
 def loop(request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
     """Return a function that runs a coroutine function with a GreenletRunner, and closes it."""
 
-    def run(main: Callable[[GreenletRunner], Any], *, max_running: int = 10) -> Any:
+    def run(main: Callable[[GreenletRunner], Any]) -> Any:
         async def run_with_runner() -> Any:
-            with ThreadPoolExecutor(max_running) as threads:
-                runner = GreenletRunner(max_running, threads)
+            with ThreadPoolExecutor(10) as threads:
+                runner = GreenletRunner(threads)
                 try:
                     return await main(runner)
                 finally:
@@ -191,25 +193,6 @@ def test_a_greenlet_has_a_copy_of_its_callers_context_variables(loop):
     assert ["ada work work ada", "bob work work bob"] == loop(main)
 
 
-def test_the_number_of_running_greenlets_is_limited_and_the_others_start_in_sequence(loop):
-    started, peak, running = [], [0], [0]
-
-    def work(number: int) -> None:
-        started.append(number)
-        running[0] += 1
-        peak[0] = max(peak[0], running[0])
-        autocommit_scalar("SELECT pg_sleep(0.001) IS NULL")
-        running[0] -= 1
-
-    async def main(runner: GreenletRunner) -> None:
-        await asyncio.gather(*(runner.run(partial(work, number)) for number in range(50)))
-
-    loop(main, max_running=3)
-
-    assert list(range(50)) == started
-    assert 3 == peak[0]
-
-
 def test_a_greenlet_whose_caller_was_cancelled_finishes_before_close_returns(loop, sql: Sql):
     sql("CREATE TABLE IF NOT EXISTS scratch (n integer)")
 
@@ -229,25 +212,6 @@ def test_a_greenlet_whose_caller_was_cancelled_finishes_before_close_returns(loo
         assert [(1,)] == sql("SELECT n FROM scratch")
     finally:
         sql("DROP TABLE scratch")
-
-
-def test_a_waiting_call_that_is_cancelled_never_starts(loop):
-    """Otherwise a shutdown would wait for queued work without a caller."""
-    started = []
-
-    async def main(runner: GreenletRunner) -> Any:
-        first = asyncio.ensure_future(
-            runner.run(partial(autocommit_scalar, "SELECT 1 FROM pg_sleep(0.01)"))
-        )
-        others = [asyncio.ensure_future(runner.run(partial(started.append, n))) for n in range(3)]
-        await asyncio.sleep(0)
-        others[0].cancel()
-        others[2].cancel()
-        await asyncio.gather(first, *others, return_exceptions=True)
-        return await runner.run(autocommit_scalar)
-
-    assert 1 == loop(main, max_running=1)
-    assert [1] == started
 
 
 def test_run_in_thread_runs_cpu_bound_work_in_another_thread(loop):
@@ -297,7 +261,9 @@ def test_a_streaming_response_is_produced_in_another_thread(loop):
     }
 
     async def main(runner: GreenletRunner) -> str:
-        app = connexion_app(contract, other_routes=Starlette(), run=runner.run)
+        app = connexion_app(
+            contract, other_routes=Starlette(), slots=Slots(runner.run, 10, target=1)
+        )
         transport = httpx2.ASGITransport(app)
         async with httpx2.AsyncClient(transport=transport, base_url="http://shop") as client:
             return (await client.get("/file")).text
@@ -460,3 +426,22 @@ def test_a_greenlet_waits_for_a_connection_until_the_checkout_timeout(loop, data
 
     assert ["got one"] * 6 == briefly
     assert ["got one", "got one", "got one", "timed out"] == for_long
+
+
+def test_greenlets_wait_if_the_server_allows_fewer_connections_than_the_pool(
+    loop, database_url: str, sql: Sql
+):
+    sql("CREATE ROLE few LOGIN PASSWORD 'few' CONNECTION LIMIT 2")
+    few = urlsplit(database_url)._replace(netloc="few:few@").geturl()
+    binding.bind(few, max_connections=8, checkout_timeout=30)
+
+    async def main(runner: GreenletRunner) -> list[int]:
+        call = partial(autocommit_scalar, "SELECT 1 FROM pg_sleep(0.03)")
+        return list(await asyncio.gather(*(runner.run(call) for _ in range(8))))
+
+    try:
+        assert [1] * 8 == loop(main)
+    finally:
+        binding.close()
+        sql("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'few'")
+        sql("DROP ROLE few")

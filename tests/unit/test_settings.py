@@ -79,6 +79,7 @@ def test_all_invalid_values_are_reported_together() -> None:
         PORT="65536",
         POSTGRESQL_LOG_PLANS_MS="-1",
         POSTGRESQL_LOG_STATEMENTS_MS="-1",
+        QUEUE_TARGET_MS="5",
         REFRESH_LIMIT="0",
         REFRESH_TOKEN_DAYS="-1",
         REGISTRATION_LIMIT="0",

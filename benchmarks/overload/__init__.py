@@ -1,0 +1,1 @@
+"""Measures the server at twice its capacity, with clients that give up."""

@@ -1,0 +1,19 @@
+"""How the contract says that an operation is treated under load."""
+
+from __future__ import annotations
+
+from connexion.operations import AbstractOperation
+
+from orderly.http.slots import PRIORITIES, Load
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def load_of(operation: AbstractOperation) -> Load:
+    """Return the priority (`x-load-priority`) of an operation, and whether it writes.
+
+    Operations with safe methods (RFC 9110, section 9.2.1) never wait for row locks.
+    """
+    # Connexion 3.3 has no public accessor for extensions (x-...).
+    priority = operation._operation.get("x-load-priority", "normal")
+    return Load(PRIORITIES[priority], operation.method.upper() not in SAFE_METHODS)

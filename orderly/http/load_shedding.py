@@ -1,0 +1,105 @@
+"""Refuses requests early while the server is overloaded, and reads how long a client will wait."""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+import time
+from collections.abc import Callable
+from functools import partial
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from orderly.http.problems import MEDIA_TYPE, Problem, document
+from orderly.http.server_state import IS_CONNECTED
+from orderly.http.slots import CLIENT_GONE, DEADLINE_PASSED, Client, Load, Shed, Slots
+
+# Absolute: seconds since 1970, as Nginx's variable `$msec` has them.
+_DEADLINE = b"x-request-deadline"
+# Relative: milliseconds from now. Envoy sends it.
+_TIMEOUT = b"x-envoy-expected-rq-timeout-ms"
+_NUMBER = re.compile(rb"[0-9]{1,15}(\.[0-9]{1,9})?")
+# Clients that were refused at the same moment must not return at the same moment.
+_RETRY_AFTER_SECONDS = (1, 3)
+_DETAILS = {
+    DEADLINE_PASSED: "The deadline of the request had passed before the server could process it.",
+}
+
+
+class LoadShedding:
+    """ASGI middleware that refuses requests which would wait for too long.
+
+    It follows the routing: the contract defines the priority of each operation. It precedes
+    authentication and validation, which cost CPU time.
+    """
+
+    def __init__(self, app: ASGIApp, *, slots: Slots) -> None:
+        self._app = app
+        self._slots = slots
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or respond 503; do not respond to a client that has disconnected.
+
+        Raises:
+            Problem: `malformed_request`: the deadline is invalid.
+        """
+        if scope["type"] == "http":
+            facts = scope["orderly"]
+            load: Load | None = facts.get("load")
+            if load is not None:  # an operation of the contract
+                try:
+                    self._slots.require_room(load)
+                    facts["client"] = _client(scope)
+                    await self._app(scope, receive, send)
+                except Shed as shed:
+                    if shed.reason != CLIENT_GONE:
+                        await _refuse(shed, facts["request_id"], send)
+                return
+        await self._app(scope, receive, send)
+
+
+def load_shedding(slots: Slots) -> Callable[[ASGIApp], ASGIApp]:
+    """Return middleware that refuses requests for which there will be no slot in time."""
+    return partial(LoadShedding, slots=slots)
+
+
+def _client(scope: Scope) -> Client:
+    """Return how long the client of a request will wait.
+
+    Raises:
+        Problem: `malformed_request`: the deadline is not a number.
+    """
+    deadline = math.inf
+    for name, value in scope["headers"]:
+        if name == _DEADLINE:
+            deadline = min(deadline, _number(value, "X-Request-Deadline") - time.time())
+        elif name == _TIMEOUT:
+            deadline = min(deadline, _number(value, "X-Envoy-Expected-Rq-Timeout-Ms") / 1000)
+    state = scope.get("state")
+    return Client(
+        deadline if deadline == math.inf else time.monotonic() + deadline,
+        state.get(IS_CONNECTED) if state else None,
+    )
+
+
+def _number(value: bytes, name: str) -> float:
+    if not _NUMBER.fullmatch(value):
+        error = {"parameter": name, "in": "header", "code": "type", "message": "must be a number"}
+        raise Problem("malformed_request", "A header of the request is invalid.", errors=[error])
+    return float(value)
+
+
+async def _refuse(shed: Shed, request_id: str, send: Send) -> None:
+    """Send the response. To raise a `Problem` would take twice the CPU time."""
+    detail = _DETAILS.get(shed.reason, "The server is overloaded.")
+    body = document("service_unavailable", detail, request_id)
+    retry_after = random.randint(*_RETRY_AFTER_SECONDS)  # noqa: S311  # jitter, not a secret
+    headers = [
+        (b"content-type", MEDIA_TYPE.encode()),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+        (b"retry-after", b"%d" % retry_after),
+    ]
+    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,324 @@
+"""Limits how many requests are processed at the same time, and how long the others wait for a slot.
+
+Without a bound on time, a queue makes an overloaded server fail completely: every request waits
+until its client has given up, and the server does only work that is of no use. So requests wait as
+in CoDel (RFC 8289), in the form for request queues that Ben Maurer describes in "Fail at Scale"
+(ACM Queue 13/8, 2015):
+
+- A queue that was empty within the last *interval* absorbs a burst: a request may wait for an
+  interval.
+- Otherwise the server is overloaded: a request may wait only for the *target*.
+
+To refuse a request costs CPU time too, but less before the request is authenticated and validated.
+So an overloaded queue also refuses new requests at once, while more requests wait than the server
+processes within half of the target (Little's law). docs/decisions/2026-11-27-overload.md has the
+measurements.
+
+Bulkheads: reads, and writes, which may wait for row locks, each occupy at most a part of the slots.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Any, NamedTuple, NoReturn
+
+# Runs a synchronous function without blocking the event loop, and returns its result.
+Run = Callable[[Callable[[], Any]], Awaitable[Any]]
+
+# The next parts of responses that have begun come before all requests.
+_BEGUN, HIGH, NORMAL, LOW = range(4)
+_PRIORITIES = 4
+PRIORITIES: Mapping[str, int] = {"high": HIGH, "normal": NORMAL, "low": LOW}
+
+_INTERVAL_PER_TARGET = 5
+_SWEEPS_PER_TARGET = 4
+# Reads occupy at most three quarters of the slots, and so do writes.
+_RESERVED_FRACTION = 4
+# The weight of the newest sample in a moving average.
+_SMOOTHING = 0.2
+_MIN_ELAPSED_SECONDS = 0.001
+# The part of the target within which the server must be able to process all waiting requests.
+_FULL = 0.5
+
+
+class Load(NamedTuple):
+    """How an operation is treated under load. The contract defines it."""
+
+    priority: int = NORMAL
+    is_write: bool = False
+
+
+class Client(NamedTuple):
+    """What is known of the client that waits for a request."""
+
+    # On the clock of `Slots`; infinity if there is no deadline.
+    deadline: float = float("inf")
+    is_connected: Callable[[], bool] | None = None
+
+    def reason_to_skip(self, now: float, *, check_connection: bool) -> str | None:
+        """Return why nobody waits for the response to a request, or None."""
+        if self.deadline < now:
+            return DEADLINE_PASSED
+        if check_connection and self.is_connected is not None and not self.is_connected():
+            return CLIENT_GONE
+        return None
+
+
+class Shed(Exception):  # noqa: N818  # says what happened to the request
+    """The server is overloaded, or nobody waits for the response any more. Nothing was done.
+
+    `reason` is one of `REASONS`.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+QUEUE_FULL, WAITED_TOO_LONG = "queue_full", "waited_too_long"
+DEADLINE_PASSED, CLIENT_GONE = "deadline_passed", "client_gone"
+REASONS = (QUEUE_FULL, WAITED_TOO_LONG, DEADLINE_PASSED, CLIENT_GONE)
+
+
+class Slots:
+    """At most `total` functions run at the same time, each by `run`. Others wait in a queue.
+
+    `target` is in seconds. Only the event loop may call the methods.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        total: int,
+        *,
+        target: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._run = run
+        self._free = total
+        self._target = target
+        self._clock = clock
+        limit = max(1, total - max(1, total // _RESERVED_FRACTION))
+        self._reads, self._writes = _Queue(limit, total, target), _Queue(limit, total, target)
+        self._sweep_timer: asyncio.TimerHandle | None = None
+        # The number of requests that were not processed, by reason.
+        self.shed: Counter[str] = Counter()
+
+    @property
+    def running(self) -> int:
+        """The number of functions that are running."""
+        return self._reads.running + self._writes.running
+
+    @property
+    def waiting(self) -> int:
+        """The number of requests that wait for a slot."""
+        return self._reads.size + self._writes.size
+
+    def require_room(self, load: Load) -> None:
+        """Refuse early what would probably wait for too long.
+
+        Raises:
+            Shed: with the reason `queue_full`.
+        """
+        if not (self._reads.size or self._writes.size):
+            return
+        now = self._clock()
+        if self._queue(load).is_full(now, load.priority) or (
+            load.priority == LOW and self._orders_need_cpu_time(now)
+        ):
+            self._shed(QUEUE_FULL)
+
+    async def run(self, function: Callable[[], Any], load: Load, client: Client | None) -> Any:
+        """Run a function as soon as there is a slot for it, and return its result.
+
+        Without a client, it waits for as long as necessary: for a response that has begun.
+
+        Raises:
+            Shed: the function was not run.
+        """
+        queue = self._queue(load)
+        if self._free and queue.running < queue.limit:
+            started = self._clock()
+            if client is not None:
+                reason = client.reason_to_skip(started, check_connection=load.is_write)
+                if reason is not None:
+                    self._shed(reason)
+            self._occupy(queue)
+        else:
+            await self._wait(queue, load, client)
+            started = self._clock()
+        try:
+            return await self._run(function)
+        finally:
+            queue.count(self._clock() - started)
+            self._release(queue)
+
+    def _queue(self, load: Load) -> _Queue:
+        return self._writes if load.is_write else self._reads
+
+    def _orders_need_cpu_time(self, now: float) -> bool:
+        """Return whether writes wait, and not because the running ones wait for row locks."""
+        return self._writes.is_overloaded(now) and self._writes.mean_seconds < self._target
+
+    def _shed(self, reason: str) -> NoReturn:
+        self.shed[reason] += 1
+        raise Shed(reason)
+
+    def _occupy(self, queue: _Queue) -> None:
+        self._free -= 1
+        queue.running += 1
+
+    def _release(self, queue: _Queue) -> None:
+        self._free += 1
+        queue.running -= 1
+        if self._reads.size or self._writes.size:
+            self._fill()
+
+    async def _wait(self, queue: _Queue, load: Load, client: Client | None) -> None:
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(load.priority, client, self._clock(), loop.create_future())
+        queue.append(waiting)
+        if self._sweep_timer is None:
+            self._start_sweep(loop)
+        try:
+            reason = await waiting.outcome
+        except asyncio.CancelledError:
+            if waiting.outcome.cancelled():
+                queue.discard(waiting)
+            elif waiting.outcome.result() is None:  # it has just got a slot
+                self._release(queue)
+            raise
+        if reason is not None:
+            self._shed(reason)
+
+    def _fill(self) -> None:
+        """Give the free slots to waiting requests: by priority, then writes before reads."""
+        now = self._clock()
+        for priority in range(_PRIORITIES):
+            for queue in (self._writes, self._reads):
+                while self._free and queue.running < queue.limit:
+                    waiting = queue.pop(priority)
+                    if waiting is None:
+                        break
+                    if not waiting.outcome.done():
+                        reason = queue.reason_to_shed(waiting, now)
+                        waiting.outcome.set_result(reason)
+                        if reason is None:
+                            self._occupy(queue)
+
+    def _start_sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._sweep_timer = loop.call_later(self._target / _SWEEPS_PER_TARGET, self._sweep, loop)
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        """End the wait of requests that have waited for too long."""
+        now = self._clock()
+        self._sweep_timer = None
+        for queue in (self._reads, self._writes):
+            queue.sweep(now)
+        if self._reads.size or self._writes.size:
+            self._start_sweep(loop)
+
+
+class _Waiting:
+    """A request that waits for a slot. The outcome is None, or the reason why it gets none."""
+
+    __slots__ = ("client", "outcome", "priority", "since")
+
+    def __init__(
+        self,
+        priority: int,
+        client: Client | None,
+        since: float,
+        outcome: asyncio.Future[str | None],
+    ) -> None:
+        self.priority = _BEGUN if client is None else priority
+        self.client = client
+        self.since = since
+        self.outcome = outcome
+
+
+class _Queue:
+    """The requests that wait for the slots of one share: of the reads, or of the writes."""
+
+    def __init__(self, limit: int, total: int, target: float) -> None:
+        self.limit = limit
+        self.running = 0
+        self.size = 0
+        # The moving average of the seconds for which a request occupies a slot
+        self.mean_seconds = 0.0
+        self._min_length = total
+        self._target = target
+        self._interval = target * _INTERVAL_PER_TARGET
+        self._waiting: tuple[deque[_Waiting], ...] = tuple(deque() for _ in range(_PRIORITIES))
+        self._not_empty_since = 0.0
+        # Requests that have ended: since the last sweep, and the moving average of their rate
+        self._ended = 0
+        self._rate = 0.0
+        self._swept_at = 0.0
+
+    def append(self, waiting: _Waiting) -> None:
+        if not self.size:
+            self._not_empty_since = self._swept_at = waiting.since
+            self._ended = 0
+        self.size += 1
+        self._waiting[waiting.priority].append(waiting)
+
+    def discard(self, waiting: _Waiting) -> None:
+        with suppress(ValueError):
+            self._waiting[waiting.priority].remove(waiting)
+            self.size -= 1
+
+    def pop(self, priority: int) -> _Waiting | None:
+        """Remove and return the request that is next."""
+        waiting = self._waiting[priority]
+        if not waiting:
+            return None
+        self.size -= 1
+        return waiting.popleft()
+
+    def count(self, seconds: float) -> None:
+        """Count a request that has ended, which occupied a slot for so many seconds."""
+        self._ended += 1
+        self.mean_seconds += (seconds - self.mean_seconds) * _SMOOTHING
+
+    def is_overloaded(self, now: float) -> bool:
+        """Return whether the queue was not empty for an interval."""
+        return self.size > 0 and now - self._not_empty_since > self._interval
+
+    def is_full(self, now: float, priority: int) -> bool:
+        """Return whether a new request would probably wait for longer than the target."""
+        if not self.is_overloaded(now):
+            return False
+        ahead = sum(map(len, self._waiting[: priority + 1]))
+        return ahead >= max(self._min_length, self._rate * self._target * _FULL)
+
+    def reason_to_shed(self, waiting: _Waiting, now: float) -> str | None:
+        """Return why a waiting request must not be processed, or None."""
+        if waiting.client is None:
+            return None
+        if waiting.since < self._latest(now):
+            return WAITED_TOO_LONG
+        return waiting.client.reason_to_skip(now, check_connection=True)
+
+    def sweep(self, now: float) -> None:
+        """End the wait of requests that have waited for too long; measure the rate."""
+        if not self.size:
+            return
+        elapsed = max(now - self._swept_at, _MIN_ELAPSED_SECONDS)
+        self._rate += (self._ended / elapsed - self._rate) * _SMOOTHING
+        self._ended, self._swept_at = 0, now
+        latest = self._latest(now)
+        for waiting in self._waiting[_BEGUN + 1 :]:
+            while waiting and waiting[0].since < latest:
+                self.size -= 1
+                outcome = waiting.popleft().outcome
+                if not outcome.done():
+                    outcome.set_result(WAITED_TOO_LONG)
+
+    def _latest(self, now: float) -> float:
+        """Return since when a request may have been waiting."""
+        return now - (self._target if self.is_overloaded(now) else self._interval)
