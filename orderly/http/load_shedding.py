@@ -11,8 +11,8 @@ from functools import partial
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from orderly.http import server_state
 from orderly.http.problems import MEDIA_TYPE, Problem, document
-from orderly.http.server_state import IS_CONNECTED
 from orderly.http.slots import CLIENT_GONE, DEADLINE_PASSED, Client, Load, Shed, Slots
 
 # Absolute: seconds since 1970, as Nginx's variable `$msec` has them.
@@ -22,6 +22,7 @@ _TIMEOUT = b"x-envoy-expected-rq-timeout-ms"
 _NUMBER = re.compile(rb"[0-9]{1,15}(\.[0-9]{1,9})?")
 # Clients that were refused at the same moment must not return at the same moment.
 _RETRY_AFTER_SECONDS = (1, 3)
+_PROBLEM = "service_unavailable"
 _DETAILS = {
     DEADLINE_PASSED: "The deadline of the request had passed before the server could process it.",
 }
@@ -53,7 +54,10 @@ class LoadShedding:
                     facts["client"] = _client(scope)
                     await self._app(scope, receive, send)
                 except Shed as shed:
-                    if shed.reason != CLIENT_GONE:
+                    if shed.reason == CLIENT_GONE:
+                        scope[server_state.CLIENT_GONE] = True
+                    else:
+                        facts["problem"] = _PROBLEM
                         await _refuse(shed, facts["request_id"], send)
                 return
         await self._app(scope, receive, send)
@@ -79,7 +83,7 @@ def _client(scope: Scope) -> Client:
     state = scope.get("state")
     return Client(
         deadline if deadline == math.inf else time.monotonic() + deadline,
-        state.get(IS_CONNECTED) if state else None,
+        state.get(server_state.IS_CONNECTED) if state else None,
     )
 
 
@@ -93,7 +97,7 @@ def _number(value: bytes, name: str) -> float:
 async def _refuse(shed: Shed, request_id: str, send: Send) -> None:
     """Send the response. To raise a `Problem` would take twice the CPU time."""
     detail = _DETAILS.get(shed.reason, "The server is overloaded.")
-    body = document("service_unavailable", detail, request_id)
+    body = document(_PROBLEM, detail, request_id)
     retry_after = random.randint(*_RETRY_AFTER_SECONDS)  # noqa: S311  # jitter, not a secret
     headers = [
         (b"content-type", MEDIA_TYPE.encode()),

@@ -233,11 +233,12 @@ def _response(
     headers: Mapping[str, str] | None = None,
 ) -> ConnexionResponse:
     status = PROBLEM_TYPES[code].status
-    request_id = request.scope["orderly"]["request_id"]
+    facts_of_request = request.scope["orderly"]
+    facts_of_request["problem"] = code
     return ConnexionResponse(
         status_code=status,
         mimetype=MEDIA_TYPE,
-        body=document(code, detail, request_id, errors=errors, facts=facts),
+        body=document(code, detail, facts_of_request["request_id"], errors=errors, facts=facts),
         headers={**_headers_for(status, code, facts or {}), **(headers or {})},
     )
 
@@ -252,7 +253,6 @@ def document(
 ) -> bytes:
     """Return a problem document as JSON."""
     problem_type = PROBLEM_TYPES[code]
-    request.scope["orderly"]["problem"] = code
     body: dict[str, Any] = {
         "type": f"/problems#{code}",
         "title": problem_type.title,
