@@ -39,6 +39,8 @@ def orderly_environment(**variables: str) -> dict[str, str]:
         "ORDERLY_PASSWORD_HASH": "cheapest",
         # `tox -e threads` runs all servers with threads.
         "ORDERLY_HANDLERS": os.environ.get("PYTEST_HANDLERS", "greenlets"),
+        # On a slow machine, requests of tests must not be refused because they wait.
+        "ORDERLY_QUEUE_TARGET_MS": "10000",
         "PYTHONFAULTHANDLER": "1",  # SIGABRT prints every thread's stack: see Server.wait
         **variables,
     }
