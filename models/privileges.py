@@ -2,8 +2,8 @@
 
 Ledgers and logs are append-only: rows of `stock_movement`, `order_item`, `order_event` and
 `security_event` can be neither changed nor deleted. Rows of `security_event_source` can be deleted,
-to erase the person whom they name. Users, products and orders are never deleted. Row locks (such as
-FOR UPDATE) require the privilege UPDATE.
+to erase personal data. Users, products and orders are never deleted. Row locks (such as FOR UPDATE)
+require the privilege UPDATE.
 """
 
 from __future__ import annotations
