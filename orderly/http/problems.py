@@ -72,6 +72,9 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
     "method_not_allowed": ProblemType(
         405, "Method not allowed", "Use one of the methods in the `Allow` header."
     ),
+    "request_timeout": ProblemType(
+        408, "Request timeout", "Send the whole request without long pauses."
+    ),
     "email_taken": ProblemType(
         409, "Email already registered", "Sign in, or register with another email."
     ),

@@ -7,8 +7,12 @@ import select
 from enum import Enum
 from typing import Any
 
+import structlog
+import uuid_utils
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from orderly.http import problems
+from orderly.http.security_headers import API_POLICY
 from orderly.http.server_state import CLIENT_GONE, HEALTH_CHECKS_ONLY, IS_CONNECTED
 from orderly.server.connection_guard import ConnectionGuard
 
@@ -17,11 +21,11 @@ _SHUTDOWN_GRACE_SECONDS = 1.0
 
 # Far more than browsers and proxies send. The size of a body has its own limit.
 _MAX_HEADER_BYTES = 1 << 16
-_TOO_LARGE = "Request header fields too large."
+_TOO_LARGE = f"The header or trailer section of the request exceeds {_MAX_HEADER_BYTES} bytes."
+_NOT_HTTP = "The request is not valid HTTP/1.1."
 
 # A body may take a second longer for each such number of bytes.
 _MIN_BYTES_PER_SECOND = 4096
-_REQUEST_TIMEOUT = 408
 _TOO_SLOW = "The request did not arrive in time."
 
 
@@ -44,12 +48,15 @@ _PROGRESS_BYTES = 1 << 16
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """One HTTP connection. Differs from uvicorn's protocol in four ways.
+    """One HTTP connection. Differs from uvicorn's protocol in five ways.
 
     uvicorn buffers a header or trailer section of any size; here the size is limited.
 
     uvicorn waits as long as a client takes to send a request or to read a response, and accepts any
     number of connections; here a `ConnectionGuard` limits both.
+
+    uvicorn responds to a request that it cannot read with a plain text; here it gets a problem
+    document, as all other errors do.
 
     uvicorn closes an idle connection as soon as a shutdown begins. If the client is just sending a
     request, that request fails. Here an idle connection stays open for a moment longer.
@@ -91,7 +98,11 @@ class HttpProtocol(HttpToolsProtocol):
         self._header_bytes += len(data)
         super().data_received(data)
         if self._header_bytes > _MAX_HEADER_BYTES and not self.transport.is_closing():
-            self.send_400_response(_TOO_LARGE)
+            self._refuse("malformed_request", _TOO_LARGE)
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's own text
+        """Respond to a request that the parser cannot read."""
+        self._refuse("malformed_request", _NOT_HTTP)
 
     def on_body(self, body: bytes) -> None:
         """Pass on a piece of a body, which does not count as header bytes."""
@@ -192,15 +203,31 @@ class HttpProtocol(HttpToolsProtocol):
         else:  # uvicorn creates a scope at the first byte of a head, and a cycle at its end
             can_respond = self.scope is not (self.cycle and self.cycle.scope)
         if can_respond:
-            self._send_request_timeout()
+            self._refuse("request_timeout", _TOO_SLOW)
         self.transport.close()
 
-    def _send_request_timeout(self) -> None:
+    def _refuse(self, code: str, detail: str) -> None:
+        """Respond with a problem document, without the application, and close the connection."""
+        request_id = str(uuid_utils.uuid7())
+        body = problems.document(code, detail, request_id)
+        status = problems.PROBLEM_TYPES[code].status
         headers = [
             *self.server_state.default_headers,
-            (b"content-type", b"text/plain; charset=utf-8"),
-            (b"content-length", str(len(_TOO_SLOW)).encode()),
+            *API_POLICY,
+            (b"content-type", problems.MEDIA_TYPE.encode()),
+            (b"content-length", str(len(body)).encode()),
+            (b"cache-control", b"no-store"),
+            (b"x-request-id", request_id.encode()),
             (b"connection", b"close"),
         ]
         lines = b"".join(b"%b: %b\r\n" % header for header in headers)
-        self.transport.write(STATUS_LINE[_REQUEST_TIMEOUT] + lines + b"\r\n" + _TOO_SLOW.encode())
+        self.transport.write(STATUS_LINE[status] + lines + b"\r\n" + body)
+        self.transport.close()
+        structlog.get_logger("orderly").info(
+            "request_refused",
+            request_id=request_id,
+            status=status,
+            problem=code,
+            reason=detail,
+            client=self.client[0] if self.client else None,
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from urllib.parse import urlsplit
 
@@ -37,3 +38,4 @@ def test_a_request_of_ambiguous_length_is_refused_and_the_connection_closed(
 
     assert response.startswith(b"HTTP/1.1 400 ")
     assert 1 == response.count(b"HTTP/1.1 ")
+    assert "malformed_request" == json.loads(response.partition(b"\r\n\r\n")[2])["code"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 from collections.abc import Iterator
@@ -84,9 +85,17 @@ def test_a_head_that_arrives_slowly_is_408(server: Server) -> None:
     with connect(server) as client:
         seconds, response = drip(client, b"GET / HTTP/1.1\r\nHost: shop\r\nX: ", b"a")
 
-    assert response.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
-    assert b"\r\nconnection: close\r\n" in response
-    assert b"\r\nx-content-type-options: nosniff\r\n" in response
+    head, _, body = response.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+    problem = json.loads(body)
+    assert (408, "request_timeout") == (problem["status"], problem["code"])
+    for field in (
+        "connection: close",
+        "content-type: application/problem+json",
+        "x-content-type-options: nosniff",
+        f"x-request-id: {problem['request_id']}",
+    ):
+        assert field.encode() in head.splitlines()
     assert 1.0 < seconds < SOON
 
 

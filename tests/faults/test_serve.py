@@ -82,7 +82,7 @@ def test_the_size_of_header_fields_is_limited(data_dir: Path, start: bytes, fiel
             client.sendall(b"\r\nConnection: close\r\n\r\n")
             response = client.recv(4096)
 
-        assert b"x-request-id" not in response.lower()
+        assert not response or response.startswith(b"HTTP/1.1 400 ")
         assert 200 == server.get("/health/live").status_code
 
 
