@@ -87,7 +87,7 @@ class _NamedQuery(Named):
                 span.end(error)
             if seconds >= database.slow_seconds:
                 _log_slow(self.name, seconds, error)
-            error = None  # breaks a reference cycle: its traceback refers to this frame
+            error = None  # it refers to this frame
 
     def _send(self, parameters: Mapping[str, object]) -> Any:
         use = current_use.get()

@@ -1,7 +1,4 @@
-"""Counts the round trips to PostgreSQL of each request or job, and the time spent waiting for it.
-
-Also has the name of the operation or job, which each statement gets as an SQL comment.
-"""
+"""Measures what a request or a job costs in the database, and says for whom a statement runs."""
 
 from __future__ import annotations
 
@@ -11,23 +8,22 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class DatabaseUse:
-    """The round trips and the waiting time of a request or a job so far."""
+    """What a request or a job has cost in the database so far."""
 
-    # The operation id of the request, or the name of the job.
+    # The operation id of the request or the name of the job. Statements have it in an SQL comment.
     operation: str = ""
-    # The number of responses of PostgreSQL, and how many seconds the request has waited for them.
-    # Each statement is a round trip, and so are BEGIN and COMMIT.
+    # How often PostgreSQL was waited for, and for how many seconds. Each statement is a round trip,
+    # and so are BEGIN and COMMIT.
     round_trips: int = 0
     seconds: float = 0.0
 
 
-# The object of the current task or thread. Greenlets and threads of the same request share one
-# object, since they run in copies of its context.
+# Of the current task or thread. A greenlet or thread that works for a request shares its object.
 current_use: ContextVar[DatabaseUse | None] = ContextVar("database_use", default=None)
 
 
 def measure(operation: str) -> DatabaseUse:
-    """Start to count for the current task or thread, from zero; `operation` is the name."""
+    """Measure from now on what the current task or thread costs, under a name."""
     use = DatabaseUse(operation)
     current_use.set(use)
     return use

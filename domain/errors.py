@@ -189,6 +189,62 @@ class TransitionNotAllowed(DomainError):
     allowed: Sequence[str]
 
 
+@dataclass(eq=False)
+class OrderNotPayable(DomainError):
+    """An order that is {current} with {balance} to pay cannot be paid."""
+
+    code: ClassVar[str] = "order_not_payable"
+    current: str
+    balance: int
+
+
+@dataclass(eq=False)
+class PaymentInProgress(DomainError):
+    """Another payment of this order is still open."""
+
+    code: ClassVar[str] = "payment_in_progress"
+    payment_id: UUID
+
+
+@dataclass(eq=False)
+class PaymentProviderNotEnabled(DomainError):
+    """This shop does not accept payments by {provider}."""
+
+    code: ClassVar[str] = "payment_provider_not_enabled"
+    provider: str
+    enabled: Sequence[str]
+
+
+@dataclass(eq=False)
+class PaymentExceedsBalance(DomainError):
+    """The amount is more than the {balance} that are still to be paid."""
+
+    code: ClassVar[str] = "payment_exceeds_balance"
+    balance: int
+
+
+@dataclass(eq=False)
+class PaymentNotCancelable(DomainError):
+    """A payment that is {payment_status} cannot be canceled."""
+
+    code: ClassVar[str] = "payment_not_cancelable"
+    payment_status: str
+
+
+@dataclass(eq=False)
+class RefundExceedsCaptured(DomainError):
+    """Only {refundable} of this payment can still be refunded."""
+
+    code: ClassVar[str] = "refund_exceeds_captured"
+    refundable: int
+
+
+class InvalidSignature(DomainError):
+    """The signature of the notification is missing or wrong, or it is too old."""
+
+    code = "invalid_signature"
+
+
 class PreconditionFailed(DomainError):
     """The resource has changed since it was read."""
 
@@ -221,6 +277,12 @@ class Unavailable(DomainError):
 
 class TooBusy(Unavailable):
     """Too many passwords are being checked. Try again."""
+
+
+class PaymentProviderUnavailable(Unavailable):
+    """The payment provider did not answer in time. The payment may have been created there."""
+
+    code = "payment_provider_unavailable"
 
 
 class Locked(Unavailable):

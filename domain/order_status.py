@@ -23,11 +23,12 @@ class Party(StrEnum):
     OWNER = "OWNER"
     ADMIN = "ADMIN"
     SYSTEM = "SYSTEM"
+    PROVIDER = "PROVIDER"  # of payments
 
 
 TRANSITIONS: Mapping[tuple[str, str], frozenset[Party]] = MappingProxyType(
     {
-        (PENDING, PAID): frozenset({Party.ADMIN}),
+        (PENDING, PAID): frozenset({Party.ADMIN, Party.PROVIDER}),
         (PENDING, CANCELLED): frozenset({Party.OWNER, Party.ADMIN, Party.SYSTEM}),
         (PAID, SHIPPED): frozenset({Party.ADMIN}),
         (PAID, CANCELLED): frozenset({Party.ADMIN}),

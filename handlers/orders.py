@@ -8,6 +8,7 @@ from uuid import UUID
 
 from domain.actor import Actor
 from handlers import order_export, preconditions, representations
+from handlers.idempotency import unquote
 from handlers.responses import BASE_PATH, Response
 from services import orders
 from services.orders import Order, OrderFilters, ShippingAddress
@@ -21,7 +22,7 @@ def create_order(
     placed = orders.create_order(
         actor=actor,
         items=[(UUID(line["product_id"]), line["quantity"]) for line in body["items"]],
-        idempotency_key=_unquote(idempotency_key),
+        idempotency_key=unquote(idempotency_key),
         shipping_address=ShippingAddress(**address) if address else None,
         note=body.get("note"),
     )
@@ -99,11 +100,12 @@ def cancel_order(
     body: dict[str, Any] | None = None,
     if_match: str | None = None,
 ) -> Response:
-    """Cancel an order and return its units to stock."""
+    """Cancel an order, return its units to stock and refund what was paid."""
     row = orders.cancel_order(
         actor=actor,
         order_id=order_id,
         reason=(body or {}).get("reason"),
+        keeps_payment=(body or {}).get("keep_payment", False),
         expected_versions=preconditions.expected_versions(if_match),
     )
     return _response(row, 200)
@@ -142,13 +144,6 @@ def list_order_events(
     path = f"{BASE_PATH}/orders/{order_id}/events"
     body, link = representations.page(page, representations.order_event, path, {"limit": limit})
     return body, 200, link
-
-
-def _unquote(idempotency_key: str | None) -> str | None:
-    """Return the key without the quotes of a structured field string (RFC 9651, section 3.3.3)."""
-    if idempotency_key and idempotency_key.startswith('"') and idempotency_key.endswith('"'):
-        return idempotency_key[1:-1]
-    return idempotency_key
 
 
 def _entity_tag(row: Order) -> str:

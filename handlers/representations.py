@@ -9,10 +9,13 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from domain.paging import Page
-from services.orders import Order, OrderEvent
+from services.orders import Order, OrderEvent, expires_at
+from services.payment_notifications import PaymentNotification
+from services.payments import Payment
 from services.process import configuration
 from services.product_files import ImportReport
 from services.products import Product
+from services.refunds import Refund
 from services.security_events import SecurityEvent
 from services.sessions import OpenSession, Session
 from services.stock import StockMovement
@@ -103,6 +106,7 @@ def product_import(report: ImportReport) -> Representation:
 
 def order(row: Order) -> Representation:
     """Return an order as the contract's Order. All amounts are in the order's own currency."""
+    expiry = expires_at(row)
     return {
         "id": row.id,
         "number": row.number,
@@ -122,6 +126,10 @@ def order(row: Order) -> Representation:
             for item in row.items
         ],
         "total": _money(row.total, row.currency),
+        "payment_status": row.account.payment_status,
+        "amount_paid": _money(row.amount_paid, row.currency),
+        "amount_refunded": _money(row.amount_refunded, row.currency),
+        "expires_at": instant(expiry) if expiry else None,
         "shipping_address": row.shipping_address.without_none() if row.shipping_address else None,
         "note": row.note,
         "tracking_number": row.tracking_number,
@@ -140,8 +148,55 @@ def order_event(row: OrderEvent) -> Representation:
         "to_status": row.to_status,
         "actor": {"kind": row.actor_kind, "user_id": row.actor_user_id},
         "reason": row.reason,
+        "payment_id": row.payment_id,
+        "refund_id": row.refund_id,
+        "amount": None if row.amount is None else _money(row.amount, row.currency),
         "request_id": row.request_id,
         "created_at": instant(row.created_at),
+    }
+
+
+def payment(row: Payment) -> Representation:
+    """Return a payment as the contract's Payment. What is needed to pay is in open ones only."""
+    return {
+        "id": row.id,
+        "order_id": row.order_id,
+        "provider": row.provider,
+        "method": row.method,
+        "reference": row.reference,
+        "status": row.status,
+        "amount": _money(row.amount, row.currency),
+        "amount_refunded": _money(row.amount_refunded, row.currency),
+        "failure_code": row.failure_code,
+        "client_secret": row.client_secret if row.is_open else None,
+        "redirect_url": row.redirect_url if row.is_open else None,
+        "version": row.version,
+        "created_at": instant(row.created_at),
+        "updated_at": instant(row.updated_at),
+    }
+
+
+def refund(row: Refund) -> Representation:
+    """Return a refund as the contract's Refund."""
+    return {
+        "id": row.id,
+        "payment_id": row.payment_id,
+        "status": row.status,
+        "amount": _money(row.amount, row.currency),
+        "cause": row.cause,
+        "reason": row.reason,
+        "failure_code": row.failure_code,
+        "created_at": instant(row.created_at),
+        "updated_at": instant(row.updated_at),
+    }
+
+
+def payment_notification(row: PaymentNotification) -> Representation:
+    """Return a notification as the contract's PaymentNotification."""
+    return {
+        **row._asdict(),
+        "created_at": instant(row.created_at),
+        "processed_at": instant(row.processed_at) if row.processed_at else None,
     }
 
 

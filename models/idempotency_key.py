@@ -1,4 +1,4 @@
-"""Idempotency keys: which request placed which order, so that a retry does not place another."""
+"""Idempotency keys: which request created what, so that a retry does not create it again."""
 
 from __future__ import annotations
 
@@ -18,17 +18,21 @@ from database.table import (
     reference,
 )
 from models.order import OrderTable
+from models.payment import PaymentTable
+from models.refund import RefundTable
 from models.user import UserTable
 
 
 class IdempotencyKeyTable(Table):
-    """The idempotency keys of users, each with a digest of the request and the order it placed."""
+    """The idempotency keys of users, each with a digest of the request and what it created."""
 
     user = reference(UserTable, "fk_idempotency_key_user_id")
     key = TextField(collation='"C"')
     fingerprint = BlobField()
-    order = reference(OrderTable, "fk_idempotency_key_order_id")
+    order = reference(OrderTable, "fk_idempotency_key_order_id", null=True)
     created_at = InstantField()
+    payment = reference(PaymentTable, "fk_idempotency_key_payment_id", null=True)
+    refund = reference(RefundTable, "fk_idempotency_key_refund_id", null=True)
 
     class Meta:
         """The table's name and constraints."""
@@ -37,6 +41,9 @@ class IdempotencyKeyTable(Table):
         constraints = (
             primary_key("pk_idempotency_key", "user_id", "key"),
             check("ck_idempotency_key_fingerprint", "octet_length(fingerprint) = 32"),
+            check(
+                "ck_idempotency_key_created", "num_nonnulls(order_id, payment_id, refund_id) = 1"
+            ),
         )
 
 
@@ -44,18 +51,42 @@ index(IdempotencyKeyTable, "ix_idempotency_key_created_at", "created_at, user_id
 
 
 class FirstRequest(NamedTuple):
-    """The request that first used a key, as a digest, and the order that it placed."""
+    """The request that first used a key, as a digest, and the one thing that it created."""
 
     fingerprint: bytes
-    order_id: UUID
+    order_id: UUID | None
+    payment_id: UUID | None
+    refund_id: UUID | None
 
 
 FIND = Statement(
-    IdempotencyKeyTable.select(IdempotencyKeyTable.fingerprint, IdempotencyKeyTable.order).where(
+    IdempotencyKeyTable.select(
+        IdempotencyKeyTable.fingerprint,
+        IdempotencyKeyTable.order,
+        IdempotencyKeyTable.payment,
+        IdempotencyKeyTable.refund,
+    ).where(
         IdempotencyKeyTable.user == Parameter("user_id"),
         IdempotencyKeyTable.key == Parameter("key"),
     ),
-    lambda columns: FirstRequest(bytes(columns[0]), columns[1]),
+    lambda columns: FirstRequest(bytes(columns[0]), *columns[1:]),
+)
+
+# Writes nothing if the user has used the key before. If a concurrent request has inserted the same
+# key, this waits for that transaction to end.
+CLAIM = Command(
+    IdempotencyKeyTable.insert(
+        {
+            IdempotencyKeyTable.user: Parameter("user_id"),
+            IdempotencyKeyTable.key: Parameter("key"),
+            IdempotencyKeyTable.fingerprint: Parameter("fingerprint"),
+            IdempotencyKeyTable.payment: Parameter("payment_id"),
+            IdempotencyKeyTable.refund: Parameter("refund_id"),
+            IdempotencyKeyTable.created_at: fn.now(),
+        }
+    ).on_conflict(
+        conflict_target=[IdempotencyKeyTable.user, IdempotencyKeyTable.key], action="IGNORE"
+    )
 )
 
 # Deletes at most `limit` keys that are older than `hours`, oldest first. SKIP LOCKED skips the keys

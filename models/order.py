@@ -10,6 +10,7 @@ from uuid import UUID
 from peewee import (
     SQL,
     BigIntegerField,
+    Case,
     Expression,
     Field,
     IntegerField,
@@ -37,6 +38,7 @@ from database.table import (
 )
 from domain import order_status
 from domain.address import ShippingAddress
+from domain.payments import Account
 from models.product import ProductTable
 from models.user import UserTable
 
@@ -62,6 +64,10 @@ class OrderTable(Table):
     updated_at = InstantField()
     shipping_address = DocumentField(null=True)
     note = TextField(null=True)
+    # Null if the order is older than the table of payments.
+    amount_paid = BigIntegerField(null=True, constraints=[SQL("DEFAULT 0")])
+    amount_refunded = BigIntegerField(constraints=[SQL("DEFAULT 0")])
+    expires_at = InstantField(null=True)
 
     class Meta:
         """The table's name and constraints."""
@@ -86,6 +92,10 @@ class OrderTable(Table):
                 "shipping_address IS NULL OR jsonb_typeof(shipping_address) = 'object'",
             ),
             check("ck_orders_note", "note IS NULL OR char_length(note) BETWEEN 1 AND 1000"),
+            check(
+                "ck_orders_amount_refunded",
+                "amount_refunded BETWEEN 0 AND coalesce(amount_paid, 0)",
+            ),
         )
 
 
@@ -164,6 +174,11 @@ class Order(NamedTuple):
     version: int
     created_at: datetime
     updated_at: datetime
+    amount_paid: int
+    # Including refunds that are under way.
+    amount_refunded: int
+    # Null if the usual time limit applies.
+    expires_at: datetime | None
     shipping_address: ShippingAddress | None
     note: str | None
     items: tuple[OrderItem, ...]
@@ -171,6 +186,11 @@ class Order(NamedTuple):
     customer: Customer | None = None
     # The statuses that the caller may set. The queries leave this empty; the service fills it in.
     allowed_transitions: tuple[str, ...] = ()
+
+    @property
+    def account(self) -> Account:
+        """The money side of the order."""
+        return Account(self.status, self.total, self.amount_paid, self.amount_refunded)
 
 
 def _order(columns: Sequence[Any]) -> Order:
@@ -198,6 +218,22 @@ _ITEMS = OrderItemTable.select(
     ).order_by(OrderItemTable.position)
 ).where(OrderItemTable.order == OrderTable.id)
 
+# The payments of an order that is older than the table of payments are not recorded. If its status
+# says that it was paid, it counts as paid in full.
+_AMOUNT_PAID = fn.coalesce(
+    OrderTable.amount_paid,
+    Case(
+        None,
+        [
+            (
+                OrderTable.status.in_([order_status.PENDING, order_status.CANCELLED]),
+                SQL("0"),
+            )
+        ],
+        OrderTable.total,
+    ),
+)
+
 _ORDERS = OrderTable.select(
     OrderTable.id,
     OrderTable.number,
@@ -209,6 +245,9 @@ _ORDERS = OrderTable.select(
     OrderTable.version,
     OrderTable.created_at,
     OrderTable.updated_at,
+    _AMOUNT_PAID,
+    OrderTable.amount_refunded,
+    OrderTable.expires_at,
     OrderTable.shipping_address,
     OrderTable.note,
     _ITEMS,
@@ -248,13 +287,14 @@ class UnpaidOrder(NamedTuple):
     id: UUID
 
 
-# The oldest orders that have been pending for at least `minutes`, after a position in their list.
-# `now()` is the database's clock, which also set `created_at`.
+# The oldest orders that have been pending for at least `minutes`, after a position in their list,
+# without those that have more time. `now()` is the database's clock, which also set `created_at`.
 FIND_UNPAID = Statement(
     OrderTable.select(OrderTable.created_at, OrderTable.id)
     .where(
         OrderTable.status == order_status.PENDING,
         OrderTable.created_at <= fn.now() - Parameter("minutes") * SQL("interval '1 minute'"),
+        fn.coalesce(OrderTable.expires_at, OrderTable.created_at) <= fn.now(),
         Expression(
             Tuple(OrderTable.created_at, OrderTable.id),
             ">",
@@ -283,14 +323,43 @@ FIND_OWNER = Statement(
 # began, which can be before another transition that this one has waited for. `updated_at` always
 # increases, even if the clock was set back (for example by a failover to a server whose clock is
 # behind): the timeline is sorted by it.
+_UPDATED_AT = fn.greatest(
+    fn.clock_timestamp(), OrderTable.updated_at + SQL("interval '1 microsecond'")
+)
+
+# `captured` is money that arrived now. An unknown amount (null) stays unknown without it.
+_AMOUNT_PAID_AFTER = fn.coalesce(
+    OrderTable.amount_paid + Parameter("captured", "bigint"),
+    fn.nullif(Parameter("captured", "bigint"), SQL("0")),
+)
+
 UPDATE_STATUS = Command(
     OrderTable.update(
         status=Parameter("status"),
+        amount_paid=_AMOUNT_PAID_AFTER,
         tracking_number=fn.coalesce(Parameter("tracking_number"), OrderTable.tracking_number),
         version=OrderTable.version + 1,
-        updated_at=fn.greatest(
-            fn.clock_timestamp(), OrderTable.updated_at + SQL("interval '1 microsecond'")
-        ),
+        updated_at=_UPDATED_AT,
+    ).where(OrderTable.id == Parameter("order_id"))
+)
+
+# Adds to the amounts; both may be 0, and `refunded` may be negative. For every event of a payment
+# that does not change the status, since each event has its own version of the order.
+UPDATE_AMOUNTS = Command(
+    OrderTable.update(
+        amount_paid=_AMOUNT_PAID_AFTER,
+        amount_refunded=OrderTable.amount_refunded + Parameter("refunded"),
+        version=OrderTable.version + 1,
+        updated_at=_UPDATED_AT,
+    ).where(OrderTable.id == Parameter("order_id"))
+)
+
+# Gives the customer `minutes` from the placing of the order, for a manual method of payment. Null
+# minutes: the usual time limit.
+SET_EXPIRY = Command(
+    OrderTable.update(
+        expires_at=OrderTable.created_at
+        + Parameter("minutes", "integer") * SQL("interval '1 minute'")
     ).where(OrderTable.id == Parameter("order_id"))
 )
 

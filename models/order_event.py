@@ -1,4 +1,4 @@
-"""The timeline of an order: an append-only log of its status transitions."""
+"""The timeline of an order: an append-only log of its status transitions and payments."""
 
 from __future__ import annotations
 
@@ -6,17 +6,22 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from peewee import TextField, UUIDField
+from peewee import BigIntegerField, TextField, UUIDField
 
 from database.listing import Listing, Sort
 from database.statement import Command, Parameter
 from database.table import InstantField, Table, check, index, primary_key, reference
 from models.order import OrderTable
+from models.payment import PaymentTable
+from models.refund import RefundTable
 from models.user import UserTable
 
 
 class OrderEventTable(Table):
-    """Status transitions of orders; placing an order is the first one."""
+    """Status transitions and payments of orders; placing an order is the first event.
+
+    An event of a payment has the same status before and after.
+    """
 
     id = UUIDField()
     order = reference(OrderTable, "fk_order_event_order_id")
@@ -28,6 +33,9 @@ class OrderEventTable(Table):
     request_id = TextField()
     created_at = InstantField()
     reason = TextField(null=True)
+    payment = reference(PaymentTable, "fk_order_event_payment_id", null=True)
+    refund = reference(RefundTable, "fk_order_event_refund_id", null=True)
+    amount = BigIntegerField(null=True)
 
     class Meta:
         """The table's name and constraints."""
@@ -35,9 +43,14 @@ class OrderEventTable(Table):
         table_name = "order_event"
         constraints = (
             primary_key("pk_order_event", "id"),
-            check("ck_order_event_type", "type IN ('PLACED', 'STATUS_CHANGED')"),
+            check(
+                "ck_order_event_type",
+                "type IN ('PLACED', 'STATUS_CHANGED', 'PAYMENT_CREATED', 'PAYMENT_SUCCEEDED',"
+                " 'PAYMENT_FAILED', 'PAYMENT_CANCELED', 'PAYMENT_MISMATCHED', 'PAYMENT_KEPT',"
+                " 'REFUND_CREATED', 'REFUND_SUCCEEDED', 'REFUND_FAILED')",
+            ),
             check("ck_order_event_from_status", "(type = 'PLACED') = (from_status IS NULL)"),
-            check("ck_order_event_actor_kind", "actor_kind IN ('PERSON', 'SYSTEM')"),
+            check("ck_order_event_actor_kind", "actor_kind IN ('PERSON', 'SYSTEM', 'PROVIDER')"),
             check("ck_order_event_actor", "(actor_kind = 'PERSON') = (actor_user_id IS NOT NULL)"),
             check(
                 "ck_order_event_reason", "reason IS NULL OR char_length(reason) BETWEEN 1 AND 500"
@@ -49,7 +62,10 @@ index(OrderEventTable, "ix_order_event_order_id", "order_id, created_at, id")
 
 
 class OrderEvent(NamedTuple):
-    """One entry of the timeline. `actor_user_id` is None if the system made the transition."""
+    """One entry of the timeline. `actor_user_id` is None if no person caused it.
+
+    `amount` is in minor units of the order's currency.
+    """
 
     id: UUID
     type: str
@@ -60,7 +76,13 @@ class OrderEvent(NamedTuple):
     request_id: str
     created_at: datetime
     reason: str | None
+    payment_id: UUID | None
+    refund_id: UUID | None
+    amount: int | None
+    currency: str
 
+
+_CURRENCY = OrderTable.select(OrderTable.currency).where(OrderTable.id == OrderEventTable.order)
 
 TIMELINE: Listing[OrderEvent] = Listing(
     OrderEventTable.select(
@@ -73,6 +95,10 @@ TIMELINE: Listing[OrderEvent] = Listing(
         OrderEventTable.request_id,
         OrderEventTable.created_at,
         OrderEventTable.reason,
+        OrderEventTable.payment,
+        OrderEventTable.refund,
+        OrderEventTable.amount,
+        _CURRENCY,
     ),
     OrderEvent._make,
     id_field=OrderEventTable.id,
@@ -82,19 +108,22 @@ TIMELINE: Listing[OrderEvent] = Listing(
     filters={"order_id": OrderEventTable.order == Parameter("order_id")},
 )
 
-# The event's time is the order's `updated_at`: run this after the order's status was updated.
+# The event's time is the order's `updated_at`: run this after the order was updated.
 INSERT = Command(
     OrderEventTable.insert(
         {
             OrderEventTable.id: Parameter("event_id"),
             OrderEventTable.order: Parameter("order_id"),
-            OrderEventTable.type: "STATUS_CHANGED",
+            OrderEventTable.type: Parameter("type"),
             OrderEventTable.from_status: Parameter("from_status"),
             OrderEventTable.to_status: Parameter("to_status"),
             OrderEventTable.actor_kind: Parameter("actor_kind"),
             OrderEventTable.actor_user: Parameter("actor_user_id"),
             OrderEventTable.request_id: Parameter("request_id"),
             OrderEventTable.reason: Parameter("reason"),
+            OrderEventTable.payment: Parameter("payment_id"),
+            OrderEventTable.refund: Parameter("refund_id"),
+            OrderEventTable.amount: Parameter("amount"),
             OrderEventTable.created_at: OrderTable.select(OrderTable.updated_at).where(
                 OrderTable.id == Parameter("order_id")
             ),

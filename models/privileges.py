@@ -2,8 +2,8 @@
 
 Ledgers and logs are append-only: rows of `stock_movement`, `order_item`, `order_event` and
 `security_event` can be neither changed nor deleted. Rows of `security_event_source` can be deleted,
-to erase personal data. Users, products and orders are never deleted. Row locks (such as FOR UPDATE)
-require the privilege UPDATE.
+to erase the person whom they name. Users, products, orders, payments, refunds and notifications of
+providers are never deleted. Row locks (such as FOR UPDATE) require the privilege UPDATE.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ from database.table import Table
 from models.idempotency_key import IdempotencyKeyTable
 from models.order import OrderItemTable, OrderTable
 from models.order_event import OrderEventTable
+from models.payment import PaymentTable
+from models.payment_notification import PaymentNotificationTable
 from models.product import ProductTable, StockTable
+from models.refund import RefundTable
 from models.security_event import SecurityEventSourceTable, SecurityEventTable
 from models.session import RefreshTokenTable, SessionTable
 from models.stock_movement import StockMovementTable
@@ -37,6 +40,9 @@ _BY_TABLE: dict[type[Table], frozenset[str]] = {
     OrderTable: _CHANGE,
     OrderItemTable: _APPEND,
     OrderEventTable: _APPEND,
+    PaymentTable: _CHANGE,
+    RefundTable: _CHANGE,
+    PaymentNotificationTable: _CHANGE,
     IdempotencyKeyTable: _DELETE,
     SecurityEventTable: _APPEND,
     SecurityEventSourceTable: _ERASE,

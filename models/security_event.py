@@ -1,7 +1,6 @@
 """The security log: entries are appended and read, never changed.
 
-Personal data (address and user agent) is in a separate table, so that it can be erased without
-changing the log.
+What names a person is in a table of its own, so that it can be erased without changing the log.
 """
 
 from __future__ import annotations
@@ -64,11 +63,11 @@ index(SecurityEventTable, "ix_security_event_user_id", "user_id, created_at, id"
 
 
 class SecurityEventSourceTable(Table):
-    """The address and user agent of the client that caused an event. Deleted to erase a person.
+    """The client that caused an event. Deleted to erase a person, so never part of the log itself.
 
-    `user_id` is the person to whom the data belongs: the actor of the event or, if the actor is not
-    known, the user whom the event concerns. No column is a foreign key: the foreign key check would
-    lock the event's row, which the privileges of the log forbid.
+    `user_id` is the person whom the row names: the actor of the event, or if the actor is not
+    known, the user whom the event concerns. No column is a foreign key: a check would lock the
+    event, which the privileges of the log forbid.
     """
 
     event_id = UUIDField()
@@ -144,8 +143,8 @@ LOG: Listing[SecurityEvent] = Listing(
     },
 )
 
-# Inserts both rows in one statement, so in one round trip. It is SQL, since Peewee does not support
-# data-modifying common table expressions (CTEs).
+# Both rows in one statement, so in one round trip. Written as SQL, since Peewee cannot build common
+# table expressions that write.
 INSERT = Command(
     """
     WITH event AS (

@@ -102,6 +102,8 @@ class Settings:
     refresh_token_days: int
     # 0: unpaid orders never expire.
     order_expiry_minutes: int
+    # The same for an order that will be paid by hand; 0: customers cannot choose that.
+    manual_payment_expiry_minutes: int
     # Whether `serve` runs the background worker too.
     worker: bool
     session_days: int
@@ -168,6 +170,9 @@ class Settings:
             access_token_seconds=self.access_token_minutes * 60,
             refresh_token_seconds=self.refresh_token_days * 24 * 3600,
             order_expiry_minutes=self.order_expiry_minutes,
+            manual_payment_expiry_minutes=self.manual_payment_expiry_minutes,
+            # A provider that does not answer must not occupy all threads.
+            payment_calls_at_once=max(1, self.threads // 4),
             session_seconds=self.session_days * 24 * 3600,
             argon2_time_cost=time_cost,
             argon2_memory_kib=memory_kib,
@@ -289,6 +294,9 @@ def _read(env: _Reader) -> dict[str, Any]:
         "refresh_token_days": env.int("REFRESH_TOKEN_DAYS", 30, validate=validate.Range(1, 400)),
         "order_expiry_minutes": env.int(
             "ORDER_EXPIRY_MINUTES", 60, validate=validate.Range(0, 366 * 24 * 60)
+        ),
+        "manual_payment_expiry_minutes": env.int(
+            "MANUAL_PAYMENT_EXPIRY_MINUTES", 0, validate=validate.Range(0, 366 * 24 * 60)
         ),
         "worker": env.bool("WORKER", True),
         "session_days": env.int("SESSION_DAYS", 180, validate=validate.Range(1, 3650)),

@@ -31,4 +31,4 @@ def audit() -> list[Finding]:
 
 def _actor_kind(party: Party) -> str:
     # Events do not record whether a person acted as the owner or as an administrator.
-    return "SYSTEM" if party is Party.SYSTEM else "PERSON"
+    return party.value if party in {Party.SYSTEM, Party.PROVIDER} else "PERSON"

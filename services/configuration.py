@@ -31,6 +31,11 @@ class Configuration:
     argon2_parallelism: int = 1
     # How long an order may stay unpaid before it expires; 0 means for ever.
     order_expiry_minutes: int = 60
+    # The same if the customer chose a manual method of payment, such as a bank transfer; 0 means
+    # that customers cannot choose one.
+    manual_payment_expiry_minutes: int = 0
+    # Each call to a payment provider occupies a thread and a request.
+    payment_calls_at_once: int = 4
     # Each hash uses one core: more concurrent hashes than cores only make all of them slower.
     password_hashes_at_once: int = 2
     # Requests that wait for a hash occupy threads that other requests need.

@@ -141,6 +141,9 @@ def _try_to_place(
         version=1,
         created_at=lines[0].created_at,
         updated_at=lines[0].created_at,
+        amount_paid=0,
+        amount_refunded=0,
+        expires_at=None,
         shipping_address=request.shipping_address,
         note=request.note,
         items=tuple(line.item for line in lines),
@@ -163,7 +166,13 @@ def _find_replay(user_id: UUID, idempotency_key: str | None, fingerprint: bytes)
     order = orders.FIND.one(order_id=first.order_id)
     assert order is not None  # noqa: S101  # a foreign key guarantees it
     return order._replace(
-        status=PENDING, tracking_number=None, version=1, updated_at=order.created_at
+        status=PENDING,
+        tracking_number=None,
+        version=1,
+        updated_at=order.created_at,
+        amount_paid=0,
+        amount_refunded=0,
+        expires_at=None,
     )
 
 

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Set
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
-
-from uuid_utils.compat import uuid7
 
 from database.transactions import autocommit, transaction
 from domain import order_status
 from domain.actor import Actor
-from domain.errors import Locked, NotFound, PreconditionFailed, TransitionNotAllowed, Unavailable
-from domain.order_status import CANCELLED, Party
+from domain.errors import (
+    Forbidden,
+    Locked,
+    PaymentProviderNotEnabled,
+    PaymentProviderUnavailable,
+    PreconditionFailed,
+    TransitionNotAllowed,
+    Unavailable,
+)
+from domain.order_status import CANCELLED, PAID, PENDING
+from domain.payments import RefundCause, expires
 from models import order as orders
-from models import order_event, placement
+from models import payment as payments
+from models import placement
 from models import product as products
 from models.order import Order, UnpaidOrder
+from models.payment import MANUAL, Payment
+from services import order_changes
+from services.order_changes import change_status, record_payment_event
+from services.order_visibility import require_visible
+from services.payment_settling import reserve_refund
+from services.payments import add_manual_payment, cancel_manual_payment, close
 from services.process import configuration
 
 # Small, so that a worker that must stop finishes its batch soon.
@@ -36,6 +50,8 @@ def update_order_status(
 ) -> Order:
     """Set an order's status. Setting the status that the order already has changes nothing.
 
+    PAID records a manual payment of what is still to be paid; CANCELLED refunds what was paid.
+
     Raises:
         NotFound: no order has this id, or it belongs to another user.
         PreconditionFailed: the order has none of the expected versions; None accepts any version.
@@ -48,8 +64,19 @@ def update_order_status(
         allowed = _allowed_transitions(actor, order)
         if status not in allowed:
             raise TransitionNotAllowed(current=order.status, requested=status, allowed=allowed)
-        _change_status(actor, order, status, tracking_number=tracking_number, reason=reason)
+        _make_transition(actor, order, status, tracking_number=tracking_number, reason=reason)
     return find_order(actor, order_id)
+
+
+def _make_transition(
+    actor: Actor, order: Order, status: str, *, tracking_number: str | None, reason: str | None
+) -> None:
+    if status == PAID and order.account.balance:
+        add_manual_payment(actor, order, order.account.balance, method="OTHER", reason=reason)
+    elif status == CANCELLED:
+        _cancel(actor, order, reason=reason, keeps_payment=False)
+    else:
+        change_status(actor, order, status, tracking_number=tracking_number, reason=reason)
 
 
 @transaction
@@ -59,19 +86,46 @@ def cancel_order(
     order_id: UUID,
     reason: str | None,
     expected_versions: Collection[int] | None,
+    keeps_payment: bool = False,
 ) -> Order:
-    """Cancel an order and return its units to stock. A cancelled order stays as it is.
+    """Cancel an order, return its units to stock, and refund what was paid.
 
-    Raises: what `update_order_status` raises.
+    A cancelled order stays as it is. An open payment is canceled by the reconciliation job.
+
+    Raises:
+        Forbidden: `keeps_payment`, which refunds nothing, is for administrators.
+        Others: what `update_order_status` raises.
     """
-    return update_order_status(
-        actor=actor,
-        order_id=order_id,
-        status=CANCELLED,
-        tracking_number=None,
-        reason=reason,
-        expected_versions=expected_versions,
-    )
+    if keeps_payment and not actor.is_admin:
+        raise Forbidden
+    order = require_visible(actor, orders.FIND_TO_CHANGE.one(order_id=order_id))
+    if expected_versions is not None and order.version not in expected_versions:
+        raise PreconditionFailed
+    if order.status != CANCELLED:
+        allowed = _allowed_transitions(actor, order)
+        if CANCELLED not in allowed:
+            raise TransitionNotAllowed(current=order.status, requested=CANCELLED, allowed=allowed)
+        _cancel(actor, order, reason=reason, keeps_payment=keeps_payment)
+    return find_order(actor, order_id)
+
+
+def _cancel(actor: Actor, order: Order, *, reason: str | None, keeps_payment: bool) -> None:
+    change_status(actor, order, CANCELLED, reason=reason)
+    order = order._replace(status=CANCELLED)
+    payment = payments.FIND_OPEN.one(order_id=order.id)
+    if payment is not None and payment.provider == MANUAL:
+        cancel_manual_payment(actor, payment)
+    elif payment is not None:
+        payments.CHECK_NOW.execute(order_id=order.id)
+    held = order.account.held
+    if keeps_payment and held:
+        record_payment_event(
+            actor, order, order_changes.PAYMENT_KEPT, payment_id=None, amount=held, reason=reason
+        )
+        return
+    for paid in payments.FIND_REFUNDABLE.all(order_id=order.id):
+        left = paid.amount - paid.amount_refunded
+        reserve_refund(actor, order, paid, left, RefundCause.ORDER_CANCELLED, check_seconds=0)
 
 
 def expire_orders(*, actor: Actor) -> int:
@@ -92,8 +146,11 @@ def expire_orders(*, actor: Actor) -> int:
         return 0
     expired, errors = 0, []
     locked_products: set[UUID] = set()
+    unavailable: set[str] = set()
     for order_id in _unpaid_orders(minutes):
         try:
+            if not _close_payment(actor, order_id, unavailable):
+                continue
             expired += _expire(
                 actor=actor, order_id=order_id, minutes=minutes, locked_products=locked_products
             )
@@ -133,10 +190,36 @@ def _expire(*, actor: Actor, order_id: UUID, minutes: int, locked_products: Set[
     order = orders.FIND_TO_EXPIRE.one(order_id=order_id)
     if order is None or any(item.product_id in locked_products for item in order.items):
         return False
-    if CANCELLED not in order_status.allowed(order.status, {Party.SYSTEM}):
+    has_open_payment = payments.FIND_OPEN.one(order_id=order_id) is not None
+    if not expires(order.account, has_open_payment=has_open_payment):
         return False
-    _change_status(actor, order, CANCELLED, reason=f"Not paid within {minutes} minutes.")
+    if order.expires_at is not None:
+        minutes = configuration().manual_payment_expiry_minutes
+    change_status(actor, order, CANCELLED, reason=f"Not paid within {minutes} minutes.")
     return True
+
+
+def _close_payment(actor: Actor, order_id: UUID, unavailable: set[str]) -> bool:
+    """Cancel an open payment of an order that is due; return whether the order may expire now.
+
+    If a provider does not answer, its orders wait for the next call: the money may have arrived.
+    """
+    payment = _open_payment(order_id)
+    if payment is None:
+        return True
+    if payment.provider in unavailable:
+        return False
+    try:
+        close(actor, payment)
+    except (PaymentProviderUnavailable, PaymentProviderNotEnabled):
+        unavailable.add(payment.provider)
+        return False
+    return True
+
+
+@autocommit
+def _open_payment(order_id: UUID) -> Payment | None:
+    return payments.FIND_OPEN.one(order_id=order_id)
 
 
 @autocommit
@@ -158,22 +241,6 @@ def find_order(actor: Actor, order_id: UUID) -> Order:
     return with_allowed_transitions(actor, order)
 
 
-def require_visible(actor: Actor, order: Order | None) -> Order:
-    """Return the order if the actor may see it.
-
-    Raises:
-        NotFound: there is no order, or it belongs to another user.
-    """
-    if order is None or not can_see(actor, order.user_id):
-        raise NotFound("order")
-    return order
-
-
-def can_see(actor: Actor, owner_id: UUID | None) -> bool:
-    """Return whether the actor may see an order of this owner; None means there is no order."""
-    return owner_id is not None and (actor.is_admin or actor.user_id == owner_id)
-
-
 def with_allowed_transitions(actor: Actor, order: Order) -> Order:
     """Return the order with the transitions that the actor may make."""
     return order._replace(allowed_transitions=_allowed_transitions(actor, order))
@@ -181,43 +248,16 @@ def with_allowed_transitions(actor: Actor, order: Order) -> Order:
 
 def _allowed_transitions(actor: Actor, order: Order) -> tuple[str, ...]:
     who = order_status.parties(admin=actor.is_admin, owner=actor.user_id == order.user_id)
-    return order_status.allowed(order.status, who)
+    allowed = order_status.allowed(order.status, who)
+    if order.status == PENDING and order.amount_paid and not actor.is_admin:
+        # Part of the price was paid by hand: a person must return it.
+        return tuple(status for status in allowed if status != CANCELLED)
+    return allowed
 
 
-def _change_status(
-    actor: Actor,
-    order: Order,
-    status: str,
-    *,
-    tracking_number: str | None = None,
-    reason: str | None = None,
-) -> None:
-    orders.UPDATE_STATUS.execute(
-        order_id=order.id,
-        status=status,
-        tracking_number=tracking_number if status == order_status.SHIPPED else None,
-    )
-    if order_status.returns_stock(order.status, status):
-        _return_stock(actor, order, status)
-    order_event.INSERT.execute(
-        event_id=uuid7(),
-        order_id=order.id,
-        from_status=order.status,
-        to_status=status,
-        actor_kind="PERSON" if actor.user_id else "SYSTEM",
-        actor_user_id=actor.user_id,
-        reason=reason,
-        request_id=actor.request_id,
-    )
-
-
-def _return_stock(actor: Actor, order: Order, status: str) -> None:
-    placement.RETURN_STOCK.execute(
-        product_ids=placement.uuid_array([item.product_id for item in order.items]),
-        quantities=placement.integer_array([item.quantity for item in order.items]),
-        movement_ids=placement.uuid_array([uuid7() for _ in order.items]),
-        kind="RETURN" if status == order_status.RETURNED else "RELEASE",
-        order_id=order.id,
-        actor_user_id=actor.user_id,
-        request_id=actor.request_id,
-    )
+def expires_at(order: Order) -> datetime | None:
+    """Return when the order is cancelled if it stays unpaid; None if it is not."""
+    minutes = configuration().order_expiry_minutes
+    if order.status != PENDING or not minutes or order.account.held:
+        return None
+    return order.expires_at or order.created_at + timedelta(minutes=minutes)

@@ -22,13 +22,14 @@ from models.order_event import OrderEvent
 from services import security_events
 from services.order_placement import OrderRequest, place, quantity_by_product
 from services.order_transitions import (
-    can_see,
     cancel_order,
     expire_orders,
+    expires_at,
     find_order,
     update_order_status,
     with_allowed_transitions,
 )
+from services.order_visibility import can_see
 
 __all__ = [
     "Customer",
@@ -41,6 +42,7 @@ __all__ = [
     "cancel_order",
     "create_order",
     "expire_orders",
+    "expires_at",
     "export_orders",
     "get_order",
     "list_order_events",

@@ -6,10 +6,12 @@ all of it with one call of `bind`. Nothing else is kept in memory from one reque
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
+from integrations.payments.provider import PaymentProvider
 from services.configuration import Configuration
 from services.hashing_queue import Client, HashingQueue
 from services.in_flight import InFlight
@@ -37,6 +39,9 @@ class ProcessState:
     configuration: Configuration
     hashing_queue: HashingQueue
     sign_ins_in_flight: InFlight[Client] = field(default_factory=InFlight)
+    # By name; the first one is the default.
+    payment_providers: Mapping[str, PaymentProvider] = field(default_factory=dict)
+    payment_calls_in_flight: InFlight[str] = field(default_factory=InFlight)
     revoked_sessions: RevokedSessions = field(default_factory=RevokedSessions)
     # Security events that are not logged again before a time on `time.monotonic()`.
     appended_events: dict[str, float] = field(default_factory=dict)
@@ -50,12 +55,16 @@ class _Binding:
     state: ProcessState | None = None
 
 
-def bind(configuration: Configuration) -> None:
+def bind(
+    configuration: Configuration, payment_providers: Mapping[str, PaymentProvider] | None = None
+) -> None:
     """Bind a new, empty state. Replaces a state that was bound before."""
     queue = HashingQueue(
         configuration.password_hashes_at_once, configuration.password_hashes_waiting
     )
-    _Binding.state = ProcessState(configuration, queue)
+    _Binding.state = ProcessState(
+        configuration, queue, payment_providers=dict(payment_providers or {})
+    )
 
 
 def replace_signing_keys(signing_key: bytes, other_signing_keys: tuple[bytes, ...]) -> None:

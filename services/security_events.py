@@ -168,7 +168,7 @@ def append_revoked_sessions(actor: Actor, user_id: UUID, session_ids: Sequence[U
 
 @autocommit
 def erase_person(user_id: UUID) -> None:
-    """Delete the addresses and user agents of a user's events; the entries stay, with ids only.
+    """Erase the addresses and user agents of a person; the entries stay, with ids only.
 
     Joins the transaction of the caller, if any.
     """

@@ -16,7 +16,7 @@ import uuid_utils
 from database.use import measure
 from domain.actor import Actor
 from domain.errors import Unavailable
-from services import idempotency_keys, orders
+from services import idempotency_keys, orders, payment_notifications, reconciliation
 
 # Seconds to wait when no job is due, which is the longest delay of a job.
 PAUSE_SECONDS = 5.0
@@ -31,10 +31,25 @@ def _expire_orders() -> int:
     return orders.expire_orders(actor=_system_actor())
 
 
+def _reconcile_payments() -> int:
+    return reconciliation.reconcile_payments(actor=_system_actor())
+
+
+def _reconcile_refunds() -> int:
+    return reconciliation.reconcile_refunds(actor=_system_actor())
+
+
+def _process_notifications() -> int:
+    return payment_notifications.process_due(actor=_system_actor())
+
+
 # Maps the name of the log event to the job. A job processes one batch per call and returns the
 # number of rows; 0 means that nothing is due.
 JOBS: Mapping[str, Job] = {
     "orders_expired": _expire_orders,
+    "payments_reconciled": _reconcile_payments,
+    "refunds_completed": _reconcile_refunds,
+    "payment_notifications_applied": _process_notifications,
     "idempotency_keys_deleted": idempotency_keys.purge_idempotency_keys,
 }
 

@@ -41,6 +41,8 @@ class BodyPlan:
             UnboundedBodyError: a schema has no upper bound for the size of a valid body.
         """
         self._required = bool(definition.get("required"))
+        # A signature covers the bytes of the body: it is neither parsed nor checked here.
+        self._is_raw = bool(definition.get("x-raw-body"))
         self.max_bytes: int = definition.get("x-max-bytes") or max(
             max_json_bytes({}, content["schema"]) for content in definition["content"].values()
         )
@@ -82,6 +84,8 @@ class BodyPlan:
             return None
         if schema is None:
             raise self._unsupported("The request has a body but no Content-Type.")
+        if self._is_raw:
+            return body
         document = parse(body)
         if not schema.accepts(document):
             raise _malformed(schema.violations(document))

@@ -41,6 +41,9 @@ _SCOPE_VALUES: Mapping[str, Callable[[Scope], Any]] = {
     "actor": actor_of,
     "by_cookie": is_by_cookie,
     "credential": credential_of,
+    "headers": lambda scope: {
+        name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+    },
     "refresh_cookie": refresh_cookie_of,
     "scope": lambda scope: scope,
 }

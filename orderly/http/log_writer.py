@@ -18,38 +18,33 @@ from pathlib import Path
 from typing import Any, Protocol
 
 MAX_QUEUED_BYTES = 4 << 20
-# The thread collects the lines of this time and writes them together. A single line is written
-# immediately.
+# The thread writes all lines of this time together. A lone line is written at once.
 _BATCH_SECONDS = 0.02
-# Writes of at most PIPE_BUF bytes to a pipe are atomic (POSIX). Longer writes of several processes
-# to the same pipe could be interleaved.
+# POSIX writes so many bytes to a pipe in one piece (PIPE_BUF). With more, the lines of several
+# processes that write to the same pipe could be mixed.
 _MAX_WRITE_BYTES = select.PIPE_BUF if hasattr(select, "PIPE_BUF") else 4096
 _CLOSE_SECONDS = 2.0
 _POLL_SECONDS = 0.001
 
 
 class Sink(Protocol):
-    """A destination of log lines."""
+    """Where lines are written: raises OSError or ValueError if that is impossible."""
 
     def write(self, lines: bytes) -> None:
-        """Write complete lines.
-
-        Raises:
-            OSError, ValueError: the lines cannot be written.
-        """
+        """Write complete lines."""
 
 
 class StreamSink:
     """An open stream, such as standard error."""
 
     def __init__(self, stream: Any) -> None:
-        # Bypass the buffer. Otherwise a thread that is blocked in a write would hold the buffer's
-        # lock, and so block all code that prints to standard error, and the exit of the process.
+        # Without the buffer: its lock, held by a thread that blocks, would block whoever prints to
+        # standard error, and the end of the process.
         self._stream = getattr(stream, "raw", stream)
-        self._buffered = stream  # a reference, since garbage collection would close the stream
+        self._buffered = stream  # is closed when nothing refers to it
 
     def write(self, lines: bytes) -> None:
-        """Write lines. Waits while the stream is a full pipe."""
+        """Write lines. Waits while the reader of a pipe does not read."""
         rest = memoryview(lines)
         while rest:
             written = self._stream.write(rest)
@@ -97,7 +92,7 @@ class FileSink:
 class LogWriter:
     """A bounded queue of lines, and the thread that writes them.
 
-    `report` returns the line that reports how many lines were dropped.
+    `report` makes the line that says how many lines were dropped.
     """
 
     def __init__(
@@ -139,7 +134,7 @@ class LogWriter:
                 self._start()
 
     def flush(self, seconds: float = _CLOSE_SECONDS) -> bool:
-        """Wait until all queued lines are written, at most `seconds`; return whether they are."""
+        """Wait until all queued lines are written, at most for so many seconds."""
         deadline = time.monotonic() + seconds
         while self._lines or self._is_writing:
             if time.monotonic() > deadline:
@@ -148,7 +143,7 @@ class LogWriter:
         return True
 
     def close(self) -> None:
-        """Write the queued lines, and stop the thread. Waits at most two seconds."""
+        """Write what is queued, and stop. Waits at most two seconds for a reader."""
         self._closed.set()
         self._wake.set()
         if self._thread is not None:
@@ -192,7 +187,7 @@ class LogWriter:
                 self._dropped -= dropped
 
     def _write(self, lines: bytes) -> bool:
-        """Write lines; return False if they cannot be written."""
+        """Write lines; return whether that was possible."""
         try:
             self._sink.write(lines)
         except (OSError, ValueError):  # a full disk, or a stream or a pipe that is closed
@@ -201,7 +196,7 @@ class LogWriter:
 
 
 def _chunks(lines: list[bytes]) -> list[list[bytes]]:
-    """Split lines into chunks of at most `_MAX_WRITE_BYTES`; a longer line is its own chunk."""
+    """Split lines into parts that are written in one piece."""
     chunks: list[list[bytes]] = []
     size = _MAX_WRITE_BYTES
     for line in lines:

@@ -45,7 +45,7 @@ class EventLog:
         self._writer = LogWriter(sink, self._render_dropped)
         self._render = render
         self.threshold = threshold
-        # Distinguishes the processes that write to the same log.
+        # Processes that write to the same log are told apart by their ids.
         self.pid = os.getpid()
 
     def write(self, level: str, event: Event) -> None:
@@ -54,7 +54,7 @@ class EventLog:
             self.write_line(self._render({"timestamp": _now(), "level": level, **event}))
 
     def write_line(self, line: bytes) -> None:
-        """Queue a line. A thread writes it, so that no request waits or fails."""
+        """Queue a line. It is written by a thread, so that no request waits or fails."""
         self._writer.put(line + b"\n")
 
     def flush(self) -> None:
@@ -137,7 +137,7 @@ def configure_for(settings: Settings) -> None:
 
 
 def flush() -> None:
-    """Wait until all lines are written, at most two seconds. Call it before `os._exit`."""
+    """Wait until all lines are written, at most two seconds: before `os._exit`."""
     log = configured_log()
     if log is not None:
         log.flush()
@@ -151,7 +151,7 @@ def _close_configured() -> None:
 
 
 def configured_log() -> EventLog | None:
-    """Return the log that `configure` has set up; None if it was not called yet."""
+    """Return the log that `configure` has set up, or None before."""
     factory = structlog.get_config()["logger_factory"]
     return factory.log if isinstance(factory, _LoggerFactory) else None
 

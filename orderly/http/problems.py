@@ -42,6 +42,11 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
     "malformed_request": ProblemType(
         400, "Malformed request", "Correct the request: `errors` lists each violation."
     ),
+    "invalid_signature": ProblemType(
+        400,
+        "Signature invalid",
+        "Check that the secret in the settings is the provider's, and that the clock is right.",
+    ),
     "unauthenticated": ProblemType(
         401,
         "Authentication required",
@@ -117,6 +122,30 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
     "transition_not_allowed": ProblemType(
         409, "Status transition not allowed", "Choose one of the statuses in `allowed`."
     ),
+    "order_not_payable": ProblemType(
+        409,
+        "Order cannot be paid",
+        "Check its `status` and `payment_status`: only a pending order with a balance can be paid.",
+    ),
+    "payment_in_progress": ProblemType(
+        409,
+        "Another payment is open",
+        "Finish the payment `payment_id`, or cancel it, before you start another one.",
+    ),
+    "payment_provider_not_enabled": ProblemType(
+        409, "Payment provider not used here", "Choose one of the providers in `enabled`."
+    ),
+    "payment_exceeds_balance": ProblemType(
+        409, "Amount exceeds the balance", "Record at most the `balance`."
+    ),
+    "payment_not_cancelable": ProblemType(
+        409,
+        "Payment cannot be canceled",
+        "Read the payment again. If it has succeeded, ask an administrator for a refund.",
+    ),
+    "refund_exceeds_captured": ProblemType(
+        409, "Refund exceeds the payment", "Refund at most the `refundable` amount."
+    ),
     "idempotency_in_flight": ProblemType(
         409, "First request still running", "Wait a moment, then repeat the request."
     ),
@@ -144,13 +173,18 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
     "idempotency_key_reused": ProblemType(
         422,
         "Idempotency key used for a different request",
-        "Use a new key for each new order.",
+        "Use a new key for each new request.",
     ),
     "too_many_attempts": ProblemType(
         429, "Too many attempts", "Wait for `Retry-After` seconds, then try again."
     ),
     "internal_error": ProblemType(
         500, "Internal error", "Repeat the request later. Give the `request_id` to support."
+    ),
+    "payment_provider_unavailable": ProblemType(
+        503,
+        "Payment provider not available",
+        "Repeat the request after `Retry-After` seconds: it continues the same payment.",
     ),
     "service_unavailable": ProblemType(
         503,

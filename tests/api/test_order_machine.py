@@ -90,6 +90,10 @@ class Order:
     status: str = "PENDING"
     version: int = 1
 
+    @property
+    def total(self) -> int:
+        return sum(quantity * price for _, quantity, price in self.lines)
+
     def after(self, transition: Transition) -> tuple[Order, int]:
         """Return the order after a transition, and the status code of the response."""
         if transition.who not in {ADMIN, self.owner}:
@@ -99,7 +103,10 @@ class Order:
         party = ADMIN if transition.who == ADMIN else "owner"
         if transition.status not in TRANSITIONS[party].get(self.status, ()):
             return self, 409
-        return replace(self, status=transition.status, version=self.version + 1), 200
+        # Cancelling an order that was paid also refunds it, which is another event.
+        is_refunded = (self.status, transition.status) == ("PAID", "CANCELLED") and self.total > 0
+        version = self.version + (2 if is_refunded else 1)
+        return replace(self, status=transition.status, version=version), 200
 
 
 @dataclass

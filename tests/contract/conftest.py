@@ -66,6 +66,7 @@ def servers(
         "ORDERLY_COOKIE_SECURE": "false",
         "ORDERLY_VALIDATE_RESPONSES": "true",
         "ORDERLY_WORKER": "false",
+        "ORDERLY_MANUAL_PAYMENT_EXPIRY_MINUTES": "10080",
     }
     low_limits = dict.fromkeys(NO_RATE_LIMIT_VARIABLES, "1")
     directory = tmp_path_factory.mktemp

@@ -32,7 +32,10 @@ class Request(NamedTuple):
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with run_server(
-        tmp_path_factory.mktemp("collection") / "data", "--demo", ORDERLY_VALIDATE_RESPONSES="true"
+        tmp_path_factory.mktemp("collection") / "data",
+        "--demo",
+        ORDERLY_VALIDATE_RESPONSES="true",
+        ORDERLY_MANUAL_PAYMENT_EXPIRY_MINUTES="10080",
     ) as server:
         yield server
 

@@ -38,6 +38,7 @@ def server(shop: str, tmp_path: Path) -> Iterator[Server]:
         ORDERLY_LOG_LEVEL="error",
         ORDERLY_VALIDATE_RESPONSES="true",
         ORDERLY_WORKER="false",
+        ORDERLY_MANUAL_PAYMENT_EXPIRY_MINUTES="10080",
         **NO_RATE_LIMIT_VARIABLES,
     ) as server:
         demo.fill()

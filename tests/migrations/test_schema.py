@@ -14,7 +14,10 @@ from models import (
     idempotency_key,
     order,
     order_event,
+    payment,
+    payment_notification,
     product,
+    refund,
     security_event,
     session,
     stock_movement,
@@ -30,6 +33,9 @@ TABLES = [
         session,
         product,
         order,
+        payment,
+        refund,
+        payment_notification,
         order_event,
         idempotency_key,
         stock_movement,
@@ -95,7 +101,7 @@ def test_migrations_and_models_create_the_same_schema(both_schemas: None):
     for kind in QUERIES:
         assert by_migrations[kind], kind
         assert by_models[kind] == by_migrations[kind]
-    assert len(TABLES) == 14
+    assert len(TABLES) == 17
 
 
 def test_every_constraint_and_index_is_named_by_the_convention(both_schemas: None):

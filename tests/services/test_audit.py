@@ -63,7 +63,7 @@ CORRUPTIONS: dict[str, tuple[str, set[str]]] = {
         {"stock is the sum of its movements"},
     ),
     "a wrong total": (
-        "UPDATE orders SET total = total + 1 WHERE id = {order}",
+        "UPDATE orders SET total = total - 1 WHERE id = {order}",
         {"an order's total is the sum of its lines"},
     ),
     "a wrong quantity": (
@@ -151,6 +151,28 @@ CORRUPTIONS: dict[str, tuple[str, set[str]]] = {
     "an idempotency key of another user": (
         "UPDATE idempotency_key SET user_id = {admin} WHERE key = 'k1'",
         {"an idempotency key has placed one order of its owner"},
+    ),
+    "money that no payment has brought": (
+        "UPDATE orders SET amount_paid = amount_paid + 1 WHERE id = {order}",
+        {"an order's amounts are the sums of its payments and refunds"},
+    ),
+    "money that no refund has returned": (
+        "UPDATE payment SET amount_refunded = 1 WHERE order_id = {order};"
+        "UPDATE orders SET amount_refunded = 1 WHERE id = {order}",
+        {"a payment is refunded by its refunds, and never more than was captured"},
+    ),
+    "a paid order that is not covered": (
+        "UPDATE payment SET amount = amount - 1 WHERE order_id = {order};"
+        "UPDATE orders SET amount_paid = amount_paid - 1 WHERE id = {order}",
+        {"a paid order is covered"},
+    ),
+    "a cancelled order that holds money": (
+        "UPDATE orders SET status = 'CANCELLED' WHERE id = {order}",
+        {
+            "a cancelled order holds no money",
+            "an order has the status of its last event, and a version for each",
+            "cancelled and returned orders, and no others, have returned their units once",
+        },
     ),
 }
 

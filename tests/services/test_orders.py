@@ -117,7 +117,9 @@ def test_exactly_the_transitions_of_the_state_machine_are_accepted(
         assert order == update_status(admin, order, requested)
     elif requested in allowed:
         updated = update_status(admin, order, requested)
-        assert (requested, order.version + 1) == (updated.status, updated.version)
+        # Cancelling a paid order also refunds it, which is another event.
+        events = 2 if (current, requested) == ("PAID", "CANCELLED") else 1
+        assert (requested, order.version + events) == (updated.status, updated.version)
         assert updated.updated_at > order.updated_at
     else:
         with pytest.raises(TransitionNotAllowed) as caught:

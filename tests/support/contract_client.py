@@ -196,6 +196,24 @@ class ExampleClient:
         order: dict[str, Any] = self.send_successfully(request).json()
         return order
 
+    def create_payment(self, session: UserSession) -> dict[str, Any]:
+        """Create an order, and a payment of it that waits for money."""
+        request = json_request("create_payment", {"provider": "manual"})
+        request.session = session
+        request.path = {"order_id": self.create_order(session)["id"]}
+        payment: dict[str, Any] = self.send_successfully(request).json()
+        return payment
+
+    def record_manual_payment(self, order_id: str) -> None:
+        """Pay an order in full."""
+        read = json_request("get_order")
+        read.session = self.sign_in_admin()
+        read.path = {"order_id": order_id}
+        total = self.send_successfully(read).json()["total"]
+        request = json_request("record_manual_payment", {"amount": total, "method": "CASH"})
+        request.session, request.path = read.session, read.path
+        self.send_successfully(request)
+
     def update_order_status(self, order_id: str, *statuses: str) -> None:
         """Move an order through one status after the other."""
         for status in statuses:
@@ -215,11 +233,13 @@ class ExampleClient:
             return self.sign_in_ada().session_id
         if name == "user_id":
             return self.sign_in_ada().user_id
-        created = (
-            self.create_product()
-            if name == "product_id"
-            else self.create_order(request.session or self.sign_in_ada())
-        )
+        session = request.session or self.sign_in_ada()
+        if name == "product_id":
+            created = self.create_product()
+        elif name == "payment_id":
+            created = self.create_payment(session)
+        else:
+            created = self.create_order(session)
         created_id: str = created["id"]
         return created_id
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from tests.support.contract import DOCUMENT
 from tests.support.contract_client import INITIAL_STOCK, ExampleClient
-from tests.support.contract_requests import EXAMPLES, Request
+from tests.support.contract_requests import EXAMPLES, Request, json_request
 
 Trigger = Callable[[ExampleClient, Request], None]
 
@@ -17,7 +17,10 @@ WRONG_PASSWORD = "brew-42-fast-mornings"
 # By the error code, or by the operationId and the error code.
 TRIGGERS: dict[str, Trigger] = {}
 # Only two concurrent requests cause these.
-UNTRIGGERED = {"import_products sku_taken", "create_order idempotency_in_flight"}
+UNTRIGGERED = {"import_products sku_taken"} | {
+    f"{operation_id} idempotency_in_flight"
+    for operation_id in ("create_order", "create_payment", "record_manual_payment", "create_refund")
+}
 
 
 def triggers(*keys: str) -> Callable[[Trigger], Trigger]:
@@ -190,3 +193,59 @@ def expect_another_stock(_client: ExampleClient, request: Request) -> None:
 @triggers("import_refused")
 def send_an_invalid_file(_client: ExampleClient, request: Request) -> None:
     request.content = b'"'
+
+
+@triggers("cancel_order forbidden")
+def keep_the_money_without_the_role(_client: ExampleClient, request: Request) -> None:
+    request.body = EXAMPLES["cancellation_without_refund"]
+
+
+@triggers("order_not_payable")
+def pay_the_order_before(client: ExampleClient, request: Request) -> None:
+    client.record_manual_payment(request.path["order_id"])
+
+
+@triggers("payment_in_progress")
+def start_another_payment_before(client: ExampleClient, request: Request) -> None:
+    client.send_successfully(request)
+    request.headers["Idempotency-Key"] = str(uuid4())
+
+
+@triggers("payment_provider_not_enabled")
+def choose_an_unknown_provider(_client: ExampleClient, request: Request) -> None:
+    request.body = {"provider": "example"}
+
+
+@triggers("payment_exceeds_balance")
+def record_more_than_the_balance(_client: ExampleClient, request: Request) -> None:
+    request.body["amount"] = {"amount": 1_000_000_000, "currency": "EUR"}
+
+
+@triggers("payment_not_cancelable")
+def let_the_money_arrive_before(client: ExampleClient, request: Request) -> None:
+    read = json_request("get_payment")
+    read.session, read.path = request.session, request.path
+    client.record_manual_payment(client.send_successfully(read).json()["order_id"])
+
+
+@triggers("refund_exceeds_captured")
+def refund_more_than_the_payment(_client: ExampleClient, request: Request) -> None:
+    request.body["amount"] = {"amount": 1_000_000_000, "currency": "EUR"}
+
+
+@triggers("create_payment idempotency_key_reused")
+def use_the_key_for_another_payment(client: ExampleClient, request: Request) -> None:
+    client.send_successfully(request)
+    request.body = EXAMPLES["bank_transfer"]
+
+
+@triggers("record_manual_payment idempotency_key_reused")
+def use_the_key_for_another_manual_payment(client: ExampleClient, request: Request) -> None:
+    client.send_successfully(request)
+    request.body["method"] = "OTHER"
+
+
+@triggers("create_refund idempotency_key_reused")
+def use_the_key_for_another_refund(client: ExampleClient, request: Request) -> None:
+    client.send_successfully(request)
+    request.body["reason"] = "Another reason."

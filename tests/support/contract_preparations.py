@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from uuid import uuid4
 
+from services import payment_notifications
 from tests.support.contract_client import ExampleClient, Preparation
 from tests.support.contract_requests import Request, json_request
+
+ONE_CENT = {"amount": 1, "currency": "EUR"}
 
 # By the operationId, or by the operationId and the name of an example.
 PREPARATIONS: dict[str, Preparation] = {}
@@ -27,7 +30,7 @@ def register_ada(client: ExampleClient, _request: Request) -> None:
     client.sign_in_ada()
 
 
-@prepares("create_order")
+@prepares("create_order", "create_payment")
 def add_idempotency_key(_client: ExampleClient, request: Request) -> None:
     request.headers["Idempotency-Key"] = str(uuid4())
 
@@ -65,3 +68,47 @@ def add_a_stock_movement(client: ExampleClient, request: Request) -> None:
 @prepares("list_archived_products")
 def archive_a_product(client: ExampleClient, _request: Request) -> None:
     client.send_successfully(client.prepare("archive_product"))
+
+
+@prepares("cancel_order cancellation_without_refund")
+def cancel_as_an_administrator(client: ExampleClient, request: Request) -> None:
+    request.session = client.sign_in_admin()
+
+
+@prepares("record_manual_payment")
+def pay_the_whole_order(client: ExampleClient, request: Request) -> None:
+    add_idempotency_key(client, request)
+    read = json_request("get_order")
+    read.session, read.path = request.session, request.path
+    request.body["amount"] = client.send_successfully(read).json()["total"]
+
+
+@prepares("list_payments")
+def add_payments(client: ExampleClient, request: Request) -> None:
+    """Record a part payment for each call, so that there can be a second page."""
+    part = json_request("record_manual_payment", {"amount": ONE_CENT, "method": "CASH"})
+    part.session, part.path = client.sign_in_admin(), request.path
+    for _ in range(2):
+        client.send_successfully(part)
+
+
+@prepares("create_refund", "list_refunds")
+def let_the_payment_succeed(client: ExampleClient, request: Request) -> None:
+    read = json_request("get_payment")
+    read.session, read.path = client.sign_in_admin(), request.path
+    client.record_manual_payment(client.send_successfully(read).json()["order_id"])
+    if request.operation_id == "create_refund":
+        add_idempotency_key(client, request)
+        return
+    part = json_request("create_refund", {"amount": ONE_CENT})
+    part.session, part.path = read.session, request.path
+    for _ in range(2):
+        client.send_successfully(part)
+
+
+@prepares("list_payment_notifications")
+def add_notifications(_client: ExampleClient, _request: Request) -> None:
+    for _ in range(2):
+        payment_notifications.report_given_up(
+            provider="sandbox", subject=f"payment:{uuid4()}", detail="No definite answer."
+        )

@@ -71,6 +71,7 @@ def test_all_invalid_values_are_reported_together() -> None:
         LOG_FORMAT="xml",
         LOG_LEVEL="loud",
         LOG_SAMPLE_RATE="1.1",
+        MANUAL_PAYMENT_EXPIRY_MINUTES="-1",
         MAX_CONNECTIONS="0",
         ORDER_EXPIRY_MINUTES="-1",
         OTHER_SIGNING_KEYS="short",

@@ -1,0 +1,23 @@
+"""HTTP handlers of the notifications that payment providers send."""
+
+from __future__ import annotations
+
+from handlers import representations
+from handlers.responses import BASE_PATH, Response
+from services import payment_notifications
+
+
+def list_payment_notifications(
+    limit: int,
+    cursor: str | None = None,
+    provider: str | None = None,
+    outcome: str | None = None,
+) -> Response:
+    """Return a page of the notifications."""
+    page = payment_notifications.list_payment_notifications(
+        limit=limit, cursor=cursor, provider=provider, outcome=outcome
+    )
+    path = f"{BASE_PATH}/payment-notifications"
+    query = {"limit": limit, "provider": provider, "outcome": outcome}
+    body, link = representations.page(page, representations.payment_notification, path, query)
+    return body, 200, link

@@ -1,0 +1,96 @@
+"""The interface of payment providers, and what they report.
+
+Calls block and may take seconds: never call a provider inside a transaction or while a lock is
+held. Each call has a time limit. Calls with the same id of ours are idempotent, so a call whose
+answer was lost can be repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+from domain.money import Money
+from domain.payments import PaymentState, RefundState
+
+
+@dataclass(frozen=True)
+class ProviderPayment:
+    """A payment as the provider knows it."""
+
+    reference: str
+    state: PaymentState
+    amount: Money
+    # What the browser needs to pay: one of them, while the payment is open.
+    client_secret: str | None = None
+    redirect_url: str | None = None
+    failure_code: str | None = None
+
+
+@dataclass(frozen=True)
+class ProviderRefund:
+    """A refund as the provider knows it."""
+
+    reference: str
+    payment_reference: str
+    state: RefundState
+    amount: Money
+    failure_code: str | None = None
+
+
+@dataclass(frozen=True)
+class ProviderEvent:
+    """What a notification says. Our ids come from the provider's metadata, if it has them."""
+
+    event_id: str
+    type: str
+    payment: ProviderPayment | None = None
+    refund: ProviderRefund | None = None
+    payment_id: UUID | None = None
+    refund_id: UUID | None = None
+
+
+class InvalidSignature(Exception):  # noqa: N818  # named after what is wrong
+    """The notification was not signed by the provider, or its signature is too old."""
+
+
+class ProviderUnavailable(Exception):  # noqa: N818  # named after what is wrong
+    """No answer, a time limit, or a server error: the outcome of the call is unknown."""
+
+
+class ProviderRefused(Exception):  # noqa: N818  # named after what is wrong
+    """A definite refusal: the call had no effect."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class PaymentProvider(Protocol):
+    """One payment provider."""
+
+    name: str
+
+    def create(self, payment_id: UUID, amount: Money, *, order_number: str) -> ProviderPayment:
+        """Create a payment. `payment_id` is the idempotency key."""
+
+    def cancel(self, payment_id: UUID, reference: str) -> ProviderPayment:
+        """Cancel a payment; return it as it is then, which may be SUCCEEDED."""
+
+    def fetch(self, reference: str) -> ProviderPayment:
+        """Return a payment."""
+
+    def refund(self, refund_id: UUID, reference: str, amount: Money) -> ProviderRefund:
+        """Refund a part of a payment, or all of it. `refund_id` is the idempotency key."""
+
+    def fetch_refund(self, reference: str) -> ProviderRefund:
+        """Return a refund."""
+
+    def interpret(self, body: bytes, headers: Mapping[str, str]) -> ProviderEvent | None:
+        """Return what a notification says; None if Orderly does not use its kind.
+
+        Raises:
+            InvalidSignature: the provider did not sign this body, or did so too long ago.
+        """

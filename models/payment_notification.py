@@ -1,0 +1,205 @@
+"""The notifications of payment providers: what arrived, and what was done with it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from peewee import SQL, BlobField, IntegerField, TextField, UUIDField, fn
+
+from database.listing import Listing, Sort
+from database.statement import Command, Parameter, Statement
+from database.table import (
+    NO_KEY_UPDATE,
+    InstantField,
+    Table,
+    check,
+    index,
+    primary_key,
+    reference,
+    unique,
+)
+from models.order import DocumentField
+from models.payment import PaymentTable
+from models.refund import RefundTable
+
+
+class PaymentNotificationTable(Table):
+    """Notifications, each stored once by the provider's id of the event."""
+
+    id = UUIDField()
+    provider = TextField()
+    event_id = TextField(collation='"C"')
+    type = TextField()
+    body = BlobField()
+    news = DocumentField(null=True)
+    payment = reference(PaymentTable, "fk_payment_notification_payment_id", null=True)
+    refund = reference(RefundTable, "fk_payment_notification_refund_id", null=True)
+    outcome = TextField(null=True)
+    detail = TextField(null=True)
+    deliveries = IntegerField(constraints=[SQL("DEFAULT 1")])
+    next_check_at = InstantField(null=True)
+    created_at = InstantField()
+    processed_at = InstantField(null=True)
+
+    class Meta:
+        """The table's name and constraints."""
+
+        table_name = "payment_notification"
+        constraints = (
+            primary_key("pk_payment_notification", "id"),
+            unique("uq_payment_notification_event_id", "provider", "event_id"),
+            check(
+                "ck_payment_notification_outcome",
+                "outcome IN ('APPLIED', 'DUPLICATE', 'UNMATCHED', 'IGNORED', 'FAILED')",
+            ),
+            check("ck_payment_notification_deliveries", "deliveries >= 1"),
+        )
+
+
+index(PaymentNotificationTable, "ix_payment_notification_created_at", "created_at, id")
+index(
+    PaymentNotificationTable,
+    "ix_payment_notification_next_check_at",
+    "next_check_at, id",
+    where="next_check_at IS NOT NULL",
+)
+
+
+class PaymentNotification(NamedTuple):
+    """A notification, and what was done with it; `outcome` is None until it was processed."""
+
+    id: UUID
+    provider: str
+    event_id: str
+    type: str
+    outcome: str | None
+    detail: str | None
+    payment_id: UUID | None
+    refund_id: UUID | None
+    deliveries: int
+    created_at: datetime
+    processed_at: datetime | None
+
+
+NOTIFICATIONS: Listing[PaymentNotification] = Listing(
+    PaymentNotificationTable.select(
+        PaymentNotificationTable.id,
+        PaymentNotificationTable.provider,
+        PaymentNotificationTable.event_id,
+        PaymentNotificationTable.type,
+        PaymentNotificationTable.outcome,
+        PaymentNotificationTable.detail,
+        PaymentNotificationTable.payment,
+        PaymentNotificationTable.refund,
+        PaymentNotificationTable.deliveries,
+        PaymentNotificationTable.created_at,
+        PaymentNotificationTable.processed_at,
+    ),
+    PaymentNotification._make,
+    id_field=PaymentNotificationTable.id,
+    sorts={
+        "created_at": Sort(
+            PaymentNotificationTable.created_at, datetime, lambda row: row.created_at
+        )
+    },
+    filters={
+        "provider": PaymentNotificationTable.provider == Parameter("provider"),
+        "outcome": PaymentNotificationTable.outcome == Parameter("outcome"),
+    },
+)
+
+# Returns the id if the notification is new. If a concurrent request has stored the same event, this
+# waits for that transaction to end; then it counts another delivery and returns no row.
+STORE: Statement[UUID] = Statement(
+    """
+    WITH stored AS (
+        INSERT INTO payment_notification (id, provider, event_id, type, body, news, outcome, detail,
+            next_check_at, created_at, processed_at)
+        VALUES (%(notification_id)s, %(provider)s, %(event_id)s, %(type)s, %(body)s,
+            %(news)s::jsonb, %(outcome)s, %(detail)s,
+            CASE WHEN %(outcome)s::text IS NULL THEN clock_timestamp() + interval '15 seconds' END,
+            clock_timestamp(),
+            CASE WHEN %(outcome)s::text IS NOT NULL THEN clock_timestamp() END)
+        ON CONFLICT (provider, event_id)
+            DO UPDATE SET deliveries = least(payment_notification.deliveries, 2147483646) + 1
+        RETURNING id
+    )
+    SELECT id FROM stored WHERE id = %(notification_id)s
+    """,
+    lambda columns: columns[0],
+)
+
+
+class StoredNews(NamedTuple):
+    """The news of a notification that is not processed yet, or has matched nothing so far."""
+
+    provider: str
+    news: Any
+
+
+# Locks the notification, so that it is processed once.
+FIND_TO_PROCESS = Statement(
+    PaymentNotificationTable.select(
+        PaymentNotificationTable.provider, PaymentNotificationTable.news
+    )
+    .where(
+        PaymentNotificationTable.id == Parameter("notification_id"),
+        fn.coalesce(PaymentNotificationTable.outcome, "UNMATCHED") == "UNMATCHED",
+        PaymentNotificationTable.news.is_null(False),
+    )
+    .for_update(NO_KEY_UPDATE),
+    StoredNews._make,
+)
+
+# A notification that matches nothing stays due; others do not.
+RECORD_OUTCOME = Command(
+    """
+    UPDATE payment_notification SET outcome = %(outcome)s, detail = %(detail)s,
+        payment_id = %(payment_id)s, refund_id = %(refund_id)s, processed_at = clock_timestamp(),
+        next_check_at = CASE WHEN %(outcome)s::text = 'UNMATCHED' THEN next_check_at END
+    WHERE id = %(notification_id)s
+    """
+)
+
+
+class DueNotification(NamedTuple):
+    """A notification that is due to be processed, and the seconds since it arrived."""
+
+    id: UUID
+    age: int
+
+
+# Claims at most `limit` due notifications, with a longer pause for older ones.
+CLAIM_DUE: Statement[DueNotification] = Statement(
+    """
+    UPDATE payment_notification SET next_check_at = now() + greatest(
+            interval '15 seconds', least((now() - created_at) / 2, interval '10 minutes'))
+    WHERE id IN (
+        SELECT id FROM payment_notification WHERE next_check_at <= now()
+        ORDER BY next_check_at, id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
+    )
+    RETURNING id, extract(epoch FROM now() - created_at)::integer
+    """,
+    DueNotification._make,
+)
+
+# The notifications that have matched nothing so far and may concern this payment: they name its
+# id, or the provider's reference.
+FIND_UNMATCHED: Statement[UUID] = Statement(
+    """
+    SELECT id FROM payment_notification
+    WHERE next_check_at IS NOT NULL AND outcome = 'UNMATCHED' AND provider = %(provider)s
+        AND (news->>'payment_id' = %(payment_id)s::text
+            OR news->>'payment_reference' = %(reference)s)
+    ORDER BY created_at, id
+    """,
+    lambda columns: columns[0],
+)
+
+STOP_CHECKS = Command(
+    PaymentNotificationTable.update(next_check_at=None).where(
+        PaymentNotificationTable.id == Parameter("notification_id")
+    )
+)

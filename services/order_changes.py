@@ -1,0 +1,129 @@
+"""Changes of an order, each with its event on the timeline. The caller has locked the order.
+
+Every event has its own version of the order, so that readers notice it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from domain import order_status
+from domain.actor import Actor
+from models import order as orders
+from models import order_event, placement
+from models.order import Order
+
+PERSON = "PERSON"
+SYSTEM = "SYSTEM"
+PROVIDER = "PROVIDER"
+
+PAYMENT_CREATED = "PAYMENT_CREATED"
+PAYMENT_SUCCEEDED = "PAYMENT_SUCCEEDED"
+PAYMENT_FAILED = "PAYMENT_FAILED"
+PAYMENT_CANCELED = "PAYMENT_CANCELED"
+PAYMENT_MISMATCHED = "PAYMENT_MISMATCHED"
+PAYMENT_KEPT = "PAYMENT_KEPT"
+REFUND_CREATED = "REFUND_CREATED"
+REFUND_SUCCEEDED = "REFUND_SUCCEEDED"
+REFUND_FAILED = "REFUND_FAILED"
+_STATUS_CHANGED = "STATUS_CHANGED"
+
+
+def kind_of(actor: Actor) -> str:
+    """Return the kind of an actor: a person, or the shop itself."""
+    return PERSON if actor.user_id else SYSTEM
+
+
+def change_status(
+    actor: Actor,
+    order: Order,
+    status: str,
+    *,
+    actor_kind: str | None = None,
+    tracking_number: str | None = None,
+    reason: str | None = None,
+    payment_id: UUID | None = None,
+    captured: int | None = None,
+) -> None:
+    """Change the status, and return the units to stock if the order no longer holds them.
+
+    `payment_id` and `captured` are the payment that caused the change, and its amount.
+    """
+    orders.UPDATE_STATUS.execute(
+        order_id=order.id,
+        status=status,
+        captured=captured or 0,
+        tracking_number=tracking_number if status == order_status.SHIPPED else None,
+    )
+    if order_status.returns_stock(order.status, status):
+        _return_stock(actor, order, status)
+    _append(
+        actor,
+        order,
+        _STATUS_CHANGED,
+        to_status=status,
+        actor_kind=actor_kind,
+        reason=reason,
+        payment_id=payment_id,
+        amount=captured,
+    )
+
+
+def record_payment_event(
+    actor: Actor,
+    order: Order,
+    event_type: str,
+    *,
+    payment_id: UUID | None,
+    amount: int,
+    captured: int = 0,
+    refunded: int = 0,
+    **fields: Any,
+) -> None:
+    """Record an event of a payment or refund; add money that was captured or refunded."""
+    orders.UPDATE_AMOUNTS.execute(order_id=order.id, captured=captured, refunded=refunded)
+    _append(actor, order, event_type, payment_id=payment_id, amount=amount, **fields)
+
+
+def _append(
+    actor: Actor,
+    order: Order,
+    event_type: str,
+    *,
+    to_status: str | None = None,
+    actor_kind: str | None = None,
+    reason: str | None = None,
+    payment_id: UUID | None = None,
+    refund_id: UUID | None = None,
+    amount: int | None = None,
+) -> None:
+    actor_kind = actor_kind or kind_of(actor)
+    order_event.INSERT.execute(
+        event_id=uuid7(),
+        order_id=order.id,
+        type=event_type,
+        from_status=order.status,
+        to_status=to_status or order.status,
+        actor_kind=actor_kind,
+        actor_user_id=actor.user_id if actor_kind == PERSON else None,
+        reason=reason,
+        request_id=actor.request_id,
+        payment_id=payment_id,
+        refund_id=refund_id,
+        amount=amount,
+    )
+
+
+def _return_stock(actor: Actor, order: Order, status: str) -> None:
+    placement.RETURN_STOCK.execute(
+        product_ids=placement.uuid_array([item.product_id for item in order.items]),
+        quantities=placement.integer_array([item.quantity for item in order.items]),
+        movement_ids=placement.uuid_array([uuid7() for _ in order.items]),
+        kind="RETURN" if status == order_status.RETURNED else "RELEASE",
+        order_id=order.id,
+        actor_user_id=actor.user_id,
+        request_id=actor.request_id,
+    )

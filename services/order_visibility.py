@@ -1,0 +1,25 @@
+"""Who may see an order, and what belongs to it: its owner and administrators."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from domain.actor import Actor
+from domain.errors import NotFound
+from models.order import Order
+
+
+def require_visible(actor: Actor, order: Order | None) -> Order:
+    """Return the order if the actor may see it.
+
+    Raises:
+        NotFound: there is no order, or it belongs to another user.
+    """
+    if order is None or not can_see(actor, order.user_id):
+        raise NotFound("order")
+    return order
+
+
+def can_see(actor: Actor, owner_id: UUID | None) -> bool:
+    """Return whether the actor may see an order of this owner; None means there is no order."""
+    return owner_id is not None and (actor.is_admin or actor.user_id == owner_id)

@@ -1,0 +1,316 @@
+"""Payments: starting, recording, reading and canceling them.
+
+An outside call is never made inside a transaction. The payment is written first; then the provider
+is called with the payment's id as idempotency key; a second transaction records the answer. If the
+process dies in between, the reconciliation job repeats the call.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from database.transactions import autocommit, transaction
+from domain import payments as rules
+from domain.actor import Actor
+from domain.errors import (
+    NotFound,
+    OrderNotPayable,
+    PaymentExceedsBalance,
+    PaymentInProgress,
+    PaymentNotCancelable,
+    PaymentProviderNotEnabled,
+)
+from domain.money import Money
+from domain.paging import Page
+from domain.payments import PaymentState
+from integrations.payments.provider import ProviderRefused
+from models import order as orders
+from models import payment as payments
+from models.order import Order
+from models.payment import MANUAL, Payment
+from services import idempotency, order_changes, payment_notifications, payment_providers
+from services.order_changes import record_payment_event
+from services.order_visibility import can_see, require_visible
+from services.payment_settling import ANSWER_SECONDS, PaymentNews, capture, payment_news, settle
+from services.process import configuration
+
+__all__ = [
+    "CreatedPayment",
+    "Payment",
+    "cancel_payment",
+    "create_payment",
+    "get_payment",
+    "list_payments",
+    "record_manual_payment",
+]
+
+
+class CreatedPayment(NamedTuple):
+    """A payment, and whether an earlier request with the same idempotency key has created it."""
+
+    payment: Payment
+    replayed: bool
+
+
+def create_payment(
+    *, actor: Actor, order_id: UUID, provider: str | None, idempotency_key: str | None
+) -> CreatedPayment:
+    """Start a payment of what is still to be paid; None is the shop's first provider.
+
+    Raises:
+        NotFound: no order has this id, or another user has placed it.
+        OrderNotPayable: the order is not pending, or nothing is left to pay.
+        PaymentInProgress: another payment of the order is open.
+        PaymentProviderNotEnabled: the shop does not use this provider.
+        PaymentProviderUnavailable: the provider did not answer. The payment stays: the same
+            request continues it, and so does the reconciliation job.
+        IdempotencyKeyReused: the key was first used with a different request.
+        IdempotencyInFlight: the first request with this key is still running.
+    """
+    digest = idempotency.fingerprint("create_payment", order_id, provider)
+    started = _start(actor, order_id, provider, idempotency_key, digest)
+    if is_unanswered(started.payment):
+        ask(actor, started.payment)
+        started = started._replace(payment=find_payment(started.payment.id))
+    return started
+
+
+def is_unanswered(payment: Payment) -> bool:
+    """Return whether the provider has not answered yet, so that the call must be repeated."""
+    return payment.is_open and payment.reference is None and payment.provider != MANUAL
+
+
+def ask(actor: Actor, payment: Payment) -> None:
+    """Ask the provider to create a payment, and apply its answer. Safe to repeat.
+
+    Raises:
+        PaymentProviderUnavailable: the provider did not answer.
+    """
+    provider = payment_providers.find(payment.provider)
+    amount = Money(payment.amount, payment.currency)
+    try:
+        answer = payment_providers.call(
+            provider, provider.create, payment.id, amount, order_number=payment.order_number
+        )
+    except ProviderRefused as refusal:
+        news = PaymentNews(PaymentState.FAILED, failure_code=refusal.code)
+    else:
+        news = payment_news(answer)
+    settle(actor=actor, payment_id=payment.id, news=news)
+    payment_notifications.process_unmatched(actor, payment.id)
+
+
+@transaction
+def _start(
+    actor: Actor, order_id: UUID, provider: str | None, key: str | None, digest: bytes
+) -> CreatedPayment:
+    order = orders.FIND_TO_CHANGE.one(order_id=order_id)
+    if order is None or order.user_id != actor.user_id:
+        raise NotFound("order")
+    first = idempotency.find(actor, key, digest)
+    if first is not None and first.payment_id is not None:
+        return CreatedPayment(find_payment(first.payment_id), True)
+    name = _choose(provider)
+    payment = payments.FIND_OPEN.one(order_id=order_id)
+    if payment is not None and not (is_unanswered(payment) and payment.provider == name):
+        raise PaymentInProgress(payment_id=payment.id)
+    if payment is None:
+        if not order.account.is_payable:
+            raise OrderNotPayable(current=order.status, balance=order.account.balance)
+        payment = _insert(actor, order, name)
+    idempotency.claim(actor, key, digest, payment_id=payment.id)
+    return CreatedPayment(payment, False)
+
+
+def _choose(provider: str | None) -> str:
+    enabled = payment_providers.enabled()
+    name = provider or next(iter(enabled), None)
+    if name is None or name not in enabled:
+        raise PaymentProviderNotEnabled(provider=name or "any provider", enabled=enabled)
+    return name
+
+
+def _insert(actor: Actor, order: Order, provider: str) -> Payment:
+    payment_id = uuid7()
+    payments.INSERT.execute(
+        payment_id=payment_id,
+        order_id=order.id,
+        provider=provider,
+        reference=None,
+        method=None,
+        amount=order.account.balance,
+        currency=order.currency,
+        status=PaymentState.PENDING,
+        check_seconds=None if provider == MANUAL else ANSWER_SECONDS,
+    )
+    if provider == MANUAL:
+        minutes = configuration().manual_payment_expiry_minutes
+        orders.SET_EXPIRY.execute(order_id=order.id, minutes=minutes)
+    record_payment_event(
+        actor,
+        order,
+        order_changes.PAYMENT_CREATED,
+        payment_id=payment_id,
+        amount=order.account.balance,
+    )
+    return find_payment(payment_id)
+
+
+@transaction
+def record_manual_payment(
+    *,
+    actor: Actor,
+    order_id: UUID,
+    amount: Money,
+    method: str,
+    reference: str | None,
+    idempotency_key: str | None,
+) -> CreatedPayment:
+    """Record money that has arrived outside of any provider.
+
+    A payment of the order that waits for such money takes it. An open payment at a provider is
+    canceled by the reconciliation job if the order is paid now.
+
+    Raises:
+        NotFound: no order has this id, or the actor is not an administrator.
+        OrderNotPayable: the order is not pending, is paid, or has another currency.
+        PaymentExceedsBalance: the amount is more than what is still to be paid.
+        IdempotencyKeyReused: the key was first used with a different request.
+        IdempotencyInFlight: the first request with this key is still running.
+    """
+    digest = idempotency.fingerprint("record_manual_payment", order_id, amount, method, reference)
+    order = require_visible(actor, orders.FIND_TO_CHANGE.one(order_id=order_id))
+    first = idempotency.find(actor, idempotency_key, digest)
+    if first is not None and first.payment_id is not None:
+        return CreatedPayment(find_payment(first.payment_id), True)
+    account = order.account
+    if not account.is_payable or amount.currency != order.currency:
+        raise OrderNotPayable(current=order.status, balance=account.balance)
+    if amount.amount > account.balance:
+        raise PaymentExceedsBalance(balance=account.balance)
+    payment = add_manual_payment(actor, order, amount.amount, method=method, reference=reference)
+    idempotency.claim(actor, idempotency_key, digest, payment_id=payment.id)
+    return CreatedPayment(payment, False)
+
+
+def add_manual_payment(
+    actor: Actor,
+    order: Order,
+    amount: int,
+    *,
+    method: str,
+    reference: str | None = None,
+    reason: str | None = None,
+) -> Payment:
+    """Record a manual payment of a locked, pending order."""
+    expected = payments.FIND_OPEN.one(order_id=order.id)
+    fields = {"amount": amount, "method": method, "reference": reference}
+    if expected is not None and expected.provider == MANUAL:
+        payment_id = expected.id
+        payments.UPDATE_MANUAL.execute(payment_id=payment_id, **fields)
+        payments.UPDATE_STATUS.execute(
+            payment_id=payment_id, status=PaymentState.SUCCEEDED, failure_code=None
+        )
+    else:
+        payment_id = uuid7()
+        payments.INSERT.execute(
+            payment_id=payment_id,
+            order_id=order.id,
+            provider=MANUAL,
+            currency=order.currency,
+            status=PaymentState.SUCCEEDED,
+            check_seconds=None,
+            **fields,
+        )
+    payment = find_payment(payment_id)
+    change = rules.settle(order.account, PaymentState.PENDING, amount, PaymentState.SUCCEEDED)
+    capture(actor, order, payment, change, actor_kind=order_changes.PERSON, reason=reason)
+    if change.pays_order:
+        payments.CHECK_NOW.execute(order_id=order.id)
+    return payment
+
+
+@autocommit
+def list_payments(
+    *, actor: Actor, order_id: UUID, limit: int, cursor: str | None = None
+) -> Page[Payment]:
+    """Return a page of an order's payments, oldest first.
+
+    Raises:
+        NotFound: no order has this id, or it belongs to another user.
+    """
+    if not can_see(actor, orders.FIND_OWNER.one(order_id=order_id)):
+        raise NotFound("order")
+    return payments.PAYMENTS.page(sort="created_at", limit=limit, cursor=cursor, order_id=order_id)
+
+
+@autocommit
+def get_payment(*, actor: Actor, payment_id: UUID) -> Payment:
+    """Return one payment.
+
+    Raises:
+        NotFound: no payment has this id, or its order belongs to another user.
+    """
+    payment = payments.FIND.one(payment_id=payment_id)
+    if payment is None or not can_see(actor, payment.user_id):
+        raise NotFound("payment")
+    return payment
+
+
+@autocommit
+def find_payment(payment_id: UUID) -> Payment:
+    """Return a payment that exists."""
+    payment = payments.FIND.one(payment_id=payment_id)
+    assert payment is not None  # noqa: S101  # payments are never deleted
+    return payment
+
+
+def cancel_payment(*, actor: Actor, payment_id: UUID) -> Payment:
+    """Cancel an open payment, at its provider too. A canceled payment stays as it is.
+
+    Raises:
+        NotFound: no payment has this id, or its order belongs to another user.
+        PaymentNotCancelable: the payment has succeeded or failed, or the provider refuses.
+        PaymentProviderUnavailable: the provider did not answer.
+    """
+    payment = get_payment(actor=actor, payment_id=payment_id)
+    if payment.is_open:
+        close(actor, payment)
+        payment = get_payment(actor=actor, payment_id=payment_id)
+    if payment.status is not PaymentState.CANCELED:
+        raise PaymentNotCancelable(payment_status=payment.status)
+    return payment
+
+
+def close(actor: Actor, payment: Payment) -> None:
+    """Cancel an open payment, or find out that it is no longer open.
+
+    It may still be open afterwards, if the provider refuses to cancel it.
+
+    Raises:
+        PaymentProviderUnavailable: the provider did not answer.
+    """
+    if payment.provider == MANUAL:
+        cancel_manual_payment(actor, payment)
+        return
+    if is_unanswered(payment):
+        ask(actor, payment)
+        payment = find_payment(payment.id)
+    if not payment.is_open or payment.reference is None:
+        return
+    provider = payment_providers.find(payment.provider)
+    try:
+        answer = payment_providers.call(provider, provider.cancel, payment.id, payment.reference)
+    except ProviderRefused:
+        answer = payment_providers.call(provider, provider.fetch, payment.reference)
+    settle(actor=actor, payment_id=payment.id, news=payment_news(answer))
+
+
+@transaction
+def cancel_manual_payment(actor: Actor, payment: Payment) -> None:
+    """Cancel a payment that waits for money outside of any provider: the usual expiry applies."""
+    orders.SET_EXPIRY.execute(order_id=payment.order_id, minutes=None)
+    settle(actor=actor, payment_id=payment.id, news=PaymentNews(PaymentState.CANCELED))
