@@ -22,7 +22,9 @@ MAX_QUEUED_BYTES = 4 << 20
 _BATCH_SECONDS = 0.02
 # POSIX writes so many bytes to a pipe in one piece (PIPE_BUF). With more, the lines of several
 # processes that write to the same pipe could be mixed.
-_MAX_WRITE_BYTES = select.PIPE_BUF if hasattr(select, "PIPE_BUF") else 4096
+_MAX_PIPE_BYTES = select.PIPE_BUF if hasattr(select, "PIPE_BUF") else 4096
+# Files that are opened for appending have no such limit.
+_MAX_FILE_BYTES = 1 << 16
 _CLOSE_SECONDS = 2.0
 _POLL_SECONDS = 0.001
 
@@ -30,12 +32,17 @@ _POLL_SECONDS = 0.001
 class Sink(Protocol):
     """Where lines are written: raises OSError or ValueError if that is impossible."""
 
+    # Longer text is written in several parts, each of complete lines.
+    max_bytes: int
+
     def write(self, lines: bytes) -> None:
         """Write complete lines."""
 
 
 class StreamSink:
     """An open stream, such as standard error."""
+
+    max_bytes = _MAX_PIPE_BYTES
 
     def __init__(self, stream: Any) -> None:
         # Without the buffer: its lock, held by a thread that blocks, would block whoever prints to
@@ -59,6 +66,8 @@ class FileSink:
 
     So the usual `logrotate` works, without a signal or `copytruncate`.
     """
+
+    max_bytes = _MAX_FILE_BYTES
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -170,7 +179,7 @@ class LogWriter:
             lines, self._lines = self._lines, []
             self._is_writing = True
         try:
-            for chunk in _chunks(lines):
+            for chunk in _chunks(lines, self._sink.max_bytes):
                 written = self._write(b"".join(chunk))
                 with self._lock:
                     self._queued_bytes -= sum(map(len, chunk))
@@ -195,12 +204,12 @@ class LogWriter:
         return True
 
 
-def _chunks(lines: list[bytes]) -> list[list[bytes]]:
+def _chunks(lines: list[bytes], max_bytes: int) -> list[list[bytes]]:
     """Split lines into parts that are written in one piece."""
     chunks: list[list[bytes]] = []
-    size = _MAX_WRITE_BYTES
+    size = max_bytes
     for line in lines:
-        if size + len(line) > _MAX_WRITE_BYTES:
+        if size + len(line) > max_bytes:
             chunks.append([])
             size = 0
         chunks[-1].append(line)

@@ -10,10 +10,11 @@ import atexit
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable, MutableMapping
 from contextlib import suppress
 from contextvars import ContextVar
-from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -51,7 +52,11 @@ class EventLog:
     def write(self, level: str, event: Event) -> None:
         """Write an event, unless its level is below the threshold."""
         if LEVELS[level] >= self.threshold:
-            self.write_line(self._render({"timestamp": _now(), "level": level, **event}))
+            self.write_complete({"timestamp": now(), "level": level, **event})
+
+    def write_complete(self, event: Event) -> None:
+        """Write an event that has its timestamp and level."""
+        self.write_line(self._render(event))
 
     def write_line(self, line: bytes) -> None:
         """Queue a line. It is written by a thread, so that no request waits or fails."""
@@ -67,7 +72,7 @@ class EventLog:
 
     def _render_dropped(self, count: int) -> bytes:
         event = {"event": "log_lines_dropped", "count": count, "pid": self.pid}
-        return self._render({"timestamp": _now(), "level": "warning", **event}) + b"\n"
+        return self._render({"timestamp": now(), "level": "warning", **event}) + b"\n"
 
     # structlog calls the method that is named like the level of the event.
     debug = info = warning = error = critical = write_line
@@ -79,7 +84,7 @@ class EventLog:
             error = sys.exc_info()[1]
         if isinstance(error, BaseException):
             event["exception"] = format_and_mark(error)
-        first_fields = {"timestamp": _now(), "level": level, "event": ""}
+        first_fields = {"timestamp": now(), "level": level, "event": ""}
         return self._render({**first_fields, **event, **request_fields()})
 
 
@@ -196,8 +201,15 @@ def format_and_mark(error: BaseException) -> str:
     return format_error(error)
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def now() -> str:
+    """Return the current time as text: RFC 3339, in UTC, with milliseconds."""
+    seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+    return f"{_second(seconds)}.{nanoseconds // 1_000_000:03d}Z"
+
+
+@lru_cache(2)
+def _second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 def _render_json(event: Event) -> bytes:

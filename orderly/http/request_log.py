@@ -19,6 +19,7 @@ from orderly.http.logging import (
     EventLog,
     configured_log,
     format_and_mark,
+    now,
     request_facts,
     request_fields,
 )
@@ -91,12 +92,12 @@ class RequestLog:
             level = "warning" if is_slow else "info"
         if LEVELS[level] < log.threshold:
             return
-        event = exchange.event(log.pid, seconds, is_slow=is_slow)
+        event = exchange.event(level, log.pid, seconds, is_slow=is_slow)
         if self._sample_rate < 1 and not is_slow and exchange.is_success():
             if random() >= self._sample_rate:  # noqa: S311  # not a secret
                 return
             event["sample_rate"] = self._sample_rate
-        log.write(level, event)
+        log.write_complete(event)
 
 
 class _Exchange:
@@ -164,7 +165,7 @@ class _Exchange:
             and CLIENT_GONE not in self._scope
         )
 
-    def event(self, pid: int, seconds: float, *, is_slow: bool) -> Event:
+    def event(self, level: str, pid: int, seconds: float, *, is_slow: bool) -> Event:
         """Return the line of the log, without the query string: search terms can be names.
 
         The path is still percent-encoded. docs/operations/logs.md describes each field.
@@ -172,6 +173,8 @@ class _Exchange:
         scope, facts, use = self._scope, self.facts, self.use
         client = scope.get("client")
         event: Event = {
+            "timestamp": now(),
+            "level": level,
             "event": "request",
             "method": scope["method"],
             "path": scope["raw_path"][:_MAX_PATH_BYTES].decode("ascii", "replace"),
