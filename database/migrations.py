@@ -14,6 +14,7 @@ import psycopg2
 from peewee import PeeweeException, TextField, fn
 from playhouse.migrations import Migration, MigrationError, Runner
 
+from database import restore
 from database.binding import ShopDatabase, database, set_pool
 from database.connection import open_connection
 from database.table import InstantField, Table, primary_key
@@ -75,6 +76,7 @@ def apply(
     try:
         with _migration_database(url or database.database, wait_seconds) as target:
             names: list[str] = _Runner(target, directory, lock_timeout, progress).up()
+            restore.finish(target)
             return names
     except psycopg2.OperationalError as error:
         raise Unavailable from error
@@ -83,6 +85,11 @@ def apply(
         if isinstance(meaning, Unavailable):
             raise meaning from error
         raise
+
+
+def known_migrations(directory: Path = DIRECTORY) -> list[str]:
+    """Return the names of all migrations of this version, in order."""
+    return [migration.name for migration in Migration.load_directory(str(directory))]
 
 
 def revert(*, directory: Path = DIRECTORY, lock_timeout: float = 5.0) -> list[str]:

@@ -106,6 +106,9 @@ class Settings:
     manual_payment_expiry_minutes: int
     # Whether `serve` runs the background worker too.
     worker: bool
+    # Where the worker of `serve` writes daily backups. None: it writes none.
+    backup_dir: Path | None
+    backups_kept: int
     session_days: int
     sign_in_limit: int
     registration_limit: int
@@ -267,7 +270,7 @@ def _read(env: _Reader) -> dict[str, Any]:
     return {
         "database_url": database_url,
         "database_owner_url": env.str("DATABASE_OWNER_URL", None, validate=_postgresql),
-        "data_dir": _absolute(env.str("DATA_DIR", None)),
+        "data_dir": _data_directory(env.str("DATA_DIR", None)),
         "database_system_user": env.str("DATABASE_SYSTEM_USER", None),
         "host": env.str("HOST", "127.0.0.1"),
         "port": env.int("PORT", 8000, validate=validate.Range(0, 65535)),
@@ -299,6 +302,8 @@ def _read(env: _Reader) -> dict[str, Any]:
             "MANUAL_PAYMENT_EXPIRY_MINUTES", 0, validate=validate.Range(0, 366 * 24 * 60)
         ),
         "worker": env.bool("WORKER", True),
+        "backup_dir": _directory(env.str("BACKUP_DIR", None)),
+        "backups_kept": env.int("BACKUPS_KEPT", 7, validate=validate.Range(1, 10_000)),
         "session_days": env.int("SESSION_DAYS", 180, validate=validate.Range(1, 3650)),
         **{
             f"{name}_limit": env.int(f"{name.upper()}_LIMIT", default, validate=_ATTEMPTS)
@@ -328,10 +333,12 @@ def _items(text: str) -> list[str]:
     return [item for item in map(str.strip, text.split(",")) if item]
 
 
-def _absolute(directory: str | None) -> Path:
-    if directory is None:
-        return platformdirs.user_data_path("orderly", appauthor=False)
-    return Path(directory).expanduser().absolute()
+def _directory(path: str | None) -> Path | None:
+    return None if path is None else Path(path).expanduser().absolute()
+
+
+def _data_directory(path: str | None) -> Path:
+    return _directory(path) or platformdirs.user_data_path("orderly", appauthor=False)
 
 
 def _can_trace(traces: bool) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from database import migrations, roles, transport
+from database import migrations, restore, roles, transport
+from database.transactions import transaction_without_timeout
+from models import contents as shop_contents
+from models.contents import Contents
 from models.privileges import RUNTIME
 from models.security_event import SecurityEventTable
 
@@ -31,6 +34,28 @@ def migrate(*, owner_url: str | None, progress: Callable[[str], None] | None = N
             " the owner of the tables in ORDERLY_DATABASE_OWNER_URL."
         )
     return []
+
+
+def tables() -> list[str]:
+    """Return the names of all tables of a shop."""
+    return sorted(RUNTIME)
+
+
+def make_room_for_restore(owner_url: str) -> None:
+    """Drop the tables of an empty shop, or those that an interrupted restore left.
+
+    Raises:
+        ShopNotEmpty, DatabaseInUse, Unavailable: see `database.restore.make_room`.
+    """
+    restore.make_room(owner_url, tables(), shop_contents.TABLES)
+
+
+@transaction_without_timeout
+def contents() -> Contents:
+    """Return how many users, products and orders the shop has."""
+    counts = shop_contents.COUNT.one()
+    assert counts is not None  # noqa: S101  # a query without FROM returns one row
+    return counts
 
 
 def is_log_protected() -> bool:

@@ -5,17 +5,22 @@ from __future__ import annotations
 from peewee import PeeweeException
 from playhouse.migrations import MigrationError
 
+from database.restore import DatabaseInUse, ShopNotEmpty
 from domain.errors import DomainError, Unavailable
+from orderly.backups.errors import BackupError
 from orderly.contract.bundle import DocumentError
 from orderly.server.listen_socket import AddressError
 
 _EXPECTED: list[type[Exception]] = [
     AddressError,
+    BackupError,
+    DatabaseInUse,
     DocumentError,
     DomainError,
     MigrationError,
     OSError,
     PeeweeException,
+    ShopNotEmpty,
 ]
 try:
     from orderly.embedded import EmbeddedDatabaseError
@@ -31,7 +36,7 @@ def message_of(error: Exception) -> str:
     """Return an error's message; of a database error only its first line."""
     if isinstance(error, OSError):
         return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}."
-    message = str(error).strip()
+    message = (str(error) or error.__doc__ or "").strip()
     if isinstance(error, PeeweeException):
         message = _first_line(message)
     if isinstance(error, Unavailable) and error.__cause__ is not None:

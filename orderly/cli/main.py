@@ -8,7 +8,7 @@ from __future__ import annotations
 import click
 
 from orderly import __version__
-from orderly.cli import accounts, contract, database, keys, products, server
+from orderly.cli import accounts, backups, contract, database, keys, products, server
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -28,6 +28,9 @@ for command in (
     server.worker,
     database.migrate,
     database.audit,
+    backups.backup,
+    backups.verify_backup,
+    backups.restore,
     accounts.create_admin,
     products.import_products,
     products.export_products,

@@ -50,6 +50,15 @@ def command(run_as: RunAs, name: str, *arguments: str) -> list[str]:
     return [*run_as.prefix, *launcher, *parent, user, str(installation / "bin" / name), *arguments]
 
 
+def client_command(path: Path, *arguments: str) -> list[str]:
+    """Return the command that runs a client program, such as pg_dump, as a child of this process.
+
+    The program gets SIGTERM if this process dies.
+    """
+    launcher = [sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid()), "SIGTERM", "-"]
+    return [*launcher, str(path), *arguments]
+
+
 def environment() -> dict[str, str]:
     """Return the environment of PostgreSQL's programs.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from ipaddress import ip_address
@@ -94,9 +94,10 @@ def _run(
     output: Print,
     stop_signals: StopSignals,
 ) -> int:
+    backup_job = _backup_job(settings)
     # Server processes do not get the owner's password.
     settings = replace(settings, database_url=database.url, database_owner_url=None)
-    with _worker(settings) as start_worker:
+    with _worker(settings, backup_job) as start_worker:
 
         def on_ready() -> None:
             start_worker()
@@ -109,7 +110,9 @@ def _run(
 
 
 @contextmanager
-def _worker(settings: Settings) -> Iterator[Callable[[], None]]:
+def _worker(
+    settings: Settings, more_jobs: Mapping[str, Callable[[], int]]
+) -> Iterator[Callable[[], None]]:
     """Yield a function that starts the background worker if the settings ask for one.
 
     The worker runs in a thread of this process. If this is the supervisor of several server
@@ -129,10 +132,19 @@ def _worker(settings: Settings) -> Iterator[Callable[[], None]]:
         slow_seconds=settings.slow_statement_seconds,
     )
     try:
-        with worker.in_thread() as start:
+        with worker.in_thread({**worker.JOBS, **more_jobs}) as start:
             yield start
     finally:
         binding.close()
+
+
+def _backup_job(settings: Settings) -> Mapping[str, Callable[[], int]]:
+    """Return the job that writes daily backups, if the settings ask for it."""
+    if settings.backup_dir is None:
+        return {}
+    from orderly.background.daily_backup import DailyBackup  # noqa: PLC0415
+
+    return {"backups_written": DailyBackup(settings)}
 
 
 def _prepare(

@@ -1,0 +1,106 @@
+"""The commands `backup`, `verify-backup` and `restore`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orderly.cli.command import FAILED, data_dir_option, load_settings, report_errors
+
+if TYPE_CHECKING:
+    from orderly.backups.restore import Restored
+    from orderly.settings import Settings
+
+_file_argument = click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+
+
+@click.command()
+@_file_argument
+@click.option("--verify", is_flag=True, help="Restore the file into a temporary server, and audit.")
+@click.option("--replace", is_flag=True, help="Replace the file if it exists.")
+@data_dir_option
+@report_errors
+def backup(file: Path, verify: bool, replace: bool, **options: Any) -> None:
+    """Write all data of the shop into a file, while the shop stays open.
+
+    The file has the state of one moment. It contains personal data: keep it as safe as the shop.
+    """
+    from orderly.backups import archive  # noqa: PLC0415
+    from orderly.cli.command import require_migrated_database, shop_database  # noqa: PLC0415
+    from services import schema  # noqa: PLC0415
+
+    settings = load_settings(**options)
+    with shop_database(settings) as database:
+        require_migrated_database()
+        owner_url = database.owner_url or database.url
+        tables = schema.tables()
+        archive.write(owner_url, file, tables, replace=replace, on_table=_show_progress)
+    _end_progress()
+    click.echo(f"Wrote {file} ({file.stat().st_size / 2**20:.1f} MiB).")
+    if verify:
+        _verify(settings, file)
+
+
+@click.command("verify-backup")
+@_file_argument
+@report_errors
+def verify_backup(file: Path) -> None:
+    """Restore a backup into a temporary server, and check the consistency of its data."""
+    _verify(load_settings(), file)
+
+
+@click.command()
+@_file_argument
+@data_dir_option
+@report_errors
+def restore(file: Path, **options: Any) -> None:
+    """Restore the shop from a file that `backup` wrote, into an empty shop.
+
+    Stop all servers of the shop first. If this command is interrupted, run it again.
+    """
+    from orderly.backups import restore as restoring  # noqa: PLC0415
+    from orderly.server.provisioning import provide_database  # noqa: PLC0415
+
+    settings = load_settings(**options)
+    with provide_database(settings) as database:
+        restored = restoring.restore(
+            database.url, database.owner_url, file, on_table=_show_progress
+        )
+    _end_progress()
+    _report(f"Restored {_summary(restored)}.", restored)
+
+
+def _verify(settings: Settings, file: Path) -> None:
+    from orderly.backups import restore as restoring  # noqa: PLC0415
+
+    account = settings.database_system_user
+    restored = restoring.verify(file, account=account, on_table=_show_progress)
+    _end_progress()
+    _report(f"The backup can be restored: {_summary(restored)}.", restored)
+
+
+def _summary(restored: Restored) -> str:
+    counts = restored.contents
+    return f"{counts.users} users, {counts.products} products, {counts.orders} orders"
+
+
+def _report(result: str, restored: Restored) -> None:
+    click.echo(result)
+    for finding in restored.findings:
+        click.echo(f"{finding.invariant}: {finding.subject}: {finding.detail}")
+    if restored.findings:
+        sys.exit(FAILED)
+    click.echo("All checks passed.")
+
+
+def _show_progress(table: str) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"\r\x1b[K{table} ...", err=True, nl=False)
+
+
+def _end_progress() -> None:
+    if sys.stderr.isatty():
+        click.echo("\r\x1b[K", err=True, nl=False)
