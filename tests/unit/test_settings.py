@@ -295,6 +295,7 @@ def test_the_document_describes_every_setting_with_its_default() -> None:
 
     described_in_words = {
         "ORDERLY_ALLOWED_HOSTS",
+        "ORDERLY_BACKUP_DIR",
         "ORDERLY_DATABASE_OWNER_URL",
         "ORDERLY_DATABASE_SYSTEM_USER",
         "ORDERLY_DATABASE_URL",
