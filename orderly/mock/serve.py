@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import replace
+from functools import partial
 
 from connexion.resolver import Resolver
 from starlette.types import ASGIApp
@@ -20,6 +21,7 @@ from orderly.contract import document
 from orderly.factory import connexion_app
 from orderly.http import logging
 from orderly.http.cors import allow_any_origin
+from orderly.http.request_log import RequestLog
 from orderly.mock.credentials import SECURITY_MAP
 from orderly.mock.handlers import example_handlers
 from orderly.pages.routes import page_router
@@ -40,6 +42,11 @@ def create_mock(settings: Settings) -> ASGIApp:
         other_routes=page_router(contract, check_ready=_ready, storefront=settings.storefront),
         allowed_hosts=settings.allowed_host_names,
         middlewares=[allow_any_origin()],
+        request_log=partial(
+            RequestLog,
+            slow_seconds=settings.slow_request_seconds,
+            sample_rate=settings.log_sample_rate,
+        ),
         security_map=SECURITY_MAP,
         resolver=Resolver(handlers.__getitem__),
     )

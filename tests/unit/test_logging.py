@@ -18,8 +18,10 @@ import pytest
 import structlog
 from starlette.types import Message, Receive, Scope, Send
 
+from database.use import current_use
 from orderly.http.logging import configure, flush
 from orderly.http.request_log import RequestLog
+from orderly.http.server_state import CLIENT_GONE
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -57,8 +59,18 @@ async def respond(scope: Scope, _receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"{}"})
 
 
-def request(app: App, path: str = "/api/v1/orders/7", **headers: str) -> dict[str, str]:
-    """Send a request; return the headers of the response."""
+def request(
+    app: App,
+    path: str = "/api/v1/orders/7",
+    *,
+    options: dict[str, float] | None = None,
+    body: bytes = b"",
+    **headers: str,
+) -> dict[str, str]:
+    """Send a request to an application with a log; return the headers of the response.
+
+    `options` are those of `RequestLog`.
+    """
     sent: list[Message] = []
     scope: Scope = {
         "type": "http",
@@ -76,9 +88,10 @@ def request(app: App, path: str = "/api/v1/orders/7", **headers: str) -> dict[st
         sent.append(message)
 
     async def receive() -> Message:
-        return {"type": "http.disconnect"}
+        return {"type": "http.request", "body": body}
 
-    asyncio.run(RequestLog(app)(scope, receive, send))  # type: ignore[arg-type]
+    log = RequestLog(app, **(options or {}))  # type: ignore[arg-type]
+    asyncio.run(log(scope, receive, send))
     fields = sent[0]["headers"] if sent else []
     return {name.decode(): value.decode() for name, value in fields}
 
@@ -111,6 +124,80 @@ def test_a_request_is_one_line_with_its_properties() -> None:
         "request_id": headers["x-request-id"],
     } == event
     assert "hunter2" not in log.text
+
+
+def test_the_line_has_the_problem_the_sizes_and_the_cost_in_the_database() -> None:
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        scope["orderly"]["problem"] = "not_found"
+        use = current_use.get()
+        assert use is scope["orderly"]["database"]
+        use.round_trips, use.seconds = 3, 0.0123456
+        await send({"type": "http.response.start", "status": 404, "headers": []})
+        await send({"type": "http.response.body", "body": b"12345", "more_body": True})
+        await send({"type": "http.response.body", "body": b"678"})
+
+    log = Log()
+
+    request(refuse, body=b"1234")
+
+    (event,) = log.events
+    expected = {
+        "problem": "not_found",
+        "round_trips": 3,
+        "database_ms": 12.346,
+        "bytes_in": 4,
+        "bytes_out": 8,
+        "client_gone": False,
+    }
+    assert expected.items() <= event.items()
+
+
+def test_a_request_whose_client_has_left_is_marked() -> None:
+    async def lose(scope: Scope, receive: Receive, send: Send) -> None:
+        scope[CLIENT_GONE] = True
+
+    log = Log()
+
+    request(lose)
+
+    assert [(True, None)] == [(event["client_gone"], event["status"]) for event in log.events]
+
+
+def test_a_slow_request_is_a_warning() -> None:
+    log = Log(level="warning")
+
+    request(respond, options={"slow_seconds": 0})
+    request(respond, options={"slow_seconds": 60})
+
+    assert [("warning", True)] == [(event["level"], event["slow"]) for event in log.events]
+
+
+def test_of_successful_requests_a_sample_is_logged_and_of_others_all() -> None:
+    def fail_with(status: int) -> App:
+        async def fail(_scope: Scope, _receive: Receive, send: Send) -> None:
+            await send({"type": "http.response.start", "status": status, "headers": []})
+
+        return fail
+
+    async def lose(scope: Scope, receive: Receive, send: Send) -> None:
+        scope[CLIENT_GONE] = True
+        await respond(scope, receive, send)
+
+    log = Log()
+    for _ in range(1000):
+        request(respond, options={"sample_rate": 0.1})
+    sampled = log.events
+    for app in (fail_with(404), fail_with(503), lose):
+        request(app, options={"sample_rate": 0})
+    request(respond, options={"sample_rate": 0, "slow_seconds": 0})
+    request(respond, options={"sample_rate": 0})
+
+    assert 40 < len(sampled) < 160  # six standard deviations
+    assert {0.1} == {event["sample_rate"] for event in sampled}
+    always = log.events[len(sampled) :]
+    assert [404, 503, 200, 200] == [event["status"] for event in always]
+    assert not any("sample_rate" in event for event in always)
 
 
 def test_the_response_has_a_request_id_and_keeps_its_own_headers() -> None:
