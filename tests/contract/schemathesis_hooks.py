@@ -155,9 +155,13 @@ def _import_one_product(case: schemathesis.Case, _token: str) -> None:
     case.body = f"sku,name,price,stock\r\n{row}\r\n"
 
 
-def _order_products_in_stock(case: schemathesis.Case, _token: str) -> None:
+def _use_new_idempotency_key(case: schemathesis.Case) -> None:
     if "Idempotency-Key" in case.headers:
         case.headers["Idempotency-Key"] = str(uuid4())
+
+
+def _order_products_in_stock(case: schemathesis.Case, _token: str) -> None:
+    _use_new_idempotency_key(case)
     lines = case.body["items"]
     query = {"in_stock": "true", "sort": "-created_at", "limit": "100"}
     found = _client.get(f"{case.operation.base_url}/products", params=query).json()["items"]
@@ -189,6 +193,70 @@ def _expect_current_stock(case: schemathesis.Case, token: str) -> None:
         case.body["expected"] = response.json()["stock"]
 
 
+def _place_order(case: schemathesis.Case, token: str) -> str | None:
+    """Place an order of one product in stock; return its id."""
+    query = {"in_stock": "true", "sort": "-price", "limit": "1"}
+    found = _client.get(f"{case.operation.base_url}/products", params=query).json()["items"]
+    body = {"items": [{"product_id": product["id"], "quantity": 1} for product in found]}
+    response = _post(case, "/orders", token, body)
+    return str(response.json()["id"]) if response.is_success else None
+
+
+def _cancel_new_order(case: schemathesis.Case, token: str) -> None:
+    """Cancel a new order of the user; only administrators may keep its money."""
+    if not token:
+        return
+    case.path_parameters["order_id"] = _place_order(case, token) or str(uuid4())
+    if case.auth_identity != "admin" and isinstance(case.body, dict):
+        case.body.pop("keep_payment", None)
+    _use_current_etag(case, token)
+
+
+def _use_new_order(case: schemathesis.Case, token: str) -> None:
+    """Pay a new order of the user, by the provider that this shop has."""
+    _use_new_idempotency_key(case)
+    if not token:
+        return
+    case.path_parameters["order_id"] = _place_order(case, token) or str(uuid4())
+    case.body = {"provider": "manual"}
+
+
+def _pay_new_order_by_hand(case: schemathesis.Case, token: str) -> None:
+    """Record a part of the price of a new order."""
+    _use_new_idempotency_key(case)
+    if not token:
+        return
+    case.path_parameters["order_id"] = _place_order(case, token) or str(uuid4())
+    case.body["amount"]["amount"] = _random.randint(1, 10)
+
+
+def _use_new_payment(case: schemathesis.Case, token: str) -> None:
+    """Cancel a payment that waits for money."""
+    payment = _start_payment(case, token) if token else None
+    if payment:
+        case.path_parameters["payment_id"] = payment["id"]
+
+
+def _use_paid_payment(case: schemathesis.Case, token: str) -> None:
+    """Refund a payment that has succeeded."""
+    _use_new_idempotency_key(case)
+    payment = _start_payment(case, token) if token else None
+    if payment is None:
+        return
+    body = {"amount": payment["amount"], "method": "CASH"}
+    _post(case, f"/orders/{payment['order_id']}/manual-payments", token, body)
+    case.path_parameters["payment_id"] = payment["id"]
+    if isinstance(case.body, dict) and "amount" in case.body:
+        case.body["amount"]["amount"] = 1
+
+
+def _start_payment(case: schemathesis.Case, token: str) -> dict[str, Any] | None:
+    order_id = _place_order(case, token)
+    response = _post(case, f"/orders/{order_id}/payments", token, {"provider": "manual"})
+    payment: dict[str, Any] | None = response.json() if response.is_success else None
+    return payment
+
+
 # By operationId: changes that make a valid request succeed.
 _ADJUSTMENTS: dict[str, Callable[[schemathesis.Case, str], None]] = {
     "register": _use_new_account,
@@ -204,12 +272,23 @@ _ADJUSTMENTS: dict[str, Callable[[schemathesis.Case, str], None]] = {
     "restore_product": _use_current_etag,
     "adjust_stock": _expect_current_stock,
     "update_order_status": _use_current_etag,
-    "cancel_order": _use_current_etag,
+    "cancel_order": _cancel_new_order,
+    "create_payment": _use_new_order,
+    "record_manual_payment": _pay_new_order_by_hand,
+    "cancel_payment": _use_new_payment,
+    "create_refund": _use_paid_payment,
+    "list_refunds": _use_new_payment,
+    "get_payment": _use_new_payment,
 }
 
 
 def _get(url: str, token: str) -> httpx2.Response:
     return _client.get(url, headers={"Authorization": f"Bearer {token}"})
+
+
+def _post(case: schemathesis.Case, path: str, token: str, body: Any) -> httpx2.Response:
+    headers = {"Authorization": f"Bearer {token}"}
+    return _client.post(f"{case.operation.base_url}{path}", json=body, headers=headers)
 
 
 def _links(raw_schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
