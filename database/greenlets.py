@@ -134,22 +134,22 @@ class Task(greenlet):
             if self.dead:
                 self._set_result(returned)
                 return
-            begin = returned
+            schedule = returned
             try:
-                begin(self)
+                schedule(self)
             except Exception as error:
                 # Raise the error where the function called `suspend`.
                 switch, values = self.throw, (error,)
             else:
                 return
 
-    def suspend(self, begin: Callable[[Task], object]) -> Any:
+    def suspend(self, schedule: Callable[[Task], object]) -> Any:
         """Suspend this greenlet. Return the value with which the event loop resumes it.
 
-        `begin` is called on the event loop with this task, and schedules its resumption.
+        The event loop calls `schedule` with this task: it schedules the call of `resume`.
         """
         assert self.parent is not None  # noqa: S101  # only a thread's main greenlet has none
-        return self.parent.switch(begin)
+        return self.parent.switch(schedule)
 
     def yield_if_due(self) -> None:
         """Let the event loop do other work if this greenlet has been running for some time."""
@@ -207,11 +207,11 @@ def run_in_thread(function: Callable[P, R]) -> Callable[P, R]:
 
         call_in_context = partial(copy_context().run, call)
 
-        def begin(task: Task) -> None:
+        def schedule(task: Task) -> None:
             future = task.loop.run_in_executor(task.runner.threads, call_in_context)
             future.add_done_callback(task.resume)
 
-        future: asyncio.Future[R] = task.suspend(begin)
+        future: asyncio.Future[R] = task.suspend(schedule)
         return future.result()
 
     return run
@@ -220,7 +220,7 @@ def run_in_thread(function: Callable[P, R]) -> Callable[P, R]:
 def in_time_slices(rows: Iterable[R]) -> Iterator[R]:
     """Iterate over rows; in a greenlet, let the event loop do other work every few milliseconds.
 
-    Use it where the work for all rows takes long. It is of no use for the work for one row.
+    For many rows that each need little time: the greenlet can yield only between two rows.
     """
     task = current_task()
     for row in rows:

@@ -1,4 +1,4 @@
-"""Lets handlers iterate over many rows without blocking the event loop."""
+"""Gives handlers the iteration over many rows that does not block the event loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the contract says that an operation is treated under load."""
+"""Reads from the contract how an operation is treated under load."""
 
 from __future__ import annotations
 

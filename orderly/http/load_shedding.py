@@ -20,7 +20,7 @@ _DEADLINE = b"x-request-deadline"
 # Relative: milliseconds from now. Envoy sends it.
 _TIMEOUT = b"x-envoy-expected-rq-timeout-ms"
 _NUMBER = re.compile(rb"[0-9]{1,15}(\.[0-9]{1,9})?")
-# Clients that were refused at the same moment must not return at the same moment.
+# Random, so that clients that were refused at the same time do not all retry at the same time
 _RETRY_AFTER_SECONDS = (1, 3)
 _PROBLEM = "service_unavailable"
 _DETAILS = {
@@ -64,7 +64,7 @@ class LoadShedding:
 
 
 def load_shedding(slots: Slots) -> Callable[[ASGIApp], ASGIApp]:
-    """Return middleware that refuses requests for which there will be no slot in time."""
+    """Return middleware that refuses requests that would wait for too long."""
     return partial(LoadShedding, slots=slots)
 
 
@@ -95,7 +95,7 @@ def _number(value: bytes, name: str) -> float:
 
 
 async def _refuse(shed: Shed, request_id: str, send: Send) -> None:
-    """Send the response. To raise a `Problem` would take twice the CPU time."""
+    """Send the response. Raising a `Problem` would take twice the CPU time."""
     detail = _DETAILS.get(shed.reason, "The server is overloaded.")
     body = document(_PROBLEM, detail, request_id)
     retry_after = random.randint(*_RETRY_AFTER_SECONDS)  # noqa: S311  # jitter, not a secret

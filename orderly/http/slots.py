@@ -1,20 +1,21 @@
 """Limits how many requests are processed at the same time, and how long the others wait for a slot.
 
-Without a bound on time, a queue makes an overloaded server fail completely: every request waits
-until its client has given up, and the server does only work that is of no use. So requests wait as
-in CoDel (RFC 8289), in the form for request queues that Ben Maurer describes in "Fail at Scale"
-(ACM Queue 13/8, 2015):
+Without a time limit, a queue makes an overloaded server fail completely: every request waits until
+its client has given up, and the server processes only such requests. So the time in the queue is
+limited by CoDel (RFC 8289), as Ben Maurer adapts it to request queues in "Fail at Scale" (ACM Queue
+13/8, 2015):
 
 - A queue that was empty within the last *interval* absorbs a burst: a request may wait for an
   interval.
 - Otherwise the server is overloaded: a request may wait only for the *target*.
 
-To refuse a request costs CPU time too, but less before the request is authenticated and validated.
-So an overloaded queue also refuses new requests at once, while more requests wait than the server
+Refusing a request costs CPU time too, but less before the request is authenticated and validated.
+So an overloaded queue also refuses new requests immediately while it is longer than what the server
 processes within half of the target (Little's law). docs/decisions/2026-11-27-overload.md has the
 measurements.
 
-Bulkheads: reads, and writes, which may wait for row locks, each occupy at most a part of the slots.
+Bulkheads: reads and writes each occupy at most a part of the slots, since writes may wait for row
+locks.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ from typing import Any, NamedTuple, NoReturn
 # Runs a synchronous function without blocking the event loop, and returns its result.
 Run = Callable[[Callable[[], Any]], Awaitable[Any]]
 
-# The next parts of responses that have begun come before all requests.
-_BEGUN, HIGH, NORMAL, LOW = range(4)
+# STARTED: a response that has started needs its next part. It comes before all requests.
+_STARTED, HIGH, NORMAL, LOW = range(4)
 _PRIORITIES = 4
 PRIORITIES: Mapping[str, int] = {"high": HIGH, "normal": NORMAL, "low": LOW}
 
@@ -41,8 +42,8 @@ _RESERVED_FRACTION = 4
 # The weight of the newest sample in a moving average.
 _SMOOTHING = 0.2
 _MIN_ELAPSED_SECONDS = 0.001
-# The part of the target within which the server must be able to process all waiting requests.
-_FULL = 0.5
+# A queue is full if processing it would take more than this part of the target.
+_FULL_FRACTION = 0.5
 
 
 class Load(NamedTuple):
@@ -53,14 +54,14 @@ class Load(NamedTuple):
 
 
 class Client(NamedTuple):
-    """What is known of the client that waits for a request."""
+    """What is known of the client that waits for a response."""
 
-    # On the clock of `Slots`; infinity if there is no deadline.
+    # In seconds of the clock of `Slots`; infinity if there is no deadline.
     deadline: float = float("inf")
     is_connected: Callable[[], bool] | None = None
 
     def reason_to_skip(self, now: float, *, check_connection: bool) -> str | None:
-        """Return why nobody waits for the response to a request, or None."""
+        """Return why the client no longer waits for a response, or None if it may be waiting."""
         if self.deadline < now:
             return DEADLINE_PASSED
         if check_connection and self.is_connected is not None and not self.is_connected():
@@ -69,7 +70,7 @@ class Client(NamedTuple):
 
 
 class Shed(Exception):  # noqa: N818  # says what happened to the request
-    """The server is overloaded, or nobody waits for the response any more. Nothing was done.
+    """The server is overloaded, or the client no longer waits. The request was not processed.
 
     `reason` is one of `REASONS`.
     """
@@ -119,7 +120,7 @@ class Slots:
         return self._reads.size + self._writes.size
 
     def require_room(self, load: Load) -> None:
-        """Refuse early what would probably wait for too long.
+        """Refuse a request that would probably wait for too long.
 
         Raises:
             Shed: with the reason `queue_full`.
@@ -128,14 +129,14 @@ class Slots:
             return
         now = self._clock()
         if self._queue(load).is_full(now, load.priority) or (
-            load.priority == LOW and self._orders_need_cpu_time(now)
+            load.priority == LOW and self._writes_need_cpu_time(now)
         ):
             self._shed(QUEUE_FULL)
 
     async def run(self, function: Callable[[], Any], load: Load, client: Client | None) -> Any:
         """Run a function as soon as there is a slot for it, and return its result.
 
-        Without a client, it waits for as long as necessary: for a response that has begun.
+        Without a client, it waits without a time limit: for the next part of a response.
 
         Raises:
             Shed: the function was not run.
@@ -160,8 +161,8 @@ class Slots:
     def _queue(self, load: Load) -> _Queue:
         return self._writes if load.is_write else self._reads
 
-    def _orders_need_cpu_time(self, now: float) -> bool:
-        """Return whether writes wait, and not because the running ones wait for row locks."""
+    def _writes_need_cpu_time(self, now: float) -> bool:
+        """Return whether writes wait for CPU time rather than for row locks."""
         return self._writes.is_overloaded(now) and self._writes.mean_seconds < self._target
 
     def _shed(self, reason: str) -> NoReturn:
@@ -189,7 +190,7 @@ class Slots:
         except asyncio.CancelledError:
             if waiting.outcome.cancelled():
                 queue.discard(waiting)
-            elif waiting.outcome.result() is None:  # it has just got a slot
+            elif waiting.outcome.result() is None:  # _fill() has given it a slot
                 self._release(queue)
             raise
         if reason is not None:
@@ -235,14 +236,14 @@ class _Waiting:
         since: float,
         outcome: asyncio.Future[str | None],
     ) -> None:
-        self.priority = _BEGUN if client is None else priority
+        self.priority = _STARTED if client is None else priority
         self.client = client
         self.since = since
         self.outcome = outcome
 
 
 class _Queue:
-    """The requests that wait for the slots of one share: of the reads, or of the writes."""
+    """The reads, or the writes, that wait for a slot. At most `limit` of them run."""
 
     def __init__(self, limit: int, total: int, target: float) -> None:
         self.limit = limit
@@ -281,7 +282,7 @@ class _Queue:
         return waiting.popleft()
 
     def count(self, seconds: float) -> None:
-        """Count a request that has ended, which occupied a slot for so many seconds."""
+        """Count a request that has ended, and the time for which it occupied a slot."""
         self._ended += 1
         self.mean_seconds += (seconds - self.mean_seconds) * _SMOOTHING
 
@@ -294,13 +295,13 @@ class _Queue:
         if not self.is_overloaded(now):
             return False
         ahead = sum(map(len, self._waiting[: priority + 1]))
-        return ahead >= max(self._min_length, self._rate * self._target * _FULL)
+        return ahead >= max(self._min_length, self._rate * self._target * _FULL_FRACTION)
 
     def reason_to_shed(self, waiting: _Waiting, now: float) -> str | None:
         """Return why a waiting request must not be processed, or None."""
         if waiting.client is None:
             return None
-        if waiting.since < self._latest(now):
+        if waiting.since < self._oldest_allowed(now):
             return WAITED_TOO_LONG
         return waiting.client.reason_to_skip(now, check_connection=True)
 
@@ -311,14 +312,14 @@ class _Queue:
         elapsed = max(now - self._swept_at, _MIN_ELAPSED_SECONDS)
         self._rate += (self._ended / elapsed - self._rate) * _SMOOTHING
         self._ended, self._swept_at = 0, now
-        latest = self._latest(now)
-        for waiting in self._waiting[_BEGUN + 1 :]:
-            while waiting and waiting[0].since < latest:
+        oldest_allowed = self._oldest_allowed(now)
+        for waiting in self._waiting[_STARTED + 1 :]:
+            while waiting and waiting[0].since < oldest_allowed:
                 self.size -= 1
                 outcome = waiting.popleft().outcome
                 if not outcome.done():
                     outcome.set_result(WAITED_TOO_LONG)
 
-    def _latest(self, now: float) -> float:
-        """Return since when a request may have been waiting."""
+    def _oldest_allowed(self, now: float) -> float:
+        """Return the time before which no waiting request may have arrived."""
         return now - (self._target if self.is_overloaded(now) else self._interval)
