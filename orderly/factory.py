@@ -34,6 +34,7 @@ from orderly.http.load_shedding import load_shedding
 from orderly.http.request_log import RequestLog
 from orderly.http.slots import Slots
 from orderly.pages.routes import page_router
+from orderly.payment_providers import payment_providers
 from orderly.settings import Settings
 from services import process
 
@@ -56,7 +57,7 @@ def create_app(settings: Settings, *, tracer_provider: TracerProvider | None = N
     """
     if settings.database_url is None:
         raise ValueError("create_app needs settings with a database URL")
-    process.bind(settings.configuration())
+    process.bind(settings.configuration(), payment_providers(settings))
     cookie_names = SessionCookies(settings.cookie_secure).names()
     contract = document.load(settings.currency, cookie_names=cookie_names)
     tracing = _tracing(settings, contract, tracer_provider) if settings.traces else None

@@ -43,6 +43,9 @@ _LIMITS = {"sign_in": 10, "registration": 20, "refresh": 60, "password_change": 
 _ATTEMPTS = validate.Range(1, 1_000_000)
 _MILLISECONDS = validate.Range(0, 3_600_000)
 
+# One is useless without the other.
+_STRIPE_SECRETS = ("ORDERLY_STRIPE_SECRET_KEY", "ORDERLY_STRIPE_WEBHOOK_SECRET")
+
 # An origin as browsers send it (RFC 6454, section 6.1): no path, not even a slash.
 _ORIGIN = re.compile(r"https?://[a-z0-9.\-\[\]:]+", re.ASCII)
 
@@ -104,6 +107,11 @@ class Settings:
     order_expiry_minutes: int
     # The same for an order that will be paid by hand; 0: customers cannot choose that.
     manual_payment_expiry_minutes: int
+    # Both or none: with them, customers can pay by Stripe.
+    stripe_secret_key: str | None = field(repr=False)
+    stripe_webhook_secret: str | None = field(repr=False)
+    # None: Stripe's own. Another one is for tests.
+    stripe_url: str | None
     # Whether `serve` runs the background worker too.
     worker: bool
     # Where the worker of `serve` writes daily backups. None: it writes none.
@@ -247,13 +255,16 @@ class _Reader(Env):
         return self._given.get(env_key, default)
 
     def errors(self) -> list[tuple[str, str]]:
-        """Return (name, message) of each invalid variable, and then of each unknown one."""
+        """Return (name, message) of each invalid, missing or unknown variable, in this order."""
         found = []
         try:
             self.seal()
         except EnvValidationError as error:
             messages: Mapping[str, Any] = error.error_messages  # type: ignore[assignment]
             found = [(name, " ".join(map(str, texts))) for name, texts in sorted(messages.items())]
+        for name, other in (_STRIPE_SECRETS, _STRIPE_SECRETS[::-1]):
+            if name in self._given and other not in self._given:
+                found.append((other, f"Must be set together with {name}."))
         for name in sorted(self._given.keys() - self._read_names):
             if name.startswith(PREFIX) and not _KUBERNETES.fullmatch(name):
                 found.append((name, f"There is no such setting{self._hint(name)}"))
@@ -298,6 +309,9 @@ def _read(env: _Reader) -> dict[str, Any]:
         "order_expiry_minutes": env.int(
             "ORDER_EXPIRY_MINUTES", 60, validate=validate.Range(0, 366 * 24 * 60)
         ),
+        "stripe_secret_key": env.str("STRIPE_SECRET_KEY", None, validate=_can_use_stripe),
+        "stripe_webhook_secret": env.str("STRIPE_WEBHOOK_SECRET", None),
+        "stripe_url": env.str("STRIPE_URL", None),
         "manual_payment_expiry_minutes": env.int(
             "MANUAL_PAYMENT_EXPIRY_MINUTES", 0, validate=validate.Range(0, 366 * 24 * 60)
         ),
@@ -348,6 +362,11 @@ def _can_trace(traces: bool) -> None:
         missing = True
     if missing:
         raise ValidationError("Needs OpenTelemetry: run `pip install 'orderly-api[otel]'`.")
+
+
+def _can_use_stripe(_key: str) -> None:
+    if find_spec("stripe") is None:
+        raise ValidationError("Needs Stripe's library: run `pip install 'orderly-api[stripe]'`.")
 
 
 def _file(path: str | None) -> Path | None:

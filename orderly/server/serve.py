@@ -155,9 +155,10 @@ def _prepare(
     An account that is disabled or has a new password is left out.
     """
     from database import binding  # noqa: PLC0415  # slow to import: the socket comes first
+    from orderly.payment_providers import payment_providers  # noqa: PLC0415
     from services import process, schema  # noqa: PLC0415
 
-    process.bind(settings.configuration())
+    process.bind(settings.configuration(), payment_providers(settings))
     binding.bind(database.url, max_connections=1)
     try:
         if not demo:

@@ -296,6 +296,9 @@ def test_the_document_describes_every_setting_with_its_default() -> None:
     described_in_words = {
         "ORDERLY_ALLOWED_HOSTS",
         "ORDERLY_BACKUP_DIR",
+        "ORDERLY_STRIPE_SECRET_KEY",
+        "ORDERLY_STRIPE_URL",
+        "ORDERLY_STRIPE_WEBHOOK_SECRET",
         "ORDERLY_DATABASE_OWNER_URL",
         "ORDERLY_DATABASE_SYSTEM_USER",
         "ORDERLY_DATABASE_URL",
@@ -317,3 +320,13 @@ def test_the_document_describes_every_setting_with_its_default() -> None:
         **{name: documented[name].lower() for name in defaults},
         **{name: defaults[name].lower() for name in described_in_words & defaults.keys()},
     }
+
+
+def test_the_secrets_of_stripe_are_set_together() -> None:
+    for name, other in (
+        ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET"),
+        ("STRIPE_WEBHOOK_SECRET", "STRIPE_SECRET_KEY"),
+    ):
+        errors = errors_of(**{name: "a secret"})
+
+        assert {f"ORDERLY_{other}": f"Must be set together with ORDERLY_{name}."} == errors

@@ -1,0 +1,225 @@
+"""Payments by Stripe: PaymentIntents and refunds, through Stripe's own library.
+
+Needs the package `stripe` (`pip install 'orderly-api[stripe]'`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID
+
+from domain.money import Money, exponent
+from domain.payments import PaymentState, RefundState
+from integrations.payments.provider import (
+    InvalidSignature,
+    ProviderEvent,
+    ProviderPayment,
+    ProviderRefund,
+    ProviderRefused,
+    ProviderUnavailable,
+)
+
+if TYPE_CHECKING:
+    import stripe
+
+Answer = TypeVar("Answer")
+
+# The version of Stripe's interface that this module reads. The account's own may differ.
+API_VERSION = "2026-10-28.endive"
+# To connect, and for each part of an answer. With one retry a call takes at most about 15 s.
+_TIMEOUT_SECONDS = (3.05, 4.0)
+_RETRIES = 1
+
+# https://docs.stripe.com/currencies: where the unit of Stripe's amounts is not that of ISO 4217.
+_DECIMALS = {"ISK": 2, "UGX": 2, "MGA": 0}
+# Amounts in these currencies must be multiples of ten.
+_THREE_DECIMALS = 3
+
+_PAYMENT_STATES = {
+    # After a decline the customer may try again with another card.
+    "requires_payment_method": PaymentState.PENDING,
+    "requires_confirmation": PaymentState.PENDING,
+    "requires_action": PaymentState.PENDING,
+    "processing": PaymentState.PROCESSING,
+    "succeeded": PaymentState.SUCCEEDED,
+    "canceled": PaymentState.CANCELED,
+}
+_REFUND_STATES = {
+    "pending": RefundState.PENDING,
+    "requires_action": RefundState.PENDING,
+    "succeeded": RefundState.SUCCEEDED,
+    "failed": RefundState.FAILED,
+    "canceled": RefundState.FAILED,
+}
+
+
+class StripeProvider:
+    """Stripe, with the keys of one account.
+
+    `api_base` is the URL of another server than Stripe's, for tests.
+
+    Raises:
+        ModuleNotFoundError: the package `stripe` is not installed.
+    """
+
+    name = "stripe"
+
+    def __init__(
+        self, secret_key: str, webhook_secret: str, *, api_base: str | None = None
+    ) -> None:
+        import stripe  # noqa: PLC0415  # an optional dependency, and slow to import
+
+        self._stripe = stripe
+        self._webhook_secret = webhook_secret
+        self._client = stripe.StripeClient(
+            secret_key,
+            stripe_version=API_VERSION,
+            max_network_retries=_RETRIES,
+            http_client=stripe.RequestsClient(timeout=_TIMEOUT_SECONDS),
+            base_addresses={"api": api_base} if api_base else None,
+        )
+
+    def create(self, payment_id: UUID, amount: Money, *, order_number: str) -> ProviderPayment:
+        """Create a PaymentIntent; the browser confirms it with its client secret."""
+        parameters: Any = {
+            "amount": _to_stripe(amount),
+            "currency": amount.currency.lower(),
+            "automatic_payment_methods": {"enabled": True},
+            "description": f"Order {order_number}",
+            "metadata": {"payment_id": str(payment_id), "order_number": order_number},
+        }
+        options: Any = {"idempotency_key": f"payment-{payment_id}"}
+        return _payment(
+            self._call(lambda: self._client.v1.payment_intents.create(parameters, options))
+        )
+
+    def cancel(self, payment_id: UUID, reference: str) -> ProviderPayment:
+        """Cancel a PaymentIntent. Stripe refuses if it has succeeded: `fetch` tells its state."""
+        del payment_id
+        return _payment(self._call(lambda: self._client.v1.payment_intents.cancel(reference)))
+
+    def fetch(self, reference: str) -> ProviderPayment:
+        """Return a PaymentIntent."""
+        return _payment(self._call(lambda: self._client.v1.payment_intents.retrieve(reference)))
+
+    def refund(self, refund_id: UUID, reference: str, amount: Money) -> ProviderRefund:
+        """Refund a PaymentIntent in part or completely."""
+        parameters: Any = {
+            "payment_intent": reference,
+            "amount": _to_stripe(amount),
+            "metadata": {"refund_id": str(refund_id)},
+        }
+        options: Any = {"idempotency_key": f"refund-{refund_id}"}
+        return _refund(self._call(lambda: self._client.v1.refunds.create(parameters, options)))
+
+    def fetch_refund(self, reference: str) -> ProviderRefund:
+        """Return a refund."""
+        return _refund(self._call(lambda: self._client.v1.refunds.retrieve(reference)))
+
+    def interpret(self, body: bytes, headers: Mapping[str, str]) -> ProviderEvent | None:
+        """Return what an event says about a PaymentIntent or a refund; None for other objects.
+
+        Raises:
+            InvalidSignature: the signature is missing, wrong, or older than five minutes.
+        """
+        try:
+            event = self._client.construct_event(
+                body, headers.get("stripe-signature"), self._webhook_secret
+            )
+        except (self._stripe.SignatureVerificationError, ValueError) as error:
+            raise InvalidSignature from error
+        return _event(json.loads(str(event)))
+
+    def _call(self, call: Callable[[], stripe.StripeObject]) -> dict[str, Any]:
+        """Call Stripe, and return the object of its answer.
+
+        Raises:
+            ProviderRefused: a definite refusal.
+            ProviderUnavailable: no answer, or an error that says nothing about the outcome.
+        """
+        errors = self._stripe
+        try:
+            answer: dict[str, Any] = json.loads(str(call()))
+        except (errors.CardError, errors.InvalidRequestError) as error:
+            raise ProviderRefused(error.code or "refused") from error
+        except errors.StripeError as error:
+            # Also a wrong key or a rate limit: the payment itself was not refused.
+            raise ProviderUnavailable from error
+        return answer
+
+
+def _event(event: Mapping[str, Any]) -> ProviderEvent | None:
+    content = event["data"]["object"]
+    if content["object"] == "payment_intent":
+        return ProviderEvent(
+            event["id"],
+            event["type"],
+            payment=_payment(content),
+            payment_id=_id(content, "payment_id"),
+        )
+    if content["object"] == "refund" and content.get("payment_intent"):
+        return ProviderEvent(
+            event["id"],
+            event["type"],
+            refund=_refund(content),
+            refund_id=_id(content, "refund_id"),
+        )
+    return None
+
+
+def _payment(intent: Mapping[str, Any]) -> ProviderPayment:
+    state = _PAYMENT_STATES.get(intent["status"], PaymentState.PROCESSING)
+    error = intent.get("last_payment_error") or {}
+    return ProviderPayment(
+        intent["id"],
+        state,
+        _from_stripe(intent["amount"], intent["currency"]),
+        client_secret=intent.get("client_secret") if state is PaymentState.PENDING else None,
+        failure_code=error.get("decline_code") or error.get("code"),
+    )
+
+
+def _refund(refund: Mapping[str, Any]) -> ProviderRefund:
+    return ProviderRefund(
+        refund["id"],
+        refund["payment_intent"],
+        _REFUND_STATES.get(refund["status"], RefundState.PENDING),
+        _from_stripe(refund["amount"], refund["currency"]),
+        failure_code=refund.get("failure_reason"),
+    )
+
+
+def _id(content: Mapping[str, Any], name: str) -> UUID | None:
+    """Return our id in the metadata; None if somebody has created the object at Stripe."""
+    with suppress(ValueError):
+        return UUID((content.get("metadata") or {}).get(name, ""))
+    return None
+
+
+def _to_stripe(amount: Money) -> int:
+    """Return an amount in Stripe's unit.
+
+    Raises:
+        ProviderRefused: Stripe cannot take this amount exactly.
+    """
+    decimals = exponent(amount.currency)
+    scaled = amount.amount * _power_of_ten(_DECIMALS.get(amount.currency, decimals))
+    converted, rest = divmod(scaled, _power_of_ten(decimals))
+    if rest or (decimals == _THREE_DECIMALS and converted % 10):
+        raise ProviderRefused("amount_not_supported")
+    return converted
+
+
+def _from_stripe(amount: int, currency: str) -> Money:
+    code = currency.upper()
+    decimals = exponent(code)
+    stripe_unit = _power_of_ten(_DECIMALS.get(code, decimals))
+    return Money(amount * _power_of_ten(decimals) // stripe_unit, code)
+
+
+def _power_of_ten(digits: int) -> int:
+    power: int = 10**digits
+    return power

@@ -1,0 +1,21 @@
+"""Creates the payment providers that the settings name."""
+
+from __future__ import annotations
+
+from integrations.payments.provider import PaymentProvider
+from integrations.payments.stripe import StripeProvider
+from orderly.settings import Settings
+
+
+def payment_providers(settings: Settings) -> dict[str, PaymentProvider]:
+    """Return the payment providers by name. Settings have checked that they can be created."""
+    providers: list[PaymentProvider] = []
+    if settings.stripe_secret_key is not None and settings.stripe_webhook_secret is not None:
+        providers.append(
+            StripeProvider(
+                settings.stripe_secret_key,
+                settings.stripe_webhook_secret,
+                api_base=settings.stripe_url,
+            )
+        )
+    return {provider.name: provider for provider in providers}
