@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
+from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
@@ -37,6 +38,8 @@ class ShopDatabase(PostgresqlDatabase):
 
     def __init__(self) -> None:
         self._state_key = f"database_{next(_numbers)}"
+        # How often statements failed, except by violated constraints: by SQLSTATE.
+        self.failures: Counter[str] = Counter()
         super().__init__(None, autoconnect=False)
         # Replaces the lock that Peewee holds in connect() and close(). The pool is thread-safe
         # without it, and a thread that waits for a connection must not block close() in the others.

@@ -79,8 +79,16 @@ class ConnectionPool:
             self._permits.put(None)
         # One object for each caller that holds a permit, but no connection yet
         self._opening: set[object] = set()
-        self._size = size
+        self.size = size
+        # Checkouts that had to wait for a connection, how long they waited, and how many gave up
+        self.waits = self.timeouts = 0
+        self.wait_seconds = 0.0
         self._open_again_at = 0.0
+
+    @property
+    def in_use(self) -> int:
+        """The number of connections that are checked out or being opened."""
+        return self.size - self._permits.qsize()
 
     def checkout(self) -> Connection:
         """Return a connection for exclusive use until it is checked in.
@@ -93,6 +101,7 @@ class ConnectionPool:
         try:
             self._acquire_permit(deadline)
         except Empty:
+            self.timeouts += 1
             message = f"no connection was returned within {self._checkout_timeout} s"
             raise PoolExhausted(message) from None
         try:
@@ -126,6 +135,16 @@ class ConnectionPool:
                 self._idle.pop().close()
 
     def _acquire_permit(self, deadline: float) -> None:
+        with suppress(Empty):
+            return self._permits.get_nowait()
+        self.waits += 1
+        began = time.monotonic()
+        try:
+            self._wait_for_permit(deadline)
+        finally:
+            self.wait_seconds += time.monotonic() - began
+
+    def _wait_for_permit(self, deadline: float) -> None:
         if current_task() is None:
             self._permits.get(timeout=self._checkout_timeout)
             return None
@@ -180,7 +199,7 @@ class ConnectionPool:
 
         If so, any failure to open one more may be a limit: PostgreSQL translates the message.
         """
-        return self._size - self._permits.qsize() > len(self._opening)
+        return self.in_use > len(self._opening)
 
     def _open(self) -> Connection:
         # In a worker thread, since libpq's call to resolve host names blocks.

@@ -115,6 +115,7 @@ def _retry(run: Callable[[], R], max_attempts: int) -> R:
         try:
             return run()
         except PeeweeException as error:
+            _count(error)
             if not _is_retryable(error):
                 meaning = domain_error(error)
                 if meaning is None:
@@ -139,6 +140,14 @@ def domain_error(error: PeeweeException) -> DomainError | None:
         return Unavailable()
     meaning = ERROR_BY_CONSTRAINT.get(_constraint(error))
     return meaning() if meaning is not None else None
+
+
+def _count(error: PeeweeException) -> None:
+    """Count a failure of the database; violated constraints are not failures."""
+    original = getattr(error, "orig", None)
+    if not isinstance(original, psycopg2.IntegrityError):
+        # psycopg2 has no SQLSTATE if the connection was lost or refused (08006).
+        database.failures[getattr(original, "pgcode", None) or "08006"] += 1
 
 
 def _is_retryable(error: PeeweeException) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from connexion import ConnexionMiddleware
@@ -32,6 +32,7 @@ from orderly.http.authentication import SECURITY_MAP
 from orderly.http.cors import allow_origins
 from orderly.http.load_shedding import load_shedding
 from orderly.http.request_log import RequestLog
+from orderly.http.server_metrics import ServerMetrics
 from orderly.http.slots import Slots
 from orderly.pages.routes import page_router
 from orderly.payment_providers import payment_providers
@@ -62,10 +63,10 @@ def create_app(settings: Settings, *, tracer_provider: TracerProvider | None = N
     contract = document.load(settings.currency, cookie_names=cookie_names)
     tracing = _tracing(settings, contract, tracer_provider) if settings.traces else None
     # One connection for each concurrent request, and one for the background refresh, which must
-    # never wait for the requests.
+    # never wait for the requests; one more for the metrics.
     binding.bind(
         settings.database_url,
-        max_connections=settings.threads + 1,
+        max_connections=settings.threads + (1 if settings.metrics_dir is None else 2),
         program="orderly server",
         slow_seconds=settings.slow_statement_seconds,
         start_span=None if tracing is None else tracing.start_statement,
@@ -75,12 +76,15 @@ def create_app(settings: Settings, *, tracer_provider: TracerProvider | None = N
     runner = ThreadRunner(threads) if settings.handlers == "threads" else GreenletRunner(threads)
     run = runner.run if tracing is None else tracing.trace_handlers(runner.run)
     slots = Slots(run, settings.threads, target=settings.queue_target_ms / 1000)
+    directory = settings.metrics_dir
+    metrics = None if directory is None else ServerMetrics(directory, slots)
 
     @asynccontextmanager
     async def lifespan(_app: Any) -> AsyncIterator[None]:
         refresh = BackgroundRefresh(settings, run_in_thread=threads.submit)
         await asyncio.to_thread(refresh.start)
-        yield
+        async with nullcontext() if metrics is None else metrics.reported():
+            yield
         await asyncio.to_thread(refresh.stop)
         await runner.close()
         threads.shutdown()
@@ -93,6 +97,7 @@ def create_app(settings: Settings, *, tracer_provider: TracerProvider | None = N
             app,
             slow_seconds=settings.slow_request_seconds,
             sample_rate=settings.log_sample_rate,
+            metrics=None if metrics is None else metrics.requests,
         )
         return log if tracing is None else tracing.trace_requests(log)
 

@@ -135,6 +135,11 @@ class Settings:
     # 0: no request, or no statement, is logged as slow.
     slow_request_ms: int
     slow_statement_ms: int
+    # None: no metrics.
+    metrics_port: int | None
+    metrics_host: str
+    # Where the processes of a server report metrics: `serve` creates it. None: they do not.
+    metrics_dir: Path | None
     # Whether requests are traced with OpenTelemetry.
     traces: bool
     # Of the embedded PostgreSQL, whose log then contains values. None: not logged.
@@ -334,6 +339,9 @@ def _read(env: _Reader) -> dict[str, Any]:
         "log_sample_rate": env.float("LOG_SAMPLE_RATE", 1.0, validate=validate.Range(0, 1)),
         "slow_request_ms": env.int("SLOW_REQUEST_MS", 1000, validate=_MILLISECONDS),
         "slow_statement_ms": env.int("SLOW_STATEMENT_MS", 500, validate=_MILLISECONDS),
+        "metrics_port": env.int("METRICS_PORT", None, validate=validate.Range(0, 65535)),
+        "metrics_host": env.str("METRICS_HOST", "127.0.0.1"),
+        "metrics_dir": _directory(env.str("METRICS_DIR", None)),
         "traces": env.bool("TRACES", False, validate=_can_trace),
         "postgresql_log_statements_ms": env.int(
             "POSTGRESQL_LOG_STATEMENTS_MS", None, validate=_MILLISECONDS

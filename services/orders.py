@@ -19,7 +19,7 @@ from models import order as orders
 from models import order_event, order_search
 from models.order import Customer, Order, OrderItem
 from models.order_event import OrderEvent
-from services import security_events
+from services import process, security_events
 from services.order_placement import OrderRequest, place, quantity_by_product
 from services.order_transitions import (
     cancel_order,
@@ -82,6 +82,8 @@ def create_order(
     """
     request = OrderRequest(quantity_by_product(items), shipping_address, note)
     order, replayed = place(actor=actor, request=request, idempotency_key=idempotency_key)
+    if not replayed:
+        process.state().orders_placed += 1
     if actor.is_admin:
         order = order._replace(customer=get_order(actor=actor, order_id=order.id).customer)
     return PlacedOrder(with_allowed_transitions(actor, order), replayed)

@@ -41,6 +41,8 @@ class ProcessState:
     sign_ins_in_flight: InFlight[Client] = field(default_factory=InFlight)
     # By name; the first one is the default.
     payment_providers: Mapping[str, PaymentProvider] = field(default_factory=dict)
+    # The number of orders that this process has placed.
+    orders_placed: int = 0
     payment_calls_in_flight: InFlight[str] = field(default_factory=InFlight)
     revoked_sessions: RevokedSessions = field(default_factory=RevokedSessions)
     # Security events that are not logged again before a time on `time.monotonic()`.

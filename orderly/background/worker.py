@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -16,6 +17,7 @@ import uuid_utils
 from database.use import measure
 from domain.actor import Actor
 from domain.errors import Unavailable
+from orderly.background.job_metrics import JobMetrics
 from services import idempotency_keys, orders, payment_notifications, reconciliation
 
 # Seconds to wait when no job is due, which is the longest delay of a job.
@@ -55,24 +57,32 @@ JOBS: Mapping[str, Job] = {
 
 
 def run(
-    stopped: threading.Event, jobs: Mapping[str, Job] = JOBS, pause: float = PAUSE_SECONDS
+    stopped: threading.Event,
+    jobs: Mapping[str, Job] = JOBS,
+    pause: float = PAUSE_SECONDS,
+    metrics: JobMetrics | None = None,
 ) -> None:
     """Run the jobs repeatedly until `stopped` is set. A batch that has started is finished.
 
     A job that fails is logged and retried after a pause, so the worker survives a database outage.
     """
+    counts = metrics or JobMetrics()
+    counts.start(jobs)
     while not stopped.is_set():
-        busy = [_run_job(name, job) for name, job in jobs.items() if not stopped.is_set()]
+        busy = [_run_job(name, job, counts) for name, job in jobs.items() if not stopped.is_set()]
         if not any(busy):
             # Jitter, so that several workers do not query the database at the same moment.
             stopped.wait(pause * random.uniform(0.8, 1.2))  # noqa: S311  # not a secret
 
 
 @contextmanager
-def in_thread(jobs: Mapping[str, Job] = JOBS) -> Iterator[Callable[[], None]]:
+def in_thread(
+    jobs: Mapping[str, Job] = JOBS, metrics: JobMetrics | None = None
+) -> Iterator[Callable[[], None]]:
     """Provide a function that starts a worker in a thread; stop the worker at the end."""
     stopped = threading.Event()
-    thread = threading.Thread(target=run, args=(stopped, jobs), name="worker", daemon=True)
+    arguments = (stopped, jobs, PAUSE_SECONDS, metrics)
+    thread = threading.Thread(target=run, args=arguments, name="worker", daemon=True)
     try:
         yield thread.start
     finally:
@@ -81,18 +91,21 @@ def in_thread(jobs: Mapping[str, Job] = JOBS) -> Iterator[Callable[[], None]]:
             thread.join(_SHUTDOWN_SECONDS)
 
 
-def _run_job(name: str, job: Job) -> bool:
+def _run_job(name: str, job: Job, counts: JobMetrics) -> bool:
     """Run one batch of a job; return whether it processed any row, since more may then be due."""
     log = structlog.get_logger("orderly")
     measure(name)
+    began, rows = time.monotonic(), None
     try:
-        done = job()
+        done = rows = job()
     except Unavailable:
         log.warning("job_postponed", job=name)
         return False
     except Exception as error:  # any error: the other jobs must still run
         log.error("job_failed", job=name, exc_info=error)
         return False
+    finally:
+        counts.count(name, rows, time.monotonic() - began)
     if done:
         log.info(name, count=done)
     return done > 0

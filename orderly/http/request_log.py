@@ -23,6 +23,7 @@ from orderly.http.logging import (
     request_facts,
     request_fields,
 )
+from orderly.http.metrics import RequestMetrics
 from orderly.http.security_headers import API_POLICY
 from orderly.http.server_state import CLIENT_GONE, TRACE_ID
 
@@ -46,15 +47,22 @@ class RequestLog:
 
     A request that takes `slow_seconds` or longer is logged as a warning. Of the other requests that
     succeed, a random sample is logged: `sample_rate` is its share, from 0 to 1.
+    `metrics` count all requests.
     """
 
     def __init__(
-        self, app: ASGIApp, *, slow_seconds: float = math.inf, sample_rate: float = 1.0
+        self,
+        app: ASGIApp,
+        *,
+        slow_seconds: float = math.inf,
+        sample_rate: float = 1.0,
+        metrics: RequestMetrics | None = None,
     ) -> None:
         self._app = app
         self._log = configured_log()
         self._slow_seconds = slow_seconds
         self._sample_rate = sample_rate
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Process a request. Add `X-Request-ID` to its response."""
@@ -62,6 +70,9 @@ class RequestLog:
             await self._app(scope, receive, send)
             return
         exchange = _Exchange(scope, receive, send)
+        metrics = self._metrics
+        if metrics is not None:
+            metrics.in_flight += 1
         tokens = request_facts.set(exchange.facts), current_use.set(exchange.use)
         try:
             await self._app(scope, exchange.receive, exchange.send)
@@ -72,8 +83,12 @@ class RequestLog:
         finally:
             request_facts.reset(tokens[0])
             current_use.reset(tokens[1])
+            seconds = perf_counter() - exchange.started
+            if metrics is not None:
+                metrics.in_flight -= 1
+                metrics.count(exchange.facts, exchange.status, seconds, exchange.use)
             if self._log is not None:
-                self._log_request(self._log, exchange, perf_counter() - exchange.started)
+                self._log_request(self._log, exchange, seconds)
 
     def _log_error(self, error: Exception) -> None:
         event = {

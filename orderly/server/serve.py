@@ -9,10 +9,13 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -26,6 +29,9 @@ from orderly.server.provisioning import ProvidedDatabase, check_currency, provid
 from orderly.server.server_hooks import FORCED, STOPPED, ServerHooks
 from orderly.server.signals import StopSignals
 from orderly.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from orderly.background.job_metrics import JobMetrics
 
 Print = Callable[[str], None]
 
@@ -94,10 +100,16 @@ def _run(
     output: Print,
     stop_signals: StopSignals,
 ) -> int:
+    data_dir = settings.data_dir if settings.database_url is None else None
     backup_job = _backup_job(settings)
     # Server processes do not get the owner's password.
     settings = replace(settings, database_url=database.url, database_owner_url=None)
-    with _worker(settings, backup_job) as start_worker:
+    with (
+        _metrics(settings, data_dir) as (settings, jobs, metrics_url),
+        _worker(settings, backup_job, jobs) as start_worker,
+    ):
+        if metrics_url is not None:
+            lines = [*lines[:-1], f"  Metrics        {metrics_url}", lines[-1]]
 
         def on_ready() -> None:
             start_worker()
@@ -110,8 +122,29 @@ def _run(
 
 
 @contextmanager
+def _metrics(
+    settings: Settings, data_dir: Path | None
+) -> Iterator[tuple[Settings, JobMetrics | None, str | None]]:
+    """Serve metrics if the settings ask for them.
+
+    Yield the settings with the directory for reports, the metrics of the worker, and the URL.
+    """
+    if settings.metrics_port is None:
+        yield replace(settings, metrics_dir=None), None, None
+        return
+    from orderly.background.job_metrics import JobMetrics  # noqa: PLC0415  # slow to import
+    from orderly.server.metrics_exporter import Exporter, exported  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory(prefix="orderly-metrics-") as name:
+        directory, jobs = Path(name), JobMetrics()
+        exporter = Exporter(directory, jobs.samples, data_dir=data_dir)
+        with exported(settings, exporter) as url:
+            yield replace(settings, metrics_dir=directory), jobs, url
+
+
+@contextmanager
 def _worker(
-    settings: Settings, more_jobs: Mapping[str, Callable[[], int]]
+    settings: Settings, more_jobs: Mapping[str, Callable[[], int]], metrics: JobMetrics | None
 ) -> Iterator[Callable[[], None]]:
     """Yield a function that starts the background worker if the settings ask for one.
 
@@ -132,7 +165,7 @@ def _worker(
         slow_seconds=settings.slow_statement_seconds,
     )
     try:
-        with worker.in_thread({**worker.JOBS, **more_jobs}) as start:
+        with worker.in_thread({**worker.JOBS, **more_jobs}, metrics) as start:
             yield start
     finally:
         binding.close()

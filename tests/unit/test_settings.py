@@ -17,6 +17,8 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
 KEY = "a signing key for tests, 32 bytes long"
 OPTIONAL = {
     "ORDERLY_LOG_FILE",
+    "ORDERLY_METRICS_DIR",
+    "ORDERLY_METRICS_PORT",
     "ORDERLY_POSTGRESQL_LOG_PLANS_MS",
     "ORDERLY_POSTGRESQL_LOG_STATEMENTS_MS",
     "ORDERLY_DATABASE_SYSTEM_USER",
@@ -93,6 +95,7 @@ def test_all_invalid_values_are_reported_together() -> None:
         SLOW_STATEMENT_MS="3600001",
         STOREFRONT="perhaps",
         THREADS="many",
+        METRICS_PORT="65536",
         TRACES="perhaps",
         TRANSFER_SECONDS="3601",
         TRUSTED_PROXIES="10.0.0.0/8,proxy",
@@ -107,6 +110,8 @@ def test_all_invalid_values_are_reported_together() -> None:
         "ORDERLY_DATA_DIR",
         "ORDERLY_HOST",
         "ORDERLY_LOG_FILE",
+        "ORDERLY_METRICS_DIR",
+        "ORDERLY_METRICS_HOST",
     }
     assert every_name | OPTIONAL == (errors.keys() | accept_any_text)
     assert "Must be one of: debug, info, warning, error." == errors["ORDERLY_LOG_LEVEL"]
@@ -308,6 +313,8 @@ def test_the_document_describes_every_setting_with_its_default() -> None:
         "ORDERLY_OTHER_SIGNING_KEYS",
         "ORDERLY_CORS_ORIGINS",
         "ORDERLY_LOG_FILE",
+        "ORDERLY_METRICS_DIR",
+        "ORDERLY_METRICS_PORT",
         "ORDERLY_POSTGRESQL_LOG_PLANS_MS",
         "ORDERLY_POSTGRESQL_LOG_STATEMENTS_MS",
         "ORDERLY_TRUSTED_PROXIES",
