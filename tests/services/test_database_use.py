@@ -93,7 +93,7 @@ def test_each_greenlet_and_thread_measures_its_own_request() -> None:
 
     run_twice()
     with ThreadPoolExecutor(4) as threads:
-        runner = GreenletRunner(4, threads)
+        runner = GreenletRunner(threads)
         uses = asyncio.run(run())
 
     assert [f"operation_{count}" for count in range(4)] == [use.operation for use in uses]
