@@ -153,7 +153,7 @@ def test_a_data_directory_of_another_major_version_is_an_error(tmp_path: Path) -
     ("name", "message"),
     [
         ("postgresql/PG_VERSION", "is not a PostgreSQL database cluster"),
-        ("postgresql-password", "Restore it"),
+        ("postgresql-password", "Copy it"),
     ],
 )
 def test_a_missing_file_is_an_error_with_a_remedy(tmp_path: Path, name: str, message: str) -> None:
