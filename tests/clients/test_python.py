@@ -56,7 +56,8 @@ def test_schemas_and_operations_have_the_names_of_the_document(
     assert {
         name
         for name, schema in contract["components"]["schemas"].items()
-        if schema.get("type") == "object" or "enum" in schema
+        # A nullable object becomes a union, whose class for the object has another name.
+        if (schema.get("type") == "object" and not schema.get("nullable")) or "enum" in schema
     } <= exported
     assert {
         operation["operationId"]
