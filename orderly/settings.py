@@ -22,6 +22,7 @@ from environs import Env, EnvValidationError, ValidationError, validate
 
 from domain import money
 from orderly import signing_keys
+from orderly.secret_files import SUFFIX, read_secret_files
 from services.configuration import Configuration
 
 PREFIX = "ORDERLY_"
@@ -163,11 +164,23 @@ class Settings:
         return settings
 
     def as_environment(self) -> dict[str, str]:
-        """Return these settings as environment variables, to pass them to worker processes."""
+        """Return these settings as environment variables.
+
+        To pass them to another process, use `environment_of_child`.
+        """
         values = {one.name: getattr(self, one.name) for one in fields(self)}
         return {
             PREFIX + name.upper(): str(value) for name, value in values.items() if value is not None
         }
+
+    def environment_of_child(self) -> dict[str, str]:
+        """Return the environment for a child process: that of this process, with these settings.
+
+        It has no other variables of Orderly: a secret that `replace` has removed from the settings
+        must not reach the child, and `..._FILE` cannot be set together with the value.
+        """
+        others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+        return {**others, **self.as_environment()}
 
     def configuration(self) -> Configuration:
         """Return the settings that services and handlers use. Generates a signing key if needed.
@@ -247,13 +260,20 @@ class Settings:
         return max(1, self.threads * 3 // 4 - self._password_hashes_at_once())
 
 
+# The settings that can also be read from files: those that `repr` leaves out.
+SECRETS = tuple(PREFIX + one.name.upper() for one in fields(Settings) if not one.repr)
+
+
 class _Reader(Env):
-    """Reads variables from a mapping, and records which names were read."""
+    """Reads variables from a mapping or from files, and records which names were read."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         super().__init__(eager=False, prefix=PREFIX)
+        from_files, self._file_errors = read_secret_files(environ, SECRETS)
         self._given = {name: value for name, value in environ.items() if value.strip()}
-        self._read_names = {ADMIN_PASSWORD_VARIABLE}
+        self._given |= from_files
+        self._read_names = {ADMIN_PASSWORD_VARIABLE, ADMIN_PASSWORD_VARIABLE + SUFFIX}
+        self._read_names |= {name + SUFFIX for name in SECRETS}
 
     def _get_value(self, env_key: str, default: Any) -> Any:
         self._read_names.add(env_key)
@@ -267,8 +287,10 @@ class _Reader(Env):
         except EnvValidationError as error:
             messages: Mapping[str, Any] = error.error_messages  # type: ignore[assignment]
             found = [(name, " ".join(map(str, texts))) for name, texts in sorted(messages.items())]
+        found += self._file_errors
+        invalid_files = {name.removesuffix(SUFFIX) for name, _ in self._file_errors}
         for name, other in (_STRIPE_SECRETS, _STRIPE_SECRETS[::-1]):
-            if name in self._given and other not in self._given:
+            if name in self._given and other not in self._given.keys() | invalid_files:
                 found.append((other, f"Must be set together with {name}."))
         for name in sorted(self._given.keys() - self._read_names):
             if name.startswith(PREFIX) and not _KUBERNETES.fullmatch(name):

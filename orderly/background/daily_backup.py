@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -35,7 +34,7 @@ class DailyBackup:
         assert settings.backup_dir is not None  # noqa: S101
         self._directory = settings.backup_dir
         self._kept = settings.backups_kept
-        self._environment = {**os.environ, **settings.as_environment()}
+        self._environment = settings.environment_of_child()
         self._next_attempt = 0.0
         self._running: _Running | None = None
 

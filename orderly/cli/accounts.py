@@ -26,8 +26,8 @@ from orderly.cli.command import (
 def create_admin(email: str, name: str, **options: Any) -> None:
     """Create an administrator's account.
 
-    Reads the password from ORDERLY_ADMIN_PASSWORD, a prompt, or standard input. Applies pending
-    migrations to the database first.
+    Reads the password from ORDERLY_ADMIN_PASSWORD, the file in ORDERLY_ADMIN_PASSWORD_FILE, a
+    prompt, or standard input. Applies pending migrations to the database first.
     """
     from orderly.cli.account_validation import account_errors  # noqa: PLC0415
 
@@ -45,9 +45,13 @@ def create_admin(email: str, name: str, **options: Any) -> None:
 
 
 def _read_password() -> str:
-    from orderly.settings import ADMIN_PASSWORD_VARIABLE  # noqa: PLC0415
+    from orderly.secret_files import read_secret_files  # noqa: PLC0415
+    from orderly.settings import ADMIN_PASSWORD_VARIABLE, SettingsError  # noqa: PLC0415
 
-    password = os.environ.get(ADMIN_PASSWORD_VARIABLE)
+    from_file, errors = read_secret_files(os.environ, [ADMIN_PASSWORD_VARIABLE])
+    if errors:
+        raise SettingsError(errors)
+    password = from_file.get(ADMIN_PASSWORD_VARIABLE) or os.environ.get(ADMIN_PASSWORD_VARIABLE)
     if password:
         return password
     if sys.stdin.isatty():

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from multiprocessing import parent_process
 from typing import Any
@@ -61,9 +61,16 @@ def run(
         app = _freeze((create or create_app)(settings))
         server = _Server(uvicorn.Config(app, **options), hooks)
         return server.run_until_stopped(stop_signals, bound)
-    os.environ.update(settings.as_environment())
+    _replace_environment(settings.environment_of_child())
     config = uvicorn.Config("orderly.server.processes:worker_app", factory=True, **options)
     return Supervisor(config, bound, hooks, stop_signals).run_until_stopped()
+
+
+def _replace_environment(environment: Mapping[str, str]) -> None:
+    # Server processes inherit it.
+    for name in os.environ.keys() - environment.keys():
+        del os.environ[name]
+    os.environ.update(environment)
 
 
 def _uvicorn_options(settings: Settings) -> dict[str, Any]:

@@ -81,6 +81,23 @@ def test_the_password_can_come_from_an_environment_variable(data_dir: Path) -> N
         assert 200 == server.post("/api/v1/auth/login", credentials).status_code
 
 
+def test_the_password_can_come_from_a_file(data_dir: Path, tmp_path: Path) -> None:
+    other = "another long passphrase"
+    file = tmp_path / "password"
+    missing = create_admin(data_dir, ORDERLY_ADMIN_PASSWORD_FILE=str(file))
+    assert (2, "orderly: ORDERLY_ADMIN_PASSWORD_FILE: The file cannot be read") == (
+        missing.returncode,
+        missing.stderr.rpartition(":")[0],
+    )
+
+    file.write_text(f"{other}\n")
+    create_admin(data_dir, ORDERLY_ADMIN_PASSWORD_FILE=str(file))
+
+    with run_server(data_dir) as server:
+        credentials = {**CREDENTIALS, "password": other}
+        assert 200 == server.post("/api/v1/auth/login", credentials).status_code
+
+
 def test_a_terminal_prompts_for_the_password_twice_and_does_not_echo_it(data_dir: Path) -> None:
     command = ["create-admin", "ada@example.com", "--name", "Ada", "--data-dir", str(data_dir)]
     child, terminal = pty.fork()

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from orderly import signing_keys
-from orderly.settings import ADMIN_PASSWORD_VARIABLE, Settings, SettingsError
+from orderly.secret_files import MAX_BYTES
+from orderly.settings import ADMIN_PASSWORD_VARIABLE, SECRETS, Settings, SettingsError
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
 KEY = "a signing key for tests, 32 bytes long"
@@ -337,3 +339,89 @@ def test_the_secrets_of_stripe_are_set_together() -> None:
         errors = errors_of(**{name: "a secret"})
 
         assert {f"ORDERLY_{other}": f"Must be set together with ORDERLY_{name}."} == errors
+
+
+SECRET_VALUES = {
+    "ORDERLY_DATABASE_URL": URL,
+    "ORDERLY_DATABASE_OWNER_URL": URL,
+    "ORDERLY_SIGNING_KEY": KEY,
+    "ORDERLY_OTHER_SIGNING_KEYS": f"{'n' * 32} {'o' * 32}",
+    "ORDERLY_STRIPE_SECRET_KEY": "sk_test_1",
+    "ORDERLY_STRIPE_WEBHOOK_SECRET": "whsec_1",
+}
+
+
+def test_every_secret_can_come_from_a_file(tmp_path: Path) -> None:
+    files = {}
+    for name, value in SECRET_VALUES.items():
+        (tmp_path / name).write_text(f"{value}\n")
+        files[f"{name}_FILE"] = str(tmp_path / name)
+
+    assert set(SECRETS) == SECRET_VALUES.keys()
+    assert Settings.from_environment(SECRET_VALUES) == Settings.from_environment(files)
+
+
+def test_a_secret_cannot_come_from_a_variable_and_a_file(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(KEY)
+
+    errors = errors_of(SIGNING_KEY=KEY, SIGNING_KEY_FILE=str(tmp_path / "key"))
+
+    assert {
+        "ORDERLY_SIGNING_KEY_FILE": "Cannot be set together with ORDERLY_SIGNING_KEY."
+    } == errors
+
+
+def test_a_file_without_a_secret_is_an_error_that_names_the_variable(tmp_path: Path) -> None:
+    contents = {"empty": b" \n", "binary": b"\xff\xfe", "large": b"x" * (MAX_BYTES + 1)}
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+
+    def error(path: Path) -> str:
+        # Only one of Stripe's settings: the error of its file is the only one.
+        (item,) = errors_of(STRIPE_SECRET_KEY_FILE=str(path), STRIPE_WEBHOOK_SECRET="w").items()
+        assert "ORDERLY_STRIPE_SECRET_KEY_FILE" == item[0]
+        return item[1]
+
+    assert "The file is empty." == error(tmp_path / "empty")
+    assert "The file is not UTF-8 text." == error(tmp_path / "binary")
+    assert f"The file is larger than {MAX_BYTES} bytes." == error(tmp_path / "large")
+    assert "The file cannot be read: No such file or directory." == error(tmp_path / "missing")
+    assert "The file cannot be read: Is a directory." == error(tmp_path)
+
+
+def test_an_invalid_secret_in_a_file_is_not_repeated(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("hunter2")
+
+    errors = errors_of(SIGNING_KEY_FILE=str(tmp_path / "key"))
+
+    assert {"ORDERLY_SIGNING_KEY": "Shorter than 32 bytes."} == errors
+
+
+def test_only_secrets_can_come_from_files() -> None:
+    assert {"ORDERLY_PORT_FILE"} == errors_of(PORT_FILE="/run/secrets/port").keys()
+
+
+def test_a_child_process_gets_the_secrets_and_no_other_variables_of_orderly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "url").write_text(URL)
+    monkeypatch.setenv("ORDERLY_DATABASE_URL_FILE", str(tmp_path / "url"))
+    monkeypatch.setenv("ORDERLY_DATABASE_OWNER_URL", URL)
+    monkeypatch.setenv("ANOTHER", "1")
+    settings = replace(Settings.from_environment(), database_owner_url=None)
+
+    environment = settings.environment_of_child()
+
+    assert settings == Settings.from_environment(environment)
+    assert "1" == environment["ANOTHER"]
+    assert "ORDERLY_DATABASE_OWNER_URL" not in environment
+
+
+def test_the_document_lists_the_secrets_that_can_come_from_files() -> None:
+    (section,) = re.findall(
+        r"^## Secrets from files$(.*?)^## ", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL
+    )
+
+    assert {*SECRETS, ADMIN_PASSWORD_VARIABLE} == set(
+        re.findall(r"^- `(\w+)`", section, re.MULTILINE)
+    )
