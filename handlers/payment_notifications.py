@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from domain.actor import Actor
 from handlers import representations
 from handlers.responses import BASE_PATH, Response
 from services import payment_notifications
+
+
+def receive_payment_notification(
+    actor: Actor, provider: str, body: bytes, headers: Mapping[str, str]
+) -> Response:
+    """Store and apply a notification; its signature authenticates the provider."""
+    payment_notifications.receive_payment_notification(
+        actor=actor, provider=provider, body=body, headers=headers
+    )
+    return None, 204, {}
 
 
 def list_payment_notifications(

@@ -13,6 +13,7 @@ from tests.support.node_tools import REDOCLY
 from tests.support.prism import assert_no_violations, prism_proxy
 from tests.support.processes import run_server
 from tests.support.settings import NO_RATE_LIMIT_VARIABLES, SIGNING_KEY
+from tests.support.stripe_server import StripeServer, run_stripe_server, stripe_settings
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -56,8 +57,18 @@ def coverage() -> Coverage:
 
 
 @pytest.fixture(scope="session")
+def stripe_server() -> Iterator[StripeServer]:
+    """Run a fake of Stripe."""
+    with run_stripe_server() as fake:
+        yield fake
+
+
+@pytest.fixture(scope="session")
 def servers(
-    request: pytest.FixtureRequest, database_url: str, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    database_url: str,
+    stripe_server: StripeServer,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Servers]:
     """Run two servers on one database: without rate limits, and with limits of one attempt."""
     common = {
@@ -67,6 +78,7 @@ def servers(
         "ORDERLY_VALIDATE_RESPONSES": "true",
         "ORDERLY_WORKER": "false",
         "ORDERLY_MANUAL_PAYMENT_EXPIRY_MINUTES": "10080",
+        **stripe_settings(stripe_server),
     }
     low_limits = dict.fromkeys(NO_RATE_LIMIT_VARIABLES, "1")
     directory = tmp_path_factory.mktemp

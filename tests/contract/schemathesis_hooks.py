@@ -21,6 +21,8 @@ from uuid import uuid4
 import httpx2
 import schemathesis
 
+from tests.support.stripe_server import sign
+
 # Hooks do not see command line options: if a run names other accounts with --auth-wfc FILE, set
 # ORDERLY_CONTRACT_CREDENTIALS to the same file.
 _CREDENTIALS_FILE = os.environ.get(
@@ -257,6 +259,12 @@ def _start_payment(case: schemathesis.Case, token: str) -> dict[str, Any] | None
     return payment
 
 
+def _sign_notification(case: schemathesis.Case, _token: str) -> None:
+    """Sign the bytes that Schemathesis will send, like Stripe."""
+    case.path_parameters["provider"] = "stripe"
+    case.headers.update(sign(json.dumps(case.body).encode()))
+
+
 # By operationId: changes that make a valid request succeed.
 _ADJUSTMENTS: dict[str, Callable[[schemathesis.Case, str], None]] = {
     "register": _use_new_account,
@@ -279,6 +287,7 @@ _ADJUSTMENTS: dict[str, Callable[[schemathesis.Case, str], None]] = {
     "create_refund": _use_paid_payment,
     "list_refunds": _use_new_payment,
     "get_payment": _use_new_payment,
+    "receive_payment_notification": _sign_notification,
 }
 
 

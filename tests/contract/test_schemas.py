@@ -28,8 +28,9 @@ MAX_SAFE_INTEGER = 2**53 - 1  # of a double, so of JavaScript
 FREE_TEXT = {"#/components/schemas/ProblemError/properties/parameter"}
 # An export has as many rows as there are orders or products.
 UNBOUNDED = {"#/components/schemas/OrderExport", "#/components/schemas/ProductExport"}
-# Later versions may add properties to problems, so clients must accept unknown ones.
-OPEN_OBJECTS = {"#/components/schemas/Problem"}
+# Later versions may add properties to problems, so clients must accept unknown ones. A notification
+# has the format of its provider.
+OPEN_OBJECTS = {"#/components/schemas/Problem", "#/components/schemas/ProviderNotification"}
 
 
 @each((pointer, schema) for pointer, schema in schemas() if pointer not in UNBOUNDED)

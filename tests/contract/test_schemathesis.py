@@ -21,6 +21,7 @@ from tests.support.contract_coverage import Coverage, documented_links
 from tests.support.contract_requests import OPERATIONS
 from tests.support.processes import Server, run_server
 from tests.support.settings import NO_RATE_LIMIT_VARIABLES
+from tests.support.stripe_server import StripeServer, stripe_settings
 
 CREDENTIALS = Path(__file__).with_name("credentials.json")
 # The source under which the coverage report counts these requests; the other is "examples".
@@ -29,7 +30,7 @@ REPORTS = Path("test-output/contract")
 
 
 @pytest.fixture
-def server(shop: str, tmp_path: Path) -> Iterator[Server]:
+def server(shop: str, stripe_server: StripeServer, tmp_path: Path) -> Iterator[Server]:
     """Run a server with products and the accounts of credentials.json."""
     with run_server(
         tmp_path / "data",
@@ -39,6 +40,7 @@ def server(shop: str, tmp_path: Path) -> Iterator[Server]:
         ORDERLY_VALIDATE_RESPONSES="true",
         ORDERLY_WORKER="false",
         ORDERLY_MANUAL_PAYMENT_EXPIRY_MINUTES="10080",
+        **stripe_settings(stripe_server),
         **NO_RATE_LIMIT_VARIABLES,
     ) as server:
         demo.fill()

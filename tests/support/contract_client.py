@@ -233,6 +233,8 @@ class ExampleClient:
             return self.sign_in_ada().session_id
         if name == "user_id":
             return self.sign_in_ada().user_id
+        if name == "provider":
+            return "stripe"
         session = request.session or self.sign_in_ada()
         if name == "product_id":
             created = self.create_product()

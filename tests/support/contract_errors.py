@@ -249,3 +249,19 @@ def use_the_key_for_another_manual_payment(client: ExampleClient, request: Reque
 def use_the_key_for_another_refund(client: ExampleClient, request: Request) -> None:
     client.send_successfully(request)
     request.body["reason"] = "Another reason."
+
+
+@triggers("invalid_signature")
+def change_the_signed_body(_client: ExampleClient, request: Request) -> None:
+    assert request.content
+    request.content += b" "
+
+
+@triggers("receive_payment_notification not_found")
+def notify_of_another_provider(_client: ExampleClient, request: Request) -> None:
+    request.path["provider"] = "example"
+
+
+@triggers("receive_payment_notification payload_too_large")
+def send_a_notification_that_is_too_large(_client: ExampleClient, request: Request) -> None:
+    request.content = b" " * (256 * 1024 + 1)

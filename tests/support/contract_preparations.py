@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from uuid import uuid4
 
 from services import payment_notifications
 from tests.support.contract_client import ExampleClient, Preparation
 from tests.support.contract_requests import Request, json_request
+from tests.support.stripe_server import sign
 
 ONE_CENT = {"amount": 1, "currency": "EUR"}
 
@@ -112,3 +114,9 @@ def add_notifications(_client: ExampleClient, _request: Request) -> None:
         payment_notifications.report_given_up(
             provider="sandbox", subject=f"payment:{uuid4()}", detail="No definite answer."
         )
+
+
+@prepares("receive_payment_notification")
+def sign_the_body(_client: ExampleClient, request: Request) -> None:
+    request.content = json.dumps(request.body).encode()
+    request.headers.update(sign(request.content))

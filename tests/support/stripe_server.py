@@ -58,12 +58,8 @@ class StripeServer:
             "type": kind,
             "data": {"object": content},
         }
-        body = json.dumps(event)
-        signed_at = int(time.time()) - age
-        signature = stripe.WebhookSignature._compute_signature(
-            f"{signed_at}.{body}", WEBHOOK_SECRET
-        )
-        return body.encode(), {"stripe-signature": f"t={signed_at},v1={signature}"}
+        body = json.dumps(event).encode()
+        return body, sign(body, age=age)
 
     def respond(self, method: str, path: str, parameters: dict[str, Any], key: str | None) -> Any:
         """Return the status and the body of a response."""
@@ -132,6 +128,24 @@ class StripeServer:
             "metadata": _metadata(parameters),
         }
         return 200, self.refunds[reference]
+
+
+def sign(body: bytes, *, age: int = 0) -> dict[str, str]:
+    """Return the headers of an event that was signed `age` seconds ago."""
+    signed_at = int(time.time()) - age
+    signature = stripe.WebhookSignature._compute_signature(
+        f"{signed_at}.{body.decode()}", WEBHOOK_SECRET
+    )
+    return {"stripe-signature": f"t={signed_at},v1={signature}"}
+
+
+def stripe_settings(fake: StripeServer) -> dict[str, str]:
+    """Return the environment variables of a shop that uses the fake."""
+    return {
+        "ORDERLY_STRIPE_SECRET_KEY": SECRET_KEY,
+        "ORDERLY_STRIPE_WEBHOOK_SECRET": WEBHOOK_SECRET,
+        "ORDERLY_STRIPE_URL": fake.url,
+    }
 
 
 @contextmanager
