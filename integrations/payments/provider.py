@@ -73,6 +73,14 @@ class PaymentProvider(Protocol):
 
     name: str
 
+    def check(self) -> None:
+        """Check that the provider accepts the keys, by a call that changes nothing.
+
+        Raises:
+            ProviderRefused: it refuses them.
+            ProviderUnavailable: no answer, or another error.
+        """
+
     def create(self, payment_id: UUID, amount: Money, *, order_number: str) -> ProviderPayment:
         """Create a payment. `payment_id` is the idempotency key."""
 

@@ -84,6 +84,16 @@ class StripeProvider:
             base_addresses={"api": api_base} if api_base else None,
         )
 
+    def check(self) -> None:
+        """List one PaymentIntent: a restricted key needs this permission for `fetch` too."""
+        try:
+            self._call(lambda: self._client.v1.payment_intents.list({"limit": 1}))
+        except ProviderUnavailable as error:
+            refusals = (self._stripe.AuthenticationError, self._stripe.PermissionError)
+            if isinstance(error.__cause__, refusals):
+                raise ProviderRefused("key_refused") from error
+            raise
+
     def create(self, payment_id: UUID, amount: Money, *, order_number: str) -> ProviderPayment:
         """Create a PaymentIntent; the browser confirms it with its client secret."""
         parameters: Any = {

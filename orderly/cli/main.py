@@ -8,7 +8,7 @@ from __future__ import annotations
 import click
 
 from orderly import __version__
-from orderly.cli import accounts, backups, contract, database, keys, products, server
+from orderly.cli import accounts, backups, configuration, contract, database, keys, products, server
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -26,6 +26,7 @@ for command in (
     server.leave_demo,
     server.mock,
     server.worker,
+    configuration.check_config,
     database.migrate,
     database.audit,
     backups.backup,

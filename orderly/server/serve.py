@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,7 @@ from orderly import __version__
 from orderly.http import logging
 from orderly.server import demo as demo_shop
 from orderly.server import processes
-from orderly.server.listen_socket import open_socket, url_of
+from orderly.server.listen_socket import is_loopback, open_socket, url_of
 from orderly.server.provisioning import ProvidedDatabase, check_currency, provide_database
 from orderly.server.server_hooks import FORCED, STOPPED, ServerHooks
 from orderly.server.signals import StopSignals
@@ -246,24 +245,17 @@ def _refuse_public_demo(settings: Settings) -> None:
     errors = []
     if settings.database_url is not None:
         errors.append(("ORDERLY_DATABASE_URL", "--demo only works with the embedded database."))
-    if not _is_loopback(settings.host):
+    if not is_loopback(settings.host):
         errors.append(("ORDERLY_HOST", "--demo only listens on this machine, such as 127.0.0.1."))
     if errors:
         raise SettingsError(errors)
 
 
 def _warn_of_insecure_cookies(settings: Settings) -> None:
-    if not settings.cookie_secure and not _is_loopback(settings.host):
+    if not settings.cookie_secure and not is_loopback(settings.host):
         structlog.get_logger("orderly").warning(
             "cookies_not_secure",
             host=settings.host,
             reason="Other machines can connect, and browsers send session cookies without HTTPS.",
             remedy="Put a proxy with HTTPS in front, and set ORDERLY_COOKIE_SECURE=true.",
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -52,6 +52,17 @@ def pay(fake: StripeServer, reference: str) -> None:
     fake.set_status(reference, "succeeded")
 
 
+def test_keys_are_checked_without_a_change(fake: StripeServer, provider: StripeProvider) -> None:
+    provider.check()
+
+    with pytest.raises(ProviderRefused):
+        StripeProvider("sk_test_wrong", WEBHOOK_SECRET, api_base=fake.url).check()
+    fake.status = 500
+    with pytest.raises(ProviderUnavailable):
+        provider.check()
+    assert {} == fake.intents
+
+
 def test_a_new_payment_waits_for_the_customer(fake: StripeServer, provider: StripeProvider) -> None:
     payment_id = uuid4()
 

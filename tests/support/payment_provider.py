@@ -60,6 +60,10 @@ class MemoryProvider:
                 self._set(reference, PaymentState.CANCELED)
         return self._answer("cancel", self.payments[reference])
 
+    def check(self) -> None:
+        with self._call("check"):
+            pass
+
     def fetch(self, reference: str) -> ProviderPayment:
         with self._call("fetch"):
             pass

@@ -69,6 +69,8 @@ class StripeServer:
                 if first != parameters:
                     return 400, _error("idempotency_error", "Keys can only be used with the same.")
                 return status, body
+            if (method, path) == ("GET", "/v1/payment_intents?limit=1"):
+                return 200, {"object": "list", "data": [], "has_more": False, "url": path}
             status, body = self._handle(method, path, parameters)
             if key is not None:
                 self.responses[key] = (parameters, status, json.loads(json.dumps(body)))
