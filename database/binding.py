@@ -8,13 +8,12 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
-from functools import partial
 from typing import Any, Protocol
 
 from greenlet import getcurrent
 from peewee import PostgresqlDatabase, _ConnectionState
 
-from database.connection import open_connection
+from database.connection import Connector
 from database.pool import Connection, ConnectionPool
 
 _numbers = itertools.count()
@@ -97,16 +96,16 @@ def bind(
     id as `application_name`. A statement that takes `slow_seconds` or longer is logged.
     `start_span` is called for each statement, with its name.
 
-    `url` is a URL or a connection string of libpq. All timeouts are in seconds; 0 for
-    `statement_timeout` or `lock_timeout` leaves the server's setting unchanged. These two are sent
-    as connection options. PgBouncer in transaction mode refuses options: end the URL with
-    `options=`, and set the timeouts on the role (`ALTER ROLE ... SET statement_timeout = '10s'`).
+    `url` is a URL or a connection string of libpq; it may name several hosts. All timeouts are in
+    seconds; 0 for `statement_timeout` or `lock_timeout` leaves the server's setting unchanged.
+    These two are sent as connection options. PgBouncer in transaction mode refuses options: end the
+    URL with `options=`, and set the timeouts on the role (`ALTER ROLE ... SET statement_timeout =
+    '10s'`).
     """
     close()
     set_pool(
         database,
-        partial(
-            open_connection,
+        Connector(
             url,
             connect_timeout=connect_timeout,
             statement_timeout=statement_timeout,

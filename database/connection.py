@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 from uuid import UUID, SafeUUID
@@ -10,10 +11,13 @@ import orjson
 import psycopg2
 from psycopg2 import extensions
 
+from database.hosts import Hosts
 from database.pool import Connection
 
 # The server enforces `statement_timeout`. The client waits 2 seconds longer for the response.
 _CLIENT_GRACE_SECONDS = 2.0
+
+_OWNER_CONNECT_SECONDS = 5.0
 
 # Orderly's prepared statements look rows up by key, so one generic plan is best for all parameters.
 # By default PostgreSQL makes a custom plan for at least the first five executions.
@@ -28,55 +32,87 @@ _UUID_OIDS = (2950,)
 _JSON_OIDS = (114, 3802)
 
 
-def open_connection(
-    url: str,
-    *,
-    connect_timeout: float,
-    statement_timeout: float,
-    lock_timeout: float,
-    application_name: str = "orderly",
-) -> Connection:
-    """Return a new connection in autocommit mode, in the time zone UTC.
+class Connector:
+    """Opens connections to the database of a URL, in autocommit mode and the time zone UTC.
 
-    All timeouts are in seconds. 0 for `statement_timeout` or `lock_timeout` sends no such setting:
-    the setting of the server or the role applies, which is no limit by default.
+    All timeouts are in seconds. `connect_timeout` is shared by the hosts of the URL (see `Hosts`).
+    0 for `statement_timeout` or `lock_timeout` sends no such setting: the setting of the server or
+    the role applies, which is no limit by default.
 
     A parameter in the URL (`options`, keepalives and others) replaces the parameter set here. So
     `options` in the URL replace all `-c` settings, including both timeouts.
     """
-    limits = {"statement_timeout": statement_timeout, "lock_timeout": lock_timeout}
-    options = [
-        *(f"-c {name}={round(seconds * 1000)}" for name, seconds in limits.items() if seconds),
-        f"-c random_page_cost={_RANDOM_PAGE_COST}",
-        f"-c plan_cache_mode={_PLAN_CACHE_MODE}",
-    ]
-    settings = {
-        "application_name": application_name,
-        "client_encoding": "UTF8",
-        "keepalives_idle": 30,
-        "keepalives_interval": 10,
-        "keepalives_count": 3,
-        "tcp_user_timeout": round((statement_timeout or 30) * 1000),
-        "options": " ".join(options),
-    }
-    in_url = extensions.parse_dsn(url)
-    # Each response of the server has a time limit: `connect_timeout` until the connection is set
-    # up, then the limit for statements (see the end of this function).
-    connection: Connection = psycopg2.connect(
-        url,
-        connection_factory=partial(Connection, time_limit=connect_timeout),
-        **{name: value for name, value in settings.items() if name not in in_url},  # type: ignore[call-overload]
-    )
-    connection.autocommit = True
-    for typecaster in (_UUID_TYPECASTER, _JSON_TYPECASTER):
-        extensions.register_type(typecaster, connection)
-    if connection.get_parameter_status("TimeZone") not in {"UTC", "Etc/UTC"}:
-        # Not in `options`, which PgBouncer refuses or drops. SET is safe even in its transaction
-        # mode: PgBouncer tracks TimeZone for each client, and restores it on the server connection
-        # that the client uses next.
-        connection.cursor().execute("SET TIME ZONE 'UTC'")
-    connection.supports_prepared_statements = _session_state_persists(connection)
-    connection.time_limit = statement_timeout + _CLIENT_GRACE_SECONDS if statement_timeout else None
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        connect_timeout: float,
+        statement_timeout: float,
+        lock_timeout: float,
+        application_name: str = "orderly",
+    ) -> None:
+        limits = {"statement_timeout": statement_timeout, "lock_timeout": lock_timeout}
+        options = [
+            *(f"-c {name}={round(seconds * 1000)}" for name, seconds in limits.items() if seconds),
+            f"-c random_page_cost={_RANDOM_PAGE_COST}",
+            f"-c plan_cache_mode={_PLAN_CACHE_MODE}",
+        ]
+        settings = {
+            "application_name": application_name,
+            "client_encoding": "UTF8",
+            "keepalives_idle": 30,
+            "keepalives_interval": 10,
+            "keepalives_count": 3,
+            "tcp_user_timeout": round((statement_timeout or 30) * 1000),
+            "options": " ".join(options),
+        }
+        in_url = extensions.parse_dsn(url)
+        self._url = url
+        self._settings = {name: value for name, value in settings.items() if name not in in_url}
+        self._statement_timeout = statement_timeout
+        self._hosts = Hosts(url, connect_timeout)
+
+    def __call__(self) -> Connection:
+        """Return a new connection.
+
+        Raises:
+            psycopg2.OperationalError: no host of the URL accepts one in time.
+        """
+        return self._hosts.connect(self._connect)
+
+    def _connect(self, host: Mapping[str, str], seconds: float) -> Connection:
+        # Each response of the server has a time limit: `seconds` until the connection is set up,
+        # then the limit for statements (see the end of this method).
+        connection: Connection = psycopg2.connect(
+            self._url,
+            connection_factory=partial(Connection, time_limit=seconds),
+            **{**self._settings, **host},  # type: ignore[call-overload]
+        )
+        connection.autocommit = True
+        for typecaster in (_UUID_TYPECASTER, _JSON_TYPECASTER):
+            extensions.register_type(typecaster, connection)
+        if connection.get_parameter_status("TimeZone") not in {"UTC", "Etc/UTC"}:
+            # Not in `options`, which PgBouncer refuses or drops. SET is safe even in its
+            # transaction mode: PgBouncer tracks TimeZone for each client, and restores it on the
+            # server connection that the client uses next.
+            connection.cursor().execute("SET TIME ZONE 'UTC'")
+        connection.supports_prepared_statements = _session_state_persists(connection)
+        limit = self._statement_timeout
+        connection.time_limit = limit + _CLIENT_GRACE_SECONDS if limit else None
+        return connection
+
+
+def connect_as_owner(url: str) -> Connection:
+    """Return a connection for schema changes, without a limit for statements, in a transaction.
+
+    Raises:
+        psycopg2.OperationalError: no host of the URL accepts one in time.
+    """
+    connection = Connector(
+        url, connect_timeout=_OWNER_CONNECT_SECONDS, statement_timeout=0, lock_timeout=0
+    )()
+    connection.autocommit = False
     return connection
 
 

@@ -6,7 +6,6 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from playhouse.migrations import Migration, MigrationError, Runner
 
 from database import restore
 from database.binding import ShopDatabase, database, set_pool
-from database.connection import open_connection
+from database.connection import Connector
 from database.table import InstantField, Table, primary_key
 from database.transactions import autocommit, domain_error
 from domain.errors import Unavailable
@@ -26,7 +25,7 @@ DIRECTORY = Path(__file__).parent.parent / "migrations"
 # The key of the advisory lock: an arbitrary number that all versions of the application share.
 _LOCK = 0x0DE2_1700
 _POLL_SECONDS = 0.1
-_CONNECT_SECONDS = 10.0
+_CONNECT_SECONDS = 5.0
 
 
 class MigrationChanged(MigrationError):  # noqa: N818  # named after what is wrong
@@ -177,8 +176,7 @@ class _Runner(Runner):
 @contextmanager
 def _migration_database(url: str, wait_seconds: float) -> Iterator[ShopDatabase]:
     """Hold the migration lock; provide a database with one connection and no statement timeout."""
-    connect = partial(
-        open_connection,
+    connect = Connector(
         url,
         connect_timeout=_CONNECT_SECONDS,
         statement_timeout=0,

@@ -23,6 +23,7 @@ from database.use import current_use
 _POLL_SECONDS = 0.01
 # After a failed attempt, others wait for this time before they try to open a connection.
 _OPEN_AGAIN_SECONDS = 0.5
+_REPLACE_AGAIN_SECONDS = 1.0
 # Of PostgreSQL: the server, the role or the database; the slots for superusers. Of PgBouncer.
 _LIMIT_MESSAGES = (
     "too many clients",
@@ -36,6 +37,10 @@ class PoolExhausted(psycopg2.OperationalError):
     """Every connection stayed in use until the checkout timeout."""
 
 
+class NoResponse(psycopg2.OperationalError):
+    """The server did not respond within the time limit of the connection."""
+
+
 class Connection(extensions.connection):
     """A connection with a reference to its pool, and a time limit for each server response."""
 
@@ -43,6 +48,8 @@ class Connection(extensions.connection):
     # False for a pooler in transaction mode (PgBouncer): prepared statements do not persist there.
     supports_prepared_statements = False
     retired = False
+    # Connections of earlier generations are closed instead of used again.
+    generation = 0
     watcher: SocketWatcher | None = None
     # Seconds to wait for a response of the server; None waits for ever.
     time_limit: float | None = None
@@ -84,6 +91,8 @@ class ConnectionPool:
         self.waits = self.timeouts = 0
         self.wait_seconds = 0.0
         self._open_again_at = 0.0
+        self._generation = 0
+        self._replace_again_at = 0.0
 
     @property
     def in_use(self) -> int:
@@ -115,6 +124,7 @@ class ConnectionPool:
         if (
             connection.closed
             or connection.retired
+            or connection.generation != self._generation
             or self._closed
             or connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE
         ):
@@ -127,6 +137,18 @@ class ConnectionPool:
         """Close idle connections now, and those in use when they are returned."""
         self._closed = True
         self.close_idle()
+
+    def replace_connections(self) -> None:
+        """Close idle connections now, and those in use when they are returned; then open new ones.
+
+        For a server that can no longer be used. Does nothing if the last call was less than a
+        second ago: then the connections are new, and replacing them again would not help.
+        """
+        now = time.monotonic()
+        if now >= self._replace_again_at:
+            self._replace_again_at = now + _REPLACE_AGAIN_SECONDS
+            self._generation += 1
+            self.close_idle()
 
     def close_idle(self) -> None:
         """Close the connections that are not in use."""
@@ -164,7 +186,8 @@ class ConnectionPool:
                 connection = self._idle.pop()
             except IndexError:  # another thread took the last one
                 break
-            if not _has_unread_data(connection):
+            is_current = connection.generation == self._generation
+            if is_current and not _has_unread_data(connection):
                 return connection
             connection.close()
         return None
@@ -202,9 +225,11 @@ class ConnectionPool:
         return self.in_use > len(self._opening)
 
     def _open(self) -> Connection:
+        generation = self._generation
         # In a worker thread, since libpq's call to resolve host names blocks.
         connection = run_in_thread(self._connect)()
         connection.pool = self
+        connection.generation = generation
         return connection
 
 
@@ -231,7 +256,7 @@ def wait_for_response(connection: Any) -> None:
     ever: TCP timeouts detect only a server that cannot be reached.
 
     Raises:
-        psycopg2.OperationalError: the time limit has passed.
+        NoResponse: the time limit has passed.
     """
     limit = getattr(connection, "time_limit", None)
     began = time.monotonic()
@@ -253,7 +278,7 @@ def _wait(connection: Any, limit: float | None, deadline: float | None) -> None:
         if not wait_until_ready(
             connection, writing=writing, seconds=seconds, after_partial_read=after_partial_read
         ):
-            raise psycopg2.OperationalError(f"the server did not respond within {limit} s")
+            raise NoResponse(f"the server did not respond within {limit} s")
         after_partial_read = True
 
 

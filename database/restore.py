@@ -15,6 +15,7 @@ import psycopg2
 from psycopg2 import sql
 
 from database.binding import ShopDatabase
+from database.connection import connect_as_owner
 from domain.errors import Unavailable
 
 MARKER = "restore_in_progress"
@@ -24,7 +25,6 @@ _OTHER_CLIENTS = """
     WHERE datname = current_database() AND pid <> pg_backend_pid()
         AND backend_type = 'client backend'
 """
-_CONNECT_SECONDS = 10
 
 
 class ShopNotEmpty(Exception):  # noqa: N818  # named after what is wrong
@@ -47,7 +47,7 @@ def make_room(owner_url: str, tables: Sequence[str], contents: Sequence[str]) ->
         Unavailable: the database cannot be reached.
     """
     try:
-        connection = psycopg2.connect(owner_url, connect_timeout=_CONNECT_SECONDS)
+        connection = connect_as_owner(owner_url)
     except psycopg2.OperationalError as error:
         raise Unavailable from error
     with closing(connection), connection, connection.cursor() as cursor:

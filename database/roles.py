@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
 
-import psycopg2
 from psycopg2 import sql
 
 from database.binding import database
+from database.connection import connect_as_owner
 from database.transactions import autocommit
 
 # The key of the advisory lock that prevents two processes from granting at the same time.
@@ -61,7 +61,7 @@ def grant(owner_url: str, role: str, privileges: Mapping[str, frozenset[str]]) -
     on other tables. Connects as the owner of the tables. Does nothing if the role is the owner.
     """
     with (
-        closing(psycopg2.connect(owner_url)) as connection,
+        closing(connect_as_owner(owner_url)) as connection,
         connection,
         connection.cursor() as cursor,
     ):

@@ -17,7 +17,7 @@ from psycopg2 import errors
 from database import greenlets
 from database.binding import database
 from database.constraints import ERROR_BY_CONSTRAINT, ERROR_BY_LOCKED_TABLE, RETRYABLE_CONSTRAINTS
-from database.pool import Connection
+from database.pool import Connection, NoResponse
 from domain.errors import DomainError, Locked, Unavailable
 
 P = ParamSpec("P")
@@ -116,6 +116,7 @@ def _retry(run: Callable[[], R], max_attempts: int) -> R:
             return run()
         except PeeweeException as error:
             _count(error)
+            _leave_unusable_server(error)
             if not _is_retryable(error):
                 meaning = domain_error(error)
                 if meaning is None:
@@ -148,6 +149,17 @@ def _count(error: PeeweeException) -> None:
     if not isinstance(original, psycopg2.IntegrityError):
         # psycopg2 has no SQLSTATE if the connection was lost or refused (08006).
         database.failures[getattr(original, "pgcode", None) or "08006"] += 1
+
+
+def _leave_unusable_server(error: PeeweeException) -> None:
+    """Replace all connections if their server became read-only or does not respond.
+
+    A read-only server has become a standby, or will: the next connection is to the primary.
+    """
+    original = getattr(error, "orig", None)
+    if isinstance(original, (errors.ReadOnlySqlTransaction, NoResponse)):
+        assert database.pool is not None  # noqa: S101  # it has run a statement
+        database.pool.replace_connections()
 
 
 def _is_retryable(error: PeeweeException) -> bool:

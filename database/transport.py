@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from ipaddress import ip_address
 
+from psycopg2.extensions import parse_dsn
+
 from database.binding import database
 from database.transactions import autocommit
 
@@ -16,7 +18,11 @@ _VERIFYING = {"verify-ca", "verify-full"}
 def is_server_verified() -> bool:
     """Return whether a connection of the bound database can only reach the intended server."""
     # libpq's own view: the URL, environment variables (PGSSLMODE), a service file and defaults.
-    return is_verified(database.connection().info.dsn_parameters)
+    parameters = database.connection().info.dsn_parameters
+    # The connection is to one host, and the URL may name several.
+    in_url = parse_dsn(database.database)
+    hosts = {name: in_url[name] for name in ("host", "hostaddr") if name in in_url}
+    return is_verified({**parameters, **hosts})
 
 
 def is_verified(parameters: Mapping[str, str]) -> bool:

@@ -53,6 +53,8 @@ _ORIGIN = re.compile(r"https?://[a-z0-9.\-\[\]:]+", re.ASCII)
 # A name or an IPv4 address, or an IPv6 address in brackets, as in the header `Host`.
 _HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]", re.ASCII | re.IGNORECASE)
 
+_INTEGER = re.compile(r"-?[0-9]{1,9}", re.ASCII)
+
 # Kubernetes sets these variables in every pod if a service is named "orderly".
 _KUBERNETES = re.compile(r"ORDERLY_(SERVICE_(HOST|PORT)|PORT_\d+_(TCP|UDP|SCTP)).*", re.ASCII)
 
@@ -408,12 +410,14 @@ def _postgresql(url: str) -> None:
     from psycopg2.extensions import parse_dsn  # noqa: PLC0415
 
     try:
-        parse_dsn(url)
+        parameters = parse_dsn(url)
     except ProgrammingError:
         # libpq's own message repeats parts of the value.
         raise ValidationError(
             "Not a PostgreSQL URL, such as postgresql://user:password@host:5432/name."
         ) from None
+    if not _INTEGER.fullmatch(parameters.get("connect_timeout", "0")):
+        raise ValidationError("Its connect_timeout is not a whole number of seconds.")
 
 
 def _networks(addresses: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import psycopg2
 from psycopg2.extensions import make_dsn, parse_dsn
 
+from database.connection import connect_as_owner
 from domain.errors import Unavailable
 from orderly.backups.errors import BackupError
 from orderly.embedded import UnsupportedSystemError
@@ -86,8 +87,9 @@ def _server_version(url: str) -> int:
         Unavailable: it cannot be reached.
     """
     try:
-        with closing(psycopg2.connect(url, connect_timeout=_CONNECT_SECONDS)) as connection:
-            return connection.server_version // 10000
+        with closing(connect_as_owner(url)) as connection:
+            version: int = connection.server_version // 10000
+            return version
     except psycopg2.OperationalError as error:
         raise Unavailable from error
 
@@ -103,6 +105,8 @@ def _without_password(url: str) -> str:
     """Return a connection string without the password: all users can read command lines."""
     parts = parse_dsn(url)
     parts.pop("password", None)
+    if "," in parts.get("host", "") + parts.get("hostaddr", ""):
+        parts.setdefault("target_session_attrs", "read-write")  # as for requests
     dsn: str = make_dsn(**parts)
     return dsn
 
@@ -111,4 +115,9 @@ def _environment(url: str | None) -> dict[str, str]:
     """Return the environment without Orderly's settings, which may contain secrets."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ORDERLY_")}
     password = None if url is None else parse_dsn(url).get("password")
-    return {**kept, "LC_ALL": "C", **({"PGPASSWORD": password} if password else {})}
+    return {
+        "PGCONNECT_TIMEOUT": str(_CONNECT_SECONDS),
+        **kept,
+        "LC_ALL": "C",
+        **({"PGPASSWORD": password} if password else {}),
+    }

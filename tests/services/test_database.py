@@ -15,7 +15,7 @@ from psycopg2 import errors
 
 from database import binding
 from database.binding import database
-from database.connection import open_connection
+from database.connection import Connector
 from database.pool import ConnectionPool, PoolExhausted
 from database.transactions import (
     autocommit,
@@ -261,9 +261,7 @@ def test_connecting_to_an_unresponsive_server_raises_unavailable_after_the_conne
 
 def test_a_server_that_stops_responding_raises_an_error_after_the_time_limit(database_url: str):
     """PostgreSQL's statement_timeout is off: only the client's time limit ends the wait."""
-    connection = open_connection(
-        database_url, connect_timeout=5, statement_timeout=0, lock_timeout=0
-    )
+    connection = Connector(database_url, connect_timeout=5, statement_timeout=0, lock_timeout=0)()
     connection.time_limit = 0.3
 
     with pytest.raises(psycopg2.OperationalError, match="did not respond within"):
@@ -276,10 +274,12 @@ def test_a_slow_connect_does_not_block_other_callers(database_url: str):
     hanging = threading.Event()
     release = threading.Event()
 
+    open_connection = connector(database_url)
+
     def connect() -> Any:
         if hanging.is_set():
             release.wait(5)
-        return open_connection(database_url, connect_timeout=5, statement_timeout=5, lock_timeout=5)
+        return open_connection()
 
     pool = ConnectionPool(connect, size=3, checkout_timeout=1)
     first = pool.checkout()
@@ -298,13 +298,7 @@ def test_a_slow_connect_does_not_block_other_callers(database_url: str):
 
 
 def test_a_connection_with_an_open_transaction_is_closed_at_checkin(database_url: str):
-    pool = ConnectionPool(
-        lambda: open_connection(
-            database_url, connect_timeout=5, statement_timeout=5, lock_timeout=5
-        ),
-        size=1,
-        checkout_timeout=1,
-    )
+    pool = ConnectionPool(connector(database_url), size=1, checkout_timeout=1)
     connection = pool.checkout()
     connection.cursor().execute("BEGIN")
     pool.checkin(connection)
@@ -314,13 +308,7 @@ def test_a_connection_with_an_open_transaction_is_closed_at_checkin(database_url
 
 
 def test_a_connection_is_closed_at_checkin_if_the_pool_is_closed(database_url: str):
-    pool = ConnectionPool(
-        lambda: open_connection(
-            database_url, connect_timeout=5, statement_timeout=5, lock_timeout=5
-        ),
-        size=2,
-        checkout_timeout=1,
-    )
+    pool = ConnectionPool(connector(database_url), size=2, checkout_timeout=1)
     in_use, idle = pool.checkout(), pool.checkout()
     pool.checkin(idle)
     pool.close()
@@ -441,6 +429,10 @@ def raise_sqlstate(sqlstate: str) -> None:
 def admin_row(admin: Any) -> Any:
     """Insert a user."""
     return admin
+
+
+def connector(url: str) -> Connector:
+    return Connector(url, connect_timeout=5, statement_timeout=5, lock_timeout=5)
 
 
 def _with_options(url: str, options: str) -> str:
