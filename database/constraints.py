@@ -19,7 +19,8 @@ ERROR_BY_CONSTRAINT: Mapping[str, Callable[[], DomainError]] = MappingProxyType(
     {
         "uq_users_email": EmailTaken,
         "uq_product_sku": SkuTaken,
-        # The order service then reads the stock, and adds the lines with insufficient stock.
+        # The constraint does not say which products: the order service reads the stock and raises
+        # the error again with the lines that lack stock.
         "stock_not_negative": lambda: InsufficientStock(()),
         "ck_orders_total": AmountOverflow,
         # The access token is still valid, but its user was deleted.

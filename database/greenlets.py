@@ -59,7 +59,7 @@ class GreenletRunner:
         if sys.platform == "win32":  # its default event loop cannot watch sockets
             return await loop.run_in_executor(self.threads, copy_context().run, function)
         result: asyncio.Future[R] = loop.create_future()
-        task = Task(function, self, loop, result)
+        task = GreenletTask(function, self, loop, result)
         self._running += 1
         task.resume()
         try:
@@ -100,7 +100,7 @@ class ThreadRunner:
         await asyncio.to_thread(self._threads.shutdown)
 
 
-class Task(greenlet):
+class GreenletTask(greenlet):
     """A greenlet that runs a function. It is suspended each time the function has to wait."""
 
     def __init__(
@@ -143,7 +143,7 @@ class Task(greenlet):
             else:
                 return
 
-    def suspend(self, schedule: Callable[[Task], object]) -> Any:
+    def suspend(self, schedule: Callable[[GreenletTask], object]) -> Any:
         """Suspend this greenlet. Return the value with which the event loop resumes it.
 
         The event loop calls `schedule` with this task: it schedules the call of `resume`.
@@ -180,10 +180,10 @@ def _for_future(error: BaseException) -> BaseException:
     return RuntimeError("task raised StopIteration") if isinstance(error, StopIteration) else error
 
 
-def current_task() -> Task | None:
+def current_task() -> GreenletTask | None:
     """Return the task that is running the caller; None if the caller may block its thread."""
     current = getcurrent()
-    return current if isinstance(current, Task) else None
+    return current if isinstance(current, GreenletTask) else None
 
 
 def run_in_thread(function: Callable[P, R]) -> Callable[P, R]:
@@ -207,7 +207,7 @@ def run_in_thread(function: Callable[P, R]) -> Callable[P, R]:
 
         call_in_context = partial(copy_context().run, call)
 
-        def schedule(task: Task) -> None:
+        def schedule(task: GreenletTask) -> None:
             future = task.loop.run_in_executor(task.runner.threads, call_in_context)
             future.add_done_callback(task.resume)
 

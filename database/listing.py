@@ -29,13 +29,14 @@ Row = TypeVar("Row")
 class Sort(Generic[Row]):
     """A sort key of a list: the SQL expression, and a function that reads it from a row.
 
-    `bounds` are the names of filters that limit this expression, such as a minimum price: an index
-    scan on the sort key then reads only this range. `id_field` is the id column of that index, if
-    it belongs to another table than the rows.
+    `bounds` are the names of filters that limit this expression, such as a minimum price: with such
+    a filter, an index scan on the sort key reads only this range (`adaptive_search.py` uses this).
+    `value_type` is the Python type of the expression, for the cursor. `id_field` is the id column
+    of that index, if it belongs to another table than the rows.
     """
 
     expression: ColumnBase
-    kind: type[SortValue]
+    value_type: type[SortValue]
     value: Callable[[Row], SortValue]
     bounds: frozenset[str] = frozenset()
     id_field: Field | None = None
@@ -65,9 +66,10 @@ class Listing(Named, Generic[Row]):
     the same name. One statement is generated for each variant when it is first used.
 
     `any_of` maps names to an indexed expression and the SQL type of an array. Such a filter takes
-    several values, and a row matches if the expression equals one of them. The page is merged from
-    the first rows for each value, since an index that begins with the expression returns these
-    in sort order. Without this, PostgreSQL would read and sort all rows with any of the values.
+    several values, and a row matches if the expression equals one of them. For `expression IN
+    (...)`, PostgreSQL would read and sort all rows with any of the values. But for one value, an
+    index that begins with the expression returns rows in sort order. So the query reads the first
+    rows for each value, and merges them into a page.
     """
 
     def __init__(
@@ -98,7 +100,7 @@ class Listing(Named, Generic[Row]):
         parameters = {name: value for name, value in filters.items() if value is not None}
         variant = QueryVariant(sort, frozenset(parameters), cursor is not None)
         if cursor is not None:
-            position = paging.decode(cursor, sort_key.kind)
+            position = paging.decode(cursor, sort_key.value_type)
             parameters.update(after_value=position.value, after_id=position.id)
         # One row more than requested: it shows whether there is a next page.
         rows = self._find_rows(variant, {**parameters, "limit": limit + 1})
@@ -162,6 +164,7 @@ class Listing(Named, Generic[Row]):
         return conditions
 
     def _condition(self, name: str, _sort: str) -> ColumnBase:
+        """Return the condition of a filter. A subclass can let it depend on the sort key."""
         return self._filters[name]
 
     def _sort_and_limit(self, query: Select, sort: str, conditions: Sequence[ColumnBase]) -> Select:

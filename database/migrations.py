@@ -33,7 +33,7 @@ class MigrationChanged(MigrationError):  # noqa: N818  # named after what is wro
 
 
 class MigrationForbidden(MigrationError):  # noqa: N818  # named after what is wrong
-    """The role of the database may not apply migrations."""
+    """The database role lacks the privileges to apply migrations."""
 
 
 class MigrationTable(Table):
@@ -75,14 +75,14 @@ def apply(
     try:
         with _migration_database(url or database.database, wait_seconds) as target:
             names: list[str] = _Runner(target, directory, lock_timeout, progress).up()
-            restore.finish(target)
+            restore.finish(target)  # drop the marker of an interrupted restore, if there is one
             return names
     except psycopg2.OperationalError as error:
         raise Unavailable from error
     except PeeweeException as error:
-        meaning = domain_error(error)
-        if isinstance(meaning, Unavailable):
-            raise meaning from error
+        translated = domain_error(error)
+        if isinstance(translated, Unavailable):
+            raise translated from error
         raise
 
 

@@ -21,13 +21,13 @@ class Named:
     """
 
     def __init__(self) -> None:
-        self._module = _defining_module()
+        self._module_globals = _defining_module()
 
     @cached_property
     def name(self) -> str:
         """The name. Not known before the module has assigned the object to its variable."""
-        module = self._module["__name__"].rpartition(".")[2]
-        for variable, value in self._module.items():
+        module = self._module_globals["__name__"].rpartition(".")[2]
+        for variable, value in self._module_globals.items():
             if value is self:
                 return f"{module}.{variable}"
         return f"{module}.{next(_numbers)}"

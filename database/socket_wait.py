@@ -13,7 +13,7 @@ import sys
 from functools import partial
 from typing import Protocol
 
-from database.greenlets import GreenletRunner, Task, current_task
+from database.greenlets import GreenletRunner, GreenletTask, current_task
 
 
 class WatchedConnection(Protocol):
@@ -54,7 +54,9 @@ def wait_until_ready(
     return ready
 
 
-def _watch(connection: WatchedConnection, writing: bool, seconds: float | None, task: Task) -> None:
+def _watch(
+    connection: WatchedConnection, writing: bool, seconds: float | None, task: GreenletTask
+) -> None:
     watcher = connection.watcher
     if watcher is None or watcher.closed or watcher.loop is not task.loop:
         watcher = SocketWatcher(task.loop, task.runner, connection)
@@ -83,14 +85,14 @@ class SocketWatcher:
         self.closed = False
         self._runner = runner
         self._connection = connection
-        self._task: Task | None = None
+        self._task: GreenletTask | None = None
         self._writing = False
         self._timer: asyncio.TimerHandle | None = None
         self._descriptor = os.dup(connection.fileno())
         loop.add_reader(self._descriptor, self._on_readable)
         runner.resources.add(self)
 
-    def resume_when_ready(self, task: Task, writing: bool, seconds: float | None) -> None:
+    def resume_when_ready(self, task: GreenletTask, writing: bool, seconds: float | None) -> None:
         """Resume the task with True when the socket is ready, or with False after `seconds`."""
         self._task = task
         self._writing = writing

@@ -35,7 +35,7 @@ Row = TypeVar("Row")
 
 _PARAMETER = re.compile(r"%\((\w+)\)s")
 
-# So many rows are converted in less than a few milliseconds.
+# Converting this many rows takes at most a few milliseconds: no need to yield to the event loop.
 _FEW_ROWS = 5
 
 
@@ -59,15 +59,15 @@ class _NamedQuery(Named):
             self.name = name
         self.sql = query if isinstance(query, str) else sql_of(query)
         self._parameters = list(dict.fromkeys(_PARAMETER.findall(self.sql)))
-        self._body = _PARAMETER.sub(
+        self._positional_sql = _PARAMETER.sub(
             lambda match: f"${self._parameters.index(match[1]) + 1}", self.sql
         )
-        if "%" in self._body:
+        if "%" in self._positional_sql:
             raise TypeError("psycopg2 interprets a % in SQL: pass it in a Parameter")
         self._is_prepared = prepared
 
     @cached_property
-    def _execute(self) -> str:
+    def _execute_command(self) -> str:
         arguments = ", ".join(f"%({name})s" for name in self._parameters)
         return f'EXECUTE "{self.name}"({arguments})' if arguments else f'EXECUTE "{self.name}"'
 
@@ -87,21 +87,22 @@ class _NamedQuery(Named):
                 span.end(error)
             if seconds >= database.slow_seconds:
                 _log_slow(self.name, seconds, error)
-            error = None  # it refers to this frame
+            error = None  # break a reference cycle: its traceback refers to this frame
 
     def _send(self, parameters: Mapping[str, object]) -> Any:
         use = current_use.get()
-        # At the beginning, since PostgreSQL's views truncate long statements.
+        # The comment comes first: pg_stat_activity truncates the text of a long statement
+        # (track_activity_query_size).
         comment = f"/*{use.operation}*/ " if use is not None and use.operation else ""
         connection = database.connection_for_prepared_statements()
         if connection is None or not self._is_prepared:
             return database.execute_sql(comment + self.sql, parameters)
         if self.name not in connection.prepared:
             # Without the comment: all operations use the prepared statement.
-            database.execute_sql(f'PREPARE "{self.name}" AS {self._body}')
+            database.execute_sql(f'PREPARE "{self.name}" AS {self._positional_sql}')
             connection.prepared.add(self.name)
         try:
-            return database.execute_sql(comment + self._execute, parameters)
+            return database.execute_sql(comment + self._execute_command, parameters)
         except NotSupportedError:
             # "cached plan must not change result type": a migration has changed a column's type.
             connection.retire()
@@ -125,8 +126,9 @@ class Statement(_NamedQuery, Generic[Row]):
 
     `query` is a Peewee query that contains `Parameter`s, or SQL with `%(name)s`. `row` makes a row
     from a tuple of column values: for a named tuple, its `_make`. Set `prepared` to False if the
-    best query plan depends on the values of the parameters. `name` is needed only if the statement
-    is not assigned to a variable of its module.
+    best query plan depends on the values of the parameters: PostgreSQL then plans each execution,
+    instead of reusing one generic plan. `name` is needed only if the statement is not assigned to a
+    variable of its module.
     """
 
     def __init__(

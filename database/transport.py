@@ -1,4 +1,4 @@
-"""Checks how the connections to PostgreSQL are protected."""
+"""Checks whether connections to PostgreSQL verify the server by its TLS certificate."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ _VERIFYING = {"verify-ca", "verify-full"}
 
 @autocommit
 def is_server_verified() -> bool:
-    """Return whether a connection of the bound database can only reach the intended server."""
-    # libpq's own view: the URL, environment variables (PGSSLMODE), a service file and defaults.
+    """Return whether the bound database's server is verified by TLS, or is on this machine."""
+    # The effective parameters, which libpq combines from the URL, environment variables
+    # (PGSSLMODE), a service file and defaults.
     parameters = database.connection().info.dsn_parameters
-    # The connection is to one host, and the URL may name several.
+    # They have only the host that is connected; the URL may name several.
     in_url = parse_dsn(database.database)
     hosts = {name: in_url[name] for name in ("host", "hostaddr") if name in in_url}
     return is_verified({**parameters, **hosts})

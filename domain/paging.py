@@ -48,8 +48,8 @@ def encode(position: Position) -> str:
     )
 
 
-def decode(cursor: str, kind: type[SortValue]) -> Position:
-    """Return the position that a cursor encodes, in a list sorted by values of type `kind`.
+def decode(cursor: str, value_type: type[SortValue]) -> Position:
+    """Return the position that a cursor encodes, in a list sorted by values of type `value_type`.
 
     A text of base64url characters that `encode` did not return gives an arbitrary position.
     """
@@ -57,7 +57,8 @@ def decode(cursor: str, kind: type[SortValue]) -> Position:
     base64 = cursor[:-1] if len(cursor) % 4 == 1 else cursor
     data = urlsafe_b64decode(base64 + "=" * (-len(base64) % 4))
     return Position(
-        _decode_value(data[_ID_BYTES:], kind), UUID(bytes=data[:_ID_BYTES].ljust(_ID_BYTES, b"\0"))
+        _decode_value(data[_ID_BYTES:], value_type),
+        UUID(bytes=data[:_ID_BYTES].ljust(_ID_BYTES, b"\0")),
     )
 
 
@@ -69,12 +70,12 @@ def _encode_value(value: SortValue) -> bytes:
     return value.to_bytes(_INT_BYTES, "big", signed=True)
 
 
-def _decode_value(data: bytes, kind: type[SortValue]) -> SortValue:
-    if kind is str:
+def _decode_value(data: bytes, value_type: type[SortValue]) -> SortValue:
+    if value_type is str:
         # PostgreSQL refuses text with NUL or invalid UTF-8.
         return data.decode(errors="replace").replace("\0", "\ufffd")[:SORTED_CHARACTERS]
     number = int.from_bytes(data[:_INT_BYTES], "big", signed=True)
-    if kind is int:
+    if value_type is int:
         return number
     earliest, latest = ((at - _EPOCH) // _MICROSECOND for at in (_EARLIEST, _LATEST))
     return _EPOCH + _MICROSECOND * min(max(number, earliest), latest)

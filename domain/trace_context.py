@@ -1,4 +1,4 @@
-"""The trace of the current request, for what is sent to other systems (W3C Trace Context)."""
+"""The trace of the current request, for requests to other systems (W3C Trace Context)."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ current: ContextVar[Mapping[str, str]] = ContextVar("trace_context", default=Map
 
 
 def headers() -> Mapping[str, str]:
-    """Return the HTTP headers that continue the trace (`traceparent`); none if traces are off."""
+    """Return the HTTP headers that continue the trace (`traceparent`); empty if tracing is off."""
     return current.get()

@@ -29,7 +29,7 @@ class SessionCookies:
     secure: bool
 
     def names(self) -> dict[str, str]:
-        """Return the cookie names that are sent, by the names in the OpenAPI document."""
+        """Map each cookie name of the OpenAPI document to its sent name, with the prefix."""
         return {cookie: self._name(cookie) for cookie in _SECURE_PREFIXES}
 
     def set(

@@ -73,17 +73,17 @@ def list_orders(
 
 def get_order(actor: Actor, order_id: UUID, if_none_match: str | None = None) -> Response:
     """Return one order, or 304 if the client has this version of it."""
-    row = orders.get_order(actor=actor, order_id=order_id)
-    if preconditions.is_unchanged(if_none_match, _entity_tag(row)):
-        return None, 304, {"ETag": _entity_tag(row)}
-    return _response(row, 200)
+    order = orders.get_order(actor=actor, order_id=order_id)
+    if preconditions.is_unchanged(if_none_match, _entity_tag(order)):
+        return None, 304, {"ETag": _entity_tag(order)}
+    return _response(order, 200)
 
 
 def update_order_status(
     actor: Actor, order_id: UUID, body: dict[str, Any], if_match: str | None = None
 ) -> Response:
     """Change an order's status."""
-    row = orders.update_order_status(
+    order = orders.update_order_status(
         actor=actor,
         order_id=order_id,
         status=body["status"],
@@ -91,7 +91,7 @@ def update_order_status(
         reason=body.get("reason"),
         expected_versions=preconditions.expected_versions(if_match),
     )
-    return _response(row, 200)
+    return _response(order, 200)
 
 
 def cancel_order(
@@ -101,14 +101,14 @@ def cancel_order(
     if_match: str | None = None,
 ) -> Response:
     """Cancel an order, return its units to stock and refund what was paid."""
-    row = orders.cancel_order(
+    order = orders.cancel_order(
         actor=actor,
         order_id=order_id,
         reason=(body or {}).get("reason"),
-        keeps_payment=(body or {}).get("keep_payment", False),
+        keep_payment=(body or {}).get("keep_payment", False),
         expected_versions=preconditions.expected_versions(if_match),
     )
-    return _response(row, 200)
+    return _response(order, 200)
 
 
 def export_orders(
@@ -146,12 +146,12 @@ def list_order_events(
     return body, 200, link
 
 
-def _entity_tag(row: Order) -> str:
+def _entity_tag(order: Order) -> str:
     # Administrators also see the customer's email and name, so these change the tag too. If-Match
     # compares only the version.
-    account = [] if row.customer is None else [preconditions.digest(row.customer)]
-    return preconditions.entity_tag(row.version, *account)
+    customer = [] if order.customer is None else [preconditions.digest(order.customer)]
+    return preconditions.entity_tag(order.version, *customer)
 
 
-def _response(row: Order, status: int, headers: dict[str, str] | None = None) -> Response:
-    return representations.order(row), status, {"ETag": _entity_tag(row), **(headers or {})}
+def _response(order: Order, status: int, headers: dict[str, str] | None = None) -> Response:
+    return representations.order(order), status, {"ETag": _entity_tag(order), **(headers or {})}

@@ -20,7 +20,7 @@ def create_payment(
     body: dict[str, Any] | None = None,
     idempotency_key: str | None = None,
 ) -> Response:
-    """Start a payment; return the payment that was started before with the same key."""
+    """Start a payment, or return the payment that the same idempotency key has started before."""
     created = payments.create_payment(
         actor=actor,
         order_id=order_id,
@@ -55,11 +55,11 @@ def list_payments(actor: Actor, order_id: UUID, limit: int, cursor: str | None =
 
 def get_payment(actor: Actor, payment_id: UUID, if_none_match: str | None = None) -> Response:
     """Return one payment, or 304 if the client has this version of it."""
-    row = payments.get_payment(actor=actor, payment_id=payment_id)
-    tag = preconditions.entity_tag(row.version)
+    payment = payments.get_payment(actor=actor, payment_id=payment_id)
+    tag = preconditions.entity_tag(payment.version)
     if preconditions.is_unchanged(if_none_match, tag):
         return None, 304, {"ETag": tag}
-    return _response(row, 200)
+    return _response(payment, 200)
 
 
 def cancel_payment(actor: Actor, payment_id: UUID) -> Response:
@@ -74,6 +74,6 @@ def _created(created: CreatedPayment) -> Response:
     return _response(created.payment, 201, headers)
 
 
-def _response(row: Payment, status: int, headers: dict[str, str] | None = None) -> Response:
-    tag = preconditions.entity_tag(row.version)
-    return representations.payment(row), status, {"ETag": tag, **(headers or {})}
+def _response(payment: Payment, status: int, headers: dict[str, str] | None = None) -> Response:
+    tag = preconditions.entity_tag(payment.version)
+    return representations.payment(payment), status, {"ETag": tag, **(headers or {})}

@@ -1,6 +1,6 @@
 """Products as a CSV file that can be imported again.
 
-Texts are escaped, so that a spreadsheet program does not run them as formulas.
+Text is escaped, so that a spreadsheet program does not run it as a formula (CSV injection).
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ index(IdempotencyKeyTable, "ix_idempotency_key_created_at", "created_at, user_id
 
 
 class FirstRequest(NamedTuple):
-    """The request that first used a key, as a digest, and the one thing that it created."""
+    """The request that first used a key, as a digest, and the one resource that it created."""
 
     fingerprint: bytes
     order_id: UUID | None
@@ -72,8 +72,9 @@ FIND = Statement(
     lambda columns: FirstRequest(bytes(columns[0]), *columns[1:]),
 )
 
-# Writes nothing if the user has used the key before. If a concurrent request has inserted the same
-# key, this waits for that transaction to end.
+# For payments and refunds; the statement that places an order (`models/placement.py`) inserts its
+# key itself. Writes nothing if the user has used the key before. If a concurrent request has
+# inserted the same key, this waits for that transaction to end.
 CLAIM = Command(
     IdempotencyKeyTable.insert(
         {

@@ -74,7 +74,7 @@ def _make_transition(
     if status == PAID and order.account.balance:
         add_manual_payment(actor, order, order.account.balance, method="OTHER", reason=reason)
     elif status == CANCELLED:
-        _cancel(actor, order, reason=reason, keeps_payment=False)
+        _cancel(actor, order, reason=reason, keep_payment=False)
     else:
         change_status(actor, order, status, tracking_number=tracking_number, reason=reason)
 
@@ -86,17 +86,17 @@ def cancel_order(
     order_id: UUID,
     reason: str | None,
     expected_versions: Collection[int] | None,
-    keeps_payment: bool = False,
+    keep_payment: bool = False,
 ) -> Order:
     """Cancel an order, return its units to stock, and refund what was paid.
 
     A cancelled order stays as it is. An open payment is canceled by the reconciliation job.
 
     Raises:
-        Forbidden: `keeps_payment`, which refunds nothing, is for administrators.
+        Forbidden: `keep_payment`, which refunds nothing, is for administrators.
         Others: what `update_order_status` raises.
     """
-    if keeps_payment and not actor.is_admin:
+    if keep_payment and not actor.is_admin:
         raise Forbidden
     order = require_visible(actor, orders.FIND_TO_CHANGE.one(order_id=order_id))
     if expected_versions is not None and order.version not in expected_versions:
@@ -105,11 +105,11 @@ def cancel_order(
         allowed = _allowed_transitions(actor, order)
         if CANCELLED not in allowed:
             raise TransitionNotAllowed(current=order.status, requested=CANCELLED, allowed=allowed)
-        _cancel(actor, order, reason=reason, keeps_payment=keeps_payment)
+        _cancel(actor, order, reason=reason, keep_payment=keep_payment)
     return find_order(actor, order_id)
 
 
-def _cancel(actor: Actor, order: Order, *, reason: str | None, keeps_payment: bool) -> None:
+def _cancel(actor: Actor, order: Order, *, reason: str | None, keep_payment: bool) -> None:
     change_status(actor, order, CANCELLED, reason=reason)
     order = order._replace(status=CANCELLED)
     payment = payments.FIND_OPEN.one(order_id=order.id)
@@ -118,7 +118,7 @@ def _cancel(actor: Actor, order: Order, *, reason: str | None, keeps_payment: bo
     elif payment is not None:
         payments.CHECK_NOW.execute(order_id=order.id)
     held = order.account.held
-    if keeps_payment and held:
+    if keep_payment and held:
         record_payment_event(
             actor, order, order_changes.PAYMENT_KEPT, payment_id=None, amount=held, reason=reason
         )

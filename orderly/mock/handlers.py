@@ -65,7 +65,7 @@ def _body(example: Example, *, request_id: str) -> Any:
 
 
 def _session_cookies(cookies: SessionCookies, status: int) -> list[str]:
-    """Return cookies that are valid now, because those in the document have expired."""
+    """Return cookies that have not expired, unlike those in the document; clear them for 204."""
     expires = datetime.now(UTC) + _SESSION_LIFETIME
     if status == HTTPStatus.NO_CONTENT:
         return cookies.clear()

@@ -157,7 +157,7 @@ def test_every_named_query_has_a_unique_name_that_fits_into_a_prepared_statement
     for module_info in pkgutil.walk_packages(models.__path__, "models."):
         module = import_module(module_info.name)
         for variable, value in vars(module).items():
-            if isinstance(value, Statement | Command) and value._module is vars(module):
+            if isinstance(value, Statement | Command) and value._module_globals is vars(module):
                 assert f"{module_info.name.removeprefix('models.')}.{variable}" == value.name
                 names.append(value.name)
 

@@ -108,7 +108,7 @@ def test_failed_tasks_are_freed_by_reference_counting(loop):
         return [
             object_
             for object_ in gc.get_objects()
-            if isinstance(object_, FailureError | greenlets.Task)
+            if isinstance(object_, FailureError | greenlets.GreenletTask)
         ]
 
     gc.collect()

@@ -533,8 +533,8 @@ def test_the_money_of_a_cancelled_order_is_returned_or_kept(
         notify(provider, f"evt_{number}", provider.pay(pay(client, one).id), "SUCCEEDED")
 
     with pytest.raises(Forbidden):
-        cancel(client, kept, keeps_payment=True)
-    cancel(admin, kept, keeps_payment=True)
+        cancel(client, kept, keep_payment=True)
+    cancel(admin, kept, keep_payment=True)
     cancel(admin, returned)
     reconciliation.reconcile_refunds(actor=anonymous)
 

@@ -77,7 +77,7 @@ def _operation_ids(document: dict[str, Any]) -> set[str]:
 
 
 def _last_release(checkout: Path) -> str:
-    """Return the last tag, or `main` if there is no tag, or HEAD if there is no `main`."""
+    """Return the last tag; without tags, the first that exists of origin/main, main and HEAD."""
     for command in (
         ("describe", "--tags", "--abbrev=0"),
         ("rev-parse", "--verify", "--abbrev-ref", "origin/main"),
