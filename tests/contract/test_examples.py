@@ -115,6 +115,21 @@ def test_a_request_without_optional_parts_succeeds(
     assert client.send(request).is_success
 
 
+@pytest.mark.parametrize(
+    "operation_id",
+    [name for name, operation in operations() if {"200", "204"} <= set(operation["responses"])],
+)
+def test_an_operation_that_returns_tokens_sets_cookies_instead_for_a_browser(
+    client: ExampleClient, operation_id: str
+) -> None:
+    request = client.prepare(operation_id)
+    request.use_cookie()
+
+    response = client.send(request)
+
+    assert (response.status_code, "Set-Cookie" in response.headers) == (204, True), response.text
+
+
 @pytest.mark.parametrize(("operation_id", "parameter", "example"), as_params(parameter_examples()))
 def test_every_parameter_example_is_accepted(
     client: ExampleClient, operation_id: str, parameter: Node, example: str

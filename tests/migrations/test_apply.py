@@ -6,6 +6,7 @@ import multiprocessing
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -115,16 +116,10 @@ def test_what_names_a_person_is_moved_out_of_the_security_log(empty: str, tmp_pa
 
 
 def test_concurrent_threads_apply_each_migration_once(empty: str):
-    applied: list[list[str]] = []
-    threads = [
-        threading.Thread(target=lambda: applied.append(migrations.apply())) for _ in range(6)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(6) as executor:
+        runs = [executor.submit(migrations.apply) for _ in range(6)]
 
-    assert sorted(applied) == [*[[]] * 5, NAMES]
+    assert sorted(run.result() for run in runs) == [*[[]] * 5, NAMES]
 
 
 def _apply(url: str, results: Any) -> None:
@@ -200,18 +195,10 @@ def test_an_index_can_be_created_concurrently_while_other_processes_wait(
         "    time.sleep(0.3)\n"
         "    db.execute_sql('CREATE INDEX CONCURRENTLY ix_hello ON hello (id)')\n"
     )
-    applied: list[Any] = []
+    with ThreadPoolExecutor(3) as executor:
+        runs = [executor.submit(migrations.apply, directory=tmp_path) for _ in range(3)]
 
-    def apply() -> None:
-        applied.append(migrations.apply(directory=tmp_path))
-
-    threads = [threading.Thread(target=apply) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-
-    assert sorted(applied) == [[], [], ["0001_hello", "0002_index"]]
+    assert sorted(run.result() for run in runs) == [[], [], ["0001_hello", "0002_index"]]
     assert run(
         empty, "SELECT indisvalid FROM pg_index WHERE indexrelid = 'ix_hello'::regclass"
     ) == [(True,)]
