@@ -5,8 +5,8 @@ as the server does on its event loop, and mutates the slowest ones further (hill
 operation it prints the maximum size, and the CPU time and memory of the slowest body. It exits with
 status 1 if a body takes more than 20 ms or 16 MiB.
 
-Rows of files are validated in a worker thread. For files, the time is the longest delay of a timer
-on the event loop.
+Rows of files are validated in a worker thread. For files, the time is the most CPU time that this
+thread takes before a timer of 1 ms on the event loop runs.
 """
 
 from __future__ import annotations
@@ -164,9 +164,7 @@ def _write(recipe: _Recipe, example: Any, size: int) -> bytes:
     room = size - len((before + after).encode()) - 2
     pieces: list[str] = []
     while room > 0:
-        piece = (
-            recipe.filler.replace("{}", str(len(pieces)), 1).replace("{{", "{").replace("}}", "}")
-        )
+        piece = recipe.filler.replace("#", str(len(pieces)))
         pieces.append(piece)
         room -= len(piece.encode())
     text = "".join(pieces[:-1]).removesuffix(",")
@@ -229,16 +227,8 @@ def _check(plan: BodyPlan, body: bytes) -> int:
 def _slowest_file(plan: BodyPlan, seconds: float) -> tuple[Slow, float]:
     """Return the CSV file that delays a timer the most, and the most memory that a file needs."""
     slowest, memory = Slow(0, b"", 200), 0.0
-    rows = (
-        "A{},a,1,",
-        '"A{}\n\n",a,1,',
-        "a{},,,",
-        "{},{},{}," + "9" * 300,
-        "\n",
-        '"' + "a" * 60000 + '",,,',
-    )
-    per_row = seconds / len(rows)
-    for row in rows:
+    per_row = seconds / len(_ROWS)
+    for row in _ROWS:
         body = _file(row, plan.max_bytes)
         delays: list[float] = []
         read = _reading(plan, body, delays, per_row)
@@ -272,9 +262,11 @@ def _reading(
 
         async def watch() -> None:
             while True:
-                began = time.perf_counter()
+                # The CPU time of the process: what the worker thread computes while the timer is
+                # due. Other processes do not change it.
+                began = time.process_time()
                 await asyncio.sleep(0.001)
-                delays.append(time.perf_counter() - began - 0.001)
+                delays.append(time.process_time() - began)
 
         watching = asyncio.ensure_future(watch())
         rows = await plan.read(_CSV, receive)

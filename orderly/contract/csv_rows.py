@@ -16,6 +16,10 @@ from orderly.contract.references import resolve
 from orderly.contract.schemas import CompiledSchema, Violation
 
 _MAX_CELL_CHARACTERS = 1 << 16
+# Files are read in large parts. Each read releases the interpreter lock (GIL) for a few microseconds.
+# If that happens more often than every 5 ms, the event loop can starve: whenever the lock is released,
+# CPython restarts the 5 ms after which a waiting thread gets it (`sys.setswitchinterval`).
+_READ_BYTES = 1 << 18
 _CELL_TOO_LONG = f"has a cell of more than {_MAX_CELL_CHARACTERS} characters"
 _NOT_UTF8 = "is not UTF-8"
 # In countries where the comma is the decimal separator, spreadsheet programs use these to separate
@@ -41,13 +45,15 @@ class CsvRows:
         self._file.seek(0)
         # surrogateescape: bytes that are not UTF-8 become a fault of their own line, instead of an
         # exception that ends the iteration.
+        buffered = io.BufferedReader(self._file, _READ_BYTES)
         text = io.TextIOWrapper(
-            self._file, encoding="utf-8-sig", errors="surrogateescape", newline=""
+            buffered, encoding="utf-8-sig", errors="surrogateescape", newline=""
         )
         try:
             yield from self._plan.lines(text)
         finally:
             text.detach()
+            buffered.detach()
 
 
 class CsvPlan:
