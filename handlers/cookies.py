@@ -61,3 +61,17 @@ class SessionCookies:
 
     def _attributes(self) -> str:
         return "HttpOnly; SameSite=Lax" + ("; Secure" if self.secure else "")
+
+
+def read_cookie(header: str, name: str) -> str | None:
+    """Return the value of a cookie in a Cookie header (RFC 6265, section 4.2.1), or None.
+
+    Values in quotes are not unquoted: the session cookies have none. The parsers of Starlette and
+    Werkzeug unquote all cookies, in a time that grows with the square of the header's size.
+    """
+    value = None
+    for pair in header.split(";"):
+        key, _, text = pair.partition("=")
+        if key.strip() == name:
+            value = text.strip()
+    return value

@@ -16,9 +16,9 @@ from orderly.contract.references import resolve
 from orderly.contract.schemas import CompiledSchema, Violation
 
 _MAX_CELL_CHARACTERS = 1 << 16
-# Files are read in large parts. Each read releases the interpreter lock (GIL) for a few microseconds.
-# If that happens more often than every 5 ms, the event loop can starve: whenever the lock is released,
-# CPython restarts the 5 ms after which a waiting thread gets it (`sys.setswitchinterval`).
+# Each read of a file releases the interpreter lock (GIL) for some microseconds. CPython then
+# restarts the 5 ms after which a waiting thread gets the lock (`sys.setswitchinterval`). So with
+# many small reads the event loop would wait much longer.
 _READ_BYTES = 1 << 18
 _CELL_TOO_LONG = f"has a cell of more than {_MAX_CELL_CHARACTERS} characters"
 _NOT_UTF8 = "is not UTF-8"

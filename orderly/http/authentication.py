@@ -13,11 +13,10 @@ from uuid import UUID
 
 from connexion.lifecycle import ConnexionRequest
 from connexion.security import NO_VALUE, ApiKeySecurityHandler, BearerSecurityHandler
-from starlette.requests import cookie_parser
 from starlette.types import Scope
 
 from domain.actor import Actor
-from handlers.cookies import ACCESS_COOKIE, REFRESH_COOKIE, SessionCookies
+from handlers.cookies import ACCESS_COOKIE, REFRESH_COOKIE, SessionCookies, read_cookie
 from orderly.http.problems import Problem
 from services import access_tokens, process, revocation
 
@@ -62,7 +61,7 @@ class CookieHandler(ApiKeySecurityHandler):
             if is_access and _header(request.scope, b"authorization") is not None:
                 # Browsers attach cookies to every request, so an explicit header takes precedence.
                 return NO_VALUE
-            value = cookie_parser(header).get(name)
+            value = read_cookie(header, name)
             if not value:
                 return NO_VALUE
             principal = _cookie_principal(value, request.scope) if is_access else _unverified(value)
@@ -145,7 +144,7 @@ def refresh_cookie_of(scope: Scope) -> str | None:
     if header is None or (principal is not None and not principal.by_cookie):
         return None
     names = SessionCookies(process.configuration().cookie_secure).names()
-    return cookie_parser(header).get(names[REFRESH_COOKIE]) or None
+    return read_cookie(header, names[REFRESH_COOKIE]) or None
 
 
 def is_by_cookie(scope: Scope) -> bool:

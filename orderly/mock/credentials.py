@@ -10,9 +10,9 @@ from typing import Any
 
 from connexion.lifecycle import ConnexionRequest
 from connexion.security import NO_VALUE, ApiKeySecurityHandler, BearerSecurityHandler
-from starlette.requests import cookie_parser
 
 from domain.actor import ADMIN
+from handlers.cookies import read_cookie
 from orderly.http.authentication import Principal, set_principal
 
 
@@ -26,7 +26,7 @@ class AnyCookieHandler(ApiKeySecurityHandler):
         name = security_scheme["name"]
 
         def authenticate(request: ConnexionRequest) -> Any:
-            value = cookie_parser(request.headers.get("cookie", "")).get(name)
+            value = read_cookie(request.headers.get("cookie", ""), name)
             return _accept(request, value) if value else NO_VALUE
 
         return authenticate

@@ -165,6 +165,21 @@ def test_no_header_value_causes_a_500(server: Server, session_cookies: bytes, na
     assert_no_unexpected_errors(server)
 
 
+@pytest.mark.parametrize("name", HEADERS, ids=bytes.decode)
+def test_no_long_header_value_stalls_the_server(server: Server, name: bytes) -> None:
+    """A parser that takes quadratic time would take more seconds than the client waits."""
+    for repeated in (rb"\a", rb"\101", b" ", b"\t ", b",", b";", b"=", b'"', b"a.", b"W/", b"%41"):
+        value = b'x="' + repeated * (100_000 // len(repeated)) + b'"'
+        for path in (b"/api/v1/users/me", b"/api/v1/products", b"/docs"):
+            head = b"Host: localhost\r\n%b: %b\r\n" % (name, value)
+
+            status = send(server, b"GET %b HTTP/1.1\r\n%b\r\n" % (path, head), timeout=5)
+
+            assert status is not None, (name, repeated, path)
+            assert status < 500, (name, repeated, path)
+    assert_no_unexpected_errors(server)
+
+
 @pytest.mark.parametrize("name", ["cursor", "limit", "q", "sort", "min_price", "in_stock", "[", ""])
 def test_no_query_value_causes_a_500(server: Server, name: str) -> None:
     for value in (*VALUES, *(quote(value).encode() for value in VALUES)):
@@ -179,10 +194,10 @@ def test_no_query_value_causes_a_500(server: Server, name: str) -> None:
     assert_no_unexpected_errors(server)
 
 
-def send(server: Server, request: bytes) -> int | None:
+def send(server: Server, request: bytes, timeout: float = 0.3) -> int | None:
     """Send a request on a new connection; return the status, or None without a response."""
     url = urlsplit(server.url)
-    with socket.create_connection((url.hostname, url.port), timeout=0.3) as connection:
+    with socket.create_connection((url.hostname, url.port), timeout=timeout) as connection:
         connection.sendall(request)
         try:
             status_line = connection.recv(4096)
