@@ -8,7 +8,7 @@ import re
 import weakref
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from domain.csv_text import unescape
 from domain.product_file import Line, LineFault
@@ -45,7 +45,7 @@ class CsvRows:
         self._file.seek(0)
         # surrogateescape: bytes that are not UTF-8 become a fault of their own line, instead of an
         # exception that ends the iteration.
-        buffered = io.BufferedReader(self._file, _READ_BYTES)
+        buffered = io.BufferedReader(cast(io.RawIOBase, self._file), _READ_BYTES)
         text = io.TextIOWrapper(
             buffered, encoding="utf-8-sig", errors="surrogateescape", newline=""
         )
