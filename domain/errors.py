@@ -217,7 +217,7 @@ class PaymentProviderNotEnabled(DomainError):
 
 @dataclass(eq=False)
 class PaymentExceedsBalance(DomainError):
-    """The amount is more than the {balance} that are still to be paid."""
+    """The amount exceeds the outstanding balance of {balance}."""
 
     code: ClassVar[str] = "payment_exceeds_balance"
     balance: int

@@ -1,9 +1,9 @@
-"""The rules of payments: their states, and what news of a payment changes in its order.
+"""The rules of payments: their state machines, and what a report of a state changes in the order.
 
-News of one payment comes from several sources: the provider's answer, its notifications, and the
-reconciliation job. It may arrive twice, late and in any order. So a payment and a refund each have
-states that only move forward: the result depends on which news arrived, and not on the sequence in
-which it arrived, or on how often.
+Several sources report the state of a payment: the provider's response, its notifications
+(webhooks), and the reconciliation job. A report can be a duplicate, late or out of order. So the
+states of payments and refunds only move forward, and applying reports is idempotent and
+commutative: the result depends only on which states were reported.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class RefundState(StrEnum):
 
 
 class PaymentStatus(StrEnum):
-    """How far an order is paid, over all its payments and refunds."""
+    """Whether an order is paid, over all its payments and refunds."""
 
     UNPAID = "UNPAID"
     PARTIALLY_PAID = "PARTIALLY_PAID"
@@ -45,24 +45,24 @@ class PaymentStatus(StrEnum):
 
 
 class RefundCause(StrEnum):
-    """Why money is returned."""
+    """Why a refund was created."""
 
     REQUESTED = "REQUESTED"  # by an administrator
     ORDER_CANCELLED = "ORDER_CANCELLED"
     LATE_PAYMENT = "LATE_PAYMENT"  # it succeeded after the order was cancelled or returned
     EXCESS_PAYMENT = "EXCESS_PAYMENT"  # the order was already paid, for example by another attempt
-    PROVIDER = "PROVIDER"  # somebody made it at the provider, not through this API
+    PROVIDER = "PROVIDER"  # created at the provider, not through this API
 
 
-# A payment in one of these states may still bring money. An order has at most one such payment.
-OPEN = frozenset({PaymentState.PENDING, PaymentState.PROCESSING})
+# The states in which a payment waits for the money. An order has at most one open payment.
+OPEN_STATES = frozenset({PaymentState.PENDING, PaymentState.PROCESSING})
 
 # SUCCEEDED is final and can follow any state: money that arrived is a fact, even if an attempt was
 # reported as failed before, or if the cancellation came too late.
 PAYMENT_TRANSITIONS: Mapping[PaymentState, frozenset[PaymentState]] = MappingProxyType(
     {
         PaymentState.PENDING: frozenset(PaymentState) - {PaymentState.PENDING},
-        PaymentState.PROCESSING: frozenset(PaymentState) - OPEN,
+        PaymentState.PROCESSING: frozenset(PaymentState) - OPEN_STATES,
         PaymentState.FAILED: frozenset({PaymentState.CANCELED, PaymentState.SUCCEEDED}),
         PaymentState.CANCELED: frozenset({PaymentState.SUCCEEDED}),
         PaymentState.SUCCEEDED: frozenset(),
@@ -81,10 +81,10 @@ REFUND_TRANSITIONS: Mapping[RefundState, frozenset[RefundState]] = MappingProxyT
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """The money side of an order, in minor units.
+class OrderBalance:
+    """The total, payments and refunds of an order, in minor units.
 
-    `refunded` includes the refunds that are still under way: that money is no longer available.
+    `refunded` includes pending refunds: their money is reserved, and no longer available.
     """
 
     status: str
@@ -93,74 +93,77 @@ class Account:
     refunded: int = 0
 
     @property
-    def held(self) -> int:
-        """The money that was received and is not refunded or being refunded."""
+    def net_paid(self) -> int:
+        """Payments minus refunds."""
         return self.paid - self.refunded
 
     @property
-    def balance(self) -> int:
-        """What is still to be paid."""
-        return max(self.total - self.held, 0)
+    def outstanding(self) -> int:
+        """The amount that remains to be paid."""
+        return max(self.total - self.net_paid, 0)
 
     @property
     def is_payable(self) -> bool:
         """Whether a payment may be started."""
-        return self.status == PENDING and self.balance > 0
+        return self.status == PENDING and self.outstanding > 0
 
     @property
     def payment_status(self) -> PaymentStatus:
-        """How far the order is paid."""
-        if self.held >= self.total:
+        """Whether the order is paid."""
+        if self.net_paid >= self.total:
             return PaymentStatus.PAID
         if self.refunded:
-            return PaymentStatus.PARTIALLY_REFUNDED if self.held else PaymentStatus.REFUNDED
+            return PaymentStatus.PARTIALLY_REFUNDED if self.net_paid else PaymentStatus.REFUNDED
         return PaymentStatus.PARTIALLY_PAID if self.paid else PaymentStatus.UNPAID
 
 
 @dataclass(frozen=True, slots=True)
-class Settlement:
-    """What news of a payment changes."""
+class PaymentChange:
+    """What a reported state changes in a payment and its order."""
 
     state: PaymentState
-    # The money that arrived now; 0 if none did, or if it was known already.
+    # The money that this report adds to the order; 0 if none arrived, or an earlier report added
+    # it.
     captured: int = 0
     # Whether the order becomes PAID.
     pays_order: bool = False
-    # How much of the captured money is returned, and why.
+    # How much of the captured money must be refunded, and why.
     refund: int = 0
     cause: RefundCause | None = None
 
 
-def settle(account: Account, state: PaymentState, amount: int, news: PaymentState) -> Settlement:
-    """Return what news changes for a payment of `amount` in `state`, and for its order.
+def payment_change(
+    order: OrderBalance, state: PaymentState, amount: int, reported: PaymentState
+) -> PaymentChange:
+    """Return what a reported state changes for a payment of `amount` in `state`, and for its order.
 
-    The order keeps what it needs of the money, and the rest is returned: all of it if the order is
-    cancelled or returned, or was paid before.
+    Money above the outstanding amount is refunded: all of it if the order was already paid, or is
+    cancelled or returned.
     """
-    following = next_payment_state(state, news)
-    if following == state or following is not PaymentState.SUCCEEDED:
-        return Settlement(following)
-    if account.status in {CANCELLED, RETURNED}:
-        return Settlement(following, amount, refund=amount, cause=RefundCause.LATE_PAYMENT)
-    needed = account.balance if account.status == PENDING else 0
+    next_state = next_payment_state(state, reported)
+    if next_state == state or next_state is not PaymentState.SUCCEEDED:
+        return PaymentChange(next_state)
+    if order.status in {CANCELLED, RETURNED}:
+        return PaymentChange(next_state, amount, refund=amount, cause=RefundCause.LATE_PAYMENT)
+    needed = order.outstanding if order.status == PENDING else 0
     excess = max(amount - needed, 0)
-    return Settlement(
-        following,
+    return PaymentChange(
+        next_state,
         captured=amount,
-        pays_order=account.status == PENDING and amount >= needed,
+        pays_order=order.status == PENDING and amount >= needed,
         refund=excess,
         cause=RefundCause.EXCESS_PAYMENT if excess else None,
     )
 
 
-def next_payment_state(current: PaymentState, news: PaymentState) -> PaymentState:
-    """Return the state after news of a payment; unchanged if the news is old or known."""
-    return news if news in PAYMENT_TRANSITIONS[current] else current
+def next_payment_state(current: PaymentState, reported: PaymentState) -> PaymentState:
+    """Return a payment's state after a report; unchanged if the report is stale or a duplicate."""
+    return reported if reported in PAYMENT_TRANSITIONS[current] else current
 
 
-def next_refund_state(current: RefundState, news: RefundState) -> RefundState:
-    """Return the state after news of a refund; unchanged if the news is old or known."""
-    return news if news in REFUND_TRANSITIONS[current] else current
+def next_refund_state(current: RefundState, reported: RefundState) -> RefundState:
+    """Return a refund's state after a report; unchanged if the report is stale or a duplicate."""
+    return reported if reported in REFUND_TRANSITIONS[current] else current
 
 
 def refundable(state: PaymentState, amount: int, refunded: int) -> int:
@@ -168,10 +171,10 @@ def refundable(state: PaymentState, amount: int, refunded: int) -> int:
     return amount - refunded if state is PaymentState.SUCCEEDED else 0
 
 
-def expires(account: Account, *, has_open_payment: bool) -> bool:
+def expires(order: OrderBalance, *, has_open_payment: bool) -> bool:
     """Return whether an order that was not paid in time is cancelled.
 
-    Not while a payment is open, since its money may be on the way, and not if the order holds
-    money: an administrator decides then.
+    An order with an open payment does not expire: the payment can still succeed. Nor does a partly
+    paid order: an administrator decides whether to cancel it.
     """
-    return account.status == PENDING and not has_open_payment and account.held == 0
+    return order.status == PENDING and not has_open_payment and order.net_paid == 0

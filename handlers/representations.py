@@ -126,7 +126,7 @@ def order(row: Order) -> Representation:
             for item in row.items
         ],
         "total": _money(row.total, row.currency),
-        "payment_status": row.account.payment_status,
+        "payment_status": row.balance.payment_status,
         "amount_paid": _money(row.amount_paid, row.currency),
         "amount_refunded": _money(row.amount_refunded, row.currency),
         "expires_at": instant(expiry) if expiry else None,

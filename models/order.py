@@ -38,7 +38,7 @@ from database.table import (
 )
 from domain import order_status
 from domain.address import ShippingAddress
-from domain.payments import Account
+from domain.payments import OrderBalance
 from models.product import ProductTable
 from models.user import UserTable
 
@@ -64,7 +64,7 @@ class OrderTable(Table):
     updated_at = InstantField()
     shipping_address = DocumentField(null=True)
     note = TextField(null=True)
-    # Null if the order is older than the table of payments.
+    # Null if the order was placed before payments were recorded, and none was recorded since.
     amount_paid = BigIntegerField(null=True, constraints=[SQL("DEFAULT 0")])
     amount_refunded = BigIntegerField(constraints=[SQL("DEFAULT 0")])
     expires_at = InstantField(null=True)
@@ -154,7 +154,7 @@ class OrderItem(NamedTuple):
 
 
 class Customer(NamedTuple):
-    """The user who placed an order, with the current email and name of the account."""
+    """The user who placed an order, with their current email and name."""
 
     id: UUID
     email: str
@@ -175,9 +175,9 @@ class Order(NamedTuple):
     created_at: datetime
     updated_at: datetime
     amount_paid: int
-    # Including refunds that are under way.
+    # Including pending refunds.
     amount_refunded: int
-    # Null if the usual time limit applies.
+    # Null if the shop's usual time limit for payment applies.
     expires_at: datetime | None
     shipping_address: ShippingAddress | None
     note: str | None
@@ -188,9 +188,9 @@ class Order(NamedTuple):
     allowed_transitions: tuple[str, ...] = ()
 
     @property
-    def account(self) -> Account:
-        """The money side of the order."""
-        return Account(self.status, self.total, self.amount_paid, self.amount_refunded)
+    def balance(self) -> OrderBalance:
+        """The total, payments and refunds."""
+        return OrderBalance(self.status, self.total, self.amount_paid, self.amount_refunded)
 
 
 def _order(columns: Sequence[Any]) -> Order:
@@ -218,8 +218,8 @@ _ITEMS = OrderItemTable.select(
     ).order_by(OrderItemTable.position)
 ).where(OrderItemTable.order == OrderTable.id)
 
-# The payments of an order that is older than the table of payments are not recorded. If its status
-# says that it was paid, it counts as paid in full.
+# An order that was placed before payments were recorded counts as paid in full, unless it is
+# pending or cancelled.
 _AMOUNT_PAID = fn.coalesce(
     OrderTable.amount_paid,
     Case(
@@ -280,15 +280,16 @@ FIND_TO_EXPIRE = Statement(
 )
 
 
-class UnpaidOrder(NamedTuple):
+class PendingOrderPosition(NamedTuple):
     """The position of a pending order in the list of pending orders, oldest first."""
 
     created_at: datetime
     id: UUID
 
 
-# The oldest orders that have been pending for at least `minutes`, after a position in their list,
-# without those that have more time. `now()` is the database's clock, which also set `created_at`.
+# The oldest orders that have been pending for at least `minutes`, after a position in their list.
+# Excludes orders with a later time limit of their own (`expires_at`). `now()` is the database's
+# clock, which also set `created_at`.
 FIND_UNPAID = Statement(
     OrderTable.select(OrderTable.created_at, OrderTable.id)
     .where(
@@ -303,12 +304,14 @@ FIND_UNPAID = Statement(
     )
     .order_by(OrderTable.created_at, OrderTable.id)
     .limit(Parameter("limit")),
-    UnpaidOrder._make,
+    PendingOrderPosition._make,
 )
 
+# The current time. now() would be when the transaction began.
 NOW: Statement[datetime] = Statement("SELECT clock_timestamp()", lambda columns: columns[0])
 
-# Ids are UUIDs of version 7, which sort by the time when they were generated.
+# The currency of the latest order. Ids are UUIDs of version 7, which sort by the time when they
+# were generated.
 CURRENCY_OF_LATEST: Statement[str] = Statement(
     OrderTable.select(OrderTable.currency).order_by(OrderTable.id.desc()).limit(1),
     lambda columns: columns[0],
@@ -327,7 +330,8 @@ _UPDATED_AT = fn.greatest(
     fn.clock_timestamp(), OrderTable.updated_at + SQL("interval '1 microsecond'")
 )
 
-# `captured` is money that arrived now. An unknown amount (null) stays unknown without it.
+# Adds `captured`, the money that arrived now. If the amount is null (see `amount_paid`), it stays
+# null as long as `captured` is 0.
 _AMOUNT_PAID_AFTER = fn.coalesce(
     OrderTable.amount_paid + Parameter("captured", "bigint"),
     fn.nullif(Parameter("captured", "bigint"), SQL("0")),
@@ -343,8 +347,9 @@ UPDATE_STATUS = Command(
     ).where(OrderTable.id == Parameter("order_id"))
 )
 
-# Adds to the amounts; both may be 0, and `refunded` may be negative. For every event of a payment
-# that does not change the status, since each event has its own version of the order.
+# Adds to the amounts, and increases the version. For every payment event that does not change the
+# status: each event of the timeline has its own version of the order. Both amounts may be 0;
+# `refunded` is negative if a refund has failed.
 UPDATE_AMOUNTS = Command(
     OrderTable.update(
         amount_paid=_AMOUNT_PAID_AFTER,
@@ -354,8 +359,8 @@ UPDATE_AMOUNTS = Command(
     ).where(OrderTable.id == Parameter("order_id"))
 )
 
-# Gives the customer `minutes` from the placing of the order, for a manual method of payment. Null
-# minutes: the usual time limit.
+# Sets the time limit for payment to `minutes` after the order was placed, for a manual payment.
+# Null minutes restore the shop's usual time limit.
 SET_EXPIRY = Command(
     OrderTable.update(
         expires_at=OrderTable.created_at

@@ -16,7 +16,7 @@ from peewee import SQL, BigIntegerField, IntegerField, TextField, UUIDField, fn
 from database.listing import Listing, Sort
 from database.statement import Command, Parameter, Statement
 from database.table import InstantField, Table, check, index, primary_key, reference
-from domain.payments import OPEN, PaymentState
+from domain.payments import OPEN_STATES, PaymentState
 from models.order import OrderTable
 
 MANUAL = "manual"
@@ -113,7 +113,7 @@ class Payment(NamedTuple):
     @property
     def is_open(self) -> bool:
         """Whether the payment may still bring money."""
-        return self.status in OPEN
+        return self.status in OPEN_STATES
 
 
 def _payment(columns: Sequence[Any]) -> Payment:

@@ -24,7 +24,7 @@ from models import order as orders
 from models import payment as payments
 from models import placement
 from models import product as products
-from models.order import Order, UnpaidOrder
+from models.order import Order, PendingOrderPosition
 from models.payment import MANUAL, Payment
 from services import order_changes
 from services.order_changes import change_status, record_payment_event
@@ -35,7 +35,7 @@ from services.process import configuration
 
 # Small, so that a worker that must stop finishes its batch soon.
 EXPIRY_BATCH_ORDERS = 100
-_BEFORE_ALL_ORDERS = UnpaidOrder(datetime.min.replace(tzinfo=UTC), UUID(int=0))
+_BEFORE_ALL_ORDERS = PendingOrderPosition(datetime.min.replace(tzinfo=UTC), UUID(int=0))
 
 
 @transaction
@@ -50,7 +50,7 @@ def update_order_status(
 ) -> Order:
     """Set an order's status. Setting the status that the order already has changes nothing.
 
-    PAID records a manual payment of what is still to be paid; CANCELLED refunds what was paid.
+    PAID records a manual payment of the outstanding amount; CANCELLED refunds the payments.
 
     Raises:
         NotFound: no order has this id, or it belongs to another user.
@@ -71,8 +71,8 @@ def update_order_status(
 def _make_transition(
     actor: Actor, order: Order, status: str, *, tracking_number: str | None, reason: str | None
 ) -> None:
-    if status == PAID and order.account.balance:
-        add_manual_payment(actor, order, order.account.balance, method="OTHER", reason=reason)
+    if status == PAID and order.balance.outstanding:
+        add_manual_payment(actor, order, order.balance.outstanding, method="OTHER", reason=reason)
     elif status == CANCELLED:
         _cancel(actor, order, reason=reason, keep_payment=False)
     else:
@@ -88,9 +88,10 @@ def cancel_order(
     expected_versions: Collection[int] | None,
     keep_payment: bool = False,
 ) -> Order:
-    """Cancel an order, return its units to stock, and refund what was paid.
+    """Cancel an order, return its units to stock, and refund its payments.
 
-    A cancelled order stays as it is. An open payment is canceled by the reconciliation job.
+    If the order is already cancelled, nothing changes. An open payment is canceled by the
+    reconciliation job.
 
     Raises:
         Forbidden: `keep_payment`, which refunds nothing, is for administrators.
@@ -117,15 +118,20 @@ def _cancel(actor: Actor, order: Order, *, reason: str | None, keep_payment: boo
         cancel_manual_payment(actor, payment)
     elif payment is not None:
         payments.CHECK_NOW.execute(order_id=order.id)
-    held = order.account.held
-    if keep_payment and held:
+    net_paid = order.balance.net_paid
+    if keep_payment and net_paid:
         record_payment_event(
-            actor, order, order_changes.PAYMENT_KEPT, payment_id=None, amount=held, reason=reason
+            actor,
+            order,
+            order_changes.PAYMENT_KEPT,
+            payment_id=None,
+            amount=net_paid,
+            reason=reason,
         )
         return
     for paid in payments.FIND_REFUNDABLE.all(order_id=order.id):
-        left = paid.amount - paid.amount_refunded
-        reserve_refund(actor, order, paid, left, RefundCause.ORDER_CANCELLED, check_seconds=0)
+        remaining = paid.amount - paid.amount_refunded
+        reserve_refund(actor, order, paid, remaining, RefundCause.ORDER_CANCELLED, check_seconds=0)
 
 
 def expire_orders(*, actor: Actor) -> int:
@@ -176,7 +182,7 @@ def _unpaid_orders(minutes: int) -> Iterator[UUID]:
 
 
 @autocommit
-def _unpaid_orders_after(minutes: int, last: UnpaidOrder) -> list[UnpaidOrder]:
+def _unpaid_orders_after(minutes: int, last: PendingOrderPosition) -> list[PendingOrderPosition]:
     return orders.FIND_UNPAID.all(
         minutes=minutes,
         after_created_at=last.created_at,
@@ -191,7 +197,7 @@ def _expire(*, actor: Actor, order_id: UUID, minutes: int, locked_products: Set[
     if order is None or any(item.product_id in locked_products for item in order.items):
         return False
     has_open_payment = payments.FIND_OPEN.one(order_id=order_id) is not None
-    if not expires(order.account, has_open_payment=has_open_payment):
+    if not expires(order.balance, has_open_payment=has_open_payment):
         return False
     if order.expires_at is not None:
         minutes = configuration().manual_payment_expiry_minutes
@@ -250,14 +256,14 @@ def _allowed_transitions(actor: Actor, order: Order) -> tuple[str, ...]:
     who = order_status.parties(admin=actor.is_admin, owner=actor.user_id == order.user_id)
     allowed = order_status.allowed(order.status, who)
     if order.status == PENDING and order.amount_paid and not actor.is_admin:
-        # Part of the price was paid by hand: a person must return it.
+        # An administrator recorded a part payment, and must return it.
         return tuple(status for status in allowed if status != CANCELLED)
     return allowed
 
 
 def expires_at(order: Order) -> datetime | None:
-    """Return when the order is cancelled if it stays unpaid; None if it is not."""
+    """Return when the order expires if it is still unpaid; None if it does not expire."""
     minutes = configuration().order_expiry_minutes
-    if order.status != PENDING or not minutes or order.account.held:
+    if order.status != PENDING or not minutes or order.balance.net_paid:
         return None
     return order.expires_at or order.created_at + timedelta(minutes=minutes)

@@ -18,7 +18,7 @@ from domain import payments as rules
 from domain.actor import Actor
 from domain.money import Money
 from domain.order_status import PAID
-from domain.payments import PaymentState, RefundCause, RefundState, Settlement
+from domain.payments import PaymentChange, PaymentState, RefundCause, RefundState
 from integrations.payments.provider import ProviderPayment, ProviderRefund
 from models import order as orders
 from models import payment as payments
@@ -83,7 +83,7 @@ def settle(*, actor: Actor, payment_id: UUID, news: PaymentNews) -> Result:
     if not _matches(payment, news):
         return _record_mismatch(actor, order, payment, news)
     learned = _record_answer(payment, news)
-    change = rules.settle(order.account, payment.status, payment.amount, news.state)
+    change = rules.payment_change(order.balance, payment.status, payment.amount, news.state)
     if change.state == payment.status:
         return Result.APPLIED if learned else Result.UNCHANGED
     payments.UPDATE_STATUS.execute(
@@ -108,7 +108,7 @@ def capture(
     actor: Actor,
     order: Order,
     payment: Payment,
-    change: Settlement,
+    change: PaymentChange,
     *,
     actor_kind: str,
     reason: str | None = None,

@@ -118,8 +118,8 @@ def _start(
     if payment is not None and not (is_unanswered(payment) and payment.provider == name):
         raise PaymentInProgress(payment_id=payment.id)
     if payment is None:
-        if not order.account.is_payable:
-            raise OrderNotPayable(current=order.status, balance=order.account.balance)
+        if not order.balance.is_payable:
+            raise OrderNotPayable(current=order.status, balance=order.balance.outstanding)
         payment = _insert(actor, order, name)
     idempotency.claim(actor, key, digest, payment_id=payment.id)
     return CreatedPayment(payment, False)
@@ -141,7 +141,7 @@ def _insert(actor: Actor, order: Order, provider: str) -> Payment:
         provider=provider,
         reference=None,
         method=None,
-        amount=order.account.balance,
+        amount=order.balance.outstanding,
         currency=order.currency,
         status=PaymentState.PENDING,
         check_seconds=None if provider == MANUAL else ANSWER_SECONDS,
@@ -154,7 +154,7 @@ def _insert(actor: Actor, order: Order, provider: str) -> Payment:
         order,
         order_changes.PAYMENT_CREATED,
         payment_id=payment_id,
-        amount=order.account.balance,
+        amount=order.balance.outstanding,
     )
     return find_payment(payment_id)
 
@@ -186,11 +186,11 @@ def record_manual_payment(
     first = idempotency.find(actor, idempotency_key, digest)
     if first is not None and first.payment_id is not None:
         return CreatedPayment(find_payment(first.payment_id), True)
-    account = order.account
-    if not account.is_payable or amount.currency != order.currency:
-        raise OrderNotPayable(current=order.status, balance=account.balance)
-    if amount.amount > account.balance:
-        raise PaymentExceedsBalance(balance=account.balance)
+    balance = order.balance
+    if not balance.is_payable or amount.currency != order.currency:
+        raise OrderNotPayable(current=order.status, balance=balance.outstanding)
+    if amount.amount > balance.outstanding:
+        raise PaymentExceedsBalance(balance=balance.outstanding)
     payment = add_manual_payment(actor, order, amount.amount, method=method, reference=reference)
     idempotency.claim(actor, idempotency_key, digest, payment_id=payment.id)
     return CreatedPayment(payment, False)
@@ -226,7 +226,9 @@ def add_manual_payment(
             **fields,
         )
     payment = find_payment(payment_id)
-    change = rules.settle(order.account, PaymentState.PENDING, amount, PaymentState.SUCCEEDED)
+    change = rules.payment_change(
+        order.balance, PaymentState.PENDING, amount, PaymentState.SUCCEEDED
+    )
     capture(actor, order, payment, change, actor_kind=order_changes.PERSON, reason=reason)
     if change.pays_order:
         payments.CHECK_NOW.execute(order_id=order.id)

@@ -90,7 +90,7 @@ class Shop:
     @property
     def money(self) -> tuple[str, str, int, int]:
         now = orders.get_order(actor=self.client, order_id=self.order.id)
-        return now.status, now.account.payment_status, now.amount_paid, now.amount_refunded
+        return now.status, now.balance.payment_status, now.amount_paid, now.amount_refunded
 
     @property
     def only_payment(self) -> UUID:

@@ -82,7 +82,7 @@ def run_jobs(sql: Sql) -> None:
 
 def money_of(client: Actor, order: Order) -> tuple[str, str, int, int]:
     now = orders.get_order(actor=client, order_id=order.id)
-    return now.status, now.account.payment_status, now.amount_paid, now.amount_refunded
+    return now.status, now.balance.payment_status, now.amount_paid, now.amount_refunded
 
 
 def status_changes(client: Actor, order: Order) -> int:

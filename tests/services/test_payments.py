@@ -120,7 +120,7 @@ def notify(
 
 def money_of(actor: Actor, order: Order) -> tuple[str, str, int, int]:
     now = orders.get_order(actor=actor, order_id=order.id)
-    return now.status, now.account.payment_status, now.amount_paid, now.amount_refunded
+    return now.status, now.balance.payment_status, now.amount_paid, now.amount_refunded
 
 
 def event_types(actor: Actor, order: Order) -> list[str]:

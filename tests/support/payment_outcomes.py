@@ -9,14 +9,14 @@ from typing import NamedTuple
 
 from domain.order_status import CANCELLED, PAID, PENDING
 from domain.payments import (
-    OPEN,
-    Account,
+    OPEN_STATES,
+    OrderBalance,
     PaymentState,
     RefundState,
     expires,
     next_refund_state,
+    payment_change,
     refundable,
-    settle,
 )
 
 TOTAL = 7670
@@ -26,18 +26,18 @@ TOTAL = 7670
 class World:
     """An order, its payment and the refund of it, and what the provider has done."""
 
-    account: Account = field(default_factory=lambda: Account(PENDING, TOTAL))
+    balance: OrderBalance = field(default_factory=lambda: OrderBalance(PENDING, TOTAL))
     payment: PaymentState = PaymentState.PENDING
-    # The refund that settling has reserved.
+    # The refund of excess money that the success has reserved.
     automatic: RefundState | None = None
     is_refunded_at_provider: bool = False
-    # Whether a refund made at the provider is recorded, or kept until its payment has succeeded.
+    # Whether a refund made at the provider is recorded, or waits until its payment has succeeded.
     is_recorded: bool = False
-    is_kept: bool = False
+    is_unmatched: bool = False
 
 
 class Outcome(NamedTuple):
-    """What remains when all news has arrived and the jobs have run."""
+    """The final state, after all reports and jobs."""
 
     payment: str
     order: str
@@ -46,66 +46,68 @@ class Outcome(NamedTuple):
     refunded: int
 
 
-def _news(world: World, news: PaymentState) -> World:
-    change = settle(world.account, world.payment, TOTAL, news)
-    account = replace(
-        world.account,
-        status=PAID if change.pays_order else world.account.status,
-        paid=world.account.paid + change.captured,
-        refunded=world.account.refunded + change.refund,
+def _report(world: World, reported: PaymentState) -> World:
+    change = payment_change(world.balance, world.payment, TOTAL, reported)
+    balance = replace(
+        world.balance,
+        status=PAID if change.pays_order else world.balance.status,
+        paid=world.balance.paid + change.captured,
+        refunded=world.balance.refunded + change.refund,
     )
     automatic = RefundState.PENDING if change.refund else world.automatic
-    return _record_kept(replace(world, account=account, payment=change.state, automatic=automatic))
+    return _record_unmatched(
+        replace(world, balance=balance, payment=change.state, automatic=automatic)
+    )
 
 
 def _answer(world: World) -> World:
-    return _news(world, PaymentState.PENDING)
+    return _report(world, PaymentState.PENDING)
 
 
 def _success(world: World) -> World:
-    return _news(world, PaymentState.SUCCEEDED)
+    return _report(world, PaymentState.SUCCEEDED)
 
 
 def _failure(world: World) -> World:
-    return _news(world, PaymentState.FAILED)
+    return _report(world, PaymentState.FAILED)
 
 
 def _cancel(world: World) -> World:
-    return _news(world, PaymentState.CANCELED)
+    return _report(world, PaymentState.CANCELED)
 
 
 def _refund(world: World) -> World:
     """Let the provider report that it has returned the money."""
     world = replace(world, is_refunded_at_provider=True)
     if world.automatic is not None:
-        return _settle_automatic(world, RefundState.SUCCEEDED)
-    return _record_kept(replace(world, is_kept=not world.is_recorded))
+        return _report_automatic_refund(world, RefundState.SUCCEEDED)
+    return _record_unmatched(replace(world, is_unmatched=not world.is_recorded))
 
 
 def _expiry(world: World) -> World:
     """Cancel the order if it is unpaid, after its payment was canceled at the provider."""
-    if world.account.status == PENDING and world.payment in OPEN:
-        world = _news(world, PaymentState.CANCELED)
-    if expires(world.account, has_open_payment=world.payment in OPEN):
-        return replace(world, account=replace(world.account, status=CANCELLED))
+    if world.balance.status == PENDING and world.payment in OPEN_STATES:
+        world = _report(world, PaymentState.CANCELED)
+    if expires(world.balance, has_open_payment=world.payment in OPEN_STATES):
+        return replace(world, balance=replace(world.balance, status=CANCELLED))
     return world
 
 
-def _record_kept(world: World) -> World:
-    left = refundable(world.payment, TOTAL, world.account.refunded)
-    if not world.is_kept or left < TOTAL:
+def _record_unmatched(world: World) -> World:
+    remaining = refundable(world.payment, TOTAL, world.balance.refunded)
+    if not world.is_unmatched or remaining < TOTAL:
         return world
-    account = replace(world.account, refunded=world.account.refunded + TOTAL)
-    return replace(world, account=account, is_kept=False, is_recorded=True)
+    balance = replace(world.balance, refunded=world.balance.refunded + TOTAL)
+    return replace(world, balance=balance, is_unmatched=False, is_recorded=True)
 
 
-def _settle_automatic(world: World, news: RefundState) -> World:
+def _report_automatic_refund(world: World, reported: RefundState) -> World:
     assert world.automatic is not None
-    following = next_refund_state(world.automatic, news)
-    account = world.account
-    if following is RefundState.FAILED and world.automatic is not RefundState.FAILED:
-        account = replace(account, refunded=account.refunded - TOTAL)
-    return replace(world, account=account, automatic=following)
+    next_state = next_refund_state(world.automatic, reported)
+    balance = world.balance
+    if next_state is RefundState.FAILED and world.automatic is not RefundState.FAILED:
+        balance = replace(balance, refunded=balance.refunded - TOTAL)
+    return replace(world, balance=balance, automatic=next_state)
 
 
 EVENTS: Mapping[str, Callable[[World], World]] = MappingProxyType(
@@ -121,17 +123,17 @@ EVENTS: Mapping[str, Callable[[World], World]] = MappingProxyType(
 
 
 def outcome(world: World) -> Outcome:
-    """Let the reconciliation job finish a pending refund; return what remains.
+    """Let the reconciliation job finish a pending refund; return the final state.
 
     The provider refuses to return money that it has returned already.
     """
     if world.automatic is RefundState.PENDING:
         is_refused = world.is_refunded_at_provider
-        news = RefundState.FAILED if is_refused else RefundState.SUCCEEDED
-        world = _record_kept(_settle_automatic(world, news))
-    account = world.account
+        reported = RefundState.FAILED if is_refused else RefundState.SUCCEEDED
+        world = _record_unmatched(_report_automatic_refund(world, reported))
+    balance = world.balance
     return Outcome(
-        world.payment, account.status, account.payment_status, account.paid, account.refunded
+        world.payment, balance.status, balance.payment_status, balance.paid, balance.refunded
     )
 
 
@@ -150,17 +152,18 @@ def markdown() -> str:
     return "\n".join([_INTRODUCTION, *_rows(), ""])
 
 
-_NEWS = ("success", "failure", "cancel", "refund")
+_REPORTS = ("success", "failure", "cancel", "refund")
 _INTRODUCTION = """\
 # Outcomes of a payment
 
-News of a payment can arrive twice, late and in any sequence. The outcome does not depend on that.
-It depends on which news arrives, and on whether the order expires before the money arrives. A test
-(`tests/unit/test_payments.py`) tries all 113,400 sequences of five kinds of news that each arrive
-twice (the answer to the request, success, failure, cancellation and refund). It writes this table.
+Reports of a payment can be duplicates, late and out of order. The outcome does not depend on that.
+It depends on which states are reported, and on whether the order expires before the money arrives.
+A test (`tests/unit/test_payments.py`) tries all 113,400 sequences of five reports that each arrive
+twice (the response to the request, success, failure, cancellation and refund). It writes this
+table.
 
-- **success, failure, cancel:** the provider reports this state of the payment. The answer to the
-  request that created it never changes the outcome, so it has no column.
+- **success, failure, cancel:** the provider reports this state of the payment. The response to
+  the request that created it never changes the outcome, so it has no column.
 - **refund:** the provider reports that it has returned the whole amount.
 - **Expiry first:** the order expires before the success arrives, or without a success.
 - A refund that Orderly starts itself has finished. Money that arrives for a cancelled order is
@@ -171,11 +174,11 @@ twice (the answer to the request, success, failure, cancellation and refund). It
 
 
 def _rows() -> Iterator[str]:
-    for bits in range(1 << len(_NEWS)):
-        chosen = [name for position, name in enumerate(_NEWS) if bits >> position & 1]
+    for bits in range(1 << len(_REPORTS)):
+        chosen = [name for position, name in enumerate(_REPORTS) if bits >> position & 1]
         usual = _only(chosen)
         expired = _only(["expiry", *chosen])
-        marks = ["yes" if name in chosen else "" for name in _NEWS]
+        marks = ["yes" if name in chosen else "" for name in _REPORTS]
         cells = [*marks, usual.payment, _label(usual), _label(expired)]
         yield f"| {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |")
 

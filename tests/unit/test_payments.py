@@ -1,4 +1,4 @@
-"""The outcome of a payment depends on which news arrives, not on the sequence or on repetitions."""
+"""The outcome of a payment depends only on the reported states, not on sequence or duplicates."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from hypothesis import given, strategies
 
 from domain.order_status import CANCELLED, DELIVERED, PAID, PENDING, RETURNED, SHIPPED
 from domain.payments import (
-    OPEN,
+    OPEN_STATES,
     PAYMENT_TRANSITIONS,
     REFUND_TRANSITIONS,
-    Account,
+    OrderBalance,
     PaymentState,
     PaymentStatus,
     RefundCause,
@@ -22,12 +22,12 @@ from domain.payments import (
     expires,
     next_payment_state,
     next_refund_state,
+    payment_change,
     refundable,
-    settle,
 )
 from tests.support.payment_outcomes import EVENTS, TOTAL, World, markdown, outcome, outcomes
 
-NEWS = ("answer", "success", "failure", "cancel", "refund")
+REPORTS = ("answer", "success", "failure", "cancel", "refund")
 PAGE = Path("docs/payment-outcomes.md")
 
 PAID_AND_REFUNDED = ("SUCCEEDED", "PAID", "REFUNDED", TOTAL, TOTAL)
@@ -35,9 +35,11 @@ CANCELLED_AND_REFUNDED = ("SUCCEEDED", "CANCELLED", "REFUNDED", TOTAL, TOTAL)
 
 
 @given(strategies.permutations(tuple(PaymentState) * 2))
-def test_the_state_of_a_payment_does_not_depend_on_the_sequence_of_news(news: list[PaymentState]):
+def test_the_state_of_a_payment_does_not_depend_on_the_sequence_of_reports(
+    reports: list[PaymentState],
+):
     state = PaymentState.PENDING
-    for one in news:
+    for one in reports:
         state = next_payment_state(state, one)
 
     assert PaymentState.SUCCEEDED is state
@@ -53,30 +55,30 @@ def test_states_only_move_forward(table: dict[str, frozenset[str]]):
 
 
 @given(strategies.lists(strategies.sampled_from(tuple(RefundState)), min_size=1, max_size=6))
-def test_the_state_of_a_refund_is_the_most_advanced_one_reported(news: list[RefundState]):
+def test_the_state_of_a_refund_is_the_most_advanced_one_reported(reports: list[RefundState]):
     state = RefundState.PENDING
-    for one in news:
+    for one in reports:
         state = next_refund_state(state, one)
 
-    assert max(news, key=list(RefundState).index) is state
+    assert max(reports, key=list(RefundState).index) is state
 
 
-def test_every_sequence_of_doubled_news_has_the_same_outcome():
+def test_every_sequence_of_duplicate_reports_has_the_same_outcome():
     count, found = 0, set()
-    for one in outcomes(dict.fromkeys(NEWS, 2)):
+    for one in outcomes(dict.fromkeys(REPORTS, 2)):
         count += 1
         found.add(one)
 
     assert (113_400, {PAID_AND_REFUNDED}) == (count, found)
 
 
-def test_every_subset_of_news_has_one_outcome():
-    for size in range(len(NEWS)):
-        for subset in itertools.combinations(NEWS, size):
+def test_every_subset_of_reports_has_one_outcome():
+    for size in range(len(REPORTS)):
+        for subset in itertools.combinations(REPORTS, size):
             assert len(set(outcomes(dict.fromkeys(subset, 1)))) == 1
 
 
-@given(strategies.permutations((*NEWS, "expiry") * 2))
+@given(strategies.permutations((*REPORTS, "expiry") * 2))
 def test_an_order_is_paid_or_expires_and_its_money_is_returned(events: list[str]):
     world = World()
     for name in events:
@@ -90,8 +92,8 @@ def test_an_order_is_paid_or_expires_and_its_money_is_returned(events: list[str]
     assert expected == outcome(world)
 
 
-def test_every_sequence_of_an_expiry_and_news_has_one_of_two_outcomes():
-    found = set(outcomes(dict.fromkeys((*NEWS, "expiry"), 1)))
+def test_every_sequence_of_an_expiry_and_reports_has_one_of_two_outcomes():
+    found = set(outcomes(dict.fromkeys((*REPORTS, "expiry"), 1)))
 
     assert {PAID_AND_REFUNDED, CANCELLED_AND_REFUNDED} == found
 
@@ -124,7 +126,7 @@ def test_the_page_of_outcomes_is_up_to_date(repository: Path):
         (RETURNED, 100, 100, 100, False, 100, RefundCause.LATE_PAYMENT),
     ],
 )
-def test_an_order_keeps_the_money_that_it_needs(
+def test_money_above_the_outstanding_amount_is_refunded(
     status: str,
     paid: int,
     refunded: int,
@@ -133,9 +135,9 @@ def test_an_order_keeps_the_money_that_it_needs(
     refund: int,
     cause: RefundCause | None,
 ):
-    account = Account(status, 100, paid, refunded)
+    balance = OrderBalance(status, 100, paid, refunded)
 
-    change = settle(account, PaymentState.CANCELED, captured, PaymentState.SUCCEEDED)
+    change = payment_change(balance, PaymentState.CANCELED, captured, PaymentState.SUCCEEDED)
 
     assert (captured, pays_order) == (change.captured, change.pays_order)
     assert (refund, cause) == (change.refund, change.cause)
@@ -155,7 +157,7 @@ def test_an_order_keeps_the_money_that_it_needs(
 def test_the_payment_status_sums_up_payments_and_refunds(
     paid: int, refunded: int, status: PaymentStatus
 ):
-    assert status is Account(PAID, 100, paid, refunded).payment_status
+    assert status is OrderBalance(PAID, 100, paid, refunded).payment_status
 
 
 @pytest.mark.parametrize("state", PaymentState)
@@ -163,12 +165,12 @@ def test_only_a_payment_that_succeeded_can_be_refunded(state: PaymentState):
     assert (70 if state is PaymentState.SUCCEEDED else 0) == refundable(state, 100, 30)
 
 
-def test_an_order_with_an_open_payment_or_with_money_does_not_expire():
-    assert expires(Account(PENDING, 100), has_open_payment=False)
-    assert not expires(Account(PENDING, 100), has_open_payment=True)
-    assert not expires(Account(PENDING, 100, 40), has_open_payment=False)
-    assert not expires(Account(PAID, 100), has_open_payment=False)
+def test_an_order_with_an_open_payment_or_a_part_payment_does_not_expire():
+    assert expires(OrderBalance(PENDING, 100), has_open_payment=False)
+    assert not expires(OrderBalance(PENDING, 100), has_open_payment=True)
+    assert not expires(OrderBalance(PENDING, 100, 40), has_open_payment=False)
+    assert not expires(OrderBalance(PAID, 100), has_open_payment=False)
 
 
-def test_a_state_is_open_while_money_can_be_expected():
-    assert {PaymentState.PENDING, PaymentState.PROCESSING} == OPEN
+def test_a_payment_is_open_while_it_is_pending_or_processing():
+    assert {PaymentState.PENDING, PaymentState.PROCESSING} == OPEN_STATES
