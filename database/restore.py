@@ -1,4 +1,4 @@
-"""Makes room for the tables of a backup, so that an interrupted restore can be repeated.
+"""Drops the tables of an empty shop before a restore. An interrupted restore can be repeated.
 
 A marker, an empty table, says that a restore has begun and is not finished. It is created together
 with the removal of the old tables, and `migrations.apply` drops it: the last step of a restore, or
@@ -35,11 +35,11 @@ class DatabaseInUse(Exception):  # noqa: N818  # named after what is wrong
     """Other programs are connected to the database. Stop all servers and workers of the shop."""
 
 
-def make_room(owner_url: str, tables: Sequence[str], contents: Sequence[str]) -> None:
+def prepare(owner_url: str, tables: Sequence[str], contents: Sequence[str]) -> None:
     """Drop tables, and create the marker, if the tables `contents` have no rows.
 
-    They may have rows if the marker exists: then an interrupted restore created them, and nobody
-    has used the shop since.
+    They may have rows if the marker exists: then an interrupted restore created them, and the shop
+    was not used since.
 
     Raises:
         ShopNotEmpty: there are rows, and no marker.

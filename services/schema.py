@@ -41,13 +41,13 @@ def tables() -> list[str]:
     return sorted(RUNTIME)
 
 
-def make_room_for_restore(owner_url: str) -> None:
+def prepare_restore(owner_url: str) -> None:
     """Drop the tables of an empty shop, or those that an interrupted restore left.
 
     Raises:
-        ShopNotEmpty, DatabaseInUse, Unavailable: see `database.restore.make_room`.
+        ShopNotEmpty, DatabaseInUse, Unavailable: see `database.restore.prepare`.
     """
-    restore.make_room(owner_url, tables(), shop_contents.TABLES)
+    restore.prepare(owner_url, tables(), shop_contents.TABLES)
 
 
 @transaction_without_timeout

@@ -16,9 +16,9 @@ from orderly.embedded.file_lock import try_lock
 OnTable = Callable[[str], None]
 
 _MIGRATIONS = "schema_migration"
-# Of pg_dump and pg_restore with --verbose.
+# A progress message of pg_dump or pg_restore with --verbose.
 _TABLE = re.compile(r'(?:dumping contents of|processing data for) table "?[^"]*?\.?"?(\w+)"?$')
-# COPY table (columns) FROM stdin; lines of values, separated by tabs; then \\.
+# COPY table (columns) FROM stdin; lines of values, separated by tabs; then \.
 _COPY = re.compile(rf"^COPY \S*{_MIGRATIONS} \(name,.*?;\n(.*?)^\\\.", re.MULTILINE | re.DOTALL)
 _LOCK_WAIT_MILLISECONDS = 10_000
 
@@ -27,10 +27,11 @@ def write(url: str, file: Path, tables: Sequence[str], *, replace: bool, on_tabl
     """Write a consistent archive of tables: their state at one moment, while the shop is used.
 
     The file appears under its name only when it is complete, and only its owner can read it. A
-    partial file of an interrupted backup is replaced. `on_table` is called when each table begins.
+    partial file of an interrupted backup is replaced. `on_table` is called with the name of each
+    table before its rows are copied.
 
     Raises:
-        BackupError: the file exists and not `replace`, or the archive cannot be written.
+        BackupError: the file exists and `replace` is false, or the archive cannot be written.
         Unavailable: the database cannot be reached.
     """
     if file.exists() and not replace:
@@ -41,7 +42,7 @@ def write(url: str, file: Path, tables: Sequence[str], *, replace: bool, on_tabl
             "--format=custom",
             "--no-owner",
             "--no-privileges",
-            # The attempts that rate limits count.
+            # Excludes the counters of rate limits, which are in unlogged tables.
             "--no-unlogged-table-data",
             f"--lock-wait-timeout={_LOCK_WAIT_MILLISECONDS}",
             "--verbose",
@@ -54,7 +55,7 @@ def write(url: str, file: Path, tables: Sequence[str], *, replace: bool, on_tabl
         _fsync(file.parent)
 
 
-def read_into(url: str, file: Path, *, on_table: OnTable) -> None:
+def load(url: str, file: Path, *, on_table: OnTable) -> None:
     """Create the tables of an archive in a database, in one transaction.
 
     Raises:
@@ -87,10 +88,7 @@ def migrations(file: Path) -> list[str]:
     script = programs.run(
         "pg_restore", "--data-only", f"--table={_MIGRATIONS}", "--file=-", str(file)
     )
-    # COPY table (columns) FROM stdin; lines of values, separated by tabs; then \.
-    rows = re.search(
-        rf"^COPY \S*{_MIGRATIONS} \(name,.*?;\n(.*?)^\\\.", script, re.MULTILINE | re.DOTALL
-    )
+    rows = _COPY.search(script)
     if rows is None:
         raise BackupError(f"{file} is not a backup of a shop.")
     return [line.partition("\t")[0] for line in rows[1].splitlines()]
@@ -98,7 +96,10 @@ def migrations(file: Path) -> list[str]:
 
 @contextmanager
 def _partial_file(file: Path) -> Iterator[Path]:
-    """Provide a locked, private file beside `file`; delete it at the end if it still exists."""
+    """Provide a locked file in the directory of `file`, readable only by its owner.
+
+    It is deleted at the end, unless it was renamed.
+    """
     partial = file.with_name(f"{file.name}.partial")
     try:
         opened: IO[bytes] = os.fdopen(os.open(partial, os.O_RDWR | os.O_CREAT, 0o600), "rb")

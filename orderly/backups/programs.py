@@ -21,7 +21,7 @@ from orderly.embedded.programs import client_command, program
 
 OnLine = Callable[[str], None]
 
-# How many lines of a program's error output a message repeats at most.
+# The maximum number of lines of stderr that an error message quotes.
 _ERROR_LINES = 3
 _CONNECT_SECONDS = 10
 
@@ -29,7 +29,7 @@ _CONNECT_SECONDS = 10
 def run(name: str, *arguments: str, url: str | None = None, on_line: OnLine | None = None) -> str:
     """Run a program on the database of a URL; return its standard output.
 
-    `on_line` is called with each line of its error output, which has the progress if the arguments
+    `on_line` is called with each line of stderr, which contains progress messages if the arguments
     contain `--verbose`.
 
     Raises:
@@ -113,11 +113,13 @@ def _without_password(url: str) -> str:
 
 def _environment(url: str | None) -> dict[str, str]:
     """Return the environment without Orderly's settings, which may contain secrets."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("ORDERLY_")}
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith("ORDERLY_")
+    }
     password = None if url is None else parse_dsn(url).get("password")
     return {
         "PGCONNECT_TIMEOUT": str(_CONNECT_SECONDS),
-        **kept,
+        **inherited,
         "LC_ALL": "C",
         **({"PGPASSWORD": password} if password else {}),
     }

@@ -17,15 +17,15 @@ from services.audit import Finding, audit
 
 
 @dataclass(frozen=True, slots=True)
-class Restored:
-    """What was restored, and which invariants it violates."""
+class RestoreResult:
+    """The number of restored rows, and the violated invariants."""
 
     contents: Contents
     findings: list[Finding]
 
 
-def restore(url: str, owner_url: str | None, file: Path, *, on_table: OnTable) -> Restored:
-    """Restore an archive into a database without a shop, or with an empty one.
+def restore(url: str, owner_url: str | None, file: Path, *, on_table: OnTable) -> RestoreResult:
+    """Restore an archive into a database that has no tables of a shop, or only empty ones.
 
     `owner_url` is the URL of the role that owns the tables; None if the role of `url` does.
     Migrations that are newer than the archive are applied. If this process is killed, the same call
@@ -34,7 +34,7 @@ def restore(url: str, owner_url: str | None, file: Path, *, on_table: OnTable) -
     Raises:
         BackupError: the file is not a backup of a shop, or was made by a newer version.
         ShopNotEmpty: there are users, products or orders.
-        DatabaseInUse: others use the database.
+        DatabaseInUse: there are other connections to the database.
         Unavailable: the database cannot be reached.
     """
     unknown = sorted(set(archive.migrations(file)) - set(known_migrations()))
@@ -43,14 +43,14 @@ def restore(url: str, owner_url: str | None, file: Path, *, on_table: OnTable) -
             f"{file} was made by a newer version of Orderly (migration {unknown[0]}). Install that "
             "version, and restore again."
         )
-    schema.make_room_for_restore(owner_url or url)
-    archive.read_into(owner_url or url, file, on_table=on_table)
+    schema.prepare_restore(owner_url or url)
+    archive.load(owner_url or url, file, on_table=on_table)
     binding.bind(url, max_connections=1)
     schema.migrate(owner_url=owner_url)
-    return Restored(schema.contents(), audit())
+    return RestoreResult(schema.contents(), audit())
 
 
-def verify(file: Path, *, account: str | None, on_table: OnTable) -> Restored:
+def verify(file: Path, *, account: str | None, on_table: OnTable) -> RestoreResult:
     """Restore an archive into a temporary PostgreSQL server, and audit it there.
 
     As root, that server runs as the system user `account`.

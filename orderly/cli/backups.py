@@ -11,7 +11,7 @@ import click
 from orderly.cli.command import FAILED, data_dir_option, load_settings, report_errors
 
 if TYPE_CHECKING:
-    from orderly.backups.restore import Restored
+    from orderly.backups.restore import RestoreResult
     from orderly.settings import Settings
 
 _file_argument = click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
@@ -82,12 +82,12 @@ def _verify(settings: Settings, file: Path) -> None:
     _report(f"The backup can be restored: {_summary(restored)}.", restored)
 
 
-def _summary(restored: Restored) -> str:
+def _summary(restored: RestoreResult) -> str:
     counts = restored.contents
     return f"{counts.users} users, {counts.products} products, {counts.orders} orders"
 
 
-def _report(result: str, restored: Restored) -> None:
+def _report(result: str, restored: RestoreResult) -> None:
     click.echo(result)
     for finding in restored.findings:
         click.echo(f"{finding.invariant}: {finding.subject}: {finding.detail}")

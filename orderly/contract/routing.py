@@ -148,12 +148,12 @@ class CompiledRoutingMiddleware(RoutingMiddleware):
                     operation_id, values = tree.find(scope["method"], path[len(base_path) :])
                     scope["path_params"] = values
                     routing = {"api_base_path": base_path, "operation_id": operation_id}
-                    facts = scope["orderly"]
+                    request_facts = scope["orderly"]
                     name = operation_id.rpartition(".")[2]
-                    facts["operation_id"] = facts["database"].operation = name
-                    facts["load"] = tree.loads[operation_id]
+                    request_facts["operation_id"] = request_facts["database"].operation = name
+                    request_facts["load"] = tree.loads[operation_id]
                     if headers := tree.headers.get(operation_id):
-                        facts["headers"] = headers
+                        request_facts["headers"] = headers
                     break
             scope.setdefault("extensions", {})[ROUTING_CONTEXT] = routing
         await self.app(scope, receive, send)

@@ -1,4 +1,4 @@
-"""Refuses requests early while the server is overloaded, and reads how long a client will wait."""
+"""Refuses requests early while the server is overloaded, and reads the deadline of a request."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from orderly.http import server_state
 from orderly.http.problems import MEDIA_TYPE, Problem, document
 from orderly.http.slots import CLIENT_GONE, DEADLINE_PASSED, Client, Load, Shed, Slots
 
-# Absolute: seconds since 1970, as Nginx's variable `$msec` has them.
+# An absolute time: seconds since 1970, like Nginx's variable `$msec`.
 _DEADLINE = b"x-request-deadline"
-# Relative: milliseconds from now. Envoy sends it.
+# A relative time: milliseconds from now. Envoy sends this header.
 _TIMEOUT = b"x-envoy-expected-rq-timeout-ms"
 _NUMBER = re.compile(rb"[0-9]{1,15}(\.[0-9]{1,9})?")
 # Random, so that clients that were refused at the same time do not all retry at the same time
@@ -31,7 +31,7 @@ _DETAILS = {
 class LoadShedding:
     """ASGI middleware that refuses requests which would wait for too long.
 
-    It follows the routing: the contract defines the priority of each operation. It precedes
+    It runs after routing, because the contract defines the priority of each operation, and before
     authentication and validation, which cost CPU time.
     """
 
@@ -46,19 +46,19 @@ class LoadShedding:
             Problem: `malformed_request`: the deadline is invalid.
         """
         if scope["type"] == "http":
-            facts = scope["orderly"]
-            load: Load | None = facts.get("load")
+            request_facts = scope["orderly"]
+            load: Load | None = request_facts.get("load")
             if load is not None:  # an operation of the contract
                 try:
-                    self._slots.require_room(load)
-                    facts["client"] = _client(scope)
+                    self._slots.check_capacity(load)
+                    request_facts["client"] = _client(scope)
                     await self._app(scope, receive, send)
                 except Shed as shed:
                     if shed.reason == CLIENT_GONE:
                         scope[server_state.CLIENT_GONE] = True
                     else:
-                        facts["problem"] = _PROBLEM
-                        await _refuse(shed, facts["request_id"], send)
+                        request_facts["problem"] = _PROBLEM
+                        await _refuse(shed, request_facts["request_id"], send)
                 return
         await self._app(scope, receive, send)
 
@@ -69,7 +69,7 @@ def load_shedding(slots: Slots) -> Callable[[ASGIApp], ASGIApp]:
 
 
 def _client(scope: Scope) -> Client:
-    """Return how long the client of a request will wait.
+    """Return the deadline of a request, and a function that checks its connection.
 
     Raises:
         Problem: `malformed_request`: the deadline is not a number.

@@ -1,13 +1,14 @@
-"""Limits how many requests are processed at the same time, and how long the others wait for a slot.
+"""Admission control: limits how many requests run concurrently, and how long others are queued.
 
 Without a time limit, a queue makes an overloaded server fail completely: every request waits until
 its client has given up, and the server processes only such requests. So the time in the queue is
 limited by CoDel (RFC 8289), as Ben Maurer adapts it to request queues in "Fail at Scale" (ACM Queue
 13/8, 2015):
 
-- A queue that was empty within the last *interval* absorbs a burst: a request may wait for an
+- If the queue was empty at some time within the last *interval*, this is only a burst: a request
+  may wait for up to one interval.
+- Otherwise the server is overloaded: a request may wait only for up to the *target*, a fifth of the
   interval.
-- Otherwise the server is overloaded: a request may wait only for the *target*.
 
 Refusing a request costs CPU time too, but less before the request is authenticated and validated.
 So an overloaded queue also refuses new requests immediately while it is longer than what the server
@@ -30,15 +31,15 @@ from typing import Any, NamedTuple, NoReturn
 # Runs a synchronous function without blocking the event loop, and returns its result.
 Run = Callable[[Callable[[], Any]], Awaitable[Any]]
 
-# STARTED: a response that has started needs its next part. It comes before all requests.
+# STARTED: a streamed response needs its next chunk. It comes before all requests.
 _STARTED, HIGH, NORMAL, LOW = range(4)
 _PRIORITIES = 4
 PRIORITIES: Mapping[str, int] = {"high": HIGH, "normal": NORMAL, "low": LOW}
 
 _INTERVAL_PER_TARGET = 5
 _SWEEPS_PER_TARGET = 4
-# Reads occupy at most three quarters of the slots, and so do writes.
-_RESERVED_FRACTION = 4
+# A quarter of the slots is reserved: reads occupy at most three quarters, and so do writes.
+_RESERVED_DIVISOR = 4
 # The weight of the newest sample in a moving average.
 _SMOOTHING = 0.2
 _MIN_ELAPSED_SECONDS = 0.001
@@ -103,7 +104,7 @@ class Slots:
         self._free = total
         self._target = target
         self._clock = clock
-        limit = max(1, total - max(1, total // _RESERVED_FRACTION))
+        limit = max(1, total - max(1, total // _RESERVED_DIVISOR))
         self._reads, self._writes = _Queue(limit, total, target), _Queue(limit, total, target)
         self._sweep_timer: asyncio.TimerHandle | None = None
         # The number of requests that were not processed, by reason.
@@ -119,7 +120,7 @@ class Slots:
         """The number of requests that wait for a slot."""
         return self._reads.size + self._writes.size
 
-    def require_room(self, load: Load) -> None:
+    def check_capacity(self, load: Load) -> None:
         """Refuse a request that would probably wait for too long.
 
         Raises:
@@ -136,7 +137,8 @@ class Slots:
     async def run(self, function: Callable[[], Any], load: Load, client: Client | None) -> Any:
         """Run a function as soon as there is a slot for it, and return its result.
 
-        Without a client, it waits without a time limit: for the next part of a response.
+        Without a client, it waits without a time limit: the next chunk of a streamed response is
+        never refused.
 
         Raises:
             Shed: the function was not run.
@@ -155,7 +157,7 @@ class Slots:
         try:
             return await self._run(function)
         finally:
-            queue.count(self._clock() - started)
+            queue.record_end(self._clock() - started)
             self._release(queue)
 
     def _queue(self, load: Load) -> _Queue:
@@ -181,16 +183,16 @@ class Slots:
 
     async def _wait(self, queue: _Queue, load: Load, client: Client | None) -> None:
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(load.priority, client, self._clock(), loop.create_future())
-        queue.append(waiting)
+        request = _QueuedRequest(load.priority, client, self._clock(), loop.create_future())
+        queue.append(request)
         if self._sweep_timer is None:
             self._start_sweep(loop)
         try:
-            reason = await waiting.outcome
+            reason = await request.outcome
         except asyncio.CancelledError:
-            if waiting.outcome.cancelled():
-                queue.discard(waiting)
-            elif waiting.outcome.result() is None:  # _fill() has given it a slot
+            if request.outcome.cancelled():
+                queue.discard(request)
+            elif request.outcome.result() is None:  # _fill() has given it a slot
                 self._release(queue)
             raise
         if reason is not None:
@@ -202,12 +204,12 @@ class Slots:
         for priority in range(_PRIORITIES):
             for queue in (self._writes, self._reads):
                 while self._free and queue.running < queue.limit:
-                    waiting = queue.pop(priority)
-                    if waiting is None:
+                    request = queue.pop(priority)
+                    if request is None:
                         break
-                    if not waiting.outcome.done():
-                        reason = queue.reason_to_shed(waiting, now)
-                        waiting.outcome.set_result(reason)
+                    if not request.outcome.done():
+                        reason = queue.reason_to_shed(request, now)
+                        request.outcome.set_result(reason)
                         if reason is None:
                             self._occupy(queue)
 
@@ -224,8 +226,8 @@ class Slots:
             self._start_sweep(loop)
 
 
-class _Waiting:
-    """A request that waits for a slot. The outcome is None, or the reason why it gets none."""
+class _QueuedRequest:
+    """A request that waits for a slot. The outcome is None, or the reason why it was refused."""
 
     __slots__ = ("client", "outcome", "priority", "since")
 
@@ -251,38 +253,39 @@ class _Queue:
         self.size = 0
         # The moving average of the seconds for which a request occupies a slot
         self.mean_seconds = 0.0
-        self._min_length = total
+        # A shorter queue is never full: every slot may take one request from it.
+        self._min_full_length = total
         self._target = target
         self._interval = target * _INTERVAL_PER_TARGET
-        self._waiting: tuple[deque[_Waiting], ...] = tuple(deque() for _ in range(_PRIORITIES))
+        self._deques: tuple[deque[_QueuedRequest], ...] = tuple(deque() for _ in range(_PRIORITIES))
         self._not_empty_since = 0.0
         # Requests that have ended: since the last sweep, and the moving average of their rate
         self._ended = 0
         self._rate = 0.0
         self._swept_at = 0.0
 
-    def append(self, waiting: _Waiting) -> None:
+    def append(self, request: _QueuedRequest) -> None:
         if not self.size:
-            self._not_empty_since = self._swept_at = waiting.since
+            self._not_empty_since = self._swept_at = request.since
             self._ended = 0
         self.size += 1
-        self._waiting[waiting.priority].append(waiting)
+        self._deques[request.priority].append(request)
 
-    def discard(self, waiting: _Waiting) -> None:
+    def discard(self, request: _QueuedRequest) -> None:
         with suppress(ValueError):
-            self._waiting[waiting.priority].remove(waiting)
+            self._deques[request.priority].remove(request)
             self.size -= 1
 
-    def pop(self, priority: int) -> _Waiting | None:
+    def pop(self, priority: int) -> _QueuedRequest | None:
         """Remove and return the request that is next."""
-        waiting = self._waiting[priority]
-        if not waiting:
+        requests = self._deques[priority]
+        if not requests:
             return None
         self.size -= 1
-        return waiting.popleft()
+        return requests.popleft()
 
-    def count(self, seconds: float) -> None:
-        """Count a request that has ended, and the time for which it occupied a slot."""
+    def record_end(self, seconds: float) -> None:
+        """Record that a request has ended, and for how many seconds it occupied a slot."""
         self._ended += 1
         self.mean_seconds += (seconds - self.mean_seconds) * _SMOOTHING
 
@@ -294,16 +297,16 @@ class _Queue:
         """Return whether a new request would probably wait for longer than the target."""
         if not self.is_overloaded(now):
             return False
-        ahead = sum(map(len, self._waiting[: priority + 1]))
-        return ahead >= max(self._min_length, self._rate * self._target * _FULL_FRACTION)
+        ahead = sum(map(len, self._deques[: priority + 1]))
+        return ahead >= max(self._min_full_length, self._rate * self._target * _FULL_FRACTION)
 
-    def reason_to_shed(self, waiting: _Waiting, now: float) -> str | None:
+    def reason_to_shed(self, request: _QueuedRequest, now: float) -> str | None:
         """Return why a waiting request must not be processed, or None."""
-        if waiting.client is None:
+        if request.client is None:
             return None
-        if waiting.since < self._oldest_allowed(now):
+        if request.since < self._oldest_allowed(now):
             return WAITED_TOO_LONG
-        return waiting.client.reason_to_skip(now, check_connection=True)
+        return request.client.reason_to_skip(now, check_connection=True)
 
     def sweep(self, now: float) -> None:
         """End the wait of requests that have waited for too long; measure the rate."""
@@ -313,13 +316,13 @@ class _Queue:
         self._rate += (self._ended / elapsed - self._rate) * _SMOOTHING
         self._ended, self._swept_at = 0, now
         oldest_allowed = self._oldest_allowed(now)
-        for waiting in self._waiting[_STARTED + 1 :]:
-            while waiting and waiting[0].since < oldest_allowed:
+        for requests in self._deques[_STARTED + 1 :]:
+            while requests and requests[0].since < oldest_allowed:
                 self.size -= 1
-                outcome = waiting.popleft().outcome
+                outcome = requests.popleft().outcome
                 if not outcome.done():
                     outcome.set_result(WAITED_TOO_LONG)
 
     def _oldest_allowed(self, now: float) -> float:
-        """Return the time before which no waiting request may have arrived."""
+        """Return the earliest arrival time that a waiting request may have."""
         return now - (self._target if self.is_overloaded(now) else self._interval)

@@ -1,1 +1,1 @@
-"""Traces with OpenTelemetry, an optional dependency: imported only if traces are on."""
+"""Traces with OpenTelemetry, an optional dependency: imported only if tracing is enabled."""

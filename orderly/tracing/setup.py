@@ -1,6 +1,6 @@
 """Starts and stops OpenTelemetry, which the standard variables OTEL_... configure.
 
-Only imported if traces are on: OpenTelemetry is an optional dependency.
+Only imported if tracing is enabled: OpenTelemetry is an optional dependency.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _STOP_SECONDS = 3.0
 
 
 def check_environment(environ: Mapping[str, str] = os.environ) -> None:
-    """Refuse values of variables that Orderly does not support.
+    """Validate the environment variables that select the exporter and its protocol.
 
-    OpenTelemetry itself warns of other invalid values, and uses its defaults.
+    OpenTelemetry itself warns of other invalid variables, and uses its defaults.
 
     Raises:
-        SettingsError: another exporter or protocol is required.
+        SettingsError: Orderly does not support this exporter or protocol.
     """
     errors = [
         (name, f"Must be {_PROTOCOL}: gRPC is not supported.")
@@ -66,7 +66,10 @@ def stop_provider(provider: TracerProvider) -> None:
 
 
 def _resource() -> Resource:
-    """Return what describes this process. OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win."""
+    """Return the attributes of this process.
+
+    OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES take precedence.
+    """
     defaults: dict[str, str | int] = {
         service_attributes.SERVICE_NAME: "orderly",
         service_attributes.SERVICE_VERSION: __version__,

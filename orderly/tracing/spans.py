@@ -128,18 +128,18 @@ class Tracing:
             self._describe(span, scope.get("orderly", {}))
             span.end()
 
-    def _describe(self, span: Span, facts: Mapping[str, Any]) -> None:
-        """Add what is known of a request only at its end."""
-        operation = facts.get("operation_id")
+    def _describe(self, span: Span, request_facts: Mapping[str, Any]) -> None:
+        """Add the attributes that are known only after the request was processed."""
+        operation = request_facts.get("operation_id")
         if operation is not None:
             span.update_name(operation)
             if operation in self._routes:
                 span.set_attribute(http_attributes.HTTP_ROUTE, self._routes[operation])
         for name in ("request_id", "problem"):
-            if facts.get(name) is not None:
-                span.set_attribute(f"orderly.{name}", facts[name])
-        if "database" in facts:
-            span.set_attribute("orderly.round_trips", facts["database"].round_trips)
+            if request_facts.get(name) is not None:
+                span.set_attribute(f"orderly.{name}", request_facts[name])
+        if "database" in request_facts:
+            span.set_attribute("orderly.round_trips", request_facts["database"].round_trips)
 
 
 class StatementSpan:
@@ -149,7 +149,7 @@ class StatementSpan:
         self._span = span
 
     def end(self, error: BaseException | None) -> None:
-        """End the span; `error` is what the statement has raised."""
+        """End the span; `error` is the exception that the statement has raised, if any."""
         if error is not None:
             sqlstate = getattr(getattr(error, "orig", None), "pgcode", None)
             if sqlstate is not None:
@@ -196,7 +196,7 @@ def _record_status(span: Span, status: int) -> None:
 
 
 def _record_error(span: Span, kind: str) -> None:
-    # Without a message: those of PostgreSQL quote rows.
+    # Without the error message: PostgreSQL's messages can contain values of rows.
     span.set_status(StatusCode.ERROR)
     span.set_attribute(error_attributes.ERROR_TYPE, kind)
 

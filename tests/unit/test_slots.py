@@ -163,17 +163,17 @@ def test_a_request_that_waits_too_long_is_refused_even_if_no_slot_is_released():
 def test_an_overloaded_server_refuses_new_requests_at_once():
     async def main() -> None:
         shop = Shop(target=100)
-        shop.slots.require_room(WRITE)
+        shop.slots.check_capacity(WRITE)
         for number in range(30):
             await shop.send(f"{number}", WRITE)
-        shop.slots.require_room(WRITE)
+        shop.slots.check_capacity(WRITE)
 
         shop.now = 501
 
         with pytest.raises(Shed, match=QUEUE_FULL):
-            shop.slots.require_room(WRITE)
-        shop.slots.require_room(ORDER)  # nothing of its priority waits
-        shop.slots.require_room(READ)  # there are free slots for it
+            shop.slots.check_capacity(WRITE)
+        shop.slots.check_capacity(ORDER)  # nothing of its priority waits
+        shop.slots.check_capacity(READ)  # there are free slots for it
 
     run(main)
 
@@ -189,14 +189,14 @@ def test_browsing_is_refused_while_orders_wait_for_cpu_time_but_not_while_they_w
             await shop.send(f"{number}", ORDER)
         shop.now = 501
         await shop.finish("slow 0", "slow 1")
-        shop.slots.require_room(BROWSE)
+        shop.slots.check_capacity(BROWSE)
 
         for number in range(10):
             await shop.finish(f"{number}")
 
         with pytest.raises(Shed, match=QUEUE_FULL):
-            shop.slots.require_room(BROWSE)
-        shop.slots.require_room(READ)
+            shop.slots.check_capacity(BROWSE)
+        shop.slots.check_capacity(READ)
 
     run(main)
 
