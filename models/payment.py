@@ -112,7 +112,7 @@ class Payment(NamedTuple):
 
     @property
     def is_open(self) -> bool:
-        """Whether the payment may still bring money."""
+        """Whether the payment waits for the money."""
         return self.status in OPEN_STATES
 
 
@@ -158,7 +158,7 @@ FIND_BY_REFERENCE = Statement(
     _payment,
 )
 
-# The payments of an order of which money is left.
+# The payments of an order that are not fully refunded.
 FIND_REFUNDABLE = Statement(
     _PAYMENTS.where(
         PaymentTable.order == Parameter("order_id"),
@@ -178,7 +178,7 @@ PAYMENTS: Listing[Payment] = Listing(
     filters={"order_id": PaymentTable.order == Parameter("order_id")},
 )
 
-# `next_check_at` is `check_seconds` from now; null never.
+# `next_check_at` is `check_seconds` from now; null means never.
 _CHECK_AT = fn.clock_timestamp() + Parameter("check_seconds", "integer") * SQL(
     "interval '1 second'"
 )
@@ -201,8 +201,8 @@ INSERT = Command(
     )
 )
 
-# What the provider has answered, as far as it is not known yet.
-RECORD_ANSWER = Command(
+# Stores details of the provider's response. A known reference never changes.
+RECORD_DETAILS = Command(
     PaymentTable.update(
         reference=fn.coalesce(PaymentTable.reference, Parameter("reference")),
         client_secret=fn.coalesce(Parameter("client_secret"), PaymentTable.client_secret),
@@ -232,7 +232,7 @@ MARK_MISMATCHED = Command(
     ).where(PaymentTable.id == Parameter("payment_id"), PaymentTable.failure_code.is_null())
 )
 
-# A manual payment that was expected, and has arrived.
+# The money of a pending manual payment has arrived.
 UPDATE_MANUAL = Command(
     PaymentTable.update(
         amount=Parameter("amount"),
@@ -251,7 +251,7 @@ RESERVE = Command(
     ).where(PaymentTable.id == Parameter("payment_id"))
 )
 
-# Lets the reconciliation job look at the open payment of an order now.
+# Makes the reconciliation job check the open payment of an order in its next run.
 CHECK_NOW = Command(
     PaymentTable.update(next_check_at=fn.clock_timestamp(), checks=0).where(
         PaymentTable.order == Parameter("order_id"), _IS_OPEN, PaymentTable.provider != MANUAL
@@ -260,7 +260,7 @@ CHECK_NOW = Command(
 
 
 class DueCheck(NamedTuple):
-    """Something whose state at the provider is due to be checked."""
+    """A payment or refund whose state at the provider is due to be checked."""
 
     id: UUID
     # Seconds since it was created.

@@ -133,7 +133,7 @@ STORE: Statement[UUID] = Statement(
 
 
 class StoredNews(NamedTuple):
-    """The news of a notification that is not processed yet, or has matched nothing so far."""
+    """The event of a notification that is not processed yet, or is unmatched."""
 
     provider: str
     news: Any
@@ -185,8 +185,8 @@ CLAIM_DUE: Statement[DueNotification] = Statement(
     DueNotification._make,
 )
 
-# The notifications that have matched nothing so far and may concern this payment: they name its
-# id, or the provider's reference.
+# The unmatched notifications that may concern this payment: they contain its id, or the provider's
+# reference.
 FIND_UNMATCHED: Statement[UUID] = Statement(
     """
     SELECT id FROM payment_notification

@@ -20,7 +20,7 @@ from models.payment import DueCheck, PaymentTable
 
 
 class RefundTable(Table):
-    """Money of payments that is returned, or on the way back."""
+    """Refunds of payments."""
 
     id = UUIDField()
     payment = reference(PaymentTable, "fk_refund_payment_id")
@@ -137,7 +137,7 @@ INSERT = Command(
     )
 )
 
-# Also stops the checks if the refund is no longer under way.
+# Also stops the checks if the refund is no longer pending.
 UPDATE_STATUS = Command(
     """
     UPDATE refund SET status = %(status)s, failure_code = %(failure_code)s,

@@ -1,4 +1,4 @@
-"""The news of a notification as JSON, to be applied later without the provider's signature."""
+"""Stores the verified event of a notification as JSON, so that it can be applied later."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from integrations.payments.provider import ProviderEvent, ProviderPayment, Provi
 
 
 def to_json(event: ProviderEvent) -> dict[str, Any]:
-    """Return an event as JSON. The client secret is left out: only an answer brings it."""
+    """Return an event as JSON. The client secret is omitted: only responses contain it."""
     payment, refund = event.payment, event.refund
     reference = refund.payment_reference if refund else None
     return {
@@ -36,7 +36,7 @@ def _state(one: ProviderPayment | ProviderRefund) -> dict[str, Any]:
 
 
 def from_json(news: dict[str, Any]) -> ProviderEvent:
-    """Return the event that `to_json` has turned into JSON."""
+    """Return the event from the JSON that `to_json` has returned."""
     payment, refund = news["payment"], news["refund"]
     return ProviderEvent(
         event_id=news["event_id"],

@@ -1,7 +1,7 @@
-"""Notifications of payment providers: stored first, acknowledged, then applied.
+"""Notifications (webhooks) of payment providers: stored first, acknowledged, then applied.
 
-A notification is applied once. One that matches no payment or refund yet is kept, and applied when
-that has appeared.
+A notification is applied once. If it matches no payment or refund yet, it is retried, for up to a
+day.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ _KEPT_SECONDS = 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class _Application:
-    """What was done with a notification, and what it concerns."""
+    """The result of applying a notification, and the payment and refund that it concerns."""
 
     result: Result
     payment_id: UUID | None = None
@@ -77,9 +77,10 @@ class _Application:
 def receive_payment_notification(
     *, actor: Actor, provider: str, body: bytes, headers: Mapping[str, str]
 ) -> None:
-    """Store a notification and apply it. One that was stored before is only counted.
+    """Store a notification and apply it. A duplicate only increases the number of deliveries.
 
-    It is acknowledged once it is stored: the worker applies it if that fails here.
+    The provider gets a success response as soon as the notification is stored. If applying it fails
+    here, the worker retries.
 
     Raises:
         NotFound: this shop does not use the provider.
@@ -106,7 +107,7 @@ def receive_payment_notification(
 def _store(provider: str, body: bytes, event: ProviderEvent | None) -> UUID | None:
     """Store a notification; return its id, or None if it was stored before.
 
-    One of a kind that is not used has no event id here: its body identifies it.
+    An ignored event type is not parsed, so there is no event id: a hash of the body replaces it.
     """
     return notifications.STORE.one(
         notification_id=uuid7(),
@@ -123,7 +124,7 @@ def _store(provider: str, body: bytes, event: ProviderEvent | None) -> UUID | No
 
 
 def _process(actor: Actor, notification_id: UUID) -> bool:
-    """Apply a notification, then those that have waited for it; return whether it was applied."""
+    """Apply a notification, then those that depend on it; return whether it was applied."""
     payment_id = _apply_once(actor, notification_id)
     if payment_id is not None:
         process_unmatched(actor, payment_id)
@@ -131,7 +132,7 @@ def _process(actor: Actor, notification_id: UUID) -> bool:
 
 
 def process_unmatched(actor: Actor, payment_id: UUID) -> None:
-    """Apply the notifications about a payment that have matched nothing so far."""
+    """Retry the unmatched notifications about a payment."""
     for notification_id in _unmatched(payment_id):
         _apply_once(actor, notification_id)
 
@@ -148,7 +149,7 @@ def _unmatched(payment_id: UUID) -> list[UUID]:
 
 @transaction
 def _apply_once(actor: Actor, notification_id: UUID) -> UUID | None:
-    """Apply a notification unless that was done; return the payment that it has changed."""
+    """Apply a notification unless it was applied before; return the payment that it has changed."""
     stored = notifications.FIND_TO_PROCESS.one(notification_id=notification_id)
     if stored is None:
         return None
@@ -206,9 +207,10 @@ def _find_refund(payment: Payment, news: ProviderRefund, refund_id: UUID | None)
 
 
 def process_due(*, actor: Actor) -> int:
-    """Apply notifications that were stored but not applied, or have matched nothing so far.
+    """Apply notifications that were stored but not applied, and retry the unmatched ones.
 
-    Returns how many were applied. Those that match nothing for a day are reported and left.
+    Returns how many were applied. After a day, an unmatched notification is logged as an error and
+    no longer retried.
     """
     applied = 0
     for due in _claim_due():

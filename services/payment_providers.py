@@ -1,7 +1,8 @@
 """The payment providers of this process, and calls to them.
 
-A call may take seconds. It runs in a thread, outside of any transaction, and only a part of the
-threads can be occupied by calls, so that a provider that does not answer does not stop the shop.
+A call may take seconds. It runs in a worker thread, outside of any transaction. Calls to each
+provider can occupy only a part of the threads (bulkhead), so that a provider that does not respond
+does not stop the shop.
 """
 
 from __future__ import annotations
@@ -42,9 +43,9 @@ def call(provider: PaymentProvider, method: Callable[P, R], *args: P.args, **kwa
     """Call a method of a provider in a thread.
 
     Raises:
-        PaymentProviderUnavailable: there was no answer, or too many calls are running. The outcome
-            is unknown.
-        ProviderRefused: the provider has refused, and nothing has changed there.
+        PaymentProviderUnavailable: there was no response, so the outcome is unknown, or too many
+            calls are running, so the provider was not called.
+        ProviderRefused: the provider has refused the call; it had no effect.
         RuntimeError: the caller is in a transaction.
     """
     if database.in_transaction():

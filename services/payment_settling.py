@@ -1,7 +1,7 @@
-"""Settling: applies news of payments and refunds, whoever brings it, under the order's lock.
+"""Applies reports of the states of payments and refunds, while the row of the order is locked.
 
-The news may be a provider's answer, a notification, or what the reconciliation job has found. The
-functions can be called any number of times with the same news, and with old news.
+A report is a provider's response, a notification (webhook), or what the reconciliation job has
+found. All functions are idempotent: duplicate and stale reports change nothing.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ from models.refund import Refund
 from services import order_changes
 from services.order_changes import change_status, record_payment_event
 
-# The seconds that a request has to ask the provider itself, before the reconciliation job does.
-ANSWER_SECONDS = 15
+# The delay before the reconciliation job first checks a new payment or refund: in this time, the
+# request that created it calls the provider itself.
+FIRST_CHECK_SECONDS = 15
 
 _EVENTS = {
     PaymentState.FAILED: order_changes.PAYMENT_FAILED,
@@ -39,19 +40,19 @@ _EVENTS = {
 
 
 class Result(StrEnum):
-    """What news has changed."""
+    """The result of applying a report."""
 
     APPLIED = "APPLIED"
     UNCHANGED = "UNCHANGED"
-    # The amount or the reference differs from ours: nothing was applied.
+    # The amount or the reference contradicts our data: nothing was applied.
     MISMATCHED = "MISMATCHED"
-    # Something else must arrive first.
+    # The report depends on another one that has not arrived yet: try again later.
     UNMATCHED = "UNMATCHED"
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentNews:
-    """What is known of a payment at its provider."""
+    """The state of a payment as its provider reports it."""
 
     state: PaymentState
     amount: Money | None = None
@@ -62,7 +63,7 @@ class PaymentNews:
 
 
 def payment_news(payment: ProviderPayment) -> PaymentNews:
-    """Return what a provider reports as news."""
+    """Return the report in a provider's response or notification."""
     return PaymentNews(
         payment.state,
         payment.amount,
@@ -75,17 +76,17 @@ def payment_news(payment: ProviderPayment) -> PaymentNews:
 
 @transaction
 def settle(*, actor: Actor, payment_id: UUID, news: PaymentNews) -> Result:
-    """Apply news to a payment and to its order.
+    """Apply a report to a payment and to its order.
 
-    Money that the order does not need is reserved for a refund, which the worker sends.
+    Excess money is reserved for a refund. The worker then sends the refund to the provider.
     """
     order, payment = _lock(payment_id)
     if not _matches(payment, news):
         return _record_mismatch(actor, order, payment, news)
-    learned = _record_answer(payment, news)
+    has_new_details = _record_details(payment, news)
     change = rules.payment_change(order.balance, payment.status, payment.amount, news.state)
     if change.state == payment.status:
-        return Result.APPLIED if learned else Result.UNCHANGED
+        return Result.APPLIED if has_new_details else Result.UNCHANGED
     payments.UPDATE_STATUS.execute(
         payment_id=payment.id, status=change.state, failure_code=news.failure_code
     )
@@ -113,9 +114,9 @@ def capture(
     actor_kind: str,
     reason: str | None = None,
 ) -> None:
-    """Add captured money to a locked order, and reserve what the order does not need for a refund.
+    """Add captured money to a locked order, and reserve a refund of the excess.
 
-    The payment has the state SUCCEEDED already.
+    The caller has set the payment's state to SUCCEEDED.
     """
     if change.pays_order:
         change_status(
@@ -162,10 +163,10 @@ def reserve_refund(
     reference: str | None = None,
     actor_kind: str | None = None,
 ) -> UUID:
-    """Reserve money of a locked order's payment for a refund; return the refund's id.
+    """Create a refund of a locked order's payment, and reserve its money; return the refund's id.
 
-    The reconciliation job asks the provider after `check_seconds`. A refund of a manual payment is
-    complete: the person who records it has returned the money.
+    The reconciliation job first checks the refund after `check_seconds`. A refund of a manual
+    payment succeeds immediately: the administrator who records it has returned the money.
     """
     is_manual = payment.provider == MANUAL
     refund_id = uuid7()
@@ -196,32 +197,34 @@ def reserve_refund(
 
 @transaction
 def settle_refund(*, actor: Actor, refund_id: UUID, news: ProviderRefund) -> Result:
-    """Apply news to a refund. If it has failed, its money is available again."""
+    """Apply a report to a refund. If the refund has failed, release its reserved money."""
     refund, order, payment = _lock_refund(refund_id)
     if news.amount != Money(refund.amount, payment.currency):
         _log_mismatch(payment, news.amount)
         return Result.MISMATCHED
-    return _change_refund(actor, order, payment, refund, news.state, news.reference, news)
+    return _change_refund(
+        actor, order, payment, refund, news.state, news.reference, news.failure_code
+    )
 
 
 @transaction
 def fail_refund(*, actor: Actor, refund_id: UUID, code: str) -> Result:
-    """Record that the provider has refused a refund, so that its money is available again."""
+    """Record that the provider has refused a refund, and release its reserved money."""
     refund, order, payment = _lock_refund(refund_id)
     return _change_refund(actor, order, payment, refund, RefundState.FAILED, None, code)
 
 
 @transaction
 def record_provider_refund(*, actor: Actor, payment_id: UUID, news: ProviderRefund) -> Result:
-    """Record a refund that somebody has made at the provider, not through this API."""
+    """Record a refund that was created at the provider, not through this API."""
     order, payment = _lock(payment_id)
     if news.state is RefundState.FAILED:
         return Result.UNCHANGED
     if news.amount.currency != payment.currency:
         _log_mismatch(payment, news.amount)
         return Result.MISMATCHED
-    left = rules.refundable(payment.status, payment.amount, payment.amount_refunded)
-    if news.amount.amount > left:
+    remaining = rules.refundable(payment.status, payment.amount, payment.amount_refunded)
+    if news.amount.amount > remaining:
         return Result.UNMATCHED
     refund_id = reserve_refund(
         actor,
@@ -229,7 +232,7 @@ def record_provider_refund(*, actor: Actor, payment_id: UUID, news: ProviderRefu
         payment,
         news.amount.amount,
         RefundCause.PROVIDER,
-        check_seconds=ANSWER_SECONDS,
+        check_seconds=FIRST_CHECK_SECONDS,
         reference=news.reference,
         actor_kind=order_changes.PROVIDER,
     )
@@ -244,22 +247,24 @@ def _change_refund(
     refund: Refund,
     state: RefundState,
     reference: str | None,
-    source: ProviderRefund | str,
+    failure_code: str | None,
 ) -> Result:
-    following = rules.next_refund_state(refund.status, state)
-    if following == refund.status and (reference is None or refund.reference is not None):
+    next_state = rules.next_refund_state(refund.status, state)
+    if next_state == refund.status and (reference is None or refund.reference is not None):
         return Result.UNCHANGED
-    code = source if isinstance(source, str) else source.failure_code
     refunds.UPDATE_STATUS.execute(
-        refund_id=refund.id, status=following, reference=reference, failure_code=code
+        refund_id=refund.id, status=next_state, reference=reference, failure_code=failure_code
     )
-    if following == refund.status:
+    if next_state == refund.status:
         return Result.APPLIED
-    has_failed = following is RefundState.FAILED
+    has_failed = next_state is RefundState.FAILED
     if has_failed:
         payments.RESERVE.execute(payment_id=payment.id, amount=-refund.amount)
         structlog.get_logger("orderly").error(
-            "refund_failed", refund_id=str(refund.id), order_id=str(order.id), failure_code=code
+            "refund_failed",
+            refund_id=str(refund.id),
+            order_id=str(order.id),
+            failure_code=failure_code,
         )
     record_payment_event(
         actor,
@@ -275,7 +280,7 @@ def _change_refund(
 
 
 def _lock(payment_id: UUID) -> tuple[Order, Payment]:
-    """Lock the order of a payment; return both as they are then."""
+    """Lock the order of a payment; return both as they are after the lock was acquired."""
     payment = payments.FIND.one(payment_id=payment_id)
     assert payment is not None  # noqa: S101  # payments are never deleted
     order = orders.FIND_TO_CHANGE.one(order_id=payment.order_id)
@@ -300,13 +305,13 @@ def _matches(payment: Payment, news: PaymentNews) -> bool:
     return None in {payment.reference, news.reference} or payment.reference == news.reference
 
 
-def _record_answer(payment: Payment, news: PaymentNews) -> bool:
-    """Record what was not known of the payment; return whether there was anything."""
-    known = (payment.reference, payment.client_secret, payment.redirect_url)
-    told = (news.reference, news.client_secret, news.redirect_url)
-    if all(new is None or new == old for old, new in zip(known, told, strict=True)):
+def _record_details(payment: Payment, news: PaymentNews) -> bool:
+    """Store the provider's reference, client secret and URL; return whether one of them is new."""
+    stored = (payment.reference, payment.client_secret, payment.redirect_url)
+    reported = (news.reference, news.client_secret, news.redirect_url)
+    if all(new is None or new == old for old, new in zip(stored, reported, strict=True)):
         return False
-    payments.RECORD_ANSWER.execute(
+    payments.RECORD_DETAILS.execute(
         payment_id=payment.id,
         reference=news.reference,
         client_secret=news.client_secret,
@@ -316,7 +321,7 @@ def _record_answer(payment: Payment, news: PaymentNews) -> bool:
 
 
 def _record_mismatch(actor: Actor, order: Order, payment: Payment, news: PaymentNews) -> Result:
-    """Report news that contradicts our data; record it on the timeline once."""
+    """Log a report that contradicts our data; record it on the timeline once."""
     _log_mismatch(payment, news.amount)
     if payments.MARK_MISMATCHED.execute(payment_id=payment.id):
         record_payment_event(

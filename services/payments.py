@@ -1,8 +1,8 @@
 """Payments: starting, recording, reading and canceling them.
 
-An outside call is never made inside a transaction. The payment is written first; then the provider
-is called with the payment's id as idempotency key; a second transaction records the answer. If the
-process dies in between, the reconciliation job repeats the call.
+A provider is never called inside a transaction. The first transaction stores the payment. Then the
+provider is called with the payment's id as idempotency key, and a second transaction records the
+response. If the process dies in between, the reconciliation job repeats the call.
 """
 
 from __future__ import annotations
@@ -34,7 +34,13 @@ from models.payment import MANUAL, Payment
 from services import idempotency, order_changes, payment_notifications, payment_providers
 from services.order_changes import record_payment_event
 from services.order_visibility import can_see, require_visible
-from services.payment_settling import ANSWER_SECONDS, PaymentNews, capture, payment_news, settle
+from services.payment_settling import (
+    FIRST_CHECK_SECONDS,
+    PaymentNews,
+    capture,
+    payment_news,
+    settle,
+)
 from services.process import configuration
 
 __all__ = [
@@ -58,15 +64,15 @@ class CreatedPayment(NamedTuple):
 def create_payment(
     *, actor: Actor, order_id: UUID, provider: str | None, idempotency_key: str | None
 ) -> CreatedPayment:
-    """Start a payment of what is still to be paid; None is the shop's first provider.
+    """Start a payment of the outstanding amount; without `provider`, at the shop's default one.
 
     Raises:
         NotFound: no order has this id, or another user has placed it.
-        OrderNotPayable: the order is not pending, or nothing is left to pay.
+        OrderNotPayable: the order is not pending, or has no outstanding amount.
         PaymentInProgress: another payment of the order is open.
         PaymentProviderNotEnabled: the shop does not use this provider.
-        PaymentProviderUnavailable: the provider did not answer. The payment stays: the same
-            request continues it, and so does the reconciliation job.
+        PaymentProviderUnavailable: the provider did not respond. The payment stays open: a retry
+            of the request, or the reconciliation job, repeats the call.
         IdempotencyKeyReused: the key was first used with a different request.
         IdempotencyInFlight: the first request with this key is still running.
     """
@@ -79,15 +85,15 @@ def create_payment(
 
 
 def is_unanswered(payment: Payment) -> bool:
-    """Return whether the provider has not answered yet, so that the call must be repeated."""
+    """Return whether the provider has not responded yet, so that the call must be repeated."""
     return payment.is_open and payment.reference is None and payment.provider != MANUAL
 
 
 def ask(actor: Actor, payment: Payment) -> None:
-    """Ask the provider to create a payment, and apply its answer. Safe to repeat.
+    """Create a payment at its provider, and apply the response. Idempotent.
 
     Raises:
-        PaymentProviderUnavailable: the provider did not answer.
+        PaymentProviderUnavailable: the provider did not respond.
     """
     provider = payment_providers.find(payment.provider)
     amount = Money(payment.amount, payment.currency)
@@ -144,7 +150,7 @@ def _insert(actor: Actor, order: Order, provider: str) -> Payment:
         amount=order.balance.outstanding,
         currency=order.currency,
         status=PaymentState.PENDING,
-        check_seconds=None if provider == MANUAL else ANSWER_SECONDS,
+        check_seconds=None if provider == MANUAL else FIRST_CHECK_SECONDS,
     )
     if provider == MANUAL:
         minutes = configuration().manual_payment_expiry_minutes
@@ -171,13 +177,13 @@ def record_manual_payment(
 ) -> CreatedPayment:
     """Record money that has arrived outside of any provider.
 
-    A payment of the order that waits for such money takes it. An open payment at a provider is
-    canceled by the reconciliation job if the order is paid now.
+    A pending manual payment of the order is completed with it; otherwise a new payment is created.
+    If the order is now paid, the reconciliation job cancels an open payment at a provider.
 
     Raises:
         NotFound: no order has this id, or the actor is not an administrator.
         OrderNotPayable: the order is not pending, is paid, or has another currency.
-        PaymentExceedsBalance: the amount is more than what is still to be paid.
+        PaymentExceedsBalance: the amount exceeds the outstanding amount.
         IdempotencyKeyReused: the key was first used with a different request.
         IdempotencyInFlight: the first request with this key is still running.
     """
@@ -206,10 +212,10 @@ def add_manual_payment(
     reason: str | None = None,
 ) -> Payment:
     """Record a manual payment of a locked, pending order."""
-    expected = payments.FIND_OPEN.one(order_id=order.id)
+    pending = payments.FIND_OPEN.one(order_id=order.id)
     fields = {"amount": amount, "method": method, "reference": reference}
-    if expected is not None and expected.provider == MANUAL:
-        payment_id = expected.id
+    if pending is not None and pending.provider == MANUAL:
+        payment_id = pending.id
         payments.UPDATE_MANUAL.execute(payment_id=payment_id, **fields)
         payments.UPDATE_STATUS.execute(
             payment_id=payment_id, status=PaymentState.SUCCEEDED, failure_code=None
@@ -264,19 +270,19 @@ def get_payment(*, actor: Actor, payment_id: UUID) -> Payment:
 
 @autocommit
 def find_payment(payment_id: UUID) -> Payment:
-    """Return a payment that exists."""
+    """Return a payment by an id that was read from the database."""
     payment = payments.FIND.one(payment_id=payment_id)
     assert payment is not None  # noqa: S101  # payments are never deleted
     return payment
 
 
 def cancel_payment(*, actor: Actor, payment_id: UUID) -> Payment:
-    """Cancel an open payment, at its provider too. A canceled payment stays as it is.
+    """Cancel an open payment, at its provider too. If it is already canceled, nothing changes.
 
     Raises:
         NotFound: no payment has this id, or its order belongs to another user.
         PaymentNotCancelable: the payment has succeeded or failed, or the provider refuses.
-        PaymentProviderUnavailable: the provider did not answer.
+        PaymentProviderUnavailable: the provider did not respond.
     """
     payment = get_payment(actor=actor, payment_id=payment_id)
     if payment.is_open:
@@ -288,12 +294,12 @@ def cancel_payment(*, actor: Actor, payment_id: UUID) -> Payment:
 
 
 def close(actor: Actor, payment: Payment) -> None:
-    """Cancel an open payment, or find out that it is no longer open.
+    """Cancel an open payment at its provider, and apply the state that the provider reports.
 
-    It may still be open afterwards, if the provider refuses to cancel it.
+    If the provider refuses, the payment can still be open afterwards.
 
     Raises:
-        PaymentProviderUnavailable: the provider did not answer.
+        PaymentProviderUnavailable: the provider did not respond.
     """
     if payment.provider == MANUAL:
         cancel_manual_payment(actor, payment)
@@ -313,6 +319,6 @@ def close(actor: Actor, payment: Payment) -> None:
 
 @transaction
 def cancel_manual_payment(actor: Actor, payment: Payment) -> None:
-    """Cancel a payment that waits for money outside of any provider: the usual expiry applies."""
+    """Cancel a pending manual payment, and restore the usual time limit of its order."""
     orders.SET_EXPIRY.execute(order_id=payment.order_id, minutes=None)
     settle(actor=actor, payment_id=payment.id, news=PaymentNews(PaymentState.CANCELED))

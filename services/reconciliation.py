@@ -1,7 +1,7 @@
-"""The reconciliation job: asks the providers about payments and refunds that are still open.
+"""The reconciliation job: polls the providers for the states of open payments and refunds.
 
-It repeats calls whose answer was lost, with our id as idempotency key, and finds out what no
-notification has reported. After a day without a definite answer it gives up and reports that.
+It repeats calls whose response was lost, with our id as idempotency key, and finds states that no
+notification has reported. After a day without a definite response it gives up and reports that.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from services.payment_settling import payment_news, settle
 from services.payments import ask, close, find_payment, is_unanswered
 from services.refunds import find_refund, send
 
-# The pause before the second check, which doubles with each check, and the longest pause.
+# Exponential backoff: the pause before the second check, which doubles with each check, and the
+# maximum pause.
 MIN_SECONDS = 10
 MAX_SECONDS = 600
 BATCH = 20
@@ -46,7 +47,7 @@ def reconcile_payments(*, actor: Actor) -> int:
 
 
 def reconcile_refunds(*, actor: Actor) -> int:
-    """Send the refunds that are due, or ask for their state; return how many are complete."""
+    """Send the refunds that are due, or fetch their state; return how many are complete."""
     return _for_each(_claim(refunds.CLAIM_DUE.all), lambda due: _check_refund(actor, due))
 
 
@@ -60,7 +61,7 @@ def _for_each(dues: list[DueCheck], check: Callable[[DueCheck], bool]) -> int:
     for due in dues:
         try:
             done += check(due)
-        except Exception as error:  # whatever it is, the others are still due
+        except Exception as error:  # do not let one unexpected error stop the other checks
             errors.append(error)
     if errors:
         raise errors[0]
@@ -72,7 +73,7 @@ def _check_payment(actor: Actor, due: DueCheck) -> bool:
     is_processing = payment.status is PaymentState.PROCESSING
     is_old = due.age > (_PROCESSING_SECONDS if is_processing else _DAY_SECONDS)
     try:
-        _ask_about(actor, payment, is_old=is_old)
+        _update_state(actor, payment, is_old=is_old)
     except (PaymentProviderUnavailable, PaymentProviderNotEnabled, ProviderRefused) as error:
         _log_postponed(error, payment_id=payment.id)
     payment = find_payment(due.id)
@@ -81,8 +82,8 @@ def _check_payment(actor: Actor, due: DueCheck) -> bool:
     return not payment.is_open
 
 
-def _ask_about(actor: Actor, payment: Payment, *, is_old: bool) -> None:
-    """Find out the state of a payment. Cancel it if it is old, or if its order needs no money."""
+def _update_state(actor: Actor, payment: Payment, *, is_old: bool) -> None:
+    """Update the state of a payment. Cancel it if it is old, or if its order is not pending."""
     if not payment.is_open:
         return
     if is_unanswered(payment):

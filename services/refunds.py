@@ -20,7 +20,12 @@ from models.payment import MANUAL, Payment
 from models.refund import Refund
 from services import idempotency, payment_notifications, payment_providers
 from services.order_visibility import can_see
-from services.payment_settling import ANSWER_SECONDS, fail_refund, reserve_refund, settle_refund
+from services.payment_settling import (
+    FIRST_CHECK_SECONDS,
+    fail_refund,
+    reserve_refund,
+    settle_refund,
+)
 
 __all__ = ["CreatedRefund", "Refund", "create_refund", "list_refunds"]
 
@@ -40,15 +45,15 @@ def create_refund(
     reason: str | None,
     idempotency_key: str | None,
 ) -> CreatedRefund:
-    """Refund a part of a payment, or all that is left of it.
+    """Refund a payment in part, or its whole remaining amount.
 
     The money is reserved before the provider is called, so that concurrent requests cannot refund
-    more than was captured. If the provider does not answer, the refund stays PENDING and the
+    more than was captured. If the provider does not respond, the refund stays PENDING and the
     reconciliation job repeats the call.
 
     Raises:
         NotFound: no payment has this id.
-        RefundExceedsCaptured: less than the amount is left of the payment, or nothing.
+        RefundExceedsCaptured: the amount exceeds the remaining amount, or nothing remains.
         IdempotencyKeyReused: the key was first used with a different request.
         IdempotencyInFlight: the first request with this key is still running.
     """
@@ -82,17 +87,17 @@ def _reserve(
     first = idempotency.find(actor, key, digest)
     if first is not None and first.refund_id is not None:
         return CreatedRefund(find_refund(first.refund_id), True)
-    left = rules.refundable(payment.status, payment.amount, payment.amount_refunded)
-    wanted = Money(left, payment.currency) if amount is None else amount
-    if not 0 < wanted.amount <= left or wanted.currency != payment.currency:
-        raise RefundExceedsCaptured(refundable=left)
+    remaining = rules.refundable(payment.status, payment.amount, payment.amount_refunded)
+    requested = Money(remaining, payment.currency) if amount is None else amount
+    if not 0 < requested.amount <= remaining or requested.currency != payment.currency:
+        raise RefundExceedsCaptured(refundable=remaining)
     refund_id = reserve_refund(
         actor,
         order,
         payment,
-        wanted.amount,
+        requested.amount,
         RefundCause.REQUESTED,
-        check_seconds=ANSWER_SECONDS,
+        check_seconds=FIRST_CHECK_SECONDS,
         reason=reason,
     )
     idempotency.claim(actor, key, digest, refund_id=refund_id)
@@ -100,10 +105,10 @@ def _reserve(
 
 
 def send(actor: Actor, refund: Refund) -> None:
-    """Ask the provider for a refund, or for its state, and apply the answer. Safe to repeat.
+    """Create a refund at its provider, or fetch its state, and apply the response. Idempotent.
 
     Raises:
-        PaymentProviderUnavailable: the provider did not answer.
+        PaymentProviderUnavailable: the provider did not respond.
     """
     payment = _payment_of(refund)
     if payment.provider == MANUAL or payment.reference is None:
@@ -146,7 +151,7 @@ def list_refunds(
 
 @autocommit
 def find_refund(refund_id: UUID) -> Refund:
-    """Return a refund that exists."""
+    """Return a refund by an id that was read from the database."""
     refund = refunds.FIND.one(refund_id=refund_id)
     assert refund is not None  # noqa: S101  # refunds are never deleted
     return refund

@@ -1,8 +1,8 @@
 """The interface of payment providers, and what they report.
 
 Calls block and may take seconds: never call a provider inside a transaction or while a lock is
-held. Each call has a time limit. Calls with the same id of ours are idempotent, so a call whose
-answer was lost can be repeated.
+held. Each call has a timeout. Our id of the payment or refund is the idempotency key, so a call
+whose response was lost can be repeated.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class ProviderRefund:
 
 @dataclass(frozen=True)
 class ProviderEvent:
-    """What a notification says. Our ids come from the provider's metadata, if it has them."""
+    """A verified event of a notification (webhook). Our ids are from its metadata, if present."""
 
     event_id: str
     type: str
@@ -57,7 +57,7 @@ class InvalidSignature(Exception):  # noqa: N818  # named after what is wrong
 
 
 class ProviderUnavailable(Exception):  # noqa: N818  # named after what is wrong
-    """No answer, a time limit, or a server error: the outcome of the call is unknown."""
+    """No response, a timeout, or a server error: the outcome of the call is unknown."""
 
 
 class ProviderRefused(Exception):  # noqa: N818  # named after what is wrong
@@ -85,19 +85,19 @@ class PaymentProvider(Protocol):
         """Create a payment. `payment_id` is the idempotency key."""
 
     def cancel(self, payment_id: UUID, reference: str) -> ProviderPayment:
-        """Cancel a payment; return it as it is then, which may be SUCCEEDED."""
+        """Cancel a payment; return its new state, which is SUCCEEDED if the money has arrived."""
 
     def fetch(self, reference: str) -> ProviderPayment:
         """Return a payment."""
 
     def refund(self, refund_id: UUID, reference: str, amount: Money) -> ProviderRefund:
-        """Refund a part of a payment, or all of it. `refund_id` is the idempotency key."""
+        """Refund a payment in part or in full. `refund_id` is the idempotency key."""
 
     def fetch_refund(self, reference: str) -> ProviderRefund:
         """Return a refund."""
 
     def interpret(self, body: bytes, headers: Mapping[str, str]) -> ProviderEvent | None:
-        """Return what a notification says; None if Orderly does not use its kind.
+        """Verify and parse a notification (webhook); None for an event type that Orderly ignores.
 
         Raises:
             InvalidSignature: the provider did not sign this body, or did so too long ago.

@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-# The version of Stripe's interface that this module reads. The account's own may differ.
+# The version of Stripe's API that this module uses, whatever the account's default version is.
 API_VERSION = "2026-10-28.endive"
-# To connect, and for each part of an answer. With one retry a call takes at most about 15 s.
+# The connect timeout and the read timeout. With one retry a call takes at most about 15 s.
 _TIMEOUT_SECONDS = (3.05, 4.0)
 _RETRIES = 1
 
-# https://docs.stripe.com/currencies: where the unit of Stripe's amounts is not that of ISO 4217.
+# https://docs.stripe.com/currencies: the currencies whose number of decimals differs from ISO 4217.
 _DECIMALS = {"ISK": 2, "UGX": 2, "MGA": 0}
 # Amounts in these currencies must be multiples of ten.
 _THREE_DECIMALS = 3
@@ -61,7 +61,7 @@ _REFUND_STATES = {
 class StripeProvider:
     """Stripe, with the keys of one account.
 
-    `api_base` is the URL of another server than Stripe's, for tests.
+    `api_base` replaces the URL of Stripe's server, for tests.
 
     Raises:
         ModuleNotFoundError: the package `stripe` is not installed.
@@ -109,7 +109,7 @@ class StripeProvider:
         )
 
     def cancel(self, payment_id: UUID, reference: str) -> ProviderPayment:
-        """Cancel a PaymentIntent. Stripe refuses if it has succeeded: `fetch` tells its state."""
+        """Cancel a PaymentIntent. Stripe refuses if it has succeeded: `fetch` returns its state."""
         del payment_id
         return _payment(self._call(lambda: self._client.v1.payment_intents.cancel(reference)))
 
@@ -132,7 +132,7 @@ class StripeProvider:
         return _refund(self._call(lambda: self._client.v1.refunds.retrieve(reference)))
 
     def interpret(self, body: bytes, headers: Mapping[str, str]) -> ProviderEvent | None:
-        """Return what an event says about a PaymentIntent or a refund; None for other objects.
+        """Verify and parse an event of a PaymentIntent or a refund; None for other objects.
 
         Raises:
             InvalidSignature: the signature is missing, wrong, or older than five minutes.
@@ -153,11 +153,11 @@ class StripeProvider:
             return None
 
     def _call(self, call: Callable[[], stripe.StripeObject]) -> dict[str, Any]:
-        """Call Stripe, and return the object of its answer.
+        """Call Stripe, and return the object in its response.
 
         Raises:
             ProviderRefused: a definite refusal.
-            ProviderUnavailable: no answer, or an error that says nothing about the outcome.
+            ProviderUnavailable: no response, or an error that says nothing about the outcome.
         """
         errors = self._stripe
         try:
@@ -215,7 +215,7 @@ def _refund(refund: Mapping[str, Any]) -> ProviderRefund:
 
 
 def _id(content: Mapping[str, Any], name: str) -> UUID | None:
-    """Return our id in the metadata; None if somebody has created the object at Stripe."""
+    """Return our id in the metadata; None if the object was not created by Orderly."""
     with suppress(ValueError):
         return UUID((content.get("metadata") or {}).get(name, ""))
     return None
