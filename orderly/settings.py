@@ -40,7 +40,7 @@ PASSWORD_HASHES: Mapping[str, tuple[int, int, int]] = {
 }
 
 # Attempts in the window that services/throttling.py defines for each.
-_LIMITS = {"sign_in": 10, "registration": 20, "refresh": 60, "password_change": 10}
+_LIMITS = {"sign_in": 10, "registration": 20, "refresh": 60, "password_change": 10, "payment": 30}
 _ATTEMPTS = validate.Range(1, 1_000_000)
 _MILLISECONDS = validate.Range(0, 3_600_000)
 
@@ -125,6 +125,7 @@ class Settings:
     registration_limit: int
     refresh_limit: int
     password_change_limit: int
+    payment_limit: int
     password_hash: str
     validate_responses: bool
     # Whether the example storefront is served too.
@@ -214,6 +215,7 @@ class Settings:
             registration_limit=self.registration_limit,
             refresh_limit=self.refresh_limit,
             password_change_limit=self.password_change_limit,
+            payment_limit=self.payment_limit,
         )
 
     def signing_keys(self) -> tuple[bytes, tuple[bytes, ...]]:

@@ -45,3 +45,4 @@ class Configuration:
     registration_limit: int = 20
     refresh_limit: int = 60
     password_change_limit: int = 10
+    payment_limit: int = 30

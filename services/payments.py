@@ -31,7 +31,13 @@ from models import order as orders
 from models import payment as payments
 from models.order import Order
 from models.payment import MANUAL, Payment
-from services import idempotency, order_changes, payment_notifications, payment_providers
+from services import (
+    idempotency,
+    order_changes,
+    payment_notifications,
+    payment_providers,
+    throttling,
+)
 from services.order_changes import record_payment_event
 from services.order_visibility import can_see, require_visible
 from services.payment_settling import (
@@ -75,12 +81,14 @@ def create_payment(
             of the request, or the reconciliation job, repeats the call.
         IdempotencyKeyReused: the key was first used with a different request.
         IdempotencyInFlight: the first request with this key is still running.
+        TooManyAttempts: by this user.
     """
     digest = idempotency.fingerprint("create_payment", order_id, provider)
-    started = _start(actor, order_id, provider, idempotency_key, digest)
-    if is_unanswered(started.payment):
-        ask(actor, started.payment)
-        started = started._replace(payment=find_payment(started.payment.id))
+    with throttling.payment_flight(actor):
+        started = _start(actor, order_id, provider, idempotency_key, digest)
+        if is_unanswered(started.payment):
+            ask(actor, started.payment)
+            started = started._replace(payment=find_payment(started.payment.id))
     return started
 
 
@@ -283,11 +291,13 @@ def cancel_payment(*, actor: Actor, payment_id: UUID) -> Payment:
         NotFound: no payment has this id, or its order belongs to another user.
         PaymentNotCancelable: the payment has succeeded or failed, or the provider refuses.
         PaymentProviderUnavailable: the provider did not respond.
+        TooManyAttempts: by this user.
     """
     payment = get_payment(actor=actor, payment_id=payment_id)
-    if payment.is_open:
-        close(actor, payment)
-        payment = get_payment(actor=actor, payment_id=payment_id)
+    with throttling.payment_flight(actor):
+        if payment.is_open:
+            close(actor, payment)
+            payment = get_payment(actor=actor, payment_id=payment_id)
     if payment.status is not PaymentState.CANCELED:
         raise PaymentNotCancelable(payment_status=payment.status)
     return payment

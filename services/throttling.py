@@ -20,6 +20,7 @@ from models import session as sessions
 from models import throttle
 from services import process
 from services.hashing_queue import Client
+from services.in_flight import InFlight, Key
 from services.process import configuration
 
 # Many clients share the quota of a network (`Actor.network`), for example those of an office, and
@@ -28,7 +29,8 @@ from services.process import configuration
 _SHARED_QUOTA_FACTOR = 10
 # The quotas of all sign-ins are 3 times larger than those of failed sign-ins.
 _TOTAL_FACTOR = 3
-# How many attempts from one network to one account a process handles at the same time.
+# How many attempts from one network to one account, or how many calls to payment providers for one
+# user, a process handles at the same time.
 _MAX_IN_FLIGHT = 2
 
 _TEN_MINUTES = 600
@@ -75,15 +77,37 @@ def sign_in_flight(client: Client) -> Iterator[None]:
     Raises:
         TooManyAttempts: too many of them are being processed.
     """
-    with process.state().sign_ins_in_flight.enter(client, _MAX_IN_FLIGHT) as is_allowed:
+    in_flight = process.state().sign_ins_in_flight
+    with _in_flight(in_flight, client, "sign_in_concurrent", client.network):
+        yield
+
+
+@contextmanager
+def payment_flight(actor: Actor) -> Iterator[None]:
+    """Count an attempt of a user to create or cancel a payment; limit the concurrent ones.
+
+    Each can call the payment provider. The concurrent calls of a process are limited, so one user
+    must not take up all of them.
+
+    Raises:
+        TooManyAttempts: by this user, or too many of the user's attempts are being processed.
+    """
+    user = str(actor.user_id)
+    with _in_flight(process.state().payments_in_flight, user, "payment_concurrent", user):
+        _count(Quota("payment", configuration().payment_limit, _TEN_MINUTES), user)
+        yield
+
+
+@contextmanager
+def _in_flight(in_flight: InFlight[Key], key: Key, policy: str, subject: str) -> Iterator[None]:
+    with in_flight.enter(key, _MAX_IN_FLIGHT) as is_allowed:
         if not is_allowed:
-            policy = "sign_in_concurrent"
             raise TooManyAttempts(
                 policy=policy,
                 quota=_MAX_IN_FLIGHT,
                 window_seconds=1,
                 retry_after=1,
-                bucket=_bucket(policy, client.network),
+                bucket=_bucket(policy, subject),
             )
         yield
 

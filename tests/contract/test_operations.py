@@ -23,7 +23,10 @@ from tests.support.contract import (
 UNSAFE = ("put", "post", "patch", "delete")
 # New tokens, in cookies (204) or in the body (200), as the request was authenticated.
 RETURNS_TOKENS_BY_CREDENTIAL = {"change_password"}
-RATE_LIMITED = {"register", "login", "issue_token", "refresh_session", "change_password"}
+RATE_LIMITED = {
+    *("register", "login", "issue_token", "refresh_session", "change_password"),
+    *("create_payment", "cancel_payment"),
+}
 SNAKE_CASE = re.compile(r"[a-z]+(_[a-z]+)*")
 
 

@@ -45,14 +45,12 @@ def provider() -> MemoryProvider:
 
 
 @pytest.fixture
-def new_order(client: Actor, add_product: AddProduct) -> Callable[[], Order]:
-    """Return a function that places an order."""
+def new_order(client: Actor, add_product: AddProduct) -> Callable[..., Order]:
+    """Return a function that places an order, of the same customer if it is called without one."""
     product_id = add_product(100_000, price=PRICE).id
 
-    def place() -> Order:
-        return orders.create_order(
-            actor=client, items=[(product_id, 1)], idempotency_key=None
-        ).order
+    def place(actor: Actor = client) -> Order:
+        return orders.create_order(actor=actor, items=[(product_id, 1)], idempotency_key=None).order
 
     return place
 
@@ -216,10 +214,13 @@ def test_concurrent_refunds_of_a_third_return_at_most_the_whole(
 
 
 def test_a_provider_that_hangs_delays_no_orders_and_loses_no_payment(
-    client: Actor, new_order: Callable[[], Order], provider: MemoryProvider, sql: Sql
+    new_client: Callable[[], Actor],
+    new_order: Callable[..., Order],
+    provider: MemoryProvider,
+    sql: Sql,
 ):
     process.bind(replace(configuration(), payment_calls_at_once=2), {provider.name: provider})
-    unpaid = [new_order() for _ in range(10)]
+    unpaid = [(customer, new_order(customer)) for customer in (new_client() for _ in range(10))]
 
     def hang(call: str) -> None:
         time.sleep(1)
@@ -228,7 +229,8 @@ def test_a_provider_that_hangs_delays_no_orders_and_loses_no_payment(
     provider.before = hang
     started = time.monotonic()
     results = run_concurrently(
-        *[lambda order=order: pay(client, order) for order in unpaid], *[new_order] * 20
+        *[lambda payer=customer, order=order: pay(payer, order) for customer, order in unpaid],
+        *[new_order] * 20,
     )
     seconds = time.monotonic() - started
 
@@ -241,7 +243,7 @@ def test_a_provider_that_hangs_delays_no_orders_and_loses_no_payment(
     run_jobs(sql)
     assert 10 == len(provider.payments)
     states = {
-        payments.list_payments(actor=client, order_id=order.id, limit=9).items[0].status
-        for order in unpaid
+        payments.list_payments(actor=customer, order_id=order.id, limit=9).items[0].status
+        for customer, order in unpaid
     }
     assert {PaymentState.PENDING} == states

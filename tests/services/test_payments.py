@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
@@ -23,6 +25,7 @@ from domain.errors import (
     PaymentProviderNotEnabled,
     PaymentProviderUnavailable,
     RefundExceedsCaptured,
+    TooManyAttempts,
     TransitionNotAllowed,
 )
 from domain.money import Money
@@ -604,8 +607,45 @@ def test_concurrent_requests_start_one_payment(
     results = run_concurrently(*[lambda: pay(client, order)] * 20)
 
     assert 1 == len({one.id for one in results if isinstance(one, Payment)})
-    assert {PaymentInProgress} >= {type(one) for one in results if not isinstance(one, Payment)}
+    errors = {type(one) for one in results if not isinstance(one, Payment)}
+    assert {PaymentInProgress, TooManyAttempts} >= errors
     assert 1 == len(provider.payments)
+
+
+def test_one_user_cannot_take_up_all_calls_to_the_provider(
+    new_client: Callable[[], Actor], add_product: AddProduct, provider: MemoryProvider
+):
+    mug, client, other = add_product(4), new_client(), new_client()
+    slow_calls = iter(range(2))
+    started, answer = threading.Semaphore(0), threading.Event()
+
+    def wait(_call: str) -> None:
+        if next(slow_calls, None) is not None:
+            started.release()
+            assert answer.wait(60)
+
+    provider.before = wait
+    with ThreadPoolExecutor(2) as executor:
+        slow = [executor.submit(pay, client, place(client, mug.id)) for _ in range(2)]
+        assert all(started.acquire(timeout=60) for _ in slow)
+
+        with pytest.raises(TooManyAttempts):
+            pay(client, place(client, mug.id))
+        assert pay(other, place(other, mug.id)).reference
+        answer.set()
+
+    assert all(one.result().reference for one in slow)
+
+
+def test_a_user_can_create_and_cancel_a_limited_number_of_payments(
+    client: Actor, order: Order, provider: MemoryProvider
+):
+    bind(provider, payment_limit=3)
+    payments.cancel_payment(actor=client, payment_id=pay(client, order).id)
+    second = pay(client, order)
+
+    with pytest.raises(TooManyAttempts):
+        payments.cancel_payment(actor=client, payment_id=second.id)
 
 
 def test_an_open_payment_is_canceled_before_its_order_expires(

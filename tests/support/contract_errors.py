@@ -8,6 +8,7 @@ from uuid import uuid4
 from tests.support.contract import DOCUMENT
 from tests.support.contract_client import INITIAL_STOCK, ExampleClient
 from tests.support.contract_requests import EXAMPLES, Request, json_request
+from tests.support.stripe_server import sign
 
 Trigger = Callable[[ExampleClient, Request], None]
 
@@ -252,9 +253,8 @@ def use_the_key_for_another_refund(client: ExampleClient, request: Request) -> N
 
 
 @triggers("invalid_signature")
-def change_the_signed_body(_client: ExampleClient, request: Request) -> None:
-    assert request.content
-    request.content += b" "
+def sign_another_body(_client: ExampleClient, request: Request) -> None:
+    request.headers.update(sign(b"{}"))
 
 
 @triggers("receive_payment_notification not_found")

@@ -118,5 +118,7 @@ def add_notifications(_client: ExampleClient, _request: Request) -> None:
 
 @prepares("receive_payment_notification")
 def sign_the_body(_client: ExampleClient, request: Request) -> None:
-    request.content = json.dumps(request.body).encode()
+    # As JavaScript writes it: Prism parses the body, and sends it on as `JSON.stringify` does.
+    text = json.dumps(request.body, separators=(",", ":"), ensure_ascii=False)
+    request.content = text.encode()
     request.headers.update(sign(request.content))

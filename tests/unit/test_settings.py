@@ -81,6 +81,7 @@ def test_all_invalid_values_are_reported_together() -> None:
         ORDER_EXPIRY_MINUTES="-1",
         OTHER_SIGNING_KEYS="short",
         PASSWORD_CHANGE_LIMIT="0",
+        PAYMENT_LIMIT="0",
         PASSWORD_HASH="md5",
         PORT="65536",
         POSTGRESQL_LOG_PLANS_MS="-1",
