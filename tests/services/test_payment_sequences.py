@@ -96,7 +96,7 @@ def cut_connections(sql: Sql) -> None:
 
 
 @pytest.mark.parametrize("run", range(min(RUNS, len(SEQUENCES))))
-def test_every_sequence_of_news_has_one_outcome_though_connections_are_cut(
+def test_every_sequence_of_reports_has_one_outcome_though_connections_are_cut(
     client: Actor, new_order: Callable[[], Order], provider: MemoryProvider, sql: Sql, run: int
 ):
     """All 120 sequences with PYTEST_PAYMENT_RUNS=120; a spread selection with fewer runs."""
