@@ -1,12 +1,16 @@
-"""What the database server says of itself: whether it accepts writes, and what time it has."""
+"""The state of the database server: whether it accepts writes, its disk, and its clock."""
 
 from __future__ import annotations
 
 import time
 from typing import NamedTuple
 
+from database.binding import database
 from database.statement import Statement
-from database.transactions import autocommit
+from database.transactions import autocommit, transaction
+from domain.errors import Unavailable
+
+_DISK_FULL = "53100"
 
 
 class ServerState(NamedTuple):
@@ -29,15 +33,53 @@ _STATE = Statement(
 )
 
 
-@autocommit
 def read() -> ServerState:
-    """Return the state of the database server.
+    """Return the state of the database server. If it is read-only, replace all connections.
+
+    A read-only server has become a standby, or will: the next connections are to the primary.
 
     Raises:
         Unavailable: the server does not respond.
     """
+    state = _read()
+    if state.is_read_only:
+        assert database.pool is not None  # noqa: S101  # it has run a statement
+        database.pool.replace_connections()
+    return state
+
+
+@autocommit
+def _read() -> ServerState:
     began = time.time()
     answer = _STATE.one()
     assert answer is not None  # noqa: S101  # it always returns one row
     # The server has read its clock about halfway between request and response.
     return ServerState(answer.is_read_only, answer.now - (began + time.time()) / 2)
+
+
+def is_disk_full() -> bool:
+    """Return whether statements failed because the disk is full, and it still is.
+
+    Costs nothing unless a statement of this process has failed for this reason. Then it makes the
+    server write a temporary file of about 1 MB, which needs no privilege.
+
+    Raises:
+        Unavailable: the server does not respond.
+    """
+    failures = database.failures[_DISK_FULL]
+    if failures == database.disk_full_failures:
+        return False
+    try:
+        _write_temporary_file()
+    except Unavailable:
+        if database.failures[_DISK_FULL] == failures:
+            raise  # for another reason
+        return True
+    database.disk_full_failures = failures
+    return False
+
+
+@transaction
+def _write_temporary_file() -> None:
+    database.execute_sql("SET LOCAL work_mem = '64kB'")
+    database.execute_sql("SELECT count(*) FROM generate_series(1, 100000)")

@@ -275,6 +275,14 @@ class Unavailable(DomainError):
     code = "service_unavailable"
 
 
+@dataclass(eq=False)
+class NotReady(Unavailable):
+    """This server cannot take orders now: {reason}."""
+
+    code: ClassVar[str] = "service_unavailable"
+    reason: str
+
+
 class TooBusy(Unavailable):
     """Too many passwords are being checked. Try again."""
 

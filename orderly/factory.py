@@ -31,6 +31,7 @@ from orderly.http.admission import admission
 from orderly.http.authentication import SECURITY_MAP
 from orderly.http.cors import allow_origins
 from orderly.http.load_shedding import load_shedding
+from orderly.http.readiness import Readiness
 from orderly.http.request_log import RequestLog
 from orderly.http.server_metrics import ServerMetrics
 from orderly.http.slots import Slots
@@ -77,7 +78,8 @@ def create_app(settings: Settings, *, tracer_provider: TracerProvider | None = N
     run = runner.run if tracing is None else tracing.trace_handlers(runner.run)
     slots = Slots(run, settings.threads, target=settings.queue_target_ms / 1000)
     directory = settings.metrics_dir
-    metrics = None if directory is None else ServerMetrics(directory, slots)
+    readiness = Readiness()
+    metrics = None if directory is None else ServerMetrics(directory, slots, readiness)
 
     @asynccontextmanager
     async def lifespan(_app: Any) -> AsyncIterator[None]:
@@ -104,7 +106,9 @@ def create_app(settings: Settings, *, tracer_provider: TracerProvider | None = N
     origins = settings.allowed_origins
     return connexion_app(
         contract,
-        other_routes=page_router(document.published(contract), storefront=settings.storefront),
+        other_routes=page_router(
+            document.published(contract), readiness=readiness, storefront=settings.storefront
+        ),
         allowed_hosts=settings.allowed_host_names,
         lifespan=lifespan,
         middlewares=[allow_origins(origins)] if origins else [],

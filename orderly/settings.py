@@ -42,6 +42,7 @@ PASSWORD_HASHES: Mapping[str, tuple[int, int, int]] = {
 # Attempts in the window that services/throttling.py defines for each.
 _LIMITS = {"sign_in": 10, "registration": 20, "refresh": 60, "password_change": 10, "payment": 30}
 _ATTEMPTS = validate.Range(1, 1_000_000)
+_UP_TO_AN_HOUR = validate.Range(0, 3600)
 _MILLISECONDS = validate.Range(0, 3_600_000)
 
 # One is useless without the other.
@@ -87,6 +88,10 @@ class Settings:
     threads: int
     # How long a request may wait for one of these while the server is overloaded.
     queue_target_ms: int
+    # After SIGTERM, how long readiness is 503 before new connections are refused.
+    drain_seconds: int
+    # How long the start waits for a database that cannot be reached.
+    database_wait_seconds: int
     # Per server process.
     max_connections: int
     request_head_seconds: int
@@ -319,6 +324,8 @@ def _read(env: _Reader) -> dict[str, Any]:
         "workers": env.int("WORKERS", 1, validate=validate.Range(1, 256)),
         "threads": env.int("THREADS", 16, validate=validate.Range(1, 256)),
         "queue_target_ms": env.int("QUEUE_TARGET_MS", 200, validate=validate.Range(10, 10_000)),
+        "drain_seconds": env.int("DRAIN_SECONDS", 0, validate=_UP_TO_AN_HOUR),
+        "database_wait_seconds": env.int("DATABASE_WAIT_SECONDS", 60, validate=_UP_TO_AN_HOUR),
         "max_connections": env.int("MAX_CONNECTIONS", 1000, validate=validate.Range(1, 1_000_000)),
         "request_head_seconds": env.int(
             "REQUEST_HEAD_SECONDS", 15, validate=validate.Range(1, 3600)

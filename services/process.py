@@ -50,6 +50,8 @@ class ProcessState:
     appended_events: dict[str, float] = field(default_factory=dict)
     # A cache of verified access tokens: token -> (expiry in seconds since the epoch, principals).
     verified_tokens: dict[str, tuple[float, Any, Any]] = field(default_factory=dict)
+    # Whether the process will stop soon: it still serves requests, but is not ready.
+    is_stopping: bool = False
 
 
 class _Binding:
@@ -82,6 +84,17 @@ def replace_signing_keys(signing_key: bytes, other_signing_keys: tuple[bytes, ..
     )
     if old_keys - {signing_key, *other_signing_keys}:
         current.verified_tokens.clear()
+
+
+def stop() -> None:
+    """Be not ready from now on, since this process will stop. A signal handler may call this."""
+    if _Binding.state is not None:
+        _Binding.state.is_stopping = True
+
+
+def is_stopping() -> bool:
+    """Return whether `stop` was called. False for a process without state, such as the mock."""
+    return _Binding.state is not None and _Binding.state.is_stopping
 
 
 def state() -> ProcessState:

@@ -94,8 +94,12 @@ def worker(**options: Any) -> None:
     logging.configure_for(settings)
     with stop_event() as stopped, shop_database(settings) as database:
         from orderly.background import worker  # noqa: PLC0415
+        from orderly.server.provisioning import wait_for_database  # noqa: PLC0415
         from services import schema  # noqa: PLC0415
 
+        wait_for_database(settings, stopped)
+        if stopped.is_set():
+            return
         schema.migrate(owner_url=database.owner_url)
         click.echo("Running the background jobs. Press Ctrl-C to stop.")
         worker.run(stopped)

@@ -17,8 +17,9 @@ from database.binding import database
 from domain.errors import Unavailable
 from orderly.http.metrics import RequestMetrics, Sample, counted, new_histogram, observe
 from orderly.http.metrics_files import MetricsFile
+from orderly.http.readiness import Readiness
 from orderly.http.slots import REASONS, Slots
-from services import health, process
+from services import process
 
 # Exported from the start: read-only, disk full, no connection. Otherwise `rate` would not see the
 # first failure.
@@ -32,9 +33,10 @@ _STATM = Path("/proc/self/statm")
 class ServerMetrics:
     """The metrics of this server process."""
 
-    def __init__(self, directory: Path, slots: Slots) -> None:
+    def __init__(self, directory: Path, slots: Slots, readiness: Readiness) -> None:
         self.requests = RequestMetrics()
         self._slots = slots
+        self._readiness = readiness
         self._file = MetricsFile.create(directory)
         self._started_at = time.time()
         self._lag = new_histogram()
@@ -115,7 +117,7 @@ class ServerMetrics:
         self._file.write(self.samples())
 
     def _check(self) -> None:
-        self._is_ready = _is_ready()
+        self._is_ready = self._readiness.is_ready()
         with suppress(Unavailable):
             self._database = server_state.read()
 
@@ -125,11 +127,3 @@ class ServerMetrics:
             due = loop.time() + _LAG_EVERY_SECONDS
             await asyncio.sleep(_LAG_EVERY_SECONDS)
             observe(self._lag, max(loop.time() - due, 0.0))
-
-
-def _is_ready() -> bool:
-    try:
-        health.ready()
-    except Unavailable:
-        return False
-    return True

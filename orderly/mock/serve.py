@@ -21,6 +21,7 @@ from orderly.contract import document
 from orderly.factory import connexion_app
 from orderly.http import logging
 from orderly.http.cors import allow_any_origin
+from orderly.http.readiness import Readiness
 from orderly.http.request_log import RequestLog
 from orderly.mock.credentials import SECURITY_MAP
 from orderly.mock.handlers import example_handlers
@@ -39,7 +40,9 @@ def create_mock(settings: Settings) -> ASGIApp:
     handlers = example_handlers(contract, cookies)
     return connexion_app(
         contract,
-        other_routes=page_router(contract, check_ready=_ready, storefront=settings.storefront),
+        other_routes=page_router(
+            contract, readiness=Readiness(_ready), storefront=settings.storefront
+        ),
         allowed_hosts=settings.allowed_host_names,
         middlewares=[allow_any_origin()],
         request_log=partial(

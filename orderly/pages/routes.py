@@ -16,11 +16,11 @@ from starlette.types import Receive, Scope, Send
 
 from handlers import preconditions
 from orderly.contract import document
+from orderly.http.readiness import Readiness
 from orderly.http.security_headers import PAGE_POLICY
 from orderly.pages.changelog import changelog_page
 from orderly.pages.landing import landing_page
 from orderly.pages.problem_types import problem_types_page
-from services import health
 
 _HERE = Path(__file__).resolve().parent
 _STOREFRONT_URL: Final = "/examples/storefront/"
@@ -44,14 +44,14 @@ class _PageRouter(Router):
 def page_router(
     contract: Mapping[str, Any],
     *,
-    check_ready: Callable[[], None] = health.ready,
+    readiness: Readiness,
     storefront: bool = False,
 ) -> Router:
     """Return a router for every path outside the API's base path.
 
     Args:
         contract: The published OpenAPI document.
-        check_ready: Raises an error while this process cannot serve requests.
+        readiness: Whether this process can serve requests.
         storefront: Whether to serve the example storefront too.
     """
     files = {
@@ -74,7 +74,7 @@ def page_router(
             *(Route(path, _redirect_endpoint(target)) for path, target in redirects.items()),
             Mount("/docs", StaticFiles(directory=_swagger_ui_directory())),
             Route("/health/live", _live),
-            Route("/health/ready", _readiness_endpoint(check_ready)),
+            Route("/health/ready", _readiness_endpoint(readiness)),
         ],
         redirect_slashes=False,
     )
@@ -126,11 +126,9 @@ async def _live(_request: Request) -> Response:
     return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
 
 
-def _readiness_endpoint(check_ready: Callable[[], None]) -> Callable[[Request], Response]:
-    """Return the readiness check. It waits for the database, so Starlette runs it in a thread."""
-
-    def ready(_request: Request) -> Response:
-        check_ready()
+def _readiness_endpoint(readiness: Readiness) -> Callable[[Request], Response]:
+    async def ready(_request: Request) -> Response:
+        await readiness.ready()
         return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
 
-    return ready
+    return ready  # type: ignore[return-value]  # see _file_endpoint

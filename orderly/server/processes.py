@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import gc
+import math
 import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from multiprocessing import parent_process
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -23,7 +26,7 @@ from orderly.server.listen_socket import listen
 from orderly.server.open_files import allow_open_files
 from orderly.server.server_hooks import FAILED, FORCED, STOPPED, ServerHooks
 from orderly.server.signals import StopSignals
-from orderly.server.supervisor import Supervisor
+from orderly.server.supervisor import DRAIN, Supervisor, log_drain
 from orderly.settings import Settings
 
 # Longer than a request takes: a SQL statement is cancelled after 10 seconds.
@@ -59,11 +62,12 @@ def run(
         from orderly.factory import create_app  # noqa: PLC0415  # slow to import
 
         app = _freeze((create or create_app)(settings))
-        server = _Server(uvicorn.Config(app, **options), hooks)
+        server = _Server(uvicorn.Config(app, **options), hooks, settings.drain_seconds)
         return server.run_until_stopped(stop_signals, bound)
     _replace_environment(settings.environment_of_child())
     config = uvicorn.Config("orderly.server.processes:worker_app", factory=True, **options)
-    return Supervisor(config, bound, hooks, stop_signals).run_until_stopped()
+    supervisor = Supervisor(config, bound, hooks, stop_signals, settings.drain_seconds)
+    return supervisor.run_until_stopped()
 
 
 def _replace_environment(environment: Mapping[str, str]) -> None:
@@ -104,24 +108,36 @@ def _guard(settings: Settings) -> ConnectionGuard:
 class _Server(uvicorn.Server):
     """The server in this process, without a supervisor."""
 
-    def __init__(self, config: uvicorn.Config, hooks: ServerHooks) -> None:
+    def __init__(self, config: uvicorn.Config, hooks: ServerHooks, drain_seconds: int) -> None:
         super().__init__(config)
         self._hooks = hooks
         self._failed = False
+        self._drain_seconds = drain_seconds
+        self._drained_at = math.inf
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         if self.started:
             self._hooks.on_ready()
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop; after the first SIGTERM only after the drain, in which readiness is 503."""
+        _be_not_ready()
+        if sig == signal.SIGTERM and self._drain_seconds and self._drained_at == math.inf:
+            self._drained_at = time.monotonic() + self._drain_seconds
+            log_drain(self._drain_seconds)
+        else:
+            super().handle_exit(sig, frame)
+
     async def on_tick(self, counter: int) -> bool:
-        if await super().on_tick(counter):
+        if await super().on_tick(counter) or time.monotonic() >= self._drained_at:
             return True
         self._failed = not self._hooks.on_tick()
         return self._failed
 
     def run_until_stopped(self, stop_signals: StopSignals, bound: socket.socket) -> int:
         def stop() -> None:
+            _be_not_ready()
             self.should_exit = True
 
         previous, stop_signals.on_hang_up = stop_signals.on_hang_up, stop
@@ -145,10 +161,18 @@ def worker_app() -> ASGIApp:
     if hasattr(signal, "SIGHUP"):
         # Only the supervisor handles SIGHUP, but a closed terminal sends it to every process.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    if DRAIN is not None:
+        signal.signal(DRAIN, _be_not_ready)
     settings = Settings.from_environment()
     logging.configure_for(settings)
     threading.Thread(target=_exit_with_supervisor, daemon=True).start()
     return _freeze(app_from_environment())
+
+
+def _be_not_ready(*_signal: object) -> None:
+    from services import process  # noqa: PLC0415  # imported when the application was created
+
+    process.stop()
 
 
 def _freeze(app: ASGIApp) -> ASGIApp:

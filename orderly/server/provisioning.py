@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING
 
 import psycopg2
 import structlog
 
+from domain.errors import Unavailable
+from orderly.http.tracebacks import summarize
 from orderly.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
 _START_TIMEOUT_SECONDS = 30.0
 _POLL_SECONDS = 0.1
+_RETRY_SECONDS = 0.5
 # For commands that run at the same time, and the connections that PostgreSQL reserves.
 _SPARE_CONNECTIONS = 40
 
@@ -141,6 +145,43 @@ def _wait_for_running_server(data_dir: Path) -> str | None:
                 return url
         time.sleep(_POLL_SECONDS)
     return None
+
+
+def wait_for_database(settings: Settings, stopped: Event | None = None) -> None:
+    """Wait until the bound database responds, at most `settings.database_wait_seconds`.
+
+    An embedded database already runs. Returns early if `stopped` is set.
+
+    Raises:
+        Unavailable: it did not respond in time.
+    """
+    if settings.database_url is None:
+        return
+    from database import server_state  # noqa: PLC0415  # slow to import: the socket comes first
+
+    log = structlog.get_logger("orderly")
+    stopped = stopped or Event()
+    deadline = time.monotonic() + settings.database_wait_seconds
+    is_waiting = False
+    while True:
+        try:
+            server_state.read()
+        except Unavailable as error:
+            if time.monotonic() >= deadline:
+                raise
+            if not is_waiting:
+                is_waiting = True
+                log.warning(
+                    "waiting_for_database",
+                    reason=summarize(error),
+                    seconds=settings.database_wait_seconds,
+                )
+        else:
+            if is_waiting:
+                log.info("database_available")
+            return
+        if stopped.wait(_RETRY_SECONDS):
+            return
 
 
 def check_currency(settings: Settings) -> None:

@@ -24,7 +24,12 @@ from orderly.http import logging
 from orderly.server import demo as demo_shop
 from orderly.server import processes
 from orderly.server.listen_socket import is_loopback, open_socket, url_of
-from orderly.server.provisioning import ProvidedDatabase, check_currency, provide_database
+from orderly.server.provisioning import (
+    ProvidedDatabase,
+    check_currency,
+    provide_database,
+    wait_for_database,
+)
 from orderly.server.server_hooks import FORCED, STOPPED, ServerHooks
 from orderly.server.signals import StopSignals
 from orderly.settings import Settings, SettingsError
@@ -193,6 +198,7 @@ def _prepare(
     process.bind(settings.configuration(), payment_providers(settings))
     binding.bind(database.url, max_connections=1)
     try:
+        wait_for_database(settings)
         if not demo:
             schema.migrate(owner_url=database.owner_url)
             _warn_of_unprotected_log()

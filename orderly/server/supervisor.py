@@ -5,8 +5,11 @@ If a process cannot start, or a hook reports a failure, the exit status is `FAIL
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
+import time
+from contextlib import suppress
 
 import structlog
 import uvicorn
@@ -17,6 +20,9 @@ from orderly.server.server_hooks import FAILED, FORCED, STOPPED, ServerHooks
 from orderly.server.signals import StopSignals, installed
 
 _STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
+# The signal after which the readiness of a server process is 503. Windows has none.
+DRAIN: signal.Signals | None = getattr(signal, "SIGUSR1", None)
+_POLL_SECONDS = 0.1
 
 
 class Supervisor(Multiprocess):
@@ -31,11 +37,14 @@ class Supervisor(Multiprocess):
         listening_socket: socket.socket,
         hooks: ServerHooks,
         stop_signals: StopSignals,
+        drain_seconds: int,
     ) -> None:
         super().__init__(config, sockets=[listening_socket])
         self._hooks = hooks
         self._stop_signals = stop_signals
         self._status = STOPPED
+        self._drain_seconds = drain_seconds
+        self._was_terminated = False
 
     def run_until_stopped(self) -> int:
         """Run the server processes until a stop signal arrives; return the exit status.
@@ -77,6 +86,11 @@ class Supervisor(Multiprocess):
         else:
             super().handle_hup()
 
+    def handle_term(self) -> None:
+        """Stop after the drain."""
+        self._was_terminated = True
+        super().handle_term()
+
     def restart_all(self) -> None:
         """Replace the server processes one by one; stop immediately if a stop signal arrives.
 
@@ -85,19 +99,37 @@ class Supervisor(Multiprocess):
         if _STOP_SIGNALS.intersection(self.signal_queue):
             return
 
-        def stop(*_signal: object) -> None:
+        def stop(number: int, _frame: object) -> None:
+            self._was_terminated = number == signal.SIGTERM
             self.should_exit.set()
 
         with installed(dict.fromkeys(_STOP_SIGNALS, stop)):
             super().restart_all()
 
     def terminate_all(self) -> None:
-        """Tell all server processes to stop."""
+        """Stop all server processes; after SIGTERM only after the drain.
+
+        In the drain, readiness is 503 and all requests are served. Another stop signal ends it.
+        """
+        self._announce_stop()
+        if self._was_terminated and self._drain_seconds:
+            log_drain(self._drain_seconds)
+            deadline = time.monotonic() + self._drain_seconds
+            while time.monotonic() < deadline and not self.signal_queue:
+                time.sleep(_POLL_SECONDS)
         # The supervisor has its own copy of the listening socket. If it stayed open, clients could
         # still connect, and would never get a response.
         for listening_socket in self.sockets:
             listening_socket.close()
         super().terminate_all()
+
+    def _announce_stop(self) -> None:
+        if DRAIN is None:
+            return
+        for process in self.processes:
+            if process.pid is not None and process.process.is_alive():
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, DRAIN)
 
     def join_all(self) -> None:
         """Wait until all server processes have ended; kill them at a second Ctrl-C."""
@@ -108,3 +140,8 @@ class Supervisor(Multiprocess):
                 if signal.SIGINT in self.signal_queue:
                     self._status = FORCED
                     process.process.kill()
+
+
+def log_drain(seconds: int) -> None:
+    """Log that requests are served for some seconds more."""
+    structlog.get_logger("orderly").info("drain_started", seconds=seconds)

@@ -10,6 +10,7 @@ import yaml
 from httpx2 import Client
 
 from orderly.http.problems import PROBLEM_TYPES
+from orderly.http.readiness import Readiness
 from orderly.pages.routes import page_router
 
 
@@ -85,7 +86,7 @@ def test_the_changelog_page_renders_changelog_md(anonymous: Client, repository: 
 def test_the_storefront_is_served_only_if_it_is_enabled(anonymous: Client) -> None:
     assert 200 == anonymous.get("/examples/storefront/").status_code
     assert anonymous.get("/examples/storefront").headers["location"].endswith("/storefront/")
-    without = page_router(anonymous.get("/openapi.json").json()).routes
+    without = page_router(anonymous.get("/openapi.json").json(), readiness=Readiness()).routes
     assert not [route for route in without if getattr(route, "path", "").startswith("/examples")]
 
 

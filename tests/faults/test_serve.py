@@ -114,7 +114,7 @@ def test_a_graceful_shutdown_serves_a_request_on_a_connection_that_was_already_o
             server.send_signal(signal.SIGTERM)
             wait_until(lambda: refuses_connections(server.port))
 
-            connection.sendall(b"GET /health/ready HTTP/1.1\r\nHost: shop\r\n\r\n")
+            connection.sendall(b"GET /api/v1/products HTTP/1.1\r\nHost: shop\r\n\r\n")
             connection.settimeout(10)
             with connection.makefile("rb") as stream:
                 # read() returns at EOF: the server closes the connection after the response.
@@ -184,7 +184,12 @@ def test_an_unusable_data_directory_is_a_one_line_error(tmp_path: Path) -> None:
 def test_an_unreachable_database_is_a_one_line_error_without_the_password(tmp_path: Path) -> None:
     url = "postgresql://shop:hunter2@127.0.0.1:1/shop"
 
-    completed = run_orderly("serve", "--port", "0", directory=tmp_path, ORDERLY_DATABASE_URL=url)
+    completed = run_orderly(
+        *("serve", "--port", "0"),
+        directory=tmp_path,
+        ORDERLY_DATABASE_URL=url,
+        ORDERLY_DATABASE_WAIT_SECONDS="0",
+    )
 
     assert 1 == completed.returncode
     assert "Connection refused" in completed.stderr

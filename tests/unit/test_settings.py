@@ -72,6 +72,8 @@ def test_all_invalid_values_are_reported_together() -> None:
         CORS_ORIGINS="https://shop.example.com/",
         CURRENCY="eur",
         DATABASE_URL="mysql://db/shop",
+        DATABASE_WAIT_SECONDS="-1",
+        DRAIN_SECONDS="3601",
         HANDLERS="processes",
         LOG_FORMAT="xml",
         LOG_LEVEL="loud",

@@ -1,0 +1,76 @@
+"""The readiness check: one at a time in each process, however many clients ask for it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from domain.errors import NotReady
+from services import health, process
+
+# While the database hangs, a check takes up to 12 seconds. Clients get a response earlier.
+_RESPONSE_SECONDS = 3.0
+
+
+class Readiness:
+    """Runs a check in a thread of its own. Requests that arrive while it runs share its result.
+
+    `check` raises `NotReady` while this process cannot serve requests.
+    """
+
+    def __init__(self, check: Callable[[], None] = health.ready) -> None:
+        self._check = check
+        self._lock = threading.Lock()
+        self._running: Future[None] | None = None
+        self._respond_until = 0.0
+
+    async def ready(self) -> None:
+        """Return if this process is ready.
+
+        Raises:
+            NotReady: it is not, or the check has been running for 3 seconds.
+        """
+        if process.is_stopping():  # also while a check waits for the database
+            raise NotReady(health.STOPPING)
+        result = asyncio.wrap_future(self._result())
+        seconds = self._respond_until - time.monotonic()
+        try:
+            await asyncio.wait_for(asyncio.shield(result), max(seconds, 0))
+        except TimeoutError:
+            raise NotReady(health.DATABASE_UNAVAILABLE) from None
+
+    def is_ready(self) -> bool:
+        """Return whether this process is ready; wait for the check in the caller's thread."""
+        try:
+            self._result().result()
+        except NotReady:
+            return False
+        return True
+
+    def _result(self) -> Future[None]:
+        """Return the result of the check that is running, or of a new one."""
+        with self._lock:
+            if self._running is None:
+                self._running = Future()
+                self._respond_until = time.monotonic() + _RESPONSE_SECONDS
+                arguments = (self._running,)
+                threading.Thread(
+                    target=self._run, args=arguments, name="readiness", daemon=True
+                ).start()
+            return self._running
+
+    def _run(self, result: Future[None]) -> None:
+        error: Exception | None = None
+        try:
+            self._check()
+        except Exception as raised:  # any error: it is raised for each client
+            error = raised
+        with self._lock:
+            self._running = None
+        if error is None:
+            result.set_result(None)
+        else:
+            result.set_exception(error)
