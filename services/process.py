@@ -43,6 +43,8 @@ class ProcessState:
     payment_providers: Mapping[str, PaymentProvider] = field(default_factory=dict)
     # The number of orders that this process has placed.
     orders_placed: int = 0
+    # The number of payments and refunds whose state reconciliation could not find out in time.
+    payment_checks_given_up: int = 0
     payments_in_flight: InFlight[str] = field(default_factory=InFlight)  # by user id
     payment_calls_in_flight: InFlight[str] = field(default_factory=InFlight)
     revoked_sessions: RevokedSessions = field(default_factory=RevokedSessions)

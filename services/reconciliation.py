@@ -21,7 +21,7 @@ from models import order as orders
 from models import payment as payments
 from models import refund as refunds
 from models.payment import DueCheck, Payment
-from services import payment_notifications, payment_providers
+from services import payment_notifications, payment_providers, process
 from services.payment_settling import payment_news, settle
 from services.payments import ask, close, find_payment, is_unanswered
 from services.refunds import find_refund, send
@@ -131,6 +131,7 @@ def _give_up(provider: str, kind: str, subject: UUID) -> None:
     payment_notifications.report_given_up(
         provider=provider, subject=f"{kind}:{subject}", detail=detail
     )
+    process.state().payment_checks_given_up += 1
     structlog.get_logger("orderly").error("payment_check_given_up", kind=kind, subject=str(subject))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from orderly.http.metrics import Sample
 
@@ -22,11 +22,16 @@ class JobMetrics:
 
     def __init__(self) -> None:
         self._jobs: dict[str, _Counts] = {}
+        self._checks_given_up: Callable[[], int] = lambda: 0
 
-    def start(self, names: Iterable[str]) -> None:
-        """Count jobs that start to run now."""
+    def start(self, names: Iterable[str], checks_given_up: Callable[[], int]) -> None:
+        """Count jobs that start to run now.
+
+        `checks_given_up` returns for how many payments and refunds reconciliation has given up.
+        """
         now = time.monotonic()
         self._jobs = {name: _Counts(now) for name in names}
+        self._checks_given_up = checks_given_up
 
     def count(self, name: str, rows: int | None, seconds: float) -> None:
         """Count a batch; `rows` is None if it failed."""
@@ -49,3 +54,4 @@ class JobMetrics:
             yield Sample("orderly_job_failures_total", job, counts.failures)
             yield Sample("orderly_job_duration_seconds_total", job, counts.seconds)
             yield Sample("orderly_job_lag_seconds", job, now - counts.succeeded_at)
+        yield Sample("orderly_payment_checks_given_up_total", (), self._checks_given_up())

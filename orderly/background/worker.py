@@ -18,7 +18,7 @@ from database.use import measure
 from domain.actor import Actor
 from domain.errors import Unavailable
 from orderly.background.job_metrics import JobMetrics
-from services import idempotency_keys, orders, payment_notifications, reconciliation
+from services import idempotency_keys, orders, payment_notifications, process, reconciliation
 
 # Seconds to wait when no job is due, which is the longest delay of a job.
 PAUSE_SECONDS = 5.0
@@ -67,7 +67,7 @@ def run(
     A job that fails is logged and retried after a pause, so the worker survives a database outage.
     """
     counts = metrics or JobMetrics()
-    counts.start(jobs)
+    counts.start(jobs, lambda: process.state().payment_checks_given_up)
     while not stopped.is_set():
         busy = [_run_job(name, job, counts) for name, job in jobs.items() if not stopped.is_set()]
         if not any(busy):

@@ -111,6 +111,9 @@ METRICS: Mapping[str, Metric] = {
         ("job_name",),
         merge="max",
     ),
+    "orderly_payment_checks_given_up_total": Metric(
+        "counter", "Payments and refunds whose state the reconciliation could not find out."
+    ),
     "orderly_data_directory_free_bytes": Metric(
         "gauge", "Free space on the disk of the data directory."
     ),

@@ -324,6 +324,7 @@ def test_the_reconciliation_job_gives_up_after_a_day_and_reports_it(
 
     assert 0 == reconciliation.reconcile_payments(actor=anonymous)
     assert [("reconciliation.given_up", "FAILED")] == outcomes()
+    assert 1 == process.state().payment_checks_given_up
     make_due()
     assert 0 == reconciliation.reconcile_payments(actor=anonymous)
     assert [(None,)] == sql("SELECT next_check_at FROM payment")
