@@ -8,7 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 from greenlet import getcurrent
 from peewee import PostgresqlDatabase, _ConnectionState
@@ -24,6 +24,15 @@ class StatementSpan(Protocol):
 
     def end(self, error: BaseException | None) -> None:
         """End the span; `error` is what the statement has raised."""
+
+
+class TimeLimits(TypedDict):
+    """The time limits of connections, as arguments of `bind`, in seconds."""
+
+    statement_timeout: float
+    lock_timeout: float
+    idle_in_transaction_timeout: float
+    keepalive: int
 
 
 class ShopDatabase(PostgresqlDatabase):
@@ -88,6 +97,8 @@ def bind(
     connect_timeout: float = 5.0,
     statement_timeout: float = 10.0,
     lock_timeout: float = 3.0,
+    idle_in_transaction_timeout: float = 5.0,
+    keepalive: int = 60,
     program: str = "orderly",
     slow_seconds: float = math.inf,
     start_span: Callable[[str], StatementSpan | None] | None = None,
@@ -98,11 +109,10 @@ def bind(
     id as `application_name`. A statement that takes `slow_seconds` or longer is logged.
     `start_span` is called for each statement, with its name.
 
-    `url` is a URL or a connection string of libpq; it may name several hosts. All timeouts are in
-    seconds; 0 for `statement_timeout` or `lock_timeout` leaves the server's setting unchanged.
-    These two are sent as connection options. PgBouncer in transaction mode refuses options: end the
-    URL with `options=`, and set the timeouts on the role (`ALTER ROLE ... SET statement_timeout =
-    '10s'`).
+    `url` is a URL or a connection string of libpq; it may name several hosts. `Connector` describes
+    the timeouts. Those that the server enforces are sent as connection options. PgBouncer in
+    transaction mode refuses options: end the URL with `options=`, and set the timeouts on the role
+    (`ALTER ROLE ... SET statement_timeout = '10s'`).
     """
     close()
     set_pool(
@@ -112,6 +122,8 @@ def bind(
             connect_timeout=connect_timeout,
             statement_timeout=statement_timeout,
             lock_timeout=lock_timeout,
+            idle_in_transaction_timeout=idle_in_transaction_timeout,
+            keepalive=keepalive,
             application_name=f"{program} {os.getpid()}",
         ),
         url=url,

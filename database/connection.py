@@ -17,6 +17,8 @@ from database.pool import Connection
 # The server enforces `statement_timeout`. The client waits 2 seconds longer for the response.
 _CLIENT_GRACE_SECONDS = 2.0
 
+_KEEPALIVE_PROBES = 3
+
 _OWNER_CONNECT_SECONDS = 5.0
 
 # Orderly's prepared statements look rows up by key, so one generic plan is best for all parameters.
@@ -36,11 +38,14 @@ class Connector:
     """Opens connections to the database of a URL, in autocommit mode and the time zone UTC.
 
     All timeouts are in seconds. `connect_timeout` is shared by the hosts of the URL (see `Hosts`).
-    0 for `statement_timeout` or `lock_timeout` sends no such setting: the setting of the server or
-    the role applies, which is no limit by default.
+    The server enforces the other three. 0 sends no such setting: the setting of the server or the
+    role applies, which is no limit by default. With `idle_in_transaction_timeout`, the locks of a
+    client that is frozen in a transaction are released.
+
+    After `keepalive` seconds of silence, both sides end a connection to a machine that is lost.
 
     A parameter in the URL (`options`, keepalives and others) replaces the parameter set here. So
-    `options` in the URL replace all `-c` settings, including both timeouts.
+    `options` in the URL replace all `-c` settings, including the timeouts.
     """
 
     def __init__(
@@ -50,20 +55,31 @@ class Connector:
         connect_timeout: float,
         statement_timeout: float,
         lock_timeout: float,
+        idle_in_transaction_timeout: float = 0,
+        keepalive: int = 60,
         application_name: str = "orderly",
     ) -> None:
-        limits = {"statement_timeout": statement_timeout, "lock_timeout": lock_timeout}
+        limits = {
+            "statement_timeout": statement_timeout,
+            "lock_timeout": lock_timeout,
+            "idle_in_transaction_session_timeout": idle_in_transaction_timeout,
+        }
+        # Half of the time without probes, then three probes.
+        keepalives = {
+            "keepalives_idle": max(1, keepalive // 2),
+            "keepalives_interval": max(1, keepalive // 6),
+            "keepalives_count": _KEEPALIVE_PROBES,
+        }
         options = [
             *(f"-c {name}={round(seconds * 1000)}" for name, seconds in limits.items() if seconds),
+            *(f"-c tcp_{name}={value}" for name, value in keepalives.items()),
             f"-c random_page_cost={_RANDOM_PAGE_COST}",
             f"-c plan_cache_mode={_PLAN_CACHE_MODE}",
         ]
         settings = {
             "application_name": application_name,
             "client_encoding": "UTF8",
-            "keepalives_idle": 30,
-            "keepalives_interval": 10,
-            "keepalives_count": 3,
+            **keepalives,
             "tcp_user_timeout": round((statement_timeout or 30) * 1000),
             "options": " ".join(options),
         }

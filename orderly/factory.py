@@ -70,6 +70,7 @@ def create_app(settings: Settings, *, tracer_provider: TracerProvider | None = N
         max_connections=settings.threads + (1 if settings.metrics_dir is None else 2),
         program="orderly server",
         slow_seconds=settings.slow_statement_seconds,
+        **settings.time_limits,
         start_span=None if tracing is None else tracing.start_statement,
     )
     threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="worker")

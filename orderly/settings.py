@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from importlib.util import find_spec
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import platformdirs
 from environs import Env, EnvValidationError, ValidationError, validate
@@ -24,6 +24,9 @@ from domain import money
 from orderly import signing_keys
 from orderly.secret_files import SUFFIX, read_secret_files
 from services.configuration import Configuration
+
+if TYPE_CHECKING:
+    from database.binding import TimeLimits
 
 PREFIX = "ORDERLY_"
 ADMIN_PASSWORD_VARIABLE = "ORDERLY_ADMIN_PASSWORD"  # noqa: S105  # only `create-admin` reads it
@@ -92,6 +95,13 @@ class Settings:
     drain_seconds: int
     # How long the start waits for a database that cannot be reached.
     database_wait_seconds: int
+    # The limits that PostgreSQL enforces. 0: those of the role or of the server apply.
+    statement_timeout_ms: int
+    lock_timeout_ms: int
+    # How long a transaction may wait for this process, so that a frozen one releases its locks.
+    idle_in_transaction_timeout_ms: int
+    # After how much silence a connection to a lost machine ends, on both sides.
+    database_keepalive_seconds: int
     # Per server process.
     max_connections: int
     request_head_seconds: int
@@ -240,6 +250,16 @@ class Settings:
         return ring.signing(now), (*ring.others(now), *others)
 
     @property
+    def time_limits(self) -> TimeLimits:
+        """The time limits of connections to PostgreSQL, as arguments of `binding.bind`."""
+        return {
+            "statement_timeout": self.statement_timeout_ms / 1000,
+            "lock_timeout": self.lock_timeout_ms / 1000,
+            "idle_in_transaction_timeout": self.idle_in_transaction_timeout_ms / 1000,
+            "keepalive": self.database_keepalive_seconds,
+        }
+
+    @property
     def slow_request_seconds(self) -> float:
         """How long a request takes that is logged as slow."""
         return self.slow_request_ms / 1000 or math.inf
@@ -326,6 +346,14 @@ def _read(env: _Reader) -> dict[str, Any]:
         "queue_target_ms": env.int("QUEUE_TARGET_MS", 200, validate=validate.Range(10, 10_000)),
         "drain_seconds": env.int("DRAIN_SECONDS", 0, validate=_UP_TO_AN_HOUR),
         "database_wait_seconds": env.int("DATABASE_WAIT_SECONDS", 60, validate=_UP_TO_AN_HOUR),
+        "statement_timeout_ms": env.int("STATEMENT_TIMEOUT_MS", 10_000, validate=_MILLISECONDS),
+        "lock_timeout_ms": env.int("LOCK_TIMEOUT_MS", 3_000, validate=_MILLISECONDS),
+        "idle_in_transaction_timeout_ms": env.int(
+            "IDLE_IN_TRANSACTION_TIMEOUT_MS", 5_000, validate=_MILLISECONDS
+        ),
+        "database_keepalive_seconds": env.int(
+            "DATABASE_KEEPALIVE_SECONDS", 60, validate=validate.Range(6, 7200)
+        ),
         "max_connections": env.int("MAX_CONNECTIONS", 1000, validate=validate.Range(1, 1_000_000)),
         "request_head_seconds": env.int(
             "REQUEST_HEAD_SECONDS", 15, validate=validate.Range(1, 3600)

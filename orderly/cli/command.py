@@ -95,6 +95,7 @@ def shop_database(settings: Settings) -> Iterator[ProvidedDatabase]:
             max_connections=2,
             program=f"orderly {click.get_current_context().info_name}",
             slow_seconds=settings.slow_statement_seconds,
+            **settings.time_limits,
         )
         try:
             yield provided

@@ -167,6 +167,7 @@ def _worker(
         max_connections=1,
         program="orderly worker",
         slow_seconds=settings.slow_statement_seconds,
+        **settings.time_limits,
     )
     try:
         with worker.in_thread({**worker.JOBS, **more_jobs}, metrics) as start:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,6 +27,7 @@ from database.transactions import (
     transaction_without_timeout,
 )
 from domain.errors import EmailTaken, Unavailable
+from orderly.embedded import EmbeddedPostgreSQL
 from tests.support.concurrency import run_concurrently
 from tests.support.database import Sql, autocommit_scalar, backend_pid, scalar, unresponsive_server
 
@@ -81,6 +85,16 @@ def test_a_transaction_that_raises_is_rolled_back(sql: Sql):
     assert autocommit_scalar() == 1
 
 
+@pytest.fixture
+def tcp_url(tmp_path: Path) -> Iterator[str]:
+    """Start a server that listens on TCP; return its URL."""
+    # An address of its own, since an embedded server always has port 5432.
+    address = f"127.{os.getpid() >> 16}.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"
+    options = {"listen_addresses": address}
+    with EmbeddedPostgreSQL(tmp_path, fsync=False, options=options) as url:
+        yield urlsplit(url)._replace(query=f"host={address}&sslmode=disable").geturl()
+
+
 def test_times_are_utc_whatever_the_time_zone_of_the_server(database_url: str):
     binding.bind(_with_options(database_url, "-c%20TimeZone%3DAsia%2FKolkata"))
 
@@ -89,14 +103,30 @@ def test_times_are_utc_whatever_the_time_zone_of_the_server(database_url: str):
     )
 
 
-def test_statement_and_lock_timeout_are_set_unless_the_url_has_options(database_url: str):
-    def timeouts() -> list[str]:
-        return [autocommit_scalar(f"SHOW {name}") for name in ("statement_timeout", "lock_timeout")]
+def test_time_limits_are_set_unless_the_url_has_options(database_url: str):
+    names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
 
-    binding.bind(database_url, statement_timeout=7, lock_timeout=0.5)
-    assert timeouts() == ["7s", "500ms"]
-    binding.bind(_with_options(database_url, ""), statement_timeout=7, lock_timeout=0.5)
-    assert timeouts() == ["0", "0"]
+    def timeouts() -> list[str]:
+        return [autocommit_scalar(f"SHOW {name}") for name in names]
+
+    limits = {"statement_timeout": 7, "lock_timeout": 0.5, "idle_in_transaction_timeout": 6}
+    binding.bind(database_url, **limits)
+    assert timeouts() == ["7s", "500ms", "6s"]
+    binding.bind(_with_options(database_url, ""), **limits)
+    assert timeouts() == ["0", "0", "0"]
+
+
+def test_keepalives_end_a_silent_connection_on_both_sides(tcp_url: str):
+    binding.bind(tcp_url, keepalive=30)
+    names = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count")
+
+    assert ["15", "5", "3"] == [autocommit_scalar(f"SHOW {name}") for name in names]
+    assert database.pool is not None
+    connection = database.pool.checkout()
+    with socket.socket(fileno=os.dup(connection.fileno())) as client:
+        options = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+        assert [15, 5, 3] == [client.getsockopt(socket.IPPROTO_TCP, one) for one in options]
+    database.pool.checkin(connection)
 
 
 def test_a_full_pool_raises_unavailable_after_the_checkout_timeout(short_timeouts: None, sql: Sql):
