@@ -157,8 +157,8 @@ class Statement(_NamedQuery, Generic[Row]):
 class Command(_NamedQuery):
     """A statement that writes and returns no rows."""
 
-    def __init__(self, query: Query | str) -> None:
-        super().__init__(query, prepared=True)
+    def __init__(self, query: Query | str, *, name: str | None = None) -> None:
+        super().__init__(query, prepared=True, name=name)
 
     def execute(self, **parameters: object) -> int:
         """Execute the statement and return the number of rows that it wrote."""

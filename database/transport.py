@@ -22,7 +22,7 @@ def is_server_verified() -> bool:
     parameters = database.connection().info.dsn_parameters
     # They have only the host that is connected; the URL may name several.
     in_url = parse_dsn(database.database)
-    hosts = {name: in_url[name] for name in ("host", "hostaddr") if name in in_url}
+    hosts: dict[str, str] = {name: in_url[name] for name in ("host", "hostaddr") if name in in_url}
     return is_verified({**parameters, **hosts})
 
 

@@ -17,6 +17,7 @@ from database.listing import Listing, Sort
 from database.statement import Command, Parameter, Statement
 from database.table import InstantField, Table, check, index, primary_key, reference
 from domain.payments import OPEN_STATES, PaymentState
+from models.due_check import claim_due, stop_checks
 from models.order import OrderTable
 
 MANUAL = "manual"
@@ -259,30 +260,5 @@ CHECK_NOW = Command(
 )
 
 
-class DueCheck(NamedTuple):
-    """A payment or refund whose state at the provider is due to be checked."""
-
-    id: UUID
-    # Seconds since it was created.
-    age: int
-
-
-# Claims at most `limit` due payments: sets the time of their next check, with exponential backoff,
-# and returns them. SKIP LOCKED skips those that another worker is claiming.
-CLAIM_DUE: Statement[DueCheck] = Statement(
-    """
-    UPDATE payment SET checks = checks + 1,
-        next_check_at = now() + least(%(min_seconds)s * 2 ^ least(checks, 20), %(max_seconds)s)
-            * interval '1 second'
-    WHERE id IN (
-        SELECT id FROM payment WHERE next_check_at <= now()
-        ORDER BY next_check_at, id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
-    )
-    RETURNING id, extract(epoch FROM now() - created_at)::integer
-    """,
-    DueCheck._make,
-)
-
-STOP_CHECKS = Command(
-    PaymentTable.update(next_check_at=None).where(PaymentTable.id == Parameter("payment_id"))
-)
+CLAIM_DUE = claim_due("payment")
+STOP_CHECKS = stop_checks("payment")

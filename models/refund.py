@@ -16,7 +16,8 @@ from database.listing import Listing, Sort
 from database.statement import Command, Parameter, Statement
 from database.table import InstantField, Table, check, index, primary_key, reference
 from domain.payments import RefundCause, RefundState
-from models.payment import DueCheck, PaymentTable
+from models.due_check import claim_due, stop_checks
+from models.payment import PaymentTable
 
 
 class RefundTable(Table):
@@ -148,21 +149,5 @@ UPDATE_STATUS = Command(
     """
 )
 
-# Claims due refunds as `models.payment.CLAIM_DUE` claims payments.
-CLAIM_DUE: Statement[DueCheck] = Statement(
-    """
-    UPDATE refund SET checks = checks + 1,
-        next_check_at = now() + least(%(min_seconds)s * 2 ^ least(checks, 20), %(max_seconds)s)
-            * interval '1 second'
-    WHERE id IN (
-        SELECT id FROM refund WHERE next_check_at <= now()
-        ORDER BY next_check_at, id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
-    )
-    RETURNING id, extract(epoch FROM now() - created_at)::integer
-    """,
-    DueCheck._make,
-)
-
-STOP_CHECKS = Command(
-    RefundTable.update(next_check_at=None).where(RefundTable.id == Parameter("refund_id"))
-)
+CLAIM_DUE = claim_due("refund")
+STOP_CHECKS = stop_checks("refund")

@@ -20,7 +20,8 @@ from integrations.payments.provider import ProviderRefused
 from models import order as orders
 from models import payment as payments
 from models import refund as refunds
-from models.payment import DueCheck, Payment
+from models.due_check import DueCheck
+from models.payment import Payment
 from services import payment_notifications, payment_providers, process
 from services.payment_settling import payment_news, settle
 from services.payments import ask, close, find_payment, is_unanswered
@@ -138,6 +139,6 @@ def _give_up(provider: str, kind: str, subject: UUID) -> None:
 @autocommit
 def _stop_checks(kind: str, subject: UUID) -> None:
     if kind == "payment":
-        payments.STOP_CHECKS.execute(payment_id=subject)
+        payments.STOP_CHECKS.execute(id=subject)
     else:
-        refunds.STOP_CHECKS.execute(refund_id=subject)
+        refunds.STOP_CHECKS.execute(id=subject)
