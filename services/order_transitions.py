@@ -30,7 +30,7 @@ from services import order_changes
 from services.order_changes import change_status, record_payment_event
 from services.order_visibility import require_visible
 from services.payment_settling import reserve_refund
-from services.payments import add_manual_payment, cancel_manual_payment, close
+from services.payments import add_manual_payment, cancel_manual_payment, cancel_open_payment
 from services.process import configuration
 
 # Small, so that a worker that must stop finishes its batch soon.
@@ -155,7 +155,7 @@ def expire_orders(*, actor: Actor) -> int:
     unavailable: set[str] = set()
     for order_id in _unpaid_orders(minutes):
         try:
-            if not _close_payment(actor, order_id, unavailable):
+            if not _cancel_open_payment(actor, order_id, unavailable):
                 continue
             expired += _expire(
                 actor=actor, order_id=order_id, minutes=minutes, locked_products=locked_products
@@ -205,7 +205,7 @@ def _expire(*, actor: Actor, order_id: UUID, minutes: int, locked_products: Set[
     return True
 
 
-def _close_payment(actor: Actor, order_id: UUID, unavailable: set[str]) -> bool:
+def _cancel_open_payment(actor: Actor, order_id: UUID, unavailable: set[str]) -> bool:
     """Cancel an open payment of an order that is due; return whether the order may expire now.
 
     If a provider does not answer, its orders wait for the next call: the money may have arrived.
@@ -216,7 +216,7 @@ def _close_payment(actor: Actor, order_id: UUID, unavailable: set[str]) -> bool:
     if payment.provider in unavailable:
         return False
     try:
-        close(actor, payment)
+        cancel_open_payment(actor, payment)
     except (PaymentProviderUnavailable, PaymentProviderNotEnabled):
         unavailable.add(payment.provider)
         return False

@@ -51,7 +51,7 @@ class Result(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class PaymentNews:
+class PaymentReport:
     """The state of a payment as its provider reports it."""
 
     state: PaymentState
@@ -62,9 +62,9 @@ class PaymentNews:
     failure_code: str | None = None
 
 
-def payment_news(payment: ProviderPayment) -> PaymentNews:
+def payment_news(payment: ProviderPayment) -> PaymentReport:
     """Return the report in a provider's response or notification."""
-    return PaymentNews(
+    return PaymentReport(
         payment.state,
         payment.amount,
         payment.reference,
@@ -75,7 +75,7 @@ def payment_news(payment: ProviderPayment) -> PaymentNews:
 
 
 @transaction
-def settle(*, actor: Actor, payment_id: UUID, news: PaymentNews) -> Result:
+def settle(*, actor: Actor, payment_id: UUID, news: PaymentReport) -> Result:
     """Apply a report to a payment and to its order.
 
     Excess money is reserved for a refund. The worker then sends the refund to the provider.
@@ -299,37 +299,37 @@ def _lock_refund(refund_id: UUID) -> tuple[Refund, Order, Payment]:
     return refund, order, payment
 
 
-def _matches(payment: Payment, news: PaymentNews) -> bool:
-    if news.amount is not None and news.amount != Money(payment.amount, payment.currency):
+def _matches(payment: Payment, report: PaymentReport) -> bool:
+    if report.amount is not None and report.amount != Money(payment.amount, payment.currency):
         return False
-    return None in {payment.reference, news.reference} or payment.reference == news.reference
+    return None in {payment.reference, report.reference} or payment.reference == report.reference
 
 
-def _record_details(payment: Payment, news: PaymentNews) -> bool:
+def _record_details(payment: Payment, report: PaymentReport) -> bool:
     """Store the provider's reference, client secret and URL; return whether one of them is new."""
     stored = (payment.reference, payment.client_secret, payment.redirect_url)
-    reported = (news.reference, news.client_secret, news.redirect_url)
+    reported = (report.reference, report.client_secret, report.redirect_url)
     if all(new is None or new == old for old, new in zip(stored, reported, strict=True)):
         return False
     payments.RECORD_DETAILS.execute(
         payment_id=payment.id,
-        reference=news.reference,
-        client_secret=news.client_secret,
-        redirect_url=news.redirect_url,
+        reference=report.reference,
+        client_secret=report.client_secret,
+        redirect_url=report.redirect_url,
     )
     return True
 
 
-def _record_mismatch(actor: Actor, order: Order, payment: Payment, news: PaymentNews) -> Result:
+def _record_mismatch(actor: Actor, order: Order, payment: Payment, report: PaymentReport) -> Result:
     """Log a report that contradicts our data; record it on the timeline once."""
-    _log_mismatch(payment, news.amount)
+    _log_mismatch(payment, report.amount)
     if payments.MARK_MISMATCHED.execute(payment_id=payment.id):
         record_payment_event(
             actor,
             order,
             order_changes.PAYMENT_MISMATCHED,
             payment_id=payment.id,
-            amount=news.amount.amount if news.amount else payment.amount,
+            amount=report.amount.amount if report.amount else payment.amount,
             actor_kind=order_changes.PROVIDER,
         )
     return Result.MISMATCHED

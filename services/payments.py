@@ -42,7 +42,7 @@ from services.order_changes import record_payment_event
 from services.order_visibility import can_see, require_visible
 from services.payment_settling import (
     FIRST_CHECK_SECONDS,
-    PaymentNews,
+    PaymentReport,
     capture,
     payment_news,
     settle,
@@ -110,10 +110,10 @@ def ask(actor: Actor, payment: Payment) -> None:
             provider, provider.create, payment.id, amount, order_number=payment.order_number
         )
     except ProviderRefused as refusal:
-        news = PaymentNews(PaymentState.FAILED, failure_code=refusal.code)
+        report = PaymentReport(PaymentState.FAILED, failure_code=refusal.code)
     else:
-        news = payment_news(answer)
-    settle(actor=actor, payment_id=payment.id, news=news)
+        report = payment_news(answer)
+    settle(actor=actor, payment_id=payment.id, news=report)
     payment_notifications.process_unmatched(actor, payment.id)
 
 
@@ -296,14 +296,14 @@ def cancel_payment(*, actor: Actor, payment_id: UUID) -> Payment:
     payment = get_payment(actor=actor, payment_id=payment_id)
     with throttling.payment_flight(actor):
         if payment.is_open:
-            close(actor, payment)
+            cancel_open_payment(actor, payment)
             payment = get_payment(actor=actor, payment_id=payment_id)
     if payment.status is not PaymentState.CANCELED:
         raise PaymentNotCancelable(payment_status=payment.status)
     return payment
 
 
-def close(actor: Actor, payment: Payment) -> None:
+def cancel_open_payment(actor: Actor, payment: Payment) -> None:
     """Cancel an open payment at its provider, and apply the state that the provider reports.
 
     If the provider refuses, the payment can still be open afterwards.
@@ -331,4 +331,4 @@ def close(actor: Actor, payment: Payment) -> None:
 def cancel_manual_payment(actor: Actor, payment: Payment) -> None:
     """Cancel a pending manual payment, and restore the usual time limit of its order."""
     orders.SET_EXPIRY.execute(order_id=payment.order_id, minutes=None)
-    settle(actor=actor, payment_id=payment.id, news=PaymentNews(PaymentState.CANCELED))
+    settle(actor=actor, payment_id=payment.id, news=PaymentReport(PaymentState.CANCELED))

@@ -24,7 +24,7 @@ from models.due_check import DueCheck
 from models.payment import Payment
 from services import payment_notifications, payment_providers, process
 from services.payment_settling import payment_news, settle
-from services.payments import ask, close, find_payment, is_unanswered
+from services.payments import ask, cancel_open_payment, find_payment, is_unanswered
 from services.refunds import find_refund, send
 
 # Exponential backoff: the pause before the second check, which doubles with each check, and the
@@ -91,7 +91,7 @@ def _update_state(actor: Actor, payment: Payment, *, is_old: bool) -> None:
         ask(actor, payment)
         payment = find_payment(payment.id)
     if payment.is_open and (is_old or _status_of_order(payment) != PENDING):
-        close(actor, payment)
+        cancel_open_payment(actor, payment)
     elif payment.is_open and payment.reference is not None:
         provider = payment_providers.find(payment.provider)
         answer = payment_providers.call(provider, provider.fetch, payment.reference)
