@@ -14,7 +14,7 @@ class Configuration:
     other_signing_keys: tuple[bytes, ...] = field(default=(), repr=False)
     # Whether session cookies are sent over HTTPS only.
     cookie_secure: bool = True
-    # Origins of other sites whose pages may send unsafe requests with the session cookies.
+    # Other origins whose pages may send unsafe requests with the session cookies.
     allowed_origins: frozenset[str] = frozenset()
     currency: str = "EUR"
     issuer: str = "orderly"

@@ -66,9 +66,9 @@ class CompiledOperation:
         self._slots = slots
         self._load = load_of(operation)
         self._is_secured = bool(operation.security)
-        # Unsafe methods (RFC 9110, section 9.2.1), and downloads: by a link, another site could
+        # Unsafe methods (RFC 9110, section 9.2.1), and downloads: by a link, another website could
         # make the browser save a file with private data.
-        self._is_same_site_only = self._load.is_write or any(
+        self._is_same_origin_only = self._load.is_write or any(
             "Content-Disposition" in response.get("headers", {})
             for response in operation.responses.values()
         )
@@ -134,7 +134,7 @@ class CompiledOperation:
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._is_secured:
-            authorize(scope, role=self._required_role, same_site_only=self._is_same_site_only)
+            authorize(scope, role=self._required_role, same_origin_only=self._is_same_origin_only)
         headers = scope["headers"]
         arguments: dict[str, Any] = {}
         if self._body is not None:

@@ -93,22 +93,22 @@ class BearerHandler(BearerSecurityHandler):
 SECURITY_MAP = {"apiKey": CookieHandler, "bearer": BearerHandler}
 
 
-def authorize(scope: Scope, *, role: str | None, same_site_only: bool) -> None:
+def authorize(scope: Scope, *, role: str | None, same_origin_only: bool) -> None:
     """Check that the principal of a request may call the operation.
 
     Args:
         scope: The ASGI scope of an authenticated request.
         role: The role that the operation requires, or None.
-        same_site_only: Whether a cookie may authenticate the request only if it does not come from
-            another site.
+        same_origin_only: Whether a cookie may authenticate the request only if a page of this
+            server, or of an origin that the settings allow, sent it.
 
     Raises:
-        Problem: `cross_site_request`: the request is authenticated by cookie and comes from
-            another site; `forbidden`: the operation requires another role.
+        Problem: `cross_site_request`: the request is authenticated by cookie and a page of
+            another origin sent it; `forbidden`: the operation requires another role.
     """
     principal: Principal = scope["orderly"]["principal"]
-    if same_site_only and principal.by_cookie and _is_cross_site(scope):
-        raise Problem("cross_site_request", "Another website sent this request.")
+    if same_origin_only and principal.by_cookie and _is_from_other_origin(scope):
+        raise Problem("cross_site_request", "A page of another origin sent this request.")
     if role is not None and principal.role != role:
         raise Problem("forbidden", f"This operation requires the role {role}.", required_role=role)
 
@@ -198,20 +198,24 @@ def _access_principal(token: str, *, by_cookie: bool) -> Principal:
     return principal
 
 
-def _is_cross_site(scope: Scope) -> bool:
-    """Return whether another site sent the request.
+def _is_from_other_origin(scope: Scope) -> bool:
+    """Return whether a page of another origin sent the request. The settings can allow origins.
 
-    Browsers say so in `Sec-Fetch-Site` (Fetch Metadata). For old browsers, compare the origin with
-    the host. Origins that the settings allow are never cross-site.
+    Browsers say in `Sec-Fetch-Site` (Fetch Metadata) how the origins are related. `same-site` is
+    not enough: it includes other subdomains and other ports of the same host, whose requests have
+    the SameSite cookies. For old browsers, only the origin is compared with the host.
     """
     origin = _header(scope, b"origin")
     if origin is not None and origin in process.configuration().allowed_origins:
         return False
     site = _header(scope, b"sec-fetch-site")
-    if site is not None:
-        return site == "cross-site"
-    if origin is None:
+    if site in {"same-origin", "none"}:
         return False
+    if site not in {"same-site", None}:
+        return True
+    if origin is None:
+        # Browsers send no Origin when they follow a link.
+        return site is not None
     # Compare the text after "://": an Origin has only scheme, host and port, and a URL parser could
     # raise errors.
     return origin.partition("://")[2].lower() != (_header(scope, b"host") or "").lower()

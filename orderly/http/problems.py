@@ -67,7 +67,8 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
     "cross_site_request": ProblemType(
         403,
         "Cross-site request refused",
-        "Send the request from the shop's own site, or use a bearer token.",
+        "Send the request from a page of the API's own origin, or use a bearer token. The operator "
+        "can allow pages of other origins (`ORDERLY_CORS_ORIGINS`).",
     ),
     "not_found": ProblemType(
         404,

@@ -133,11 +133,67 @@ def test_only_an_allowed_origin_can_send_a_cross_site_write(
     assert status == client.patch(ME, json={"name": "Eve"}, headers=headers).status_code
 
 
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("{own}", 200),
+        (ALLOWED_ORIGIN, 200),
+        ("http://blog.shop.example.com", 403),
+        ("http://127.0.0.1:1", 403),  # another port of the same host
+        ("null", 403),
+        (None, 403),
+    ],
+)
+def test_of_the_same_site_only_the_own_origin_and_allowed_origins_can_write(
+    client: httpx2.Client, url: str, cookie_header: dict[str, str], origin: str | None, status: int
+) -> None:
+    headers = {
+        "sec-fetch-site": "same-site",
+        **cookie_header,
+        **({"origin": origin.format(own=url)} if origin else {}),
+    }
+
+    response = client.patch(ME, json={"name": "Eve"}, headers=headers)
+
+    assert status == response.status_code
+    if status == 403:
+        assert_problem(response, 403, "cross_site_request")
+
+
+def test_a_page_of_the_same_site_cannot_send_a_write_without_a_body(admin: Client) -> None:
+    product = {
+        "sku": "MUG-1",
+        "name": "Mug",
+        "description": "",
+        "price": {"amount": 900, "currency": "EUR"},
+        "stock": 5,
+    }
+    path = admin.post(PRODUCTS, json=product).headers["location"]
+    admin.delete(path)
+
+    # No body and no special header, so browsers would send no preflight request.
+    response = admin.post(
+        f"{path}/restore", headers={"sec-fetch-site": "same-site", "origin": "http://127.0.0.1:1"}
+    )
+
+    assert_problem(response, 403, "cross_site_request")
+
+
+def test_an_unknown_relation_of_origins_is_refused(admin: Client) -> None:
+    headers = {"sec-fetch-site": "same-party"}
+
+    assert_problem(
+        admin.patch(ME, json={"name": "Eve"}, headers=headers), 403, "cross_site_request"
+    )
+
+
 @pytest.mark.parametrize("path", [f"{PRODUCTS}/export", "/api/v1/orders/export"])
 def test_a_link_on_another_site_cannot_download_an_export(admin: Client, path: str) -> None:
     cross_site = {"sec-fetch-site": "cross-site"}
 
-    assert_problem(admin.get(path, headers=cross_site), 403, "cross_site_request")
+    for site in ("cross-site", "same-site"):  # links on another website, on another subdomain
+        response = admin.get(path, headers={"sec-fetch-site": site})
+        assert_problem(response, 403, "cross_site_request")
 
     assert 200 == admin.get(path, headers={"sec-fetch-site": "same-origin"}).status_code
     assert 200 == admin.get(PRODUCTS, headers=cross_site).status_code

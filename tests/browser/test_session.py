@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -61,6 +63,26 @@ def call(page: Page) -> Call:
         return status, text
 
     return call
+
+
+class _EmptyPage(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def other_port() -> Iterator[int]:
+    """Serve an empty page from another port; return the port."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _EmptyPage) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
 
 
 def cookies(page: Page) -> dict[str, dict[str, Any]]:
@@ -129,5 +151,25 @@ def test_a_page_of_another_site_cannot_use_the_session(
     )
 
     assert "TypeError" in outcome  # CORS blocks the script from the response
+    page.goto(f"{origin}/problems")
+    assert 200 == call("GET", "/users/me")[0]
+
+
+def test_a_page_of_another_port_cannot_use_the_session(
+    page: Page, call: Call, other_port: int
+) -> None:
+    call("POST", "/auth/register", {**ADA, "name": "Ada"})
+    call("POST", "/auth/login", ADA)
+    origin = page.url.removesuffix("/problems")
+    # For browsers, all ports of a host are the same site: they send SameSite cookies to each.
+    page.goto(f"http://localhost:{other_port}/")
+
+    with page.expect_response(f"{origin}/api/v1/auth/logout") as sent:
+        page.evaluate(
+            """(url) => fetch(url, {method: "POST", mode: "no-cors", credentials: "include"})""",
+            f"{origin}/api/v1/auth/logout",
+        )
+
+    assert 403 == sent.value.status  # without the cookies, it would be 401
     page.goto(f"{origin}/problems")
     assert 200 == call("GET", "/users/me")[0]
