@@ -54,13 +54,15 @@ def apply(
     progress: Callable[[str], None] | None = None,
     *,
     url: str | None = None,
+    last: str | None = None,
     directory: Path = DIRECTORY,
     lock_timeout: float = 5.0,
     wait_seconds: float = 600.0,
 ) -> list[str]:
     """Apply pending migrations to the bound database, in order, and return their names.
 
-    `url` is the URL of the same database with another role, the owner of its tables.
+    `url` is the URL of the same database with another role, the owner of its tables. `last` is the
+    last migration to apply, for a restore: it does not count as the end of the restore.
 
     Each migration is one transaction, unless its module sets `atomic = False`. It waits for a
     table lock at most `lock_timeout` seconds, since later queries on the table wait behind it. If
@@ -74,8 +76,9 @@ def apply(
     """
     try:
         with _migration_database(url or database.database, wait_seconds) as target:
-            names: list[str] = _Runner(target, directory, lock_timeout, progress).up()
-            restore.finish(target)  # drop the marker of an interrupted restore, if there is one
+            names: list[str] = _Runner(target, directory, lock_timeout, progress).up(last)
+            if last is None:
+                restore.finish(target)  # drop the marker of an interrupted restore, if any
             return names
     except psycopg2.OperationalError as error:
         raise Unavailable from error
@@ -86,9 +89,12 @@ def apply(
         raise
 
 
-def known_migrations(directory: Path = DIRECTORY) -> list[str]:
-    """Return the names of all migrations of this version, in order."""
-    return [migration.name for migration in Migration.load_directory(str(directory))]
+def known_migrations(directory: Path = DIRECTORY) -> dict[str, str]:
+    """Return the checksums of all migrations of this version by name, in order."""
+    return {
+        migration.name: _checksum(migration.path)
+        for migration in Migration.load_directory(str(directory))
+    }
 
 
 def revert(*, directory: Path = DIRECTORY, lock_timeout: float = 5.0) -> list[str]:

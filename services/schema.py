@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from database import migrations, restore, roles, transport
+from database.restore import TableRows
 from database.transactions import transaction_without_timeout
 from models import contents as shop_contents
 from models.contents import Contents
@@ -41,13 +42,26 @@ def tables() -> list[str]:
     return sorted(RUNTIME)
 
 
-def prepare_restore(owner_url: str) -> None:
-    """Drop the tables of an empty shop, or those that an interrupted restore left.
+def create_for_restore(owner_url: str, rows: Iterable[TableRows], *, last_migration: str) -> None:
+    """Create the tables by the migrations up to `last_migration`, and insert rows.
+
+    Drops the tables of an empty shop, or those that an interrupted restore left. `migrate` must be
+    called afterwards.
 
     Raises:
-        ShopNotEmpty, DatabaseInUse, Unavailable: see `database.restore.prepare`.
+        ShopNotEmpty, DatabaseInUse: see `database.restore.prepare`.
+        RowsRefused: see `database.restore.load`.
+        Unavailable: the database cannot be reached.
     """
-    restore.prepare(owner_url, tables(), shop_contents.TABLES)
+    names = tables()
+    restore.prepare(owner_url, names, shop_contents.TABLES)
+    migrations.apply(url=owner_url, last=last_migration)
+    history = migrations.MigrationTable._meta.table_name
+    restore.load(
+        owner_url,
+        [name for name in names if name != history],
+        (table for table in rows if table.table != history),
+    )
 
 
 @transaction_without_timeout

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from database.restore import TableRows
 from orderly.backups import programs
 from orderly.backups.errors import BackupError
 from orderly.embedded.file_lock import try_lock
@@ -16,10 +18,11 @@ from orderly.embedded.file_lock import try_lock
 OnTable = Callable[[str], None]
 
 _MIGRATIONS = "schema_migration"
-# A progress message of pg_dump or pg_restore with --verbose.
-_TABLE = re.compile(r'(?:dumping contents of|processing data for) table "?[^"]*?\.?"?(\w+)"?$')
-# COPY table (columns) FROM stdin; lines of values, separated by tabs; then \.
-_COPY = re.compile(rf"^COPY \S*{_MIGRATIONS} \(name,.*?;\n(.*?)^\\\.", re.MULTILINE | re.DOTALL)
+# A progress message of pg_dump with --verbose.
+_TABLE = re.compile(r'dumping contents of table "?[^"]*?\.?"?(\w+)"?$')
+# Lines of the script that pg_restore writes. After COPY, each line is a row, until a line with \.
+_ENCODING = re.compile(r"SET client_encoding = '(\w+)';$")
+_COPY = re.compile(r'COPY (?:"[^"]+"|\w+)\."?(\w+)"? \((["\w, ]+)\) FROM stdin;$')
 _LOCK_WAIT_MILLISECONDS = 10_000
 
 
@@ -34,9 +37,7 @@ def write(url: str, file: Path, tables: Sequence[str], *, replace: bool, on_tabl
         BackupError: the file exists and `replace` is false, or the archive cannot be written.
         Unavailable: the database cannot be reached.
     """
-    if file.exists() and not replace:
-        raise BackupError(f"{file} exists. Choose another name, or use --replace.")
-    with _partial_file(file) as partial:
+    with _new_file(file, replace=replace) as new:
         programs.run(
             "pg_dump",
             "--format=custom",
@@ -46,72 +47,136 @@ def write(url: str, file: Path, tables: Sequence[str], *, replace: bool, on_tabl
             "--no-unlogged-table-data",
             f"--lock-wait-timeout={_LOCK_WAIT_MILLISECONDS}",
             "--verbose",
-            f"--file={partial}",
+            # Not standard output: pg_dump sets O_APPEND there, and then appends the table of
+            # contents, with the positions of the tables, instead of replacing it.
+            f"--file=/dev/fd/{new.fileno()}",
+            "--no-sync",
             *(f'--table="{table}"' for table in tables),
             url=url,
+            descriptor=new.fileno(),
             on_line=_table_reporter(on_table),
         )
-        partial.replace(file)
-        _fsync(file.parent)
 
 
-def load(url: str, file: Path, *, on_table: OnTable) -> None:
-    """Create the tables of an archive in a database, in one transaction.
-
-    Raises:
-        BackupError: the file is not an archive, or a table exists.
-        Unavailable: the database cannot be reached.
-    """
-    programs.run(
-        "pg_restore",
-        "--single-transaction",
-        "--exit-on-error",
-        "--no-owner",
-        "--no-privileges",
-        "--verbose",
-        str(file),
-        url=url,
-        on_line=_table_reporter(on_table),
-    )
-
-
-def migrations(file: Path) -> list[str]:
-    """Return the names of the migrations that had been applied to the database of an archive.
+def migrations(file: Path) -> dict[str, str]:
+    """Return the migrations that had been applied to the database of an archive, and checksums.
 
     Raises:
         BackupError: the file cannot be read, or is not a backup of a shop.
     """
+    found: dict[str, str] = {}
+    for table in _tables(file, f"--table={_MIGRATIONS}"):
+        if table.table == _MIGRATIONS and set(table.columns) >= {"name", "checksum"}:
+            for line in table.lines:
+                values = line.decode(errors="replace").rstrip("\n").split("\t")
+                row = dict(zip(table.columns, values, strict=False))
+                found[row.get("name", "")] = row.get("checksum", "")
+    if not found or not all(re.fullmatch(r"\w+", name) for name in found):
+        raise BackupError(f"{file} is not a backup of a shop.")
+    return found
+
+
+def rows(file: Path, *, on_table: OnTable) -> Iterator[TableRows]:
+    """Yield the rows of each table of an archive; read them before the next table.
+
+    `pg_restore` writes the archive as an SQL script, from which only the rows are taken. It is not
+    connected to a database, where it would execute any SQL of the archive. `on_table` is called
+    with the name of each table before its rows are copied.
+
+    Raises:
+        BackupError: the file cannot be read, or is damaged.
+    """
+    for table in _tables(file):
+        on_table(table.table)
+        yield table
+
+
+def _tables(file: Path, *options: str) -> Iterator[TableRows]:
     try:
         file.open("rb").close()
     except OSError as error:
         raise BackupError(f"{file}: {error.strerror}.") from error
-    script = programs.run(
-        "pg_restore", "--data-only", f"--table={_MIGRATIONS}", "--file=-", str(file)
-    )
-    rows = _COPY.search(script)
-    if rows is None:
-        raise BackupError(f"{file} is not a backup of a shop.")
-    return [line.partition("\t")[0] for line in rows[1].splitlines()]
+    encoding = "UTF8"
+    arguments = ("--data-only", *options, "--file=-", str(file.absolute()))
+    with programs.output("pg_restore", *arguments) as script:
+        for line in script:
+            text = line.decode(errors="replace")
+            if match := _ENCODING.match(text):
+                encoding = match[1]
+            elif match := _COPY.match(text):
+                columns = [column.strip('"') for column in match[2].split(", ")]
+                lines = _until_end_of_table(script)
+                yield TableRows(match[1], columns, encoding, lines)
+                for _ in lines:
+                    pass  # what the caller has not read
+
+
+def _until_end_of_table(script: IO[bytes]) -> Iterator[bytes]:
+    for line in script:
+        # A damaged archive can end within a line. Then pg_restore fails.
+        if line == b"\\.\n" or not line.endswith(b"\n"):
+            return
+        yield line
 
 
 @contextmanager
-def _partial_file(file: Path) -> Iterator[Path]:
-    """Provide a locked file in the directory of `file`, readable only by its owner.
+def _new_file(file: Path, *, replace: bool) -> Iterator[IO[bytes]]:
+    """Provide a new file that only its owner can read, and give it its name at the end.
 
-    It is deleted at the end, unless it was renamed.
+    Others may be able to write to the directory. So an existing partial file is never written to,
+    and the new one is only opened by its file descriptor.
     """
+    if file.exists() and not replace:
+        raise BackupError(f"{file} exists. Choose another name, or use --replace.")
     partial = file.with_name(f"{file.name}.partial")
     try:
-        opened: IO[bytes] = os.fdopen(os.open(partial, os.O_RDWR | os.O_CREAT, 0o600), "rb")
+        _remove_interrupted(partial, file)
+        # O_EXCL also refuses a symbolic link.
+        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
         raise BackupError(f"Cannot write {file}: {error.strerror}.") from error
-    with opened:
-        if not try_lock(opened.fileno()):
+    with os.fdopen(descriptor, "wb") as opened:
+        if not try_lock(descriptor):
             raise BackupError(f"Another backup is writing {file}.")
         try:
-            yield partial
-        finally:
+            yield opened
+            os.fsync(descriptor)
+            partial.replace(file)
+        except BaseException:
             partial.unlink(missing_ok=True)
+            raise
+        _fsync(file.parent)
+
+
+def _remove_interrupted(partial: Path, file: Path) -> None:
+    """Delete the partial file of an interrupted backup.
+
+    Raises:
+        BackupError: another backup is writing it, or it was not created by this module.
+        OSError: it cannot be read or deleted.
+    """
+    try:
+        status = partial.lstat()
+    except FileNotFoundError:
+        return
+    if (
+        not stat.S_ISREG(status.st_mode)
+        or status.st_uid != os.geteuid()
+        or status.st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+    ):
+        raise BackupError(
+            f"{partial} is not a partial backup of yours: it is not a file, belongs to another user"
+            " or can be accessed by others. Delete it, or choose a directory that only you can"
+            " write to."
+        )
+    descriptor = os.open(partial, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        # Only the holder of the lock removes the name, if it is still the name of that file.
+        if not try_lock(descriptor) or not os.path.samestat(os.fstat(descriptor), partial.lstat()):
+            raise BackupError(f"Another backup is writing {file}.")
+        partial.unlink()
+    finally:
+        os.close(descriptor)
 
 
 def _table_reporter(on_table: OnTable) -> programs.OnLine:
@@ -123,7 +188,7 @@ def _table_reporter(on_table: OnTable) -> programs.OnLine:
 
 
 def _fsync(directory: Path) -> None:
-    """Make a new name in a directory durable. pg_dump has already done this for the contents."""
+    """Make a new name in a directory durable."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)

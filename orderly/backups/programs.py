@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
+import tempfile
 from collections import deque
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import psycopg2
 from psycopg2.extensions import make_dsn, parse_dsn
@@ -26,8 +29,8 @@ _ERROR_LINES = 3
 _CONNECT_SECONDS = 10
 
 
-def run(name: str, *arguments: str, url: str | None = None, on_line: OnLine | None = None) -> str:
-    """Run a program on the database of a URL; return its standard output.
+def run(name: str, *arguments: str, url: str, descriptor: int, on_line: OnLine) -> None:
+    """Run a program on the database of a URL. It inherits a file descriptor.
 
     `on_line` is called with each line of stderr, which contains progress messages if the arguments
     contain `--verbose`.
@@ -36,48 +39,81 @@ def run(name: str, *arguments: str, url: str | None = None, on_line: OnLine | No
         BackupError: the program failed, or is not installed.
         Unavailable: the database cannot be reached.
     """
-    connection = [] if url is None else [f"--dbname={_without_password(url)}"]
-    command = client_command(_find(name, url), *arguments, *connection)
+    path = _find(name, _server_version(url))[0]
     errors: deque[str] = deque(maxlen=_ERROR_LINES)
     with subprocess.Popen(  # noqa: S603  # a program of PostgreSQL
-        command,
+        client_command(path, *arguments, f"--dbname={_without_password(url)}"),
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
         env=_environment(url),
+        pass_fds=[descriptor],
     ) as process:
-        assert process.stderr is not None and process.stdout is not None  # noqa: S101, PT018
+        assert process.stderr is not None  # noqa: S101
         for line in process.stderr:
-            errors.append(line.removeprefix(f"{name}: ").strip())
-            if on_line is not None:
-                on_line(line.strip())
-        output = process.stdout.read()
+            errors.append(line)
+            on_line(line.strip())
     if process.returncode != 0:
-        raise BackupError(f"{name} failed: {' '.join(errors) or f'status {process.returncode}'}")
-    return output
+        raise _failure(name, errors, process.returncode)
 
 
-def _find(name: str, url: str | None) -> Path:
-    """Return the path of a program that is at least as new as the server.
+@contextmanager
+def output(name: str, *arguments: str) -> Iterator[IO[bytes]]:
+    """Run a program without a database; provide its standard output.
 
-    pg_dump refuses a server of a newer major version than its own.
+    Raises:
+        BackupError: the program is not installed or, when the output has been read, failed.
+    """
+    newest = max(_find(name), key=_version)
+    # A file, since a pipe that is read at the end would block a program with many errors.
+    with (
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(  # noqa: S603  # a program of PostgreSQL
+            client_command(newest, *arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=_environment(),
+        ) as process,
+    ):
+        assert process.stdout is not None  # noqa: S101
+        try:
+            yield process.stdout
+        except BaseException:
+            process.kill()
+            raise
+        if process.wait() != 0:
+            errors.seek(0)
+            lines = deque(errors, maxlen=_ERROR_LINES)
+            texts = [line.decode(errors="replace") for line in lines]
+            raise _failure(name, texts, process.returncode)
+
+
+def _failure(name: str, lines: Iterable[str], status: int) -> BackupError:
+    errors = [line.removeprefix(f"{name}: ").strip() for line in lines]
+    return BackupError(f"{name} failed: {' '.join(errors) or f'status {status}'}")
+
+
+def _find(name: str, version: int = 1) -> list[Path]:
+    """Return the paths of a program of at least this major version; Orderly's own one is first.
+
+    pg_dump refuses a server of a newer major version than its own, and pg_restore an archive in a
+    newer format.
     """
     candidates = []
     with suppress(UnsupportedSystemError):  # there is no embedded PostgreSQL for this system
         candidates.append(program(name))
     if (on_path := shutil.which(name)) is not None:
         candidates.append(Path(on_path))
-    needed = 0 if url is None else _server_version(url)
-    for candidate in candidates:
-        if _version(candidate) >= needed:
-            return candidate
-    version = f" {needed}" if needed else ""
-    raise BackupError(
-        f"{name}{version} is not installed. Install PostgreSQL's client programs, so that {name} is"
-        " on PATH."
-    )
+    found = [candidate for candidate in candidates if _version(candidate) >= version]
+    if not found:
+        raise BackupError(
+            f"{name}{f' {version}' if version > 1 else ''} is not installed. Install PostgreSQL's"
+            f" client programs, so that {name} is on PATH."
+        )
+    return found
 
 
 def _server_version(url: str) -> int:
@@ -95,10 +131,14 @@ def _server_version(url: str) -> int:
 
 
 def _version(path: Path) -> int:
-    """Return the major version of a program, from output such as `pg_dump (PostgreSQL) 18.6`."""
+    """Return the major version of a program, from output such as `pg_dump (PostgreSQL) 18.6`.
+
+    0 if the program does not run.
+    """
     command = [str(path), "--version"]
-    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603
-    return int(output.split(")")[1].split()[0].partition(".")[0])
+    printed = subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603
+    match = re.search(r"\) (\d+)", printed)
+    return int(match[1]) if match else 0
 
 
 def _without_password(url: str) -> str:
@@ -111,7 +151,7 @@ def _without_password(url: str) -> str:
     return dsn
 
 
-def _environment(url: str | None) -> dict[str, str]:
+def _environment(url: str | None = None) -> dict[str, str]:
     """Return the environment without Orderly's settings, which may contain secrets."""
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith("ORDERLY_")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from database import binding
 from database.migrations import known_migrations
+from database.restore import RowsRefused
 from models.contents import Contents
 from orderly.backups import archive
 from orderly.backups.archive import OnTable
@@ -28,26 +31,44 @@ def restore(url: str, owner_url: str | None, file: Path, *, on_table: OnTable) -
     """Restore an archive into a database that has no tables of a shop, or only empty ones.
 
     `owner_url` is the URL of the role that owns the tables; None if the role of `url` does.
-    Migrations that are newer than the archive are applied. If this process is killed, the same call
-    can be repeated. The services are bound to the database afterwards.
+    Only rows are read from the archive: the migrations create the tables, and those that are newer
+    than the archive are applied afterwards. If this process is killed, the same call can be
+    repeated. The services are bound to the database afterwards.
 
     Raises:
-        BackupError: the file is not a backup of a shop, or was made by a newer version.
+        BackupError: the file is not a backup of a shop, was changed, or was made by a newer
+            version.
         ShopNotEmpty: there are users, products or orders.
         DatabaseInUse: there are other connections to the database.
         Unavailable: the database cannot be reached.
     """
-    unknown = sorted(set(archive.migrations(file)) - set(known_migrations()))
-    if unknown:
+    last_migration = _last_migration(file, archive.migrations(file))
+    rows = archive.rows(file, on_table=on_table)
+    try:
+        schema.create_for_restore(owner_url or url, rows, last_migration=last_migration)
+    except RowsRefused as error:
+        raise BackupError(f"{file} is not a backup that Orderly wrote: {error}.") from error
+    binding.bind(url, max_connections=1)
+    schema.migrate(owner_url=owner_url)
+    return RestoreResult(schema.contents(), audit())
+
+
+def _last_migration(file: Path, applied: Mapping[str, str]) -> str:
+    """Return the last of the migrations of an archive.
+
+    Raises:
+        BackupError: they are not the first migrations of this version.
+    """
+    known = known_migrations()
+    if unknown := sorted(set(applied) - set(known)):
         raise BackupError(
             f"{file} was made by a newer version of Orderly (migration {unknown[0]}). Install that "
             "version, and restore again."
         )
-    schema.prepare_restore(owner_url or url)
-    archive.load(owner_url or url, file, on_table=on_table)
-    binding.bind(url, max_connections=1)
-    schema.migrate(owner_url=owner_url)
-    return RestoreResult(schema.contents(), audit())
+    first = dict(islice(known.items(), len(applied)))
+    if different := [name for name, checksum in first.items() if applied.get(name) != checksum]:
+        raise BackupError(f"{file} was made with another migration {different[0]}.")
+    return list(first)[-1]
 
 
 def verify(file: Path, *, account: str | None, on_table: OnTable) -> RestoreResult:

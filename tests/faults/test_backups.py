@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import re
+import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -13,9 +17,14 @@ from pathlib import Path
 import psycopg2
 import pytest
 
+from database import binding, migrations
 from orderly.background.daily_backup import DailyBackup
+from orderly.backups import archive, programs
+from orderly.backups import restore as restoring
 from orderly.backups.errors import BackupError
+from orderly.backups.restore import RestoreResult
 from orderly.settings import Settings
+from services import schema
 from services.demo import ACCOUNTS
 from tests.support.embedded_postgresql import connect, run_statement
 from tests.support.processes import (
@@ -241,20 +250,6 @@ def test_a_killed_backup_leaves_no_file_under_the_name_and_can_be_repeated(
     assert not partial.exists()
 
 
-def test_a_full_disk_fails_with_a_message_and_leaves_no_file(
-    demo_backup: Path, tmp_path: Path
-) -> None:
-    data_dir, file = tmp_path / "data", tmp_path / "shop.backup"
-    assert 0 == restore(demo_backup, data_dir).returncode
-    Path(f"{file}.partial").symlink_to("/dev/full")
-
-    completed = run_orderly("backup", str(file), "--data-dir", str(data_dir), directory=tmp_path)
-
-    assert 1 == completed.returncode
-    assert "No space left on device" in completed.stderr
-    assert [] == list(tmp_path.glob("shop.backup*"))
-
-
 def daily_backup(data_dir: Path, directory: Path) -> DailyBackup:
     return DailyBackup(
         Settings.from_environment(
@@ -307,3 +302,191 @@ def test_the_server_writes_a_backup_of_a_new_shop(tmp_path: Path) -> None:
         wait_until(lambda: "backup_written" in server.stderr)
 
     assert 1 == len(list(directory.glob("orderly-*Z.backup")))
+
+
+@pytest.fixture
+def shop_url(new_database: Callable[[str | None], str], migrated_template: str) -> str:
+    """The URL of an empty shop, as the owner of its tables."""
+    return new_database(migrated_template)
+
+
+def write(url: str, file: Path) -> None:
+    archive.write(url, file, schema.tables(), replace=False, on_table=lambda _: None)
+
+
+def restore_into(url: str, file: Path) -> RestoreResult:
+    try:
+        return restoring.restore(url, None, file, on_table=lambda _: None)
+    finally:
+        binding.close()
+
+
+def test_a_full_disk_fails_with_a_message_and_leaves_no_file(shop_url: str, tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, hard))
+    try:
+        with pytest.raises(BackupError, match=r"pg_dump failed: .*File too large"):
+            write(shop_url, tmp_path / "shop.backup")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_the_partial_file_of_a_killed_backup_is_replaced(shop_url: str, tmp_path: Path) -> None:
+    partial = tmp_path / "shop.backup.partial"
+    partial.touch(mode=0o600)
+    with partial.open() as old:
+        write(shop_url, tmp_path / "shop.backup")
+
+        assert "" == old.read()
+    assert ["shop.backup"] == [file.name for file in tmp_path.iterdir()]
+
+
+def test_two_backups_do_not_write_the_same_file(shop_url: str, tmp_path: Path) -> None:
+    partial = tmp_path / "shop.backup.partial"
+    partial.touch(mode=0o600)
+    with partial.open() as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+
+        with pytest.raises(BackupError, match="Another backup is writing"):
+            write(shop_url, tmp_path / "shop.backup")
+
+    assert partial.exists()
+
+
+@pytest.mark.parametrize("kind", ["symbolic link", "file of another user", "accessible file"])
+def test_a_backup_is_never_written_to_a_file_that_another_user_planted(
+    shop_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    victim, partial = tmp_path / "victim", tmp_path / "shop.backup.partial"
+    victim.write_text("mine")
+    if kind == "symbolic link":
+        partial.symlink_to(victim)
+    else:
+        partial.touch(mode=0o600)
+        partial.chmod(0o666 if kind == "accessible file" else 0o600)
+    if kind == "file of another user":  # only root could create one
+        monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+
+    with pytest.raises(BackupError, match="is not a partial backup of yours"):
+        write(shop_url, tmp_path / "shop.backup")
+
+    assert "mine" == victim.read_text()
+    assert kind == "symbolic link" or b"" == partial.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("command", "statement", "status"),
+    [
+        ("verify-backup", rb"CREATE (?:UNIQUE )?INDEX [^;]{60,400};\n", 0),
+        ("restore", rb"COPY \S+ \([^)]{60,400}\) FROM stdin;\n", 1),
+    ],
+    ids=["verify", "restore"],
+)
+def test_no_sql_of_a_tampered_backup_is_executed(
+    demo_backup: Path, tmp_path: Path, command: str, statement: bytes, status: int
+) -> None:
+    # In a directory where PostgreSQL can write, whatever its user.
+    with tempfile.TemporaryDirectory(prefix="orderly-") as name:
+        directory, file = Path(name), tmp_path / "shop.backup"
+        directory.chmod(0o777)
+        archived = demo_backup.read_bytes()
+        replaced = max(re.findall(statement, archived), key=len)
+        attack = f"COPY (SELECT 1) TO PROGRAM 'cat >{directory}/executed';".encode()
+        file.write_bytes(archived.replace(replaced, attack.ljust(len(replaced) - 1) + b"\n", 1))
+
+        completed = run_orderly(
+            *(command, str(file)), directory=tmp_path, ORDERLY_DATA_DIR=str(tmp_path / "data")
+        )
+
+        assert [] == list(directory.iterdir())
+    assert status == completed.returncode, completed.stderr
+    assert status == 0 or "is not a backup that Orderly wrote: table" in completed.stderr
+
+
+def test_the_migrations_create_the_schema_of_a_restored_shop(
+    shop_url: str, tmp_path: Path, new_database: Callable[[str | None], str]
+) -> None:
+    expected, file, url = dump_schema(shop_url), tmp_path / "shop.backup", new_database(None)
+    run_statement(shop_url, "CREATE INDEX by_name ON users ((upper(name)))")
+    run_statement(shop_url, "ALTER TABLE users ALTER name SET DEFAULT lower('A')")
+    run_statement(shop_url, "CREATE RULE no_users AS ON DELETE TO users DO INSTEAD NOTHING")
+    write(shop_url, file)
+
+    restore_into(url, file)
+
+    assert expected == dump_schema(url)
+
+
+def dump_schema(url: str) -> list[str]:
+    with programs.output("pg_dump", "--schema-only", "--no-privileges", f"--dbname={url}") as lines:
+        text = [line.decode() for line in lines]
+    # A random key in each dump.
+    return [line for line in text if not line.startswith(("\\restrict", "\\unrestrict"))]
+
+
+def test_a_backup_of_an_older_version_is_migrated_with_its_rows(
+    tmp_path: Path, new_database: Callable[[str | None], str]
+) -> None:
+    old, new, file = new_database(None), new_database(None), tmp_path / "shop.backup"
+    migrations.apply(url=old, last="0009_ended_sessions")
+    insert_user(old, r"tab\t, newline\n, end of data\n\\.\n, null \\N, é")
+    users = run_statement(old, "SELECT id, email, name, created_at FROM users")
+    write(old, file)
+
+    restored = restore_into(new, file)
+
+    assert (1, []) == (restored.contents.users, restored.findings)
+    assert users == run_statement(new, "SELECT id, email, name, created_at FROM users")
+    names = [(name,) for name in migrations.known_migrations()]
+    assert names == run_statement(new, "SELECT name FROM schema_migration ORDER BY name")
+
+
+def insert_user(url: str, name: str) -> None:
+    """Insert a user; `name` has the escapes of PostgreSQL's E'' strings."""
+    run_statement(
+        url,
+        "INSERT INTO users (id, email, name, password_hash, role, active, created_at, updated_at)"
+        f" VALUES (gen_random_uuid(), 'ada@example.com', E'{name}', '', 'CLIENT', true, now(),"
+        " now())",
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("ALTER TABLE users ADD COLUMN extra text", "table users differs in column extra"),
+        ("ALTER TABLE stock DROP COLUMN quantity", "table stock differs in column quantity"),
+        ("DROP TABLE stock", "table stock is missing"),
+        (
+            "ALTER TABLE users DROP CONSTRAINT ck_users_role; UPDATE users SET role = 'ROOT'",
+            'new row for relation "users" violates check constraint "ck_users_role"',
+        ),
+        (
+            "UPDATE schema_migration SET checksum = '' WHERE name = '0003_orders'",
+            "was made with another migration 0003_orders",
+        ),
+        (
+            "DELETE FROM schema_migration WHERE name = '0003_orders'",
+            "was made with another migration 0003_orders",
+        ),
+    ],
+    ids=["column", "missing column", "missing table", "row", "checksum", "missing migration"],
+)
+def test_a_backup_of_other_tables_is_refused(
+    shop_url: str,
+    tmp_path: Path,
+    new_database: Callable[[str | None], str],
+    change: str,
+    message: str,
+) -> None:
+    url, file = new_database(None), tmp_path / "shop.backup"
+    insert_user(shop_url, "Ada")
+    run_statement(shop_url, change)
+    write(shop_url, file)
+
+    with pytest.raises(BackupError) as raised:
+        restore_into(url, file)
+
+    assert message in str(raised.value)
