@@ -176,6 +176,7 @@ def base_url(runtime_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         tmp_path_factory.mktemp("server") / "data",
         ORDERLY_DATABASE_URL=runtime_url,
         ORDERLY_SIGNING_KEY=SIGNING_KEY,
+        ORDERLY_ACCESS_TOKEN_MINUTES="120",  # `tox -e deep` signs in once, and takes longer than 10
         ORDERLY_COOKIE_SECURE="false",
         ORDERLY_VALIDATE_RESPONSES="true",
         ORDERLY_STOREFRONT="true",
