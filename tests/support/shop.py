@@ -7,6 +7,7 @@ from typing import Any
 from httpx2 import Client
 
 PRODUCTS = "/api/v1/products"
+PAYMENTS = "/api/v1/payments"
 ORDERS = "/api/v1/orders"
 
 LONDON = {
@@ -63,3 +64,34 @@ def cancel_order(client: Client, order: dict[str, Any], **body: str) -> Any:
 def update_status(admin: Client, order: dict[str, Any], status: str, **fields: Any) -> Any:
     """Update an order's status; return the response."""
     return admin.put(f"{ORDERS}/{order['id']}/status", json={"status": status, **fields})
+
+
+def create_payment(client: Client, order: dict[str, Any], key: str | None = None) -> Any:
+    """Create a payment by hand; return the response."""
+    headers = {} if key is None else {"Idempotency-Key": key}
+    return client.post(
+        f"{ORDERS}/{order['id']}/payments", json={"provider": "manual"}, headers=headers
+    )
+
+
+def record_payment(
+    admin: Client, order: dict[str, Any], amount: int, key: str | None = None, **fields: Any
+) -> Any:
+    """Record money that has arrived, in cents; return the response."""
+    return admin.post(
+        f"{ORDERS}/{order['id']}/manual-payments",
+        json={"amount": {"amount": amount, "currency": "EUR"}, "method": "CASH", **fields},
+        headers={} if key is None else {"Idempotency-Key": key},
+    )
+
+
+def create_refund(
+    admin: Client, payment: dict[str, Any], amount: int | None = None, key: str | None = None
+) -> Any:
+    """Refund cents of a payment, or all that is left of it; return the response."""
+    body = {} if amount is None else {"amount": {"amount": amount, "currency": "EUR"}}
+    return admin.post(
+        f"{PAYMENTS}/{payment['id']}/refunds",
+        json=body,
+        headers={} if key is None else {"Idempotency-Key": key},
+    )
