@@ -16,11 +16,15 @@ from orderly.contract.references import resolve
 from orderly.contract.schemas import CompiledSchema, Violation
 
 _MAX_CELL_CHARACTERS = 1 << 16
+# The csv module parses a record in one call, in which no other thread runs: 12 million commas take
+# half a second.
+_MAX_RECORD_CHARACTERS = 1 << 18
 # Each read of a file releases the interpreter lock (GIL) for some microseconds. CPython then
 # restarts the 5 ms after which a waiting thread gets the lock (`sys.setswitchinterval`). So with
 # many small reads the event loop would wait much longer.
 _READ_BYTES = 1 << 18
 _CELL_TOO_LONG = f"has a cell of more than {_MAX_CELL_CHARACTERS} characters"
+_RECORD_TOO_LONG = f"has more than {_MAX_RECORD_CHARACTERS} characters"
 _NOT_UTF8 = "is not UTF-8"
 # In countries where the comma is the decimal separator, spreadsheet programs use these to separate
 # cells.
@@ -28,6 +32,10 @@ _OTHER_SEPARATORS = frozenset(";\t")
 _WRONG_SEPARATOR = "header: cells must be separated by commas"
 _SURROGATES = re.compile("[\udc80-\udcff]")
 _MAX_FAULTS_OF_A_LINE = 10
+
+
+class RecordTooLongError(csv.Error):
+    """A record has more than 262,144 characters."""
 
 
 class CsvRows:
@@ -83,10 +91,10 @@ class CsvPlan:
 
         If the file cannot be parsed to its end, the last line has a fault that says so.
         """
-        reader = csv.reader(text, strict=True)
+        reader = _RecordReader(text)
         number = 1
         try:
-            header = next(reader, [])
+            header = next(reader, list[str]())
             faults = self._check_header(header)
             if faults:
                 yield Line(number, {}, faults, is_last_readable=True)
@@ -100,9 +108,8 @@ class CsvPlan:
                 fault = f"the file has more than {self._max_rows} rows: split it"
                 yield Line(number, {}, (LineFault(number, None, fault),), is_last_readable=True)
         except csv.Error as error:
-            is_long = str(error).startswith("field larger than field limit")
-            fault = _CELL_TOO_LONG if is_long else "is not CSV: check the quotes"
-            faults = (LineFault(number, None, f"{fault}; the rest of the file was not read"),)
+            message = f"{_description(error)}; the rest of the file was not read"
+            faults = (LineFault(number, None, message),)
             yield Line(number, {}, faults, is_last_readable=True)
 
     def _check_header(self, header: list[str]) -> tuple[LineFault, ...]:
@@ -144,6 +151,46 @@ class CsvPlan:
             # People who edit spreadsheets do not read regular expressions.
             return LineFault(number, column, f"must be this: {description}")
         return LineFault(number, column, violation.message)
+
+
+class _RecordReader:
+    """Parses the records of a text, each of at most `_MAX_RECORD_CHARACTERS` characters.
+
+    A record has several lines if a quoted cell contains newlines. Iteration raises
+    `RecordTooLongError` if a record is longer, and `csv.Error` if it cannot be parsed.
+    """
+
+    def __init__(self, text: io.TextIOBase) -> None:
+        self._text = text
+        self._room = 0
+        self._reader = csv.reader(self._lines(), strict=True)
+
+    @property
+    def line_num(self) -> int:
+        """The number of lines that have been read."""
+        return self._reader.line_num
+
+    def __iter__(self) -> Iterator[list[str]]:
+        return self
+
+    def __next__(self) -> list[str]:
+        self._room = _MAX_RECORD_CHARACTERS
+        return next(self._reader)
+
+    def _lines(self) -> Iterator[str]:
+        while line := self._text.readline(self._room + 1):
+            self._room -= len(line)
+            if self._room < 0:
+                raise RecordTooLongError
+            yield line
+
+
+def _description(error: csv.Error) -> str:
+    if isinstance(error, RecordTooLongError):
+        return _RECORD_TOO_LONG
+    if str(error).startswith("field larger than field limit"):
+        return _CELL_TOO_LONG
+    return "is not CSV: check the quotes"
 
 
 def _pattern_description(schema: Mapping[str, Any], column: Mapping[str, Any]) -> str | None:

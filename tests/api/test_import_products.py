@@ -102,9 +102,12 @@ def test_skip_faulty_imports_only_the_valid_lines(admin: Client) -> None:
         ('B,"B" is open,,1,1', "check the quotes"),
         ('B,"B,,1,1', "check the quotes"),
         (f"B,{'B' * 65_537},,1,1", "more than 65536 characters"),
+        ("," * 262_145, "more than 262144 characters"),
+        (",".join(['"' + "B\n" * 30_000 + '"'] * 5), "more than 262144 characters"),
     ],
+    ids=["text after a quote", "open quote", "long cell", "many cells", "long cells of lines"],
 )
-def test_a_file_with_unbalanced_quotes_is_rejected_even_with_skip_faulty(
+def test_a_file_that_cannot_be_parsed_is_rejected_even_with_skip_faulty(
     admin: Client, bad_line: str, message: str
 ) -> None:
     response = import_csv(admin, HEADER, "A,A,,1,1", bad_line, "C,C,,1,1", skip_faulty="true")
@@ -113,6 +116,21 @@ def test_a_file_with_unbalanced_quotes_is_rejected_even_with_skip_faulty(
     assert (3, None) == (fault["line"], fault["column"])
     assert message in fault["message"]
     assert {} == catalogue(admin)
+
+
+def test_a_header_that_is_too_long_is_reported(admin: Client) -> None:
+    (fault,) = assert_problem(import_csv(admin, "," * 262_145), 409, "import_refused")["faults"]
+
+    assert 1 == fault["line"]
+    assert "more than 262144 characters" in fault["message"]
+
+
+def test_the_length_of_each_record_is_counted_by_itself(admin: Client) -> None:
+    lines = [f"SKU-{n},Thing,{'d' * 60_000},1,1" for n in range(6)]
+
+    problem = assert_problem(import_csv(admin, HEADER, *lines), 409, "import_refused")
+
+    assert ["description"] * 6 == [fault["column"] for fault in problem["faults"]]
 
 
 def test_a_dry_run_returns_the_report_and_changes_nothing(admin: Client) -> None:
