@@ -17,8 +17,9 @@ class ServerState(NamedTuple):
     """The state of the database server."""
 
     is_read_only: bool = False
-    # How much its clock is ahead of the clock of this machine.
+    # How much its clock is ahead of the clock of this machine, and the error of this measurement.
     clock_skew_seconds: float = 0.0
+    clock_error_seconds: float = 0.0
 
 
 class _Answer(NamedTuple):
@@ -53,8 +54,9 @@ def _read() -> ServerState:
     began = time.time()
     answer = _STATE.one()
     assert answer is not None  # noqa: S101  # it always returns one row
-    # The server has read its clock about halfway between request and response.
-    return ServerState(answer.is_read_only, answer.now - (began + time.time()) / 2)
+    ended = time.time()
+    # The server has read its clock between request and response.
+    return ServerState(answer.is_read_only, answer.now - (began + ended) / 2, (ended - began) / 2)
 
 
 def is_disk_full() -> bool:

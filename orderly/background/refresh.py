@@ -1,4 +1,4 @@
-"""Periodic work of each server process: refresh what it caches, and delete expired rows.
+"""Periodic work of each server process: refresh caches, check the clock, delete expired rows.
 
 It runs in a thread with its own database connection, so that neither the event loop nor a request
 waits for it.
@@ -14,16 +14,21 @@ from collections.abc import Callable
 import structlog
 
 from database.use import measure
+from orderly.background.clock_check import ClockCheck
 from orderly.settings import Settings
 from services import housekeeping, process, revocation
 from services.process import configuration
 
 _RELOAD_KEYS_EVERY_SECONDS = 1.0
+_CHECK_CLOCK_EVERY_SECONDS = 5.0
 _DELETE_EXPIRED_EVERY_SECONDS = 60.0
 
 
 class BackgroundRefresh:
-    """A thread that refreshes revoked sessions and signing keys, and deletes expired rows."""
+    """A thread that refreshes revoked sessions and signing keys, and deletes expired rows.
+
+    It also compares the clocks of this machine and of the database server.
+    """
 
     def __init__(
         self, settings: Settings, *, run_in_thread: Callable[[Callable[[], None]], object]
@@ -35,6 +40,8 @@ class BackgroundRefresh:
         self._refreshed = threading.Event()
         self._failing: set[Callable[[], object]] = set()
         now = time.monotonic()
+        self._check_clock = ClockCheck()
+        self._check_clock_at = now
         self._reload_keys_at = now + _RELOAD_KEYS_EVERY_SECONDS
         # Random, so that several processes do not delete at the same time.
         first_delay = random.uniform(0.5, 1) * _DELETE_EXPIRED_EVERY_SECONDS  # noqa: S311
@@ -60,6 +67,9 @@ class BackgroundRefresh:
             if now >= self._reload_keys_at:
                 self._reload_keys_at = now + _RELOAD_KEYS_EVERY_SECONDS
                 self._attempt(self._reload_keys)
+            if now >= self._check_clock_at:
+                self._check_clock_at = now + _CHECK_CLOCK_EVERY_SECONDS
+                self._attempt(self._check_clock)
             if now >= self._delete_expired_at:
                 self._delete_expired_at = now + _DELETE_EXPIRED_EVERY_SECONDS
                 self._run_in_thread(lambda: self._attempt(housekeeping.delete_expired))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+import jwt
 import pytest
 
 from database.binding import database
@@ -328,6 +330,32 @@ def test_a_foreign_or_malformed_access_token_is_rejected(sign_in: sessions.SignI
         f"{claims}.{header}.{signature}",
     ):
         assert access_tokens.verify(malformed) is None
+
+
+@pytest.mark.parametrize(
+    ("claim", "seconds", "is_accepted"),
+    [
+        ("iat", 3, True),
+        ("iat", 60, False),
+        ("nbf", 3, True),
+        ("nbf", 60, False),
+        ("exp", 60, True),
+        ("exp", -1, False),
+    ],
+)
+def test_a_server_whose_clock_is_behind_accepts_new_tokens_of_another_server(
+    sign_in: sessions.SignIn, claim: str, seconds: int, is_accepted: bool
+):
+    token = sign_in.access_token
+    claims = jwt.decode(token, options={"verify_signature": False})
+    changed = jwt.encode(
+        {**claims, claim: int(time.time()) + seconds},
+        configuration().signing_key,
+        algorithm="HS256",
+        headers=jwt.get_unverified_header(token),
+    )
+
+    assert is_accepted is (access_tokens.verify(changed) is not None)
 
 
 def test_an_access_token_expires(sign_in: sessions.SignIn):
