@@ -23,6 +23,7 @@ _STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
 # The signal after which the readiness of a server process is 503. Windows has none.
 DRAIN: signal.Signals | None = getattr(signal, "SIGUSR1", None)
 _POLL_SECONDS = 0.1
+_START_SECONDS = 120
 
 
 class Supervisor(Multiprocess):
@@ -103,8 +104,15 @@ class Supervisor(Multiprocess):
             self._was_terminated = number == signal.SIGTERM
             self.should_exit.set()
 
-        with installed(dict.fromkeys(_STOP_SIGNALS, stop)):
-            super().restart_all()
+        # uvicorn uses the time limit of its health check for the start of a process too. On a busy
+        # machine a start takes longer, and uvicorn then leaves the old processes as they are.
+        limit = self.config.timeout_worker_healthcheck
+        self.config.timeout_worker_healthcheck = _START_SECONDS
+        try:
+            with installed(dict.fromkeys(_STOP_SIGNALS, stop)):
+                super().restart_all()
+        finally:
+            self.config.timeout_worker_healthcheck = limit
 
     def terminate_all(self) -> None:
         """Stop all server processes; after SIGTERM only after the drain.
