@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from orderly.file_permissions import why_directory_unsafe, why_unsafe
+
 FILE_NAME = "signing-key"
 MINIMUM_BYTES = 32
 
@@ -74,14 +76,16 @@ def load_or_create(directory: Path) -> KeyRing:
     Concurrent callers, in one or in several processes, all get the same key.
 
     Raises:
-        SigningKeyError: the directory or the file cannot be used.
+        SigningKeyError: the directory or the file cannot be used, or another user can write to it.
     """
     path = directory / FILE_NAME
     try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if reason := why_directory_unsafe(directory):
+            raise SigningKeyError(reason)
         if not path.exists():
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             _create(path)
-        return _parse(path, path.read_text("ascii"))
+        return _parse(path, _read(path))
     except OSError as error:
         raise SigningKeyError(f"{error.filename or path}: {error.strerror}") from error
     except ValueError as error:
@@ -103,6 +107,14 @@ def rotate(directory: Path, *, at_once: bool = False) -> None:
         draft.replace(path)
     except OSError as error:
         raise SigningKeyError(f"{error.filename or path}: {error.strerror}") from error
+
+
+def _read(path: Path) -> str:
+    """Return the content of the file, unless another user could have written it."""
+    with path.open(encoding="ascii") as file:
+        if reason := why_unsafe(path, os.fstat(file.fileno())):
+            raise SigningKeyError(f"{reason}. Delete the file to create a new key.")
+        return file.read()
 
 
 def _parse(path: Path, text: str) -> KeyRing:

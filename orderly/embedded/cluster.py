@@ -30,8 +30,7 @@ def prepare_cluster(directory: DataDirectory, run_as: RunAs, *, fsync: bool) -> 
         shutil.rmtree(unfinished, ignore_errors=True)
     if directory.cluster.exists():
         _check(directory)
-        if not _belongs_to_another_user(directory):
-            run_as.take_ownership(directory.cluster)
+        run_as.take_ownership(directory.cluster)
         return
     directory.create_password(fsync=fsync)
     new = Path(tempfile.mkdtemp(prefix="postgresql.new-", dir=directory.path))
@@ -44,12 +43,6 @@ def prepare_cluster(directory: DataDirectory, run_as: RunAs, *, fsync: bool) -> 
     new.rename(directory.cluster)
     if fsync:
         _fsync_directory(directory.path)
-
-
-def _belongs_to_another_user(directory: DataDirectory) -> bool:
-    """Return whether root uses the data directory of another user. PostgreSQL refuses that."""
-    owner = directory.path.stat().st_uid
-    return owner != 0 and owner == directory.cluster.stat().st_uid
 
 
 def _initdb(

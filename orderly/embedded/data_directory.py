@@ -15,6 +15,7 @@ from urllib.parse import quote
 from orderly.embedded.errors import DataDirectoryInUseError, UnusableDirectoryError
 from orderly.embedded.file_lock import try_lock
 from orderly.embedded.orphans import is_running
+from orderly.file_permissions import why_directory_unsafe, why_unsafe
 
 DATABASE = "orderly"
 # The superuser, who owns the tables; and the role that serves requests.
@@ -52,12 +53,14 @@ class DataDirectory:
 
         Raises:
             DataDirectoryInUseError: another process holds the lock.
-            UnusableDirectoryError: the directory cannot be created or written to.
+            UnusableDirectoryError: the directory cannot be created or written to, or another user
+                can write to it.
         """
         if "\n" in str(self.path):
             raise UnusableDirectoryError("The data directory's path must not contain newlines.")
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._refuse_files_of_others()
             file = self._lock_file.open("a+", errors="replace")
         except OSError as error:
             raise UnusableDirectoryError.from_os_error(self.path, error) from error
@@ -70,6 +73,19 @@ class DataDirectory:
             file.close()
             raise
         return file
+
+    def _refuse_files_of_others(self) -> None:
+        """Raise `UnusableDirectoryError` if another user could have written to the directory."""
+        if reason := why_directory_unsafe(self.path):
+            raise UnusableDirectoryError(reason)
+        for file in (self.password, self.runtime_password):
+            # The password can belong to the account that PostgreSQL runs as (`run_as`).
+            check_owner = file != self.password
+            if file.exists() and (reason := why_unsafe(file, file.stat(), check_owner=check_owner)):
+                raise UnusableDirectoryError(
+                    f"{reason}. If you trust its content, make the user of orderly its owner, and "
+                    f"remove the permissions of others: chmod 0600 {file}"
+                )
 
     def _wait_for_lock(self, file: IO[str]) -> None:
         deadline = time.monotonic() + _LOCK_TIMEOUT_SECONDS

@@ -31,7 +31,7 @@ class LogFile:
         """Open the file for appending. If it is too large, begin a new one."""
         if self._is_too_large():
             self._path.replace(self._previous)
-        return self._path.open("ab")
+        return open(self._path, "ab", opener=_open_private)
 
     def rotate_if_too_large(self) -> None:
         """Rotate the file in a thread. To be called often: it is only a system call otherwise."""
@@ -50,7 +50,7 @@ class LogFile:
         copy = self._previous.with_suffix(".new")
         with suppress(OSError):
             try:
-                with self._path.open("rb") as log, copy.open("wb") as new:
+                with self._path.open("rb") as log, open(copy, "wb", opener=_open_private) as new:
                     shutil.copyfileobj(log, new)
                     new.write(log.read())  # what was logged during the copy
                 copy.replace(self._previous)
@@ -58,3 +58,8 @@ class LogFile:
                 # Also if the disk is full: the log must not grow further.
                 os.truncate(self._path, 0)
                 copy.unlink(missing_ok=True)
+
+
+def _open_private(path: str, flags: int) -> int:
+    """Open a file. A new file can be read and written only by its owner."""
+    return os.open(path, flags, 0o600)

@@ -75,6 +75,7 @@ def test_the_log_contains_no_stored_data(tmp_path: Path) -> None:
             run_statement(url, "INSERT INTO people VALUES ('ada@example.com')")
 
     assert "ada@" not in (tmp_path / "postgresql.log").read_text()
+    assert 0o600 == stat.S_IMODE((tmp_path / "postgresql.log").stat().st_mode)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root is refused by PostgreSQL")
@@ -162,6 +163,34 @@ def test_a_missing_file_is_an_error_with_a_remedy(tmp_path: Path, name: str, mes
     (tmp_path / name).unlink()
 
     with pytest.raises(UnusableDirectoryError, match=message):
+        EmbeddedPostgreSQL(tmp_path).start()
+
+
+def test_a_data_directory_that_every_user_can_write_to_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+
+    with pytest.raises(UnusableDirectoryError, match=r"\(mode 0777\).*--data-dir.*chmod o-w"):
+        EmbeddedPostgreSQL(tmp_path).start()
+
+    assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["postgresql-password", "postgresql-runtime-password"])
+def test_a_password_that_every_user_can_write_to_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("planted")
+    (tmp_path / name).chmod(0o666)
+
+    with pytest.raises(UnusableDirectoryError, match=f"{name} \\(mode 0666\\).*chmod 0600"):
+        EmbeddedPostgreSQL(tmp_path).start()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the owner of a file")
+@pytest.mark.parametrize("name", ["", "postgresql-runtime-password"])
+def test_a_data_directory_or_password_of_another_user_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "postgresql-runtime-password").write_text("planted")
+    os.chown(tmp_path / name, 12345, -1)
+
+    with pytest.raises(UnusableDirectoryError, match=r"belongs to another user \(id 12345\)"):
         EmbeddedPostgreSQL(tmp_path).start()
 
 

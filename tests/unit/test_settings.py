@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 from concurrent.futures import ThreadPoolExecutor
@@ -234,6 +235,44 @@ def test_a_signing_key_that_cannot_be_stored_is_an_error_of_the_data_directory_s
 
     with pytest.raises(SettingsError, match=r"ORDERLY_DATA_DIR: .*/file: File exists"):
         settings.configuration()
+
+
+def test_a_data_directory_that_every_user_can_write_to_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    settings = Settings.from_environment({"ORDERLY_DATA_DIR": str(tmp_path)})
+
+    with pytest.raises(SettingsError, match=r"ORDERLY_DATA_DIR: .*\(mode 0777\).*chmod o-w"):
+        settings.configuration()
+
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_a_signing_key_that_every_user_can_write_to_is_refused(tmp_path: Path) -> None:
+    signing_keys.load_or_create(tmp_path)
+    (tmp_path / signing_keys.FILE_NAME).chmod(0o666)
+
+    with pytest.raises(signing_keys.SigningKeyError, match=r"\(mode 0666\)\. Delete the file"):
+        signing_keys.load_or_create(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the owner of a file")
+@pytest.mark.parametrize("name", ["", signing_keys.FILE_NAME])
+def test_a_data_directory_or_signing_key_of_another_user_is_refused(
+    tmp_path: Path, name: str
+) -> None:
+    signing_keys.load_or_create(tmp_path)
+    os.chown(tmp_path / name, 12345, -1)
+
+    with pytest.raises(signing_keys.SigningKeyError, match=r"belongs to another user \(id 12345\)"):
+        signing_keys.load_or_create(tmp_path)
+
+
+def test_the_group_may_have_access_to_the_data_directory(tmp_path: Path) -> None:
+    ring = signing_keys.load_or_create(tmp_path)
+    tmp_path.chmod(0o2770)
+    (tmp_path / signing_keys.FILE_NAME).chmod(0o660)
+
+    assert ring == signing_keys.load_or_create(tmp_path)
 
 
 def test_a_damaged_signing_key_file_is_an_error(tmp_path: Path) -> None:

@@ -1,0 +1,40 @@
+"""Recognizes files and directories that other users of the machine could have written."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+
+def why_unsafe(path: Path, status: os.stat_result, *, check_owner: bool = True) -> str | None:
+    """Return why the content of a file or directory cannot be trusted, or None.
+
+    The owner must be the user of this process or root, and not every user may have write
+    permission. The group may have it: volumes of Kubernetes belong to a group (`fsGroup`).
+    Without POSIX permissions, as on Windows, nothing is checked.
+    """
+    if os.name != "posix":
+        return None
+    if check_owner and status.st_uid not in {0, os.geteuid()}:
+        return f"{path} belongs to another user (id {status.st_uid})"
+    if status.st_mode & stat.S_IWOTH:
+        mode = stat.S_IMODE(status.st_mode)
+        return f"Every user of this machine can write to {path} (mode {mode:04o})"
+    return None
+
+
+def why_directory_unsafe(path: Path) -> str | None:
+    """Return why the content of a data directory cannot be trusted, and the remedy, or None.
+
+    Raises:
+        OSError: the directory does not exist or cannot be accessed.
+    """
+    reason = why_unsafe(path, path.stat())
+    if reason is None:
+        return None
+    return (
+        f"{reason}, and could have stored another signing key or database there. Choose another "
+        f"directory with --data-dir. Or, if you trust its content, run orderly as its owner, and "
+        f"remove the permission: chmod o-w {path}"
+    )
