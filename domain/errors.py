@@ -22,7 +22,7 @@ class DomainError(Exception):
     def __str__(self) -> str:
         return (type(self).__doc__ or self.code).format_map(vars(self))
 
-    def facts(self) -> dict[str, object]:
+    def attributes(self) -> dict[str, object]:
         """Return the attributes, as values that can be serialized to JSON."""
         return {
             name: _as_json(value) for name, value in vars(self).items() if not name.startswith("_")
@@ -110,9 +110,9 @@ class TooManyAttempts(DomainError):
     # The key of the counter: the policy, and a digest of the network or account. Not for clients.
     bucket: str
 
-    def facts(self) -> dict[str, object]:
-        """Return the attributes that the response repeats."""
-        return {name: value for name, value in super().facts().items() if name != "bucket"}
+    def attributes(self) -> dict[str, object]:
+        """Return the attributes that the response contains."""
+        return {name: value for name, value in super().attributes().items() if name != "bucket"}
 
 
 class SkuTaken(DomainError):
@@ -191,7 +191,7 @@ class TransitionNotAllowed(DomainError):
 
 @dataclass(eq=False)
 class OrderNotPayable(DomainError):
-    """An order that is {current} with {balance} to pay cannot be paid."""
+    """The order cannot be paid: its status is {current}, and {balance} minor units are unpaid."""
 
     code: ClassVar[str] = "order_not_payable"
     current: str
@@ -217,7 +217,7 @@ class PaymentProviderNotEnabled(DomainError):
 
 @dataclass(eq=False)
 class PaymentExceedsBalance(DomainError):
-    """The amount exceeds the outstanding balance of {balance}."""
+    """The amount exceeds the outstanding balance of {balance} minor units."""
 
     code: ClassVar[str] = "payment_exceeds_balance"
     balance: int
@@ -233,7 +233,7 @@ class PaymentNotCancelable(DomainError):
 
 @dataclass(eq=False)
 class RefundExceedsCaptured(DomainError):
-    """Only {refundable} of this payment can still be refunded."""
+    """Only {refundable} minor units of this payment can still be refunded."""
 
     code: ClassVar[str] = "refund_exceeds_captured"
     refundable: int
@@ -283,8 +283,8 @@ class NotReady(Unavailable):
     reason: str
 
 
-class TooBusy(Unavailable):
-    """Too many passwords are being checked. Try again."""
+class PasswordHashingBusy(Unavailable):
+    """The server is hashing too many passwords. Try again."""
 
 
 class PaymentProviderUnavailable(Unavailable):

@@ -17,7 +17,7 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from domain.errors import TooBusy
+from domain.errors import PasswordHashingBusy
 
 # The usage of an account or a network halves in this time.
 _HALF_LIFE_SECONDS = 60.0
@@ -53,26 +53,26 @@ class HashingQueue:
         """Raise early what `slot` would raise now.
 
         Raises:
-            TooBusy: the queue is full, and this client would be the last in it.
+            PasswordHashingBusy: the queue is full, and this client would be the last in it.
         """
         with self._lock:
             waiter = self._new_waiter(client)
             if not self._free_slots and self._to_refuse([*self._waiters, waiter]) is waiter:
-                raise TooBusy
+                raise PasswordHashingBusy
 
     @contextmanager
     def slot(self, client: Client) -> Iterator[None]:
         """Wait for a slot, and occupy it during the block.
 
         Raises:
-            TooBusy: the queue is full, and this client is the last in it.
+            PasswordHashingBusy: the queue is full, and this client is the last in it.
         """
         with self._lock:
             waiter = self._new_waiter(client)
             self._enqueue(waiter)
         waiter.decided.wait()
         if waiter.is_refused:
-            raise TooBusy
+            raise PasswordHashingBusy
         try:
             yield
         finally:

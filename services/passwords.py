@@ -54,7 +54,7 @@ def require_capacity(client: Client) -> None:
     """Raise early what `hash_password` and `verify` would raise now.
 
     Raises:
-        TooBusy: too many other passwords are being hashed.
+        PasswordHashingBusy: too many other passwords are being hashed.
     """
     process.state().hashing_queue.require_capacity(client)
 
@@ -64,7 +64,7 @@ def hash_password(password: str, client: Client) -> str:
     """Return the Argon2id hash (RFC 9106) of a password in the PHC string format.
 
     Raises:
-        TooBusy: too many other passwords are being hashed.
+        PasswordHashingBusy: too many other passwords are being hashed.
     """
     with process.state().hashing_queue.slot(client):
         return _hasher().hash(_normalise(password))
@@ -75,7 +75,7 @@ def verify(password: str, password_hash: str | None, client: Client) -> Verifica
     """Verify a password against its hash. Without a hash, fail after the same time.
 
     Raises:
-        TooBusy: too many other passwords are being hashed.
+        PasswordHashingBusy: too many other passwords are being hashed.
     """
     hasher = _hasher()
     with process.state().hashing_queue.slot(client):

@@ -1,8 +1,8 @@
 """Turns every error into a problem document (RFC 9457).
 
 The table `PROBLEM_TYPES` gives each error code its HTTP status and texts. Lower layers raise errors
-with a code and facts, and do not know HTTP. Facts are values such as the available stock: they
-become extension members of the problem document (RFC 9457, section 3.2).
+with a code and attributes, such as the available stock, and do not know HTTP. The attributes become
+extension members of the problem document (RFC 9457, section 3.2).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from connexion.exceptions import ProblemException
 from connexion.lifecycle import ConnexionRequest, ConnexionResponse
 from starlette.exceptions import HTTPException
 
-from domain.errors import DomainError, TooBusy, TooManyAttempts
+from domain.errors import DomainError, PasswordHashingBusy, TooManyAttempts
 from orderly.http.tracebacks import summarize
 
 MEDIA_TYPE = "application/problem+json"
@@ -196,7 +196,7 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
 
 
 class Problem(ProblemException):
-    """An error that the HTTP layer raises; `facts` are extension members of its document."""
+    """An error that the HTTP layer raises; `extensions` are extension members of its document."""
 
     def __init__(
         self,
@@ -205,25 +205,25 @@ class Problem(ProblemException):
         *,
         errors: Sequence[Mapping[str, str]] = (),
         headers: Mapping[str, str] | None = None,
-        **facts: object,
+        **extensions: object,
     ) -> None:
         super().__init__(
             status=PROBLEM_TYPES[code].status, detail=detail, headers=dict(headers or {})
         )
         self.code = code
         self.errors = errors
-        self.facts = facts
+        self.extensions = extensions
 
 
 async def on_domain_error(request: ConnexionRequest, error: DomainError) -> ConnexionResponse:
     """Respond to a business error. Log it if its status is 5xx."""
-    if isinstance(error, (TooManyAttempts, TooBusy)):
+    if isinstance(error, (TooManyAttempts, PasswordHashingBusy)):
         # A client that repeats refused requests at once would occupy the event loop.
         await asyncio.sleep(_REFUSAL_DELAY_SECONDS)
     if PROBLEM_TYPES[error.code].status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         # One line without a traceback: while the database is down, every request fails alike.
         structlog.get_logger("orderly").warning(error.code, reason=summarize(error))
-    return _response(request, error.code, str(error), facts=error.facts())
+    return _response(request, error.code, str(error), extensions=error.attributes())
 
 
 async def on_http_error(request: ConnexionRequest, error: HTTPException) -> ConnexionResponse:
@@ -235,7 +235,7 @@ async def on_http_error(request: ConnexionRequest, error: HTTPException) -> Conn
             error.code,
             error.detail,
             errors=error.errors,
-            facts=error.facts,
+            extensions=error.extensions,
             headers=headers,
         )
     code = _CODE_OF_STATUS.get(error.status_code)
@@ -267,7 +267,7 @@ def _response(
     detail: str,
     *,
     errors: Sequence[Mapping[str, str]] = (),
-    facts: Mapping[str, object] | None = None,
+    extensions: Mapping[str, object] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> ConnexionResponse:
     status = PROBLEM_TYPES[code].status
@@ -276,8 +276,10 @@ def _response(
     return ConnexionResponse(
         status_code=status,
         mimetype=MEDIA_TYPE,
-        body=document(code, detail, facts_of_request["request_id"], errors=errors, facts=facts),
-        headers={**_headers_for(status, code, facts or {}), **(headers or {})},
+        body=document(
+            code, detail, facts_of_request["request_id"], errors=errors, extensions=extensions
+        ),
+        headers={**_headers_for(status, code, extensions or {}), **(headers or {})},
     )
 
 
@@ -287,7 +289,7 @@ def document(
     request_id: str,
     *,
     errors: Sequence[Mapping[str, str]] = (),
-    facts: Mapping[str, object] | None = None,
+    extensions: Mapping[str, object] | None = None,
 ) -> bytes:
     """Return a problem document as JSON."""
     problem_type = PROBLEM_TYPES[code]
@@ -301,11 +303,11 @@ def document(
     }
     if errors:
         body["errors"] = list(errors)
-    body.update(facts or {})
+    body.update(extensions or {})
     return orjson.dumps(body)
 
 
-def _headers_for(status: int, code: str, facts: Mapping[str, object]) -> dict[str, str]:
+def _headers_for(status: int, code: str, extensions: Mapping[str, object]) -> dict[str, str]:
     headers = {"Cache-Control": "no-store"}
     if status == HTTPStatus.UNAUTHORIZED:
         # RFC 6750, section 3: no error code if the request had no token.
@@ -314,15 +316,15 @@ def _headers_for(status: int, code: str, facts: Mapping[str, object]) -> dict[st
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        headers.update(_rate_limit_headers(facts))
+        headers.update(_rate_limit_headers(extensions))
     return headers
 
 
-def _rate_limit_headers(facts: Mapping[str, object]) -> dict[str, str]:
+def _rate_limit_headers(extensions: Mapping[str, object]) -> dict[str, str]:
     """Return `Retry-After` and the fields of draft-ietf-httpapi-ratelimit-headers-10."""
-    policy, seconds = facts["policy"], facts["retry_after"]
+    policy, seconds = extensions["policy"], extensions["retry_after"]
     return {
         "Retry-After": str(seconds),
-        "RateLimit-Policy": f'"{policy}";q={facts["quota"]};w={facts["window_seconds"]}',
+        "RateLimit-Policy": f'"{policy}";q={extensions["quota"]};w={extensions["window_seconds"]}',
         "RateLimit": f'"{policy}";r=0;t={seconds}',
     }

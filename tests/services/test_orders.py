@@ -124,7 +124,7 @@ def test_exactly_the_transitions_of_the_state_machine_are_accepted(
     else:
         with pytest.raises(TransitionNotAllowed) as caught:
             update_status(admin, order, requested)
-        assert caught.value.facts() == {
+        assert caught.value.attributes() == {
             "current": current,
             "requested": requested,
             "allowed": list(allowed),

@@ -17,9 +17,9 @@ from database.binding import database
 from domain.actor import Actor
 from domain.errors import (
     InvalidCredentials,
+    PasswordHashingBusy,
     RefreshRaced,
     SessionExpired,
-    TooBusy,
     TooManyAttempts,
     Unavailable,
 )
@@ -425,7 +425,7 @@ def test_sign_ins_beyond_the_length_of_the_hashing_queue_are_rejected(
     outcomes = run_concurrently(*[partial(hashing.sign_in, number) for number in range(30)])
 
     assert outcomes.count(True) == 9
-    assert {TooBusy} == {type(error) for error in hashing.refused}
+    assert {PasswordHashingBusy} == {type(error) for error in hashing.refused}
     sessions.login(actor=anonymous, email=EMAIL, password=PASSWORD)
 
 

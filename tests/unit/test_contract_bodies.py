@@ -90,7 +90,7 @@ def test_the_content_type_is_case_insensitive_and_may_have_a_utf8_charset(
 def test_an_unsupported_media_type_is_415_and_lists_the_supported_ones(content_type: bytes) -> None:
     problem = rejection(b'{"name":"x"}', headers=((b"content-type", content_type),))
 
-    assert (415, ["application/json"]) == (problem.status, problem.facts["supported"])
+    assert (415, ["application/json"]) == (problem.status, problem.extensions["supported"])
 
 
 def test_a_body_without_content_type_is_415() -> None:

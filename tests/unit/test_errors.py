@@ -1,4 +1,4 @@
-"""Domain errors have a sentence that says what is wrong, and facts."""
+"""Domain errors have a sentence that says what is wrong, and attributes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CASES = [
     errors.TransitionNotAllowed("PENDING", "DELIVERED", ("PAID", "CANCELLED")),
 ]
 CLASSES = [value for value in vars(errors).values() if isinstance(value, type)]
-WITHOUT_FACTS = [
+WITHOUT_ATTRIBUTES = [
     class_()
     for class_ in CLASSES
     if issubclass(class_, DomainError)
@@ -28,29 +28,29 @@ WITHOUT_FACTS = [
 ]
 
 
-@pytest.mark.parametrize("error", [*CASES, *WITHOUT_FACTS], ids=lambda error: error.code)
-def test_an_error_is_a_sentence_and_its_facts_can_be_serialized_to_json(error):
+@pytest.mark.parametrize("error", [*CASES, *WITHOUT_ATTRIBUTES], ids=lambda error: error.code)
+def test_an_error_is_a_sentence_and_its_attributes_can_be_serialized_to_json(error):
     assert str(error).endswith(".")
     assert "{" not in str(error)
-    json.dumps(error.facts())
+    json.dumps(error.attributes())
 
 
-def test_the_message_is_the_docstring_with_the_facts_filled_in():
+def test_the_message_is_the_docstring_with_the_attributes_filled_in():
     error = errors.TransitionNotAllowed("PENDING", "DELIVERED", ("PAID", "CANCELLED"))
 
     assert str(error) == "An order that is PENDING cannot become DELIVERED."
 
 
-def test_the_facts_list_each_line_with_insufficient_stock():
+def test_the_attributes_list_each_line_with_insufficient_stock():
     error = errors.InsufficientStock((UnderstockedLine(PRODUCT_ID, 3, 1),))
 
-    assert error.facts() == {
+    assert error.attributes() == {
         "lines": [{"product_id": str(PRODUCT_ID), "requested": 3, "available": 1}]
     }
 
 
 def test_every_error_has_its_own_code():
-    all_errors = [*CASES, *WITHOUT_FACTS]
+    all_errors = [*CASES, *WITHOUT_ATTRIBUTES]
     codes = [error.code for error in all_errors if "code" in vars(type(error))]
 
     assert sorted(set(codes)) == sorted(codes)

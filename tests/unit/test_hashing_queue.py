@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from domain.errors import TooBusy
+from domain.errors import PasswordHashingBusy
 from services.hashing_queue import Client, HashingQueue
 from tests.support.processes import wait_until
 
@@ -40,7 +40,7 @@ class Hashing:
             with self.queue.slot(client):
                 self.served.append(client.account)
                 assert self._may_finish.acquire(timeout=30)
-        except TooBusy:
+        except PasswordHashingBusy:
             self.refused.append(client.account)
 
     def finish_one(self) -> None:
@@ -124,7 +124,7 @@ def test_one_network_cannot_fill_the_queue(make_hashing: MakeHashing) -> None:
     hashing.start("alice", "bob", "carol", "dave", "erin")
 
     assert ["erin"] == hashing.refused
-    with pytest.raises(TooBusy):
+    with pytest.raises(PasswordHashingBusy):
         hashing.queue.require_capacity(Client("office", "frank"))
     hashing.queue.require_capacity(Client("elsewhere", "frank"))
 
