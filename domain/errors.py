@@ -232,6 +232,14 @@ class PaymentNotCancelable(DomainError):
 
 
 @dataclass(eq=False)
+class PaymentNotOpen(DomainError):
+    """The payment is no longer open, or already has another outcome."""
+
+    code: ClassVar[str] = "payment_not_open"
+    payment_status: str
+
+
+@dataclass(eq=False)
 class RefundExceedsCaptured(DomainError):
     """Only {refundable} minor units of this payment can still be refunded."""
 

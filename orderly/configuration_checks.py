@@ -16,14 +16,14 @@ from pathlib import Path
 from database import binding, migrations
 from database.server_facts import ServerFacts, server_facts
 from domain.errors import Unavailable
+from integrations.payments import sandbox
 from integrations.payments.provider import ProviderRefused, ProviderUnavailable
 from orderly import signing_keys
 from orderly.payment_providers import payment_providers
 from orderly.server.demo import refuse_public_passwords
-from orderly.server.listen_socket import is_loopback
 from orderly.server.open_files import allow_open_files
 from orderly.server.provisioning import check_currency, provide_database
-from orderly.settings import Settings, SettingsError
+from orderly.settings import Settings, SettingsError, is_loopback
 from services import process, schema
 
 _OLDEST_POSTGRESQL = 15
@@ -200,7 +200,11 @@ def _check_payments(settings: Settings) -> Iterator[Result]:
         except ProviderUnavailable as error:
             yield _problem("payments", f"{name} did not respond as expected: {error.__cause__}.")
         else:
-            yield _ok("payments", f"{name} accepts the secret key")
+            yield (
+                _note("payments", f"{name}: customers can pay without money.")
+                if name == sandbox.NAME
+                else _ok("payments", f"{name} accepts the secret key")
+            )
 
 
 def _check_network(settings: Settings) -> Iterator[Result]:

@@ -108,7 +108,10 @@ def create_app(settings: Settings, *, tracer_provider: TracerProvider | None = N
     return connexion_app(
         contract,
         other_routes=page_router(
-            document.published(contract), readiness=readiness, storefront=settings.storefront
+            document.published(contract),
+            readiness=readiness,
+            storefront=settings.storefront,
+            sandbox=settings.sandbox_payments,
         ),
         allowed_hosts=settings.allowed_host_names,
         lifespan=lifespan,

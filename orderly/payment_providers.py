@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from integrations.payments.provider import PaymentProvider
+from integrations.payments.sandbox import SandboxProvider
 from integrations.payments.stripe import StripeProvider
 from orderly.settings import Settings
 
@@ -18,4 +19,6 @@ def payment_providers(settings: Settings) -> dict[str, PaymentProvider]:
                 api_base=settings.stripe_url,
             )
         )
+    if settings.sandbox_payments:
+        providers.append(SandboxProvider(settings.data_dir))
     return {provider.name: provider for provider in providers}

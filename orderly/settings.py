@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from importlib.util import find_spec
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +48,8 @@ _ATTEMPTS = validate.Range(1, 1_000_000)
 _UP_TO_AN_HOUR = validate.Range(0, 3600)
 _MILLISECONDS = validate.Range(0, 3_600_000)
 
+# The prefixes of Stripe's keys for real money.
+_LIVE_KEYS = ("sk_live_", "rk_live_")
 # One is useless without the other.
 _STRIPE_SECRETS = ("ORDERLY_STRIPE_SECRET_KEY", "ORDERLY_STRIPE_WEBHOOK_SECRET")
 
@@ -130,6 +132,8 @@ class Settings:
     stripe_webhook_secret: str | None = field(repr=False)
     # None: Stripe's own. Another one is for tests.
     stripe_url: str | None
+    # Whether customers can pay by the sandbox, without money.
+    sandbox_payments: bool
     # Whether `serve` runs the background worker too.
     worker: bool
     # Where the worker of `serve` writes daily backups. None: it writes none.
@@ -177,6 +181,10 @@ class Settings:
         reader = _Reader(os.environ if environ is None else environ)
         settings = cls(**_read(reader))
         errors = reader.errors()
+        if settings.sandbox_payments and (settings.stripe_secret_key or "").startswith(_LIVE_KEYS):
+            errors.append(
+                ("ORDERLY_SANDBOX_PAYMENTS", "Must be false with a live secret key of Stripe.")
+            )
         if errors:
             raise SettingsError(errors)
         return settings
@@ -293,6 +301,14 @@ class Settings:
 SECRETS = tuple(PREFIX + one.name.upper() for one in fields(Settings) if not one.repr)
 
 
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine can connect to a server that listens on this address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 class _Reader(Env):
     """Reads variables from a mapping or from files, and records which names were read."""
 
@@ -334,12 +350,14 @@ class _Reader(Env):
 
 def _read(env: _Reader) -> dict[str, Any]:
     database_url = env.str("DATABASE_URL", None, validate=_postgresql)
+    stripe_key = env.str("STRIPE_SECRET_KEY", None, validate=_can_use_stripe)
+    host = env.str("HOST", "127.0.0.1")
     return {
         "database_url": database_url,
         "database_owner_url": env.str("DATABASE_OWNER_URL", None, validate=_postgresql),
         "data_dir": _data_directory(env.str("DATA_DIR", None)),
         "database_system_user": env.str("DATABASE_SYSTEM_USER", None),
-        "host": env.str("HOST", "127.0.0.1"),
+        "host": host,
         "port": env.int("PORT", 8000, validate=validate.Range(0, 65535)),
         "workers": env.int("WORKERS", 1, validate=validate.Range(1, 256)),
         "threads": env.int("THREADS", 16, validate=validate.Range(1, 256)),
@@ -375,9 +393,13 @@ def _read(env: _Reader) -> dict[str, Any]:
         "order_expiry_minutes": env.int(
             "ORDER_EXPIRY_MINUTES", 60, validate=validate.Range(0, 366 * 24 * 60)
         ),
-        "stripe_secret_key": env.str("STRIPE_SECRET_KEY", None, validate=_can_use_stripe),
+        "stripe_secret_key": stripe_key,
         "stripe_webhook_secret": env.str("STRIPE_WEBHOOK_SECRET", None),
         "stripe_url": env.str("STRIPE_URL", None),
+        # Not by default where other people can order: they would get goods without paying.
+        "sandbox_payments": env.bool(
+            "SANDBOX_PAYMENTS", database_url is None and stripe_key is None and is_loopback(host)
+        ),
         "manual_payment_expiry_minutes": env.int(
             "MANUAL_PAYMENT_EXPIRY_MINUTES", 0, validate=validate.Range(0, 366 * 24 * 60)
         ),

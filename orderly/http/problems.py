@@ -144,6 +144,9 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
         "Payment cannot be canceled",
         "Read the payment again. If it has succeeded, ask an administrator for a refund.",
     ),
+    "payment_not_open": ProblemType(
+        409, "Payment not open", "Read the payment again, and start another one to try again."
+    ),
     "refund_exceeds_captured": ProblemType(
         409, "Refund exceeds the payment", "Refund at most the `refundable` amount."
     ),

@@ -15,6 +15,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from handlers import preconditions
+from integrations.payments.sandbox import PAGE
 from orderly.contract import document
 from orderly.http.readiness import Readiness
 from orderly.http.security_headers import PAGE_POLICY
@@ -46,6 +47,7 @@ def page_router(
     *,
     readiness: Readiness,
     storefront: bool = False,
+    sandbox: bool = False,
 ) -> Router:
     """Return a router for every path outside the API's base path.
 
@@ -53,6 +55,7 @@ def page_router(
         contract: The published OpenAPI document.
         readiness: Whether this process can serve requests.
         storefront: Whether to serve the example storefront too.
+        sandbox: Whether to serve the payment page of the sandbox too.
     """
     files = {
         "/": (landing_page(contract, storefront=storefront), "text/html"),
@@ -68,6 +71,11 @@ def page_router(
     if storefront:
         files.update(_storefront_files())
         redirects[_STOREFRONT_URL.rstrip("/")] = _STOREFRONT_URL
+    if sandbox:
+        # The same page for all payments: its script reads the id in the path.
+        files[PAGE + "{payment_id}"] = ((_HERE / "sandbox.html").read_bytes(), "text/html")
+        files["/sandbox.js"] = ((_HERE / "sandbox.js").read_bytes(), "text/javascript")
+        files["/sandbox.css"] = ((_HERE / "sandbox.css").read_bytes(), "text/css")
     return _PageRouter(
         [
             *(Route(path, _file_endpoint(*file)) for path, file in files.items()),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shlex
 
+from integrations.payments import sandbox_store
 from orderly import signing_keys
 from orderly.server.provisioning import ProvidedDatabase
 from orderly.settings import Settings, SettingsError
@@ -31,6 +32,7 @@ def prepare(settings: Settings, database: ProvidedDatabase, *, reset: bool) -> N
     if reset and marker.exists():
         assert database.recreate is not None  # noqa: S101  # the demo's database is embedded
         database.recreate()
+        (settings.data_dir / sandbox_store.FILE_NAME).unlink(missing_ok=True)
         if settings.signing_key is None:  # access tokens of deleted users must not verify
             signing_keys.rotate(settings.data_dir, at_once=True)
     schema.migrate(owner_url=database.owner_url)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-from ipaddress import ip_address
 
 
 class AddressError(Exception):
@@ -57,11 +56,3 @@ def url_of(bound: socket.socket, host: str) -> str:
 
 def _reason(error: OSError | UnicodeError) -> str:
     return (getattr(error, "strerror", None) or str(error)).lower()
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine can connect to a server that listens on this host."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -23,7 +23,7 @@ from orderly import __version__
 from orderly.http import logging
 from orderly.server import demo as demo_shop
 from orderly.server import processes
-from orderly.server.listen_socket import is_loopback, open_socket, url_of
+from orderly.server.listen_socket import open_socket, url_of
 from orderly.server.provisioning import (
     ProvidedDatabase,
     check_currency,
@@ -32,7 +32,7 @@ from orderly.server.provisioning import (
 )
 from orderly.server.server_hooks import FORCED, STOPPED, ServerHooks
 from orderly.server.signals import StopSignals
-from orderly.settings import Settings, SettingsError
+from orderly.settings import Settings, SettingsError, is_loopback
 
 if TYPE_CHECKING:
     from orderly.background.job_metrics import JobMetrics
@@ -108,16 +108,20 @@ def _run(
     backup_job = _backup_job(settings)
     # Server processes do not get the owner's password.
     settings = replace(settings, database_url=database.url, database_owner_url=None)
+    is_embedded = data_dir is not None
     with (
         _metrics(settings, data_dir) as (settings, jobs, metrics_url),
         _worker(settings, backup_job, jobs) as start_worker,
+        _sandbox(settings, bound) as start_sandbox,
     ):
         if metrics_url is not None:
             lines = [*lines[:-1], f"  Metrics        {metrics_url}", lines[-1]]
 
         def on_ready() -> None:
             start_worker()
+            start_sandbox()
             _warn_of_insecure_cookies(settings)
+            _warn_of_sandbox(settings, is_embedded=is_embedded)
             with suppress(OSError):  # standard output may be closed
                 output("\n".join(lines))
 
@@ -174,6 +178,19 @@ def _worker(
             yield start
     finally:
         binding.close()
+
+
+@contextmanager
+def _sandbox(settings: Settings, bound: socket.socket) -> Iterator[Callable[[], None]]:
+    """Yield a function that starts to send the sandbox's notifications, if the shop uses it."""
+    if not (settings.sandbox_payments and settings.worker):
+        yield lambda: None
+        return
+    from orderly.background import sandbox  # noqa: PLC0415
+
+    url = url_of(bound, settings.host) + BASE_PATH
+    with sandbox.in_thread(settings, url) as start:
+        yield start
 
 
 def _backup_job(settings: Settings) -> Mapping[str, Callable[[], int]]:
@@ -256,6 +273,15 @@ def _refuse_public_demo(settings: Settings) -> None:
         errors.append(("ORDERLY_HOST", "--demo only listens on this machine, such as 127.0.0.1."))
     if errors:
         raise SettingsError(errors)
+
+
+def _warn_of_sandbox(settings: Settings, *, is_embedded: bool) -> None:
+    if settings.sandbox_payments and not (is_embedded and is_loopback(settings.host)):
+        structlog.get_logger("orderly").warning(
+            "sandbox_payments_enabled",
+            reason="Customers can pay by the sandbox, without money.",
+            remedy="Unless this is a test, set ORDERLY_SANDBOX_PAYMENTS=false.",
+        )
 
 
 def _warn_of_insecure_cookies(settings: Settings) -> None:

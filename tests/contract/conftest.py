@@ -77,25 +77,25 @@ def servers(
         "ORDERLY_COOKIE_SECURE": "false",
         "ORDERLY_VALIDATE_RESPONSES": "true",
         "ORDERLY_WORKER": "false",
+        "ORDERLY_SANDBOX_PAYMENTS": "true",
         "ORDERLY_MANUAL_PAYMENT_EXPIRY_MINUTES": "10080",
         **stripe_settings(stripe_server),
     }
     low_limits = dict.fromkeys(NO_RATE_LIMIT_VARIABLES, "1")
     directory = tmp_path_factory.mktemp
+    data_dir = directory("unlimited") / "data"
     with (
-        run_server(
-            directory("unlimited") / "data", **common, **NO_RATE_LIMIT_VARIABLES
-        ) as unlimited,
+        run_server(data_dir, **common, **NO_RATE_LIMIT_VARIABLES) as unlimited,
         run_server(directory("rate_limited") / "data", **common, **low_limits) as rate_limited,
     ):
         if not request.config.getoption("--through-proxy"):
-            yield Servers(f"{unlimited.url}/api/v1", f"{rate_limited.url}/api/v1")
+            yield Servers(f"{unlimited.url}/api/v1", f"{rate_limited.url}/api/v1", data_dir)
             return
         with (
             prism_proxy(unlimited.url, directory("proxy")) as first,
             prism_proxy(rate_limited.url, directory("proxy")) as second,
         ):
-            yield Servers(first, second)
+            yield Servers(first, second, data_dir)
 
 
 @pytest.fixture

@@ -22,13 +22,16 @@ from uuid import uuid4
 import httpx2
 import schemathesis
 
-from tests.support.stripe_server import sign
+from integrations.payments import sandbox_events
+from integrations.payments.sandbox import SandboxProvider
 
 # Hooks do not see command line options: if a run names other accounts with --auth-wfc FILE, set
 # ORDERLY_CONTRACT_CREDENTIALS to the same file.
 _CREDENTIALS_FILE = os.environ.get(
     "ORDERLY_CONTRACT_CREDENTIALS", Path(__file__).with_name("credentials.json")
 )
+# The data directory of the server, whose sandbox signs notifications. Without it, none is signed.
+_DATA_DIR = os.environ.get("ORDERLY_CONTRACT_DATA_DIR")
 # Email address and password by the name of the account.
 _ACCOUNTS = {
     account["name"]: (
@@ -233,12 +236,12 @@ def _use_allowed_status(case: schemathesis.Case, token: str) -> None:
 
 
 def _use_new_order(case: schemathesis.Case, token: str) -> None:
-    """Pay a new order of the user, by the provider that this shop has."""
+    """Pay a new order of the user, by a provider that this shop has."""
     _use_new_idempotency_key(case)
     if not token:
         return
     case.path_parameters["order_id"] = _place_order(case, token) or str(uuid4())
-    case.body = {"provider": "manual"}
+    case.body = {"provider": _random.choice(("manual", "sandbox"))}
 
 
 def _pay_new_order_by_hand(case: schemathesis.Case, token: str) -> None:
@@ -270,17 +273,28 @@ def _use_paid_payment(case: schemathesis.Case, token: str) -> None:
         case.body["amount"]["amount"] = 1
 
 
-def _start_payment(case: schemathesis.Case, token: str) -> dict[str, Any] | None:
+def _start_payment(
+    case: schemathesis.Case, token: str, *, provider: str = "manual"
+) -> dict[str, Any] | None:
     order_id = _place_order(case, token)
-    response = _post(case, f"/orders/{order_id}/payments", token, {"provider": "manual"})
+    response = _post(case, f"/orders/{order_id}/payments", token, {"provider": provider})
     payment: dict[str, Any] | None = response.json() if response.is_success else None
     return payment
 
 
+def _use_new_sandbox_payment(case: schemathesis.Case, token: str) -> None:
+    """Choose the outcome of a new payment by the sandbox."""
+    payment = _start_payment(case, token, provider="sandbox") if token else None
+    if payment:
+        case.path_parameters["payment_id"] = payment["id"]
+
+
 def _sign_notification(case: schemathesis.Case, _token: str) -> None:
-    """Sign the bytes that Schemathesis will send, like Stripe."""
-    case.path_parameters["provider"] = "stripe"
-    case.headers.update(sign(json.dumps(case.body).encode()))
+    """Sign the bytes that Schemathesis will send, like the sandbox of the shop."""
+    if _DATA_DIR:
+        case.path_parameters["provider"] = "sandbox"
+        secret = SandboxProvider(Path(_DATA_DIR)).secret()
+        case.headers.update(sandbox_events.sign(secret, json.dumps(case.body).encode()))
 
 
 # By operationId: changes that make a valid request succeed.
@@ -306,6 +320,7 @@ _ADJUSTMENTS: dict[str, Callable[[schemathesis.Case, str], None]] = {
     "list_refunds": _use_new_payment,
     "get_payment": _use_new_payment,
     "receive_payment_notification": _sign_notification,
+    "settle_sandbox_payment": _use_new_sandbox_payment,
 }
 
 

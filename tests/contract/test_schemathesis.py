@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shlex
 import shutil
@@ -21,7 +22,6 @@ from tests.support.contract_coverage import Coverage, documented_links
 from tests.support.contract_requests import OPERATIONS
 from tests.support.processes import Server, run_server
 from tests.support.settings import NO_RATE_LIMIT_VARIABLES
-from tests.support.stripe_server import StripeServer, stripe_settings
 
 CREDENTIALS = Path(__file__).with_name("credentials.json")
 # The source under which the coverage report counts these requests; the other is "examples".
@@ -30,7 +30,7 @@ REPORTS = Path("test-output/contract")
 
 
 @pytest.fixture
-def server(shop: str, stripe_server: StripeServer, tmp_path: Path) -> Iterator[Server]:
+def server(shop: str, tmp_path: Path) -> Iterator[Server]:
     """Run a server with products and the accounts of credentials.json."""
     with run_server(
         tmp_path / "data",
@@ -39,8 +39,8 @@ def server(shop: str, stripe_server: StripeServer, tmp_path: Path) -> Iterator[S
         ORDERLY_LOG_LEVEL="error",
         ORDERLY_VALIDATE_RESPONSES="true",
         ORDERLY_WORKER="false",
+        ORDERLY_SANDBOX_PAYMENTS="true",
         ORDERLY_MANUAL_PAYMENT_EXPIRY_MINUTES="10080",
-        **stripe_settings(stripe_server),
         **NO_RATE_LIMIT_VARIABLES,
     ) as server:
         demo.fill()
@@ -54,7 +54,7 @@ def server(shop: str, stripe_server: StripeServer, tmp_path: Path) -> Iterator[S
 
 
 def test_generated_requests_get_documented_responses(
-    request: pytest.FixtureRequest, repository: Path, coverage: Coverage
+    request: pytest.FixtureRequest, repository: Path, coverage: Coverage, tmp_path: Path
 ) -> None:
     arguments = request.config.getoption("--schemathesis", None)
     if arguments is None:
@@ -75,7 +75,9 @@ def test_generated_requests_get_documented_responses(
     ]
     click.echo(f"\n{shlex.join(command[2:])}")
     # Warnings fail the run too: `fail-on` in schemathesis.toml.
-    assert 0 == subprocess.run(command, cwd=repository, check=False).returncode
+    environment = {**os.environ, "ORDERLY_CONTRACT_DATA_DIR": str(tmp_path / "data")}
+    finished = subprocess.run(command, cwd=repository, env=environment, check=False)
+    assert 0 == finished.returncode
 
     assert "" == server.stderr
     assert [] == audit()  # the database has no inconsistent rows

@@ -43,7 +43,7 @@ def test_an_empty_directory_is_no_problem_and_stays_empty(tmp_path: Path) -> Non
     assert [
         f"note    database: {data_dir} has no shop yet: the first start creates one.",
         f"note    signing key: The first start creates one in {data_dir}.",
-        "note    payments: No provider: only administrators can record payments.",
+        "note    payments: sandbox: customers can pay without money.",
     ] == results
     assert [] == list(tmp_path.iterdir())
 

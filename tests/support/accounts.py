@@ -12,7 +12,8 @@ from tests.support.processes import TIMEOUT_SECONDS, Server
 ADMIN = ("admin@example.com", "correct horse battery staple")
 PASSWORD = "a long enough passphrase"
 
-# The customer of a shop that `orderly serve --demo` fills.
+# The administrator and the customer of a shop that `orderly serve --demo` fills.
+DEMO_ADMIN = {"email": "admin@orderly.example", "password": "turquoise kettle 27"}
 DEMO_CLIENT = {"email": "client@orderly.example", "password": "marmalade lantern 64"}
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
 
 import httpx2
 
+from integrations.payments.sandbox import SandboxProvider
 from tests.support.contract import DOCUMENT, Node
 from tests.support.contract_coverage import Coverage, Link
 from tests.support.contract_requests import (
@@ -38,6 +40,7 @@ class Servers(NamedTuple):
 
     unlimited: str
     rate_limited: str  # returns 429 from the second attempt on
+    data_dir: Path  # of the first one
 
 
 class ExampleClient:
@@ -69,6 +72,11 @@ class ExampleClient:
         self._on_response = on_response
         self._preparations = preparations
         self._ada_is_registered = False
+
+    @property
+    def sandbox(self) -> SandboxProvider:
+        """The sandbox of the server."""
+        return SandboxProvider(self._servers.data_dir)
 
     def close(self) -> None:
         """Close the HTTP client."""
@@ -196,9 +204,9 @@ class ExampleClient:
         order: dict[str, Any] = self.send_successfully(request).json()
         return order
 
-    def create_payment(self, session: UserSession) -> dict[str, Any]:
+    def create_payment(self, session: UserSession, provider: str = "manual") -> dict[str, Any]:
         """Create an order, and a payment of it that waits for money."""
-        request = json_request("create_payment", {"provider": "manual"})
+        request = json_request("create_payment", {"provider": provider})
         request.session = session
         request.path = {"order_id": self.create_order(session)["id"]}
         payment: dict[str, Any] = self.send_successfully(request).json()
@@ -234,7 +242,7 @@ class ExampleClient:
         if name == "user_id":
             return self.sign_in_ada().user_id
         if name == "provider":
-            return "stripe"
+            return "sandbox"
         session = request.session or self.sign_in_ada()
         if name == "product_id":
             created = self.create_product()

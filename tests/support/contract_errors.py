@@ -265,3 +265,10 @@ def notify_of_another_provider(_client: ExampleClient, request: Request) -> None
 @triggers("receive_payment_notification payload_too_large")
 def send_a_notification_that_is_too_large(_client: ExampleClient, request: Request) -> None:
     request.content = b" " * (256 * 1024 + 1)
+
+
+@triggers("payment_not_open")
+def decline_the_payment_before(client: ExampleClient, request: Request) -> None:
+    request.body = {"outcome": "DECLINE"}
+    client.send_successfully(request)
+    request.body = {"outcome": "SUCCEED"}

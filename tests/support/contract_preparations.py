@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from uuid import uuid4
 
+from integrations.payments import sandbox_events
 from services import payment_notifications
 from tests.support.contract_client import ExampleClient, Preparation
 from tests.support.contract_requests import Request, json_request
@@ -117,8 +118,21 @@ def add_notifications(_client: ExampleClient, _request: Request) -> None:
 
 
 @prepares("receive_payment_notification")
-def sign_the_body(_client: ExampleClient, request: Request) -> None:
+def sign_the_body(client: ExampleClient, request: Request) -> None:
+    """Sign the body like each provider of the shop: they use different headers."""
     # As JavaScript writes it: Prism parses the body, and sends it on as `JSON.stringify` does.
     text = json.dumps(request.body, separators=(",", ":"), ensure_ascii=False)
     request.content = text.encode()
+    request.headers.update(sandbox_events.sign(client.sandbox.secret(), request.content))
     request.headers.update(sign(request.content))
+
+
+@prepares("receive_payment_notification stripe_payment_succeeded")
+def notify_of_a_payment_by_stripe(_client: ExampleClient, request: Request) -> None:
+    request.path["provider"] = "stripe"
+
+
+@prepares("settle_sandbox_payment")
+def start_a_sandbox_payment(client: ExampleClient, request: Request) -> None:
+    assert request.session
+    request.path["payment_id"] = client.create_payment(request.session, "sandbox")["id"]

@@ -64,6 +64,37 @@ def test_cookies_are_secure_by_default_if_a_database_url_is_set() -> None:
     assert secure(ORDERLY_COOKIE_SECURE="true")
 
 
+@pytest.mark.parametrize(
+    ("variables", "is_enabled"),
+    [
+        ({}, True),
+        ({"HOST": "localhost"}, True),
+        ({"HOST": "::1"}, True),
+        ({"HOST": "0.0.0.0"}, False),
+        ({"HOST": "shop.example.com"}, False),
+        ({"DATABASE_URL": URL}, False),
+        ({"STRIPE_SECRET_KEY": "sk_test_1", "STRIPE_WEBHOOK_SECRET": "whsec_1"}, False),
+        ({"SANDBOX_PAYMENTS": "false"}, False),
+        ({"SANDBOX_PAYMENTS": "true", "DATABASE_URL": URL, "HOST": "0.0.0.0"}, True),
+    ],
+)
+def test_the_sandbox_is_by_default_only_on_ones_own_machine(
+    variables: dict[str, str], is_enabled: bool
+) -> None:
+    settings = Settings.from_environment(
+        {f"ORDERLY_{name}": value for name, value in variables.items()}
+    )
+
+    assert is_enabled is settings.sandbox_payments
+
+
+@pytest.mark.parametrize("key", ["sk_live_1", "rk_live_1"])
+def test_the_sandbox_is_refused_where_real_money_is_taken(key: str) -> None:
+    keys = {"STRIPE_SECRET_KEY": key, "STRIPE_WEBHOOK_SECRET": "whsec_1"}
+
+    assert {"ORDERLY_SANDBOX_PAYMENTS"} == errors_of(SANDBOX_PAYMENTS="true", **keys).keys()
+
+
 def test_all_invalid_values_are_reported_together() -> None:
     errors = errors_of(
         ACCESS_TOKEN_MINUTES="0",
@@ -98,6 +129,7 @@ def test_all_invalid_values_are_reported_together() -> None:
         REFRESH_TOKEN_DAYS="-1",
         REGISTRATION_LIMIT="0",
         REQUEST_HEAD_SECONDS="0",
+        SANDBOX_PAYMENTS="perhaps",
         SESSION_DAYS="0",
         SIGNING_KEY="short",
         SIGN_IN_LIMIT="0",
@@ -349,6 +381,7 @@ def test_the_document_describes_every_setting_with_its_default() -> None:
     described_in_words = {
         "ORDERLY_ALLOWED_HOSTS",
         "ORDERLY_BACKUP_DIR",
+        "ORDERLY_SANDBOX_PAYMENTS",
         "ORDERLY_STRIPE_SECRET_KEY",
         "ORDERLY_STRIPE_URL",
         "ORDERLY_STRIPE_WEBHOOK_SECRET",

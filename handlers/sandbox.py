@@ -1,0 +1,20 @@
+"""HTTP handlers of the sandbox, which only some shops have."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from domain.actor import Actor
+from handlers import preconditions, representations
+from handlers.responses import Response
+from services import sandbox
+
+
+def settle_sandbox_payment(actor: Actor, payment_id: UUID, body: dict[str, Any]) -> Response:
+    """Choose the outcome of a payment by the sandbox."""
+    payment = sandbox.settle_sandbox_payment(
+        actor=actor, payment_id=payment_id, outcome=body["outcome"]
+    )
+    tag = preconditions.entity_tag(payment.version)
+    return representations.payment(payment), 200, {"ETag": tag}

@@ -1,0 +1,33 @@
+"""Sends the notifications of the sandbox in a thread of `orderly serve`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from integrations.payments.sandbox import SandboxProvider
+from integrations.payments.sandbox_sender import SandboxSender
+from orderly.settings import Settings
+
+_SHUTDOWN_SECONDS = 6.0
+
+
+@contextmanager
+def in_thread(settings: Settings, api_url: str) -> Iterator[Callable[[], None]]:
+    """Provide a function that starts to send to the API at this URL; stop at the end."""
+    provider = SandboxProvider(settings.data_dir)
+    sender = SandboxSender(
+        provider,
+        f"{api_url}/payment-notifications/{provider.name}",
+        # The server refuses other names than its own.
+        host=next(iter(settings.allowed_host_names), None),
+    )
+    stopped = threading.Event()
+    thread = threading.Thread(target=sender.run, args=(stopped,), name="sandbox", daemon=True)
+    try:
+        yield thread.start
+    finally:
+        stopped.set()
+        if thread.ident is not None:
+            thread.join(_SHUTDOWN_SECONDS)

@@ -1,0 +1,51 @@
+"""What only a shop with the sandbox has: choosing the outcome of a payment without money."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from domain.actor import Actor
+from domain.errors import NotFound, PaymentNotOpen, PaymentProviderNotEnabled
+from integrations.payments import sandbox
+from integrations.payments.provider import ProviderRefused
+from integrations.payments.sandbox import Outcome, SandboxProvider
+from services import payment_providers
+from services.payments import Payment, ask, find_payment, get_payment, is_unanswered
+
+__all__ = ["Payment", "settle_sandbox_payment"]
+
+
+def settle_sandbox_payment(*, actor: Actor, payment_id: UUID, outcome: str) -> Payment:
+    """Choose the outcome of a payment at the sandbox; its notification then changes the payment.
+
+    Returns the payment as it is known here, which may be before the notification.
+
+    Raises:
+        NotFound: the shop does not use the sandbox, no payment of it has this id, or another user
+            has placed the order.
+        PaymentNotOpen: the payment has another outcome already, or was canceled.
+        PaymentProviderUnavailable: the sandbox cannot use its file.
+    """
+    provider = _find_sandbox()
+    payment = get_payment(actor=actor, payment_id=payment_id)
+    if payment.provider != sandbox.NAME or payment.user_id != actor.user_id:
+        raise NotFound("payment")
+    if is_unanswered(payment):
+        ask(actor, payment)
+        payment = find_payment(payment_id)
+    if payment.reference is None:  # the sandbox has refused to create it
+        raise PaymentNotOpen(payment_status=payment.status)
+    try:
+        payment_providers.call(provider, provider.settle, payment.reference, Outcome(outcome))
+    except ProviderRefused as refusal:
+        raise PaymentNotOpen(payment_status=find_payment(payment_id).status) from refusal
+    return find_payment(payment_id)
+
+
+def _find_sandbox() -> SandboxProvider:
+    try:
+        provider = payment_providers.find(sandbox.NAME)
+    except PaymentProviderNotEnabled as error:
+        raise NotFound("sandbox") from error
+    assert isinstance(provider, SandboxProvider)  # noqa: S101  # no other provider has this name
+    return provider
