@@ -48,8 +48,8 @@ class ShopDatabase(PostgresqlDatabase):
         self._state_key = f"database_{next(_numbers)}"
         # How often statements failed, except by violated constraints: by SQLSTATE.
         self.failures: Counter[str] = Counter()
-        # How many of them were because of a full disk when the disk last had space.
-        self.disk_full_failures = 0
+        # The number of disk_full failures (53100) when a check last found that the disk has space.
+        self.resolved_disk_full_failures = 0
         super().__init__(None, autoconnect=False)
         # Replaces the lock that Peewee holds in connect() and close(). The pool is thread-safe
         # without it, and a thread that waits for a connection must not block close() in the others.

@@ -5,9 +5,10 @@ event loop while it waits for PostgreSQL: psycopg2's wait callback suspends the 
 event loop resumes it when the socket is ready. Outside of a `GreenletRunner` (in threads, commands
 and tests) the same code blocks its thread.
 
-One rule keeps this safe: code in a greenlet never calls the event loop. While a greenlet runs, the
-C stack of the event loop is saved elsewhere, and libuv has pointers into that stack. So a greenlet
-passes a function to `suspend`, which the event loop's own greenlet then calls.
+One rule keeps this safe: code in a greenlet never calls the event loop. While a greenlet runs,
+the greenlet library has copied the C stack of the event loop to the heap, and libuv has pointers
+into that stack. So a greenlet passes a function to `suspend`, and the event loop's own greenlet
+calls the function.
 """
 
 from __future__ import annotations
@@ -38,13 +39,13 @@ class Closable(Protocol):
 
 
 class GreenletRunner:
-    """Runs functions in greenlets on the event loop. `run_in_thread` uses the executor `threads`.
+    """Runs functions in greenlets on the event loop. It does not limit the concurrency: callers do.
 
-    The caller limits how many run at the same time.
+    Functions with the decorator `run_in_thread` run in the executor.
     """
 
-    def __init__(self, threads: Executor) -> None:
-        self.threads = threads
+    def __init__(self, executor: Executor) -> None:
+        self.executor = executor
         self.resources: set[Closable] = set()
         self._running = 0
         self._all_done: asyncio.Future[None] | None = None
@@ -56,18 +57,18 @@ class GreenletRunner:
         a thread.
         """
         loop = asyncio.get_running_loop()
-        if sys.platform == "win32":  # its default event loop cannot watch sockets
-            return await loop.run_in_executor(self.threads, copy_context().run, function)
-        result: asyncio.Future[R] = loop.create_future()
-        task = GreenletTask(function, self, loop, result)
+        if sys.platform == "win32":  # ProactorEventLoop has no add_reader()
+            return await loop.run_in_executor(self.executor, copy_context().run, function)
+        future: asyncio.Future[R] = loop.create_future()
+        task = GreenletTask(function, self, loop, future)
         self._running += 1
         task.resume()
         try:
-            return await result
+            return await future
         finally:
             # Break a reference cycle: the traceback of an exception refers to this frame, and these
             # variables refer to the exception.
-            del result, task
+            del future, task
 
     async def close(self) -> None:
         """Wait until all running functions have returned, and close all resources."""
@@ -87,17 +88,17 @@ class GreenletRunner:
 class ThreadRunner:
     """Runs functions in threads: the alternative to `GreenletRunner`, without greenlets."""
 
-    def __init__(self, threads: Executor) -> None:
-        self._threads = threads
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
 
     async def run(self, function: Callable[[], R]) -> R:
         """Run a function in a thread and return its result."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, copy_context().run, function)
+        return await loop.run_in_executor(self._executor, copy_context().run, function)
 
     async def close(self) -> None:
         """Wait until all running functions have returned."""
-        await asyncio.to_thread(self._threads.shutdown)
+        await asyncio.to_thread(self._executor.shutdown)
 
 
 class GreenletTask(greenlet):
@@ -108,13 +109,13 @@ class GreenletTask(greenlet):
         function: Callable[[], Any],
         runner: GreenletRunner,
         loop: asyncio.AbstractEventLoop,
-        result: asyncio.Future[Any],
+        future: asyncio.Future[Any],
     ) -> None:
         super().__init__(function)
         self.gr_context = copy_context()
         self.runner = runner
         self.loop = loop
-        self._result: asyncio.Future[Any] | None = result
+        self._future: asyncio.Future[Any] | None = future
         self._resumed_at = 0.0
 
     def resume(self, *values: Any) -> None:
@@ -146,7 +147,8 @@ class GreenletTask(greenlet):
     def suspend(self, schedule: Callable[[GreenletTask], object]) -> Any:
         """Suspend this greenlet. Return the value with which the event loop resumes it.
 
-        The event loop calls `schedule` with this task: it schedules the call of `resume`.
+        The event loop calls `schedule` with this task. `schedule` must arrange that the event loop
+        later calls `resume`.
         """
         assert self.parent is not None  # noqa: S101  # only a thread's main greenlet has none
         return self.parent.switch(schedule)
@@ -157,22 +159,22 @@ class GreenletTask(greenlet):
             self.suspend(lambda task: task.loop.call_soon(task.resume))
 
     def _set_result(self, value: object) -> None:
-        result = self._take_result()
-        if result is not None:
-            result.set_result(value)
+        future = self._take_future()
+        if future is not None:
+            future.set_result(value)
         self.runner.task_done()
 
     def _set_exception(self, error: BaseException) -> None:
-        result = self._take_result()
-        if result is not None:
-            result.set_exception(_for_future(error))
+        future = self._take_future()
+        if future is not None:
+            future.set_exception(_for_future(error))
         self.runner.task_done()
 
-    def _take_result(self) -> asyncio.Future[Any] | None:
+    def _take_future(self) -> asyncio.Future[Any] | None:
         # The task must not keep the future: the future's exception refers to the task by its
         # traceback, so they would form a reference cycle.
-        result, self._result = self._result, None
-        return None if result is None or result.cancelled() else result
+        future, self._future = self._future, None
+        return None if future is None or future.cancelled() else future
 
 
 def _for_future(error: BaseException) -> BaseException:
@@ -208,7 +210,7 @@ def run_in_thread(function: Callable[P, R]) -> Callable[P, R]:
         call_in_context = partial(copy_context().run, call)
 
         def schedule(task: GreenletTask) -> None:
-            future = task.loop.run_in_executor(task.runner.threads, call_in_context)
+            future = task.loop.run_in_executor(task.runner.executor, call_in_context)
             future.add_done_callback(task.resume)
 
         future: asyncio.Future[R] = task.suspend(schedule)

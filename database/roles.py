@@ -1,4 +1,7 @@
-"""Grants the database role that serves requests its privileges, and revokes all others."""
+"""Grants privileges to the database role that serves requests, and revokes all others.
+
+The role of the bound database is the role with which the application connects to it.
+"""
 
 from __future__ import annotations
 
@@ -49,8 +52,8 @@ def may_migrate() -> bool:
 
 
 @autocommit
-def can_change_any_row(table: str) -> bool:
-    """Return whether the current role is a superuser or owns the table: it bypasses privileges."""
+def bypasses_privileges(table: str) -> bool:
+    """Return whether grants do not limit the current role: it is a superuser or owns the table."""
     return bool(database.execute_sql(_IS_SUPERUSER_OR_OWNER, (table,)).fetchone()[0])
 
 
@@ -71,9 +74,9 @@ def grant(owner_url: str, role: str, privileges: Mapping[str, frozenset[str]]) -
             return
         _revoke_creation(cursor, role)
         cursor.execute(_TABLE_PRIVILEGES, (sql.Identifier(role).as_string(connection),))
-        for table, found in cursor.fetchall():
+        for table, granted in cursor.fetchall():
             wanted = privileges.get(table, frozenset())
-            if wanted != frozenset(found or ()):
+            if wanted != frozenset(granted or ()):
                 _replace_privileges(cursor, role, table, wanted)
 
 

@@ -22,7 +22,7 @@ class ServerState(NamedTuple):
     clock_error_seconds: float = 0.0
 
 
-class _Answer(NamedTuple):
+class _Row(NamedTuple):
     is_read_only: bool
     now: float
 
@@ -30,14 +30,15 @@ class _Answer(NamedTuple):
 _STATE = Statement(
     "SELECT current_setting('transaction_read_only')::boolean AS is_read_only,"
     " extract(epoch FROM clock_timestamp())::float8 AS now",
-    _Answer._make,
+    _Row._make,
 )
 
 
-def read() -> ServerState:
-    """Return the state of the database server. If it is read-only, replace all connections.
+def check() -> ServerState:
+    """Return the state of the database server. If it is read-only, replace all pooled connections.
 
-    A read-only server has become a standby, or will: the next connections are to the primary.
+    The usual reason is a failover: the old primary is read-only, and new connections reach the new
+    primary.
 
     Raises:
         Unavailable: the server does not respond.
@@ -51,25 +52,27 @@ def read() -> ServerState:
 
 @autocommit
 def _read() -> ServerState:
-    began = time.time()
-    answer = _STATE.one()
-    assert answer is not None  # noqa: S101  # it always returns one row
+    started_at = time.time()
+    row = _STATE.one()
+    assert row is not None  # noqa: S101  # it always returns one row
     ended = time.time()
     # The server has read its clock between request and response.
-    return ServerState(answer.is_read_only, answer.now - (began + ended) / 2, (ended - began) / 2)
+    return ServerState(
+        row.is_read_only, row.now - (started_at + ended) / 2, (ended - started_at) / 2
+    )
 
 
 def is_disk_full() -> bool:
     """Return whether statements failed because the disk is full, and it still is.
 
-    Costs nothing unless a statement of this process has failed for this reason. Then it makes the
-    server write a temporary file of about 1 MB, which needs no privilege.
+    Runs no statement unless a statement of this process has failed for this reason. Then it makes
+    the server write a temporary file of about 1 MB, which needs no privilege.
 
     Raises:
         Unavailable: the server does not respond.
     """
     failures = database.failures[_DISK_FULL]
-    if failures == database.disk_full_failures:
+    if failures == database.resolved_disk_full_failures:
         return False
     try:
         _write_temporary_file()
@@ -77,11 +80,12 @@ def is_disk_full() -> bool:
         if database.failures[_DISK_FULL] == failures:
             raise  # for another reason
         return True
-    database.disk_full_failures = failures
+    database.resolved_disk_full_failures = failures
     return False
 
 
 @transaction
 def _write_temporary_file() -> None:
+    # generate_series() in FROM materializes its rows; above work_mem they go to a temporary file.
     database.execute_sql("SET LOCAL work_mem = '64kB'")
     database.execute_sql("SELECT count(*) FROM generate_series(1, 100000)")

@@ -46,8 +46,8 @@ def wait_until_ready(
     task = current_task()
     if task is None or seconds == 0:
         return _poll(connection.fileno(), writing=writing, seconds=seconds)
-    # libuv (the library below uvloop) reports a connection reset only once. If it already has, and
-    # psycopg2 has read the data before the EOF, the event loop would never resume this wait: poll.
+    # libuv (the library below uvloop) reports a connection reset only once. psycopg2 may then have
+    # read only the data before the EOF. The event loop would not report the EOF: poll for it.
     if after_partial_read and _poll(connection.fileno(), writing=writing, seconds=0):
         return True
     ready: bool = task.suspend(partial(_watch, connection, writing, seconds))

@@ -36,7 +36,7 @@ class InstantField(DateTimeField):
     field_type = "TIMESTAMPTZ"
 
 
-def reference(table: type[Table], name: str, **options: Any) -> ForeignKeyField:
+def foreign_key(table: type[Table], name: str, **options: Any) -> ForeignKeyField:
     """Return a foreign key column with a named constraint, without Peewee's implicit index."""
     return ForeignKeyField(
         table,
@@ -44,7 +44,7 @@ def reference(table: type[Table], name: str, **options: Any) -> ForeignKeyField:
         constraint_name=name,
         index=False,
         lazy_load=False,
-        backref="+",
+        backref="+",  # no back-reference on the other table class
         **options,
     )
 

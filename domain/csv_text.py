@@ -17,11 +17,11 @@ _NEEDS_ESCAPE = re.compile(f"{_START}|{_AFTER_SEPARATOR}")
 _ESCAPED = re.compile(f"\\A'(?='*[{_OPERATORS}\t\r\n])|(?<=[;\t])'(?='*[{_OPERATORS}])")
 
 
-def escape(text: str) -> str:
+def escape_formula(text: str) -> str:
     """Return text with apostrophes added, so that no part of it is evaluated as a formula."""
     return _NEEDS_ESCAPE.sub("'", text)
 
 
-def unescape(cell: str) -> str:
-    """Return the original text of a cell that `escape` returned."""
+def unescape_formula(cell: str) -> str:
+    """Return the original text of a cell that `escape_formula` returned."""
     return _ESCAPED.sub("", cell)

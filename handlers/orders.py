@@ -8,7 +8,7 @@ from uuid import UUID
 
 from domain.actor import Actor
 from handlers import order_export, preconditions, representations
-from handlers.idempotency import unquote
+from handlers.idempotency import parse_idempotency_key
 from handlers.responses import BASE_PATH, Response
 from services import orders
 from services.orders import Order, OrderFilters, ShippingAddress
@@ -22,7 +22,7 @@ def create_order(
     placed = orders.create_order(
         actor=actor,
         items=[(UUID(line["product_id"]), line["quantity"]) for line in body["items"]],
-        idempotency_key=unquote(idempotency_key),
+        idempotency_key=parse_idempotency_key(idempotency_key),
         shipping_address=ShippingAddress(**address) if address else None,
         note=body.get("note"),
     )

@@ -1,4 +1,4 @@
-"""HTTP handlers of the notifications that payment providers send."""
+"""HTTP handlers of the notifications (webhooks) of payment providers."""
 
 from __future__ import annotations
 

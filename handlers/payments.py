@@ -8,7 +8,7 @@ from uuid import UUID
 from domain.actor import Actor
 from domain.money import Money
 from handlers import preconditions, representations
-from handlers.idempotency import unquote
+from handlers.idempotency import parse_idempotency_key
 from handlers.responses import BASE_PATH, Response
 from services import payments
 from services.payments import CreatedPayment, Payment
@@ -25,7 +25,7 @@ def create_payment(
         actor=actor,
         order_id=order_id,
         provider=(body or {}).get("provider"),
-        idempotency_key=unquote(idempotency_key),
+        idempotency_key=parse_idempotency_key(idempotency_key),
     )
     return _created(created)
 
@@ -40,7 +40,7 @@ def record_manual_payment(
         amount=Money(**body["amount"]),
         method=body["method"],
         reference=body.get("reference"),
-        idempotency_key=unquote(idempotency_key),
+        idempotency_key=parse_idempotency_key(idempotency_key),
     )
     return _created(created)
 

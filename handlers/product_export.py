@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from domain.csv_text import escape
+from domain.csv_text import escape_formula
 from domain.money import in_major_units
 from handlers import csv_file
 from services.process import configuration
@@ -24,4 +24,11 @@ def as_csv(rows: Iterator[Product]) -> Iterator[bytes]:
 def _cells(row: Product) -> list[object]:
     currency = configuration().currency
     price = in_major_units(row.price, currency)
-    return [row.sku, escape(row.name), escape(row.description), price, currency, row.stock]
+    return [
+        row.sku,
+        escape_formula(row.name),
+        escape_formula(row.description),
+        price,
+        currency,
+        row.stock,
+    ]

@@ -8,7 +8,7 @@ from uuid import UUID
 from domain.actor import Actor
 from domain.money import Money
 from handlers import representations
-from handlers.idempotency import unquote
+from handlers.idempotency import parse_idempotency_key
 from handlers.responses import BASE_PATH, Response
 from services import refunds
 
@@ -26,7 +26,7 @@ def create_refund(
         payment_id=payment_id,
         amount=Money(**wanted["amount"]) if "amount" in wanted else None,
         reason=wanted.get("reason"),
-        idempotency_key=unquote(idempotency_key),
+        idempotency_key=parse_idempotency_key(idempotency_key),
     )
     headers = {"Location": f"{BASE_PATH}/payments/{payment_id}/refunds"}
     if created.replayed:

@@ -13,9 +13,9 @@ from database.table import (
     InstantField,
     Table,
     check,
+    foreign_key,
     index,
     primary_key,
-    reference,
 )
 from models.order import OrderTable
 from models.payment import PaymentTable
@@ -26,13 +26,13 @@ from models.user import UserTable
 class IdempotencyKeyTable(Table):
     """The idempotency keys of users, each with a digest of the request and what it created."""
 
-    user = reference(UserTable, "fk_idempotency_key_user_id")
+    user = foreign_key(UserTable, "fk_idempotency_key_user_id")
     key = TextField(collation='"C"')
     fingerprint = BlobField()
-    order = reference(OrderTable, "fk_idempotency_key_order_id", null=True)
+    order = foreign_key(OrderTable, "fk_idempotency_key_order_id", null=True)
     created_at = InstantField()
-    payment = reference(PaymentTable, "fk_idempotency_key_payment_id", null=True)
-    refund = reference(RefundTable, "fk_idempotency_key_refund_id", null=True)
+    payment = foreign_key(PaymentTable, "fk_idempotency_key_payment_id", null=True)
+    refund = foreign_key(RefundTable, "fk_idempotency_key_refund_id", null=True)
 
     class Meta:
         """The table's name and constraints."""

@@ -31,9 +31,9 @@ from database.table import (
     InstantField,
     Table,
     check,
+    foreign_key,
     index,
     primary_key,
-    reference,
     unique,
 )
 from domain import order_status
@@ -54,7 +54,7 @@ class OrderTable(Table):
 
     id = UUIDField()
     number = TextField(collation='"C"')
-    user = reference(UserTable, "fk_orders_user_id")
+    user = foreign_key(UserTable, "fk_orders_user_id")
     status = TextField()
     currency = TextField()
     total = BigIntegerField()
@@ -118,8 +118,8 @@ index(
 class OrderItemTable(Table):
     """Line items of orders."""
 
-    order = reference(OrderTable, "fk_order_item_order_id")
-    product = reference(ProductTable, "fk_order_item_product_id")
+    order = foreign_key(OrderTable, "fk_order_item_order_id")
+    product = foreign_key(ProductTable, "fk_order_item_product_id")
     position = SmallIntegerField()
     sku = TextField()
     name = TextField()

@@ -10,7 +10,7 @@ from peewee import BigIntegerField, TextField, UUIDField
 
 from database.listing import Listing, Sort
 from database.statement import Command, Parameter
-from database.table import InstantField, Table, check, index, primary_key, reference
+from database.table import InstantField, Table, check, foreign_key, index, primary_key
 from models.order import OrderTable
 from models.payment import PaymentTable
 from models.refund import RefundTable
@@ -24,17 +24,17 @@ class OrderEventTable(Table):
     """
 
     id = UUIDField()
-    order = reference(OrderTable, "fk_order_event_order_id")
+    order = foreign_key(OrderTable, "fk_order_event_order_id")
     type = TextField()
     from_status = TextField(null=True)
     to_status = TextField()
     actor_kind = TextField()
-    actor_user = reference(UserTable, "fk_order_event_actor_user_id", null=True)
+    actor_user = foreign_key(UserTable, "fk_order_event_actor_user_id", null=True)
     request_id = TextField()
     created_at = InstantField()
     reason = TextField(null=True)
-    payment = reference(PaymentTable, "fk_order_event_payment_id", null=True)
-    refund = reference(RefundTable, "fk_order_event_refund_id", null=True)
+    payment = foreign_key(PaymentTable, "fk_order_event_payment_id", null=True)
+    refund = foreign_key(RefundTable, "fk_order_event_refund_id", null=True)
     amount = BigIntegerField(null=True)
 
     class Meta:

@@ -15,7 +15,7 @@ from peewee import SQL, BigIntegerField, IntegerField, TextField, UUIDField, fn
 
 from database.listing import Listing, Sort
 from database.statement import Command, Parameter, Statement
-from database.table import InstantField, Table, check, index, primary_key, reference
+from database.table import InstantField, Table, check, foreign_key, index, primary_key
 from domain.payments import OPEN_STATES, PaymentState
 from models.due_check import claim_due, stop_checks
 from models.order import OrderTable
@@ -27,7 +27,7 @@ class PaymentTable(Table):
     """Payments of orders: attempts to pay, and money that an administrator has recorded."""
 
     id = UUIDField()
-    order = reference(OrderTable, "fk_payment_order_id")
+    order = foreign_key(OrderTable, "fk_payment_order_id")
     provider = TextField()
     reference = TextField(null=True)
     method = TextField(null=True)

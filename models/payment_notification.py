@@ -15,9 +15,9 @@ from database.table import (
     InstantField,
     Table,
     check,
+    foreign_key,
     index,
     primary_key,
-    reference,
     unique,
 )
 from models.order import DocumentField
@@ -34,8 +34,8 @@ class PaymentNotificationTable(Table):
     type = TextField()
     body = BlobField()
     news = DocumentField(null=True)
-    payment = reference(PaymentTable, "fk_payment_notification_payment_id", null=True)
-    refund = reference(RefundTable, "fk_payment_notification_refund_id", null=True)
+    payment = foreign_key(PaymentTable, "fk_payment_notification_payment_id", null=True)
+    refund = foreign_key(RefundTable, "fk_payment_notification_refund_id", null=True)
     outcome = TextField(null=True)
     detail = TextField(null=True)
     deliveries = IntegerField(constraints=[SQL("DEFAULT 1")])

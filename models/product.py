@@ -17,9 +17,9 @@ from database.table import (
     InstantField,
     Table,
     check,
+    foreign_key,
     index,
     primary_key,
-    reference,
     unique,
 )
 from database.text_search import has_words, words_of
@@ -61,7 +61,7 @@ class StockTable(Table):
     row, which is small here.
     """
 
-    product = reference(ProductTable, "fk_stock_product_id")
+    product = foreign_key(ProductTable, "fk_stock_product_id")
     quantity = IntegerField()
 
     class Meta:

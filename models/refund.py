@@ -14,7 +14,7 @@ from peewee import SQL, BigIntegerField, IntegerField, TextField, UUIDField, fn
 
 from database.listing import Listing, Sort
 from database.statement import Command, Parameter, Statement
-from database.table import InstantField, Table, check, index, primary_key, reference
+from database.table import InstantField, Table, check, foreign_key, index, primary_key
 from domain.payments import RefundCause, RefundState
 from models.due_check import claim_due, stop_checks
 from models.payment import PaymentTable
@@ -24,7 +24,7 @@ class RefundTable(Table):
     """Refunds of payments."""
 
     id = UUIDField()
-    payment = reference(PaymentTable, "fk_refund_payment_id")
+    payment = foreign_key(PaymentTable, "fk_refund_payment_id")
     reference = TextField(null=True)
     amount = BigIntegerField()
     status = TextField()

@@ -13,7 +13,7 @@ from peewee import JOIN, SQL, TextField, UUIDField, fn
 
 from database.listing import Listing, Sort
 from database.statement import Command, Parameter
-from database.table import InstantField, Table, check, index, primary_key, reference
+from database.table import InstantField, Table, check, foreign_key, index, primary_key
 from models.user import UserTable
 
 
@@ -22,8 +22,8 @@ class SecurityEventTable(Table):
 
     id = UUIDField()
     type = TextField()
-    user = reference(UserTable, "fk_security_event_user_id", null=True)
-    actor_user = reference(UserTable, "fk_security_event_actor_user_id", null=True)
+    user = foreign_key(UserTable, "fk_security_event_user_id", null=True)
+    actor_user = foreign_key(UserTable, "fk_security_event_actor_user_id", null=True)
     session_id = UUIDField(null=True)
     from_role = TextField(null=True)
     to_role = TextField(null=True)

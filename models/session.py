@@ -10,7 +10,7 @@ from peewee import SQL, BlobField, Expression, TextField, UUIDField, fn
 
 from database.listing import Listing, Sort
 from database.statement import Command, Parameter, Statement
-from database.table import InstantField, Table, check, index, primary_key, reference
+from database.table import InstantField, Table, check, foreign_key, index, primary_key
 from models.user import PUBLIC_COLUMNS, User, UserTable
 
 
@@ -18,7 +18,7 @@ class SessionTable(Table):
     """Sessions: one row for each sign-in."""
 
     id = UUIDField()
-    user = reference(UserTable, "fk_session_user_id")
+    user = foreign_key(UserTable, "fk_session_user_id")
     user_agent = TextField()
     address = TextField()
     network = TextField(constraints=[SQL("DEFAULT ''")])
@@ -43,7 +43,7 @@ class RefreshTokenTable(Table):
     """Refresh tokens of sessions; only the latest token of a session has not been used."""
 
     token_hash = BlobField()
-    session = reference(SessionTable, "fk_refresh_token_session_id", on_delete="CASCADE")
+    session = foreign_key(SessionTable, "fk_refresh_token_session_id", on_delete="CASCADE")
     issued_at = InstantField()
     expires_at = InstantField()
     # When the token was exchanged for the next one.

@@ -10,7 +10,7 @@ from peewee import IntegerField, TextField, UUIDField, fn
 
 from database.listing import Listing, Sort
 from database.statement import Command, Parameter, Statement
-from database.table import InstantField, Table, check, index, primary_key, reference
+from database.table import InstantField, Table, check, foreign_key, index, primary_key
 from models.order import OrderTable
 from models.product import ProductTable
 from models.user import UserTable
@@ -20,12 +20,12 @@ class StockMovementTable(Table):
     """Changes of stock quantities."""
 
     id = UUIDField()
-    product = reference(ProductTable, "fk_stock_movement_product_id")
+    product = foreign_key(ProductTable, "fk_stock_movement_product_id")
     kind = TextField()
     delta = IntegerField()
     quantity_after = IntegerField()
-    order = reference(OrderTable, "fk_stock_movement_order_id", null=True)
-    actor_user = reference(UserTable, "fk_stock_movement_actor_user_id", null=True)
+    order = foreign_key(OrderTable, "fk_stock_movement_order_id", null=True)
+    actor_user = foreign_key(UserTable, "fk_stock_movement_actor_user_id", null=True)
     reason = TextField(null=True)
     request_id = TextField()
     created_at = InstantField()

@@ -86,7 +86,7 @@ def create_app(settings: Settings, *, tracer_provider: TracerProvider | None = N
     async def lifespan(_app: Any) -> AsyncIterator[None]:
         refresh = BackgroundRefresh(settings, run_in_thread=threads.submit)
         await asyncio.to_thread(refresh.start)
-        async with nullcontext() if metrics is None else metrics.reported():
+        async with nullcontext() if metrics is None else metrics.reporting():
             yield
         await asyncio.to_thread(refresh.stop)
         await runner.close()

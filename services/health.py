@@ -38,7 +38,7 @@ def ready() -> None:
     if process.is_stopping():
         raise NotReady(STOPPING)
     try:
-        if server_state.read().is_read_only:
+        if server_state.check().is_read_only:
             raise NotReady(DATABASE_READ_ONLY)
         if server_state.is_disk_full():
             raise NotReady(DATABASE_DISK_FULL)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from database import migrations, restore, roles, transport
+from database import migrations, restore, roles, tls
 from database.restore import TableRows
 from database.transactions import transaction_without_timeout
-from models import contents as shop_contents
-from models.contents import Contents
+from models import row_counts
 from models.privileges import RUNTIME
+from models.row_counts import RowCounts
 from models.security_event import SecurityEventTable
 
 
@@ -54,7 +54,7 @@ def create_for_restore(owner_url: str, rows: Iterable[TableRows], *, last_migrat
         Unavailable: the database cannot be reached.
     """
     names = tables()
-    restore.prepare(owner_url, names, shop_contents.TABLES)
+    restore.prepare(owner_url, names, row_counts.TABLES)
     migrations.apply(url=owner_url, last=last_migration)
     history = migrations.MigrationTable._meta.table_name
     restore.load(
@@ -65,18 +65,18 @@ def create_for_restore(owner_url: str, rows: Iterable[TableRows], *, last_migrat
 
 
 @transaction_without_timeout
-def contents() -> Contents:
+def count_rows() -> RowCounts:
     """Return how many users, products and orders the shop has."""
-    counts = shop_contents.COUNT.one()
+    counts = row_counts.COUNT.one()
     assert counts is not None  # noqa: S101  # a query without FROM returns one row
     return counts
 
 
 def is_log_protected() -> bool:
     """Return whether the role of the bound database cannot change the security log."""
-    return not roles.can_change_any_row(SecurityEventTable._meta.table_name)
+    return not roles.bypasses_privileges(SecurityEventTable._meta.table_name)
 
 
 def is_server_verified() -> bool:
     """Return whether nobody between this machine and the bound database can pose as its server."""
-    return transport.is_server_verified()
+    return tls.is_server_verified()

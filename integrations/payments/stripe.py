@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import orjson
@@ -27,17 +27,16 @@ from integrations.payments.provider import (
 if TYPE_CHECKING:
     import stripe
 
-Answer = TypeVar("Answer")
-
 # The version of Stripe's API that this module uses, whatever the account's default version is.
 API_VERSION = "2026-10-28.endive"
 # The connect timeout and the read timeout. With one retry a call takes at most about 15 s.
 _TIMEOUT_SECONDS = (3.05, 4.0)
 _RETRIES = 1
 
-# https://docs.stripe.com/currencies: the currencies whose number of decimals differs from ISO 4217.
+# https://docs.stripe.com/currencies: the currencies for which Stripe uses another number of
+# decimals than ISO 4217.
 _DECIMALS = {"ISK": 2, "UGX": 2, "MGA": 0}
-# Amounts in these currencies must be multiples of ten.
+# In currencies with three decimals, Stripe accepts only multiples of ten.
 _THREE_DECIMALS = 3
 
 _PAYMENT_STATES = {
@@ -85,7 +84,7 @@ class StripeProvider:
         )
 
     def check(self) -> None:
-        """List one PaymentIntent: a restricted key needs this permission for `fetch` too."""
+        """Verify the key: list one PaymentIntent, which needs the same permission as `fetch`."""
         try:
             self._call(lambda: self._client.v1.payment_intents.list({"limit": 1}))
         except ProviderUnavailable as error:
@@ -109,7 +108,7 @@ class StripeProvider:
         )
 
     def cancel(self, payment_id: UUID, reference: str) -> ProviderPayment:
-        """Cancel a PaymentIntent. Stripe refuses if it has succeeded: `fetch` returns its state."""
+        """Cancel a PaymentIntent. If it has succeeded, Stripe refuses: then call `fetch`."""
         del payment_id
         return _payment(self._call(lambda: self._client.v1.payment_intents.cancel(reference)))
 
@@ -132,7 +131,7 @@ class StripeProvider:
         return _refund(self._call(lambda: self._client.v1.refunds.retrieve(reference)))
 
     def interpret(self, body: bytes, headers: Mapping[str, str]) -> ProviderEvent | None:
-        """Verify and parse an event of a PaymentIntent or a refund; None for other objects.
+        """Verify and parse a webhook event of a PaymentIntent or a refund; None for other objects.
 
         Raises:
             InvalidSignature: the signature is missing, wrong, or older than five minutes.
@@ -146,7 +145,7 @@ class StripeProvider:
             )
         except (self._stripe.SignatureVerificationError, UnicodeDecodeError) as error:
             raise InvalidSignature from error
-        # Not `construct_event`: its objects cannot hold every JSON document.
+        # Not `construct_event`: it raises AttributeError for JSON that is not an object.
         try:
             return _event(orjson.loads(body))
         except orjson.JSONDecodeError:
@@ -161,6 +160,7 @@ class StripeProvider:
         """
         errors = self._stripe
         try:
+            # The str() of a StripeObject is its JSON.
             answer: dict[str, Any] = json.loads(str(call()))
         except (errors.CardError, errors.InvalidRequestError) as error:
             raise ProviderRefused(error.code or "refused") from error

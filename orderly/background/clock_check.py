@@ -22,7 +22,7 @@ class ClockCheck:
         Raises:
             Unavailable: the server does not respond.
         """
-        state = server_state.read()
+        state = server_state.check()
         skew, error = state.clock_skew_seconds, state.clock_error_seconds
         if abs(skew) - error > MAX_SKEW_SECONDS:
             if not self._is_skewed:

@@ -11,7 +11,7 @@ from pathlib import Path
 from database import binding
 from database.migrations import known_migrations
 from database.restore import RowsRefused
-from models.contents import Contents
+from models.row_counts import RowCounts
 from orderly.backups import archive
 from orderly.backups.archive import OnTable
 from orderly.backups.errors import BackupError
@@ -23,7 +23,7 @@ from services.audit import Finding, audit
 class RestoreResult:
     """The number of restored rows, and the violated invariants."""
 
-    contents: Contents
+    row_counts: RowCounts
     findings: list[Finding]
 
 
@@ -50,7 +50,7 @@ def restore(url: str, owner_url: str | None, file: Path, *, on_table: OnTable) -
         raise BackupError(f"{file} is not a backup that Orderly wrote: {error}.") from error
     binding.bind(url, max_connections=1)
     schema.migrate(owner_url=owner_url)
-    return RestoreResult(schema.contents(), audit())
+    return RestoreResult(schema.count_rows(), audit())
 
 
 def _last_migration(file: Path, applied: Mapping[str, str]) -> str:

@@ -83,7 +83,7 @@ def _verify(settings: Settings, file: Path) -> None:
 
 
 def _summary(restored: RestoreResult) -> str:
-    counts = restored.contents
+    counts = restored.row_counts
     return f"{counts.users} users, {counts.products} products, {counts.orders} orders"
 
 

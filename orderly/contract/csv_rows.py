@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, BinaryIO, cast
 
-from domain.csv_text import unescape
+from domain.csv_text import unescape_formula
 from domain.product_file import Line, LineFault
 from orderly.contract.references import resolve
 from orderly.contract.schemas import CompiledSchema, Violation
@@ -135,7 +135,7 @@ class CsvPlan:
             faults = tuple(LineFault(number, name, _NOT_UTF8) for name in undecodable)
             return Line(number, {}, faults)
         cells = {
-            name: unescape(cell).replace("\r\n", "\n")
+            name: unescape_formula(cell).replace("\r\n", "\n")
             for name, cell in zip(header, row, strict=True)
             if cell or name not in self._empty_is_missing
         }

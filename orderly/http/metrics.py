@@ -189,12 +189,12 @@ class RequestMetrics:
             yield Sample("orderly_http_request_duration_seconds", labels, list(series.duration))
             wait_seconds[operation] += series.wait_seconds  # type: ignore[assignment]
             round_trips[operation] += series.round_trips
-        yield from counted("orderly_database_wait_seconds_total", wait_seconds)
-        yield from counted("orderly_database_round_trips_total", round_trips)
-        yield from counted("orderly_orders_refused_total", self._refused)
+        yield from counter_samples("orderly_database_wait_seconds_total", wait_seconds)
+        yield from counter_samples("orderly_database_round_trips_total", round_trips)
+        yield from counter_samples("orderly_orders_refused_total", self._refused)
 
 
-def counted(name: str, counts: Mapping[str, float]) -> Iterator[Sample]:
+def counter_samples(name: str, counts: Mapping[str, float]) -> Iterator[Sample]:
     """Yield the samples of a metric with one label."""
     for label, value in list(counts.items()):
         yield Sample(name, (label,), value)

@@ -1,4 +1,4 @@
-"""Collects the metrics of a server process, and reports them to the exporter once a second."""
+"""Collects the metrics of a server process, and writes them to a file for the exporter."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ import structlog
 from database import server_state
 from database.binding import database
 from domain.errors import Unavailable
-from orderly.http.metrics import RequestMetrics, Sample, counted, new_histogram, observe
+from orderly.http.metrics import RequestMetrics, Sample, counter_samples, new_histogram, observe
 from orderly.http.metrics_files import MetricsFile
 from orderly.http.readiness import Readiness
 from orderly.http.slots import REASONS, Slots
 from services import process
 
-# Exported from the start: read-only, disk full, no connection. Otherwise `rate` would not see the
-# first failure.
+# read_only_sql_transaction, disk_full, connection_failure: these counters are exported from the
+# start with 0. Prometheus' rate() ignores the first increase of a series that does not exist yet.
 _SQLSTATES = ("25006", "53100", "08006")
-_REPORT_EVERY_SECONDS = 0.5
-_CHECK_EVERY_SECONDS = 1.0
-_LAG_EVERY_SECONDS = 0.1
+_REPORT_INTERVAL_SECONDS = 0.5
+_CHECK_INTERVAL_SECONDS = 1.0
+_LAG_INTERVAL_SECONDS = 0.1
 _STATM = Path("/proc/self/statm")
 
 
@@ -45,13 +45,13 @@ class ServerMetrics:
         self._stopped = threading.Event()
 
     @asynccontextmanager
-    async def reported(self) -> AsyncIterator[None]:
+    async def reporting(self) -> AsyncIterator[None]:
         """Report the metrics until the end of the block; measure the lag of the event loop."""
         threads = [
             threading.Thread(target=self._repeat, args=arguments, daemon=True)
             for arguments in (
-                (self._report, _REPORT_EVERY_SECONDS),
-                (self._check, _CHECK_EVERY_SECONDS),
+                (self._report, _REPORT_INTERVAL_SECONDS),
+                (self._check, _CHECK_INTERVAL_SECONDS),
             )
         ]
         for thread in threads:
@@ -69,7 +69,7 @@ class ServerMetrics:
         yield from self.requests.samples()
         yield Sample("orderly_requests_running", (), self._slots.running)
         yield Sample("orderly_requests_waiting", (), self._slots.waiting)
-        yield from counted(
+        yield from counter_samples(
             "orderly_requests_shed_total", dict.fromkeys(REASONS, 0) | self._slots.shed
         )
         yield Sample("orderly_orders_placed_total", (), process.state().orders_placed)
@@ -95,7 +95,7 @@ class ServerMetrics:
         yield Sample("orderly_database_checkout_wait_seconds_total", (), pool.wait_seconds)
         yield Sample("orderly_database_checkout_timeouts_total", (), pool.timeouts)
         failures = dict.fromkeys(_SQLSTATES, 0) | database.failures
-        yield from counted("orderly_database_errors_total", failures)
+        yield from counter_samples("orderly_database_errors_total", failures)
         yield Sample("orderly_database_read_only", (), int(state.is_read_only))
         yield Sample("orderly_database_clock_skew_seconds", (), abs(state.clock_skew_seconds))
         yield Sample("orderly_ready", (), int(self._is_ready))
@@ -119,11 +119,11 @@ class ServerMetrics:
     def _check(self) -> None:
         self._is_ready = self._readiness.is_ready()
         with suppress(Unavailable):
-            self._database = server_state.read()
+            self._database = server_state.check()
 
     async def _measure_lag(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            due = loop.time() + _LAG_EVERY_SECONDS
-            await asyncio.sleep(_LAG_EVERY_SECONDS)
+            due = loop.time() + _LAG_INTERVAL_SECONDS
+            await asyncio.sleep(_LAG_INTERVAL_SECONDS)
             observe(self._lag, max(loop.time() - due, 0.0))

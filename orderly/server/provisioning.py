@@ -165,7 +165,7 @@ def wait_for_database(settings: Settings, stopped: Event | None = None) -> None:
     is_waiting = False
     while True:
         try:
-            server_state.read()
+            server_state.check()
         except Unavailable as error:
             if time.monotonic() >= deadline:
                 raise

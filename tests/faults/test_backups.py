@@ -437,7 +437,7 @@ def test_a_backup_of_an_older_version_is_migrated_with_its_rows(
 
     restored = restore_into(new, file)
 
-    assert (1, []) == (restored.contents.users, restored.findings)
+    assert (1, []) == (restored.row_counts.users, restored.findings)
     assert users == run_statement(new, "SELECT id, email, name, created_at FROM users")
     names = [(name,) for name in migrations.known_migrations()]
     assert names == run_statement(new, "SELECT name FROM schema_migration ORDER BY name")

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 import psycopg2
 import pytest
 
-from database import binding, transport
+from database import binding, tls
 from database.binding import database
 from database.connection import Connector
 from database.hosts import Hosts
@@ -270,7 +270,7 @@ def test_all_hosts_must_be_verified(database_url: str, hosts: str, is_verified: 
     hosts = hosts.format(here=parts["host"])
     binding.bind(psycopg2.extensions.make_dsn(**{**parts, "host": hosts}), connect_timeout=0.2)
 
-    assert is_verified is transport.is_server_verified()
+    assert is_verified is tls.is_server_verified()
 
 
 # -- helpers

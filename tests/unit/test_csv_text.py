@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.csv_text import escape, unescape
+from domain.csv_text import escape_formula, unescape_formula
 
 FORMULA = re.compile("[=+\\-@\uff1d\uff0b\uff0d\uff20]")
 
@@ -26,15 +26,15 @@ FORMULA = re.compile("[=+\\-@\uff1d\uff0b\uff0d\uff20]")
     ],
 )
 def test_text_that_begins_a_formula_gets_an_apostrophe(text: str, cell: str) -> None:
-    assert cell == escape(text)
-    assert text == unescape(cell)
+    assert cell == escape_formula(text)
+    assert text == unescape_formula(cell)
 
 
 @given(st.text(alphabet="=+-@\uff1d;\t\r\n' a,\"", max_size=12))
 def test_every_text_is_restored_and_is_no_formula_whatever_separates_the_cells(text: str) -> None:
-    cell = escape(text)
+    cell = escape_formula(text)
 
-    assert text == unescape(cell)
+    assert text == unescape_formula(cell)
     # Cells are quoted; a program that separates them by another character than the comma does not
     # recognize the quotes.
     for part in (cell, *cell.split(";"), *cell.split("\t")):

@@ -37,12 +37,12 @@ def check(checkout: Path, since: str | None = None) -> Report:
     """
     since = since or _last_release(checkout)
     with tempfile.TemporaryDirectory() as directory:
-        released = Path(directory)
+        release = Path(directory)
         archive = _git(checkout, "archive", "--format=zip", since, "openapi", CHANGELOG)
         with zipfile.ZipFile(BytesIO(archive)) as files:
-            files.extractall(released)
-        before = load(directory=released / "openapi")
-        old_lines = set((released / CHANGELOG).read_text().splitlines())
+            files.extractall(release)
+        before = load(directory=release / "openapi")
+        old_lines = set((release / CHANGELOG).read_text().splitlines())
     after = load(directory=checkout / "openapi")
     changes = compare(before, after)
     new_lines = [
@@ -77,7 +77,7 @@ def _operation_ids(document: dict[str, Any]) -> set[str]:
 
 
 def _last_release(checkout: Path) -> str:
-    """Return the last tag; without tags, the first that exists of origin/main, main and HEAD."""
+    """Return the last tag; if there is none, the first that exists of origin/main, main, HEAD."""
     for command in (
         ("describe", "--tags", "--abbrev=0"),
         ("rev-parse", "--verify", "--abbrev-ref", "origin/main"),

@@ -20,7 +20,7 @@ def is_server_verified() -> bool:
     # The effective parameters, which libpq combines from the URL, environment variables
     # (PGSSLMODE), a service file and defaults.
     parameters = database.connection().info.dsn_parameters
-    # They have only the host that is connected; the URL may name several.
+    # `dsn_parameters` contains only the connected host. The URL can contain several hosts.
     in_url = parse_dsn(database.database)
     hosts: dict[str, str] = {name: in_url[name] for name in ("host", "hostaddr") if name in in_url}
     return is_verified({**parameters, **hosts})

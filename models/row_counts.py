@@ -1,4 +1,4 @@
-"""How much a shop contains."""
+"""Counts the users, products and orders of the shop."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from models.order import OrderTable
 from models.product import ProductTable
 from models.user import UserTable
 
-# What makes a shop not empty. All other rows belong to rows of these tables, or are logs.
+# The shop is empty if these tables are. The rows of all other tables refer to them, or are logs.
 TABLES = tuple(table._meta.table_name for table in (UserTable, ProductTable, OrderTable))
 
 
-class Contents(NamedTuple):
+class RowCounts(NamedTuple):
     """The numbers of rows of the main tables. Archived products and disabled users count."""
 
     users: int
@@ -24,5 +24,5 @@ class Contents(NamedTuple):
 COUNT = Statement(
     "SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM product), "
     "(SELECT count(*) FROM orders)",
-    Contents._make,
+    RowCounts._make,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from database.transport import is_verified
+from database.tls import is_verified
 
 
 @pytest.mark.parametrize(
