@@ -58,7 +58,7 @@ def logout(actor: Actor, refresh_cookie: str | None) -> Response:
 
 
 def change_password(actor: Actor, by_cookie: bool, body: dict[str, Any]) -> Response:
-    """Change the caller's password, end the other sessions, and return new tokens."""
+    """Change the caller's password, replace all sessions by a new one, and return its tokens."""
     sign_in = password_changes.change_password(
         actor=actor,
         current_password=body["current_password"],

@@ -143,14 +143,6 @@ USE_TOKEN = Statement(
     lambda columns: columns[0],
 )
 
-# Requires the row lock of the session, which EXTEND takes: otherwise a concurrent refresh could add
-# a token that this statement does not see.
-INVALIDATE_TOKENS = Command(
-    RefreshTokenTable.update(used_at=fn.now()).where(
-        RefreshTokenTable.session == Parameter("session_id"), RefreshTokenTable.used_at.is_null()
-    )
-)
-
 # Returns no row if the session was revoked: a concurrent sign-out wins.
 EXTEND = Statement(
     SessionTable.update(last_used_at=fn.now(), expires_at=fn.least(_EXPIRY, _LATEST_EXPIRY))

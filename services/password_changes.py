@@ -1,4 +1,4 @@
-"""Changing a password. The session of the request continues with new tokens; all others end."""
+"""Changing a password. All sessions of the user end; a new one replaces that of the request."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from services.throttling import CountedAttempt
 
 
 def change_password(*, actor: Actor, current_password: str, new_password: str) -> SignIn:
-    """Change the actor's own password, and revoke the actor's other sessions.
+    """Change the actor's own password, revoke all of the actor's sessions, and start a new one.
 
-    The actor's session continues with the new tokens that are returned.
+    So tokens that were copied before the change are invalid, also the access token of this request.
 
     Raises:
         CurrentPasswordWrong: `current_password` does not match.
@@ -63,7 +63,7 @@ def _count_password_change(*, actor: Actor) -> tuple[list[CountedAttempt], Crede
 def _replace_password(
     *, actor: Actor, credentials: Credentials, new_hash: str
 ) -> tuple[SignIn, list[UUID]]:
-    """Replace the hash and the actor's tokens; revoke the other sessions, and return their ids."""
+    """Replace the hash and the actor's session; return the ids of the revoked sessions."""
     assert actor.session_id is not None  # noqa: S101  # the operation requires a session
     user_id = credentials.user.id
     changed = users.CHANGE_PASSWORD.execute(
@@ -71,12 +71,13 @@ def _replace_password(
     )
     if not changed:  # the password was changed while the current one was being verified
         raise CurrentPasswordWrong
-    revoked = session_table.REVOKE_OTHERS.all(user_id=user_id, except_session_id=actor.session_id)
+    others = session_table.REVOKE_OTHERS.all(user_id=user_id, except_session_id=actor.session_id)
     security_events.append(
         security_events.PASSWORD_CHANGED,
         actor=actor,
         user_id=user_id,
         session_id=actor.session_id,
     )
-    security_events.append_revoked_sessions(actor, user_id, revoked)
-    return sessions.replace_tokens(session_id=actor.session_id), revoked
+    security_events.append_revoked_sessions(actor, user_id, others)
+    sign_in = sessions.replace_session(actor=actor, user=credentials.user)
+    return sign_in, [*others, actor.session_id]

@@ -41,7 +41,7 @@ __all__ = [
     "login",
     "logout",
     "refresh_session",
-    "replace_tokens",
+    "replace_session",
     "revoke_session",
 ]
 
@@ -128,19 +128,21 @@ def logout(*, actor: Actor, refresh_token: str | None = None) -> None:
 
 
 @transaction
-def replace_tokens(*, session_id: UUID) -> SignIn:
-    """Make the refresh tokens of a session invalid, and return a new pair of tokens.
+def replace_session(*, actor: Actor, user: User) -> SignIn:
+    """Revoke the actor's session, and return a new one with a new pair of tokens.
 
-    Joins the transaction of the caller, if any.
+    So the previous tokens are invalid, also the access token, which has no row of its own. Joins
+    the transaction of the caller, if any, who must add the old session to `revocation` after the
+    commit.
 
     Raises:
         SessionExpired: the session is revoked or expired, or its user is disabled.
     """
-    session, user = _extend(session_id)
-    sessions.INVALIDATE_TOKENS.execute(session_id=session_id)
-    new_token = secrets.token_urlsafe(_TOKEN_BYTES)
-    _insert_token(session_id=session_id, token=new_token)
-    return _sign_in(user, session, new_token)
+    if not sessions.REVOKE_OWN.one(session_id=actor.session_id, user_id=user.id):
+        raise SessionExpired
+    refresh_token = secrets.token_urlsafe(_TOKEN_BYTES)
+    session = _insert_session(actor=actor, user_id=user.id, refresh_token=refresh_token)
+    return _sign_in(user, session, refresh_token)
 
 
 @autocommit
@@ -213,6 +215,12 @@ def _start_session(
     ):
         # The user was disabled, or changed the password, while this password was being verified.
         raise InvalidCredentials
+    session = _insert_session(actor=actor, user_id=user_id, refresh_token=refresh_token)
+    throttling.refund(counted)
+    return session
+
+
+def _insert_session(*, actor: Actor, user_id: UUID, refresh_token: str) -> Session:
     limits = configuration()
     session = sessions.INSERT.one(
         session_id=uuid7(),
@@ -227,7 +235,6 @@ def _start_session(
     security_events.append(
         security_events.SIGNED_IN, actor=actor, user_id=user_id, session_id=session.id
     )
-    throttling.refund(counted)
     return session
 
 

@@ -41,6 +41,7 @@ def test_the_log_has_every_event_of_a_user_from_registration_to_sign_out(
         "SIGN_IN_FAILED",
         "PASSWORD_CHANGE_FAILED",
         "PASSWORD_CHANGED",
+        "SIGNED_IN",  # the session that replaces the one of the change
         "SIGNED_OUT",
     ] == types(admin, user_id=user_id)
 
