@@ -3,7 +3,6 @@
 
 const POLL_MILLISECONDS = 400;
 const TEXTS = {
-  PENDING: "Choose how to pay.",
   PROCESSING: "The bank is processing the payment. The money arrives in a few seconds.",
   SUCCEEDED: "The payment has succeeded.",
   FAILED: "The card was declined. Go back to the shop to try again.",
@@ -37,11 +36,16 @@ function format({ amount, currency }) {
   return numbers.format(amount / 10 ** numbers.resolvedOptions().maximumFractionDigits);
 }
 
+function textWhileOpen(asksForConfirmation) {
+  if (isWaiting) return "Waiting for the sandbox…";
+  return asksForConfirmation ? "Your bank asks: did you make this payment?" : "Choose what happens to this payment.";
+}
+
 function show(payment) {
   const isOpen = payment.status === "PENDING";
   const asksForConfirmation = address.searchParams.get("step") === "confirm";
   element("amount").textContent = format(payment.amount);
-  element("status").textContent = isWaiting && isOpen ? "Waiting for the sandbox…" : TEXTS[payment.status];
+  element("status").textContent = isOpen ? textWhileOpen(asksForConfirmation) : TEXTS[payment.status];
   element("status").dataset.status = payment.status;
   element("choose").hidden = !isOpen || asksForConfirmation;
   element("confirm").hidden = !isOpen || !asksForConfirmation;

@@ -72,7 +72,7 @@ def test_the_type_checker_rejects_names_that_the_document_does_not_have(project:
     shop = (project / "shop.py").read_text()
     for right, wrong in (
         ("product_id=product.id", "product=product.id"),
-        ('status="PAID"', 'status="PAYED"'),
+        ('status="SHIPPED"', 'status="SHIPED"'),
         ("product.price.amount", "product.cost"),
     ):
         assert right in shop

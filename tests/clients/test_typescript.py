@@ -71,7 +71,7 @@ def test_the_compiler_rejects_names_that_the_document_does_not_have(project: Pat
     shop = (project / "shop.ts").read_text()
     for right, wrong in (
         ("product_id: product.id", "product: product.id"),
-        ('status: "PAID"', 'status: "PAYED"'),
+        ('status: "SHIPPED"', 'status: "SHIPED"'),
         ("product.price.amount", "product.cost"),
         ("error.problem.code", "error.problem.kod()"),
     ):

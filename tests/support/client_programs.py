@@ -14,8 +14,9 @@ SCENARIO = [
     "signed in: client@orderly.example CLIENT",
     "found: GRND-HAND-01 8900 EUR",
     "ordered: PENDING 17800, once: true",
-    "paid: PAID, next SHIPPED or CANCELLED",
-    "timeline: PENDING, PAID",
+    "paid: SUCCEEDED 17800, the order is PAID",
+    "shipped: SHIPPED, next DELIVERED",
+    "timeline: PLACED, PAYMENT_CREATED, STATUS_CHANGED, STATUS_CHANGED",
     "refused: 409, wanted 900, there are",
     "signed out: 401",
 ]

@@ -198,13 +198,12 @@ async function showOrders() {
     return;
   }
   const page = dataOf(await api.GET("/orders", { params: { query: { limit: 20, sort: "-created_at" } } }));
-  list.replaceChildren(
-    ...(page.items.length > 0 ? page.items.map(orderCard) : [emptyNote("You have no orders yet.")]),
-  );
+  const cards = await Promise.all(page.items.map(orderCard));
+  list.replaceChildren(...(cards.length > 0 ? cards : [emptyNote("You have no orders yet.")]));
 }
 
 /** @param {Schemas["Order"]} order */
-function orderCard(order) {
+async function orderCard(order) {
   const items = order.items.map((item) => `${item.quantity} × ${item.name}`).join(", ");
   const status = create("span", "status", order.status);
   const card = create(
@@ -214,10 +213,57 @@ function orderCard(order) {
     create("p", "", items),
     create("p", "faint", `${new Date(order.created_at).toLocaleString()}, ${formatMoney(order.total)}`),
   );
-  if (order.allowed_transitions.includes("CANCELLED")) {
-    card.append(button("Cancel order", () => cancelOrder(order), "secondary"));
+  if (order.amount_refunded.amount > 0) {
+    card.append(create("p", "", `Refunded: ${formatMoney(order.amount_refunded)}`));
   }
+  const actions = create("p", "actions");
+  if (order.status === "PENDING") {
+    if (await wasDeclined(order)) {
+      card.append(create("p", "error", "Your payment was declined. You can try again."));
+    }
+    actions.append(button("Pay", () => payOrder(order)));
+  }
+  if (order.allowed_transitions.includes("CANCELLED")) {
+    actions.append(button("Cancel order", () => cancelOrder(order), "secondary"));
+  }
+  card.append(actions);
   return card;
+}
+
+/** Return whether the last payment of an order has failed.
+ * @param {Schemas["Order"]} order */
+async function wasDeclined(order) {
+  const params = { path: { order_id: order.id }, query: { limit: 100 } };
+  const page = dataOf(await api.GET("/orders/{order_id}/payments", { params }));
+  return page.items.at(-1)?.status === "FAILED";
+}
+
+/** Go to the payment page. The order becomes PAID when the money has arrived, also if the customer does
+ * not return from the page.
+ * @param {Schemas["Order"]} order */
+async function payOrder(order) {
+  const { redirect_url } = await startPayment(order);
+  if (redirect_url === null) {
+    // It was paid in the meantime, perhaps in another tab.
+    await showOrders();
+    return;
+  }
+  const page = new URL(redirect_url, location.href);
+  page.searchParams.set("return_to", `${location.pathname}#orders`);
+  location.assign(page);
+}
+
+/** Return a new payment of an order by the sandbox; or the one that was started before.
+ * @param {Schemas["Order"]} order */
+async function startPayment(order) {
+  const path = { order_id: order.id };
+  const started = await api.POST("/orders/{order_id}/payments", {
+    params: { path, header: { "Idempotency-Key": newKey() } },
+    body: { provider: "sandbox" },
+  });
+  const unfinished = started.error?.code === "payment_in_progress" ? started.error.payment_id : undefined;
+  if (unfinished === undefined) return dataOf(started);
+  return dataOf(await api.GET("/payments/{payment_id}", { params: { path: { payment_id: unfinished } } }));
 }
 
 /** @param {Schemas["Order"]} order */

@@ -1,14 +1,16 @@
-// Calls the API from a program, through the typed client: signs in, finds a product, orders it, sets
-// the order to PAID, and handles an error. Run it against `orderly serve --demo`:
+// Calls the API from a program, through the typed client: signs in, finds a product, orders it, pays in the
+// sandbox, ships the order, and handles an error. Run it against `orderly serve --demo`:
 //
 //     node built/shop.js http://127.0.0.1:8000
 
 import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import createClient, { type Client, type Middleware } from "openapi-fetch";
 import type { components, paths } from "./orderly.js";
 
 type Credentials = components["schemas"]["Credentials"];
 type Order = components["schemas"]["Order"];
+type Payment = components["schemas"]["Payment"];
 type Problem = components["schemas"]["Problem"];
 type Product = components["schemas"]["Product"];
 type Shop = Client<paths>;
@@ -58,6 +60,29 @@ async function placeOrder(shop: Shop, product: Product, quantity: number, key: s
   return dataOf(result);
 }
 
+/** Pay an order in the sandbox. Elsewhere the customer pays, on the page `redirect_url`. */
+async function pay(shop: Shop, order: Order): Promise<Payment> {
+  const started = dataOf(
+    await shop.POST("/orders/{order_id}/payments", {
+      params: { path: { order_id: order.id }, header: { "Idempotency-Key": randomUUID() } },
+      body: { provider: "sandbox" },
+    }),
+  );
+  const path = { payment_id: started.id };
+  let payment = dataOf(
+    await shop.POST("/sandbox/payments/{payment_id}/settle", {
+      params: { path },
+      body: { outcome: "SUCCEED" },
+    }),
+  );
+  // The result arrives at the shop by a notification of the provider, usually within a second.
+  for (let tries = 0; payment.status === "PENDING" && tries < 120; tries++) {
+    await sleep(250);
+    payment = dataOf(await shop.GET("/payments/{payment_id}", { params: { path } }));
+  }
+  return payment;
+}
+
 async function main(url: string): Promise<void> {
   const client = { email: "client@orderly.example", password: "marmalade lantern 64" };
   const admin = { email: "admin@orderly.example", password: "turquoise kettle 27" };
@@ -74,20 +99,24 @@ async function main(url: string): Promise<void> {
   const repeated = await placeOrder(customer, product, 2, key);
   console.log(`ordered: ${order.status} ${order.total.amount}, once: ${order.id === repeated.id}`);
 
-  const administrator = await signedIn(url, admin);
+  const payment = await pay(customer, order);
   const path = { order_id: order.id };
-  const paid = dataOf(
+  const paid = dataOf(await customer.GET("/orders/{order_id}", { params: { path } }));
+  console.log(`paid: ${payment.status} ${payment.amount.amount}, the order is ${paid.status}`);
+
+  const administrator = await signedIn(url, admin);
+  const shipped = dataOf(
     await administrator.PUT("/orders/{order_id}/status", {
       params: { path },
-      body: { status: "PAID" },
+      body: { status: "SHIPPED" },
     }),
   );
-  console.log(`paid: ${paid.status}, next ${paid.allowed_transitions.join(" or ")}`);
+  console.log(`shipped: ${shipped.status}, next ${shipped.allowed_transitions.join(" or ")}`);
 
   const timeline = dataOf(
     await customer.GET("/orders/{order_id}/events", { params: { path } }),
   );
-  console.log(`timeline: ${timeline.items.map((event) => event.to_status).join(", ")}`);
+  console.log(`timeline: ${timeline.items.map((event) => event.type).join(", ")}`);
 
   try {
     await placeOrder(customer, product, 900, randomUUID());
