@@ -14,8 +14,8 @@ from services import password_changes, sessions, users
 from services.process import configuration
 
 _NO_STORE = {"Cache-Control": "no-store"}
-# Responses to signed-in users may be in the browser's cache, to be revalidated; /docs keeps a
-# bearer token in its storage. Not "cookies", which would also clear those of other hosts of the
+# The browser's cache can contain responses to the signed-in user, and its storage the bearer token
+# that /docs saves. Without "cookies", which would also clear the cookies of other hosts of the
 # domain.
 _CLEAR_SITE_DATA = {"Clear-Site-Data": '"cache", "storage"'}
 
@@ -52,7 +52,7 @@ def refresh_session(actor: Actor, credential: str) -> Response:
 
 
 def logout(actor: Actor, refresh_cookie: str | None) -> Response:
-    """End the sessions of the request's credentials; clear what the browser stores."""
+    """End the sessions of the request's credentials; clear cookies, cache and storage."""
     sessions.logout(actor=actor, refresh_token=refresh_cookie)
     return None, 204, {"Set-Cookie": _cookies().clear(), **_CLEAR_SITE_DATA}
 

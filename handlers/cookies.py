@@ -67,7 +67,7 @@ def read_cookie(header: str, name: str) -> str | None:
     """Return the value of a cookie in a Cookie header (RFC 6265, section 4.2.1), or None.
 
     Values in quotes are not unquoted: the session cookies have none. The parsers of Starlette and
-    Werkzeug unquote all cookies, in a time that grows with the square of the header's size.
+    Werkzeug unquote all cookies, in quadratic time.
     """
     value = None
     for pair in header.split(";"):

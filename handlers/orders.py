@@ -17,7 +17,7 @@ from services.orders import Order, OrderFilters, ShippingAddress
 def create_order(
     actor: Actor, body: dict[str, Any], idempotency_key: str | None = None
 ) -> Response:
-    """Place an order, or return the order that the same idempotency key has placed before."""
+    """Place an order, or return the one placed earlier with the same idempotency key."""
     address = body.get("shipping_address")
     placed = orders.create_order(
         actor=actor,
@@ -45,7 +45,7 @@ def list_orders(
     q: str | None = None,
     user_id: UUID | None = None,
 ) -> Response:
-    """Return a page of the actor's own orders; an administrator sees everyone's orders."""
+    """Return a page of the actor's own orders; an administrator sees all orders."""
     filters = OrderFilters(
         statuses=status,
         created_from=created_from,

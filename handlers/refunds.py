@@ -19,13 +19,13 @@ def create_refund(
     body: dict[str, Any] | None = None,
     idempotency_key: str | None = None,
 ) -> Response:
-    """Refund a payment; return the refund that was created before with the same key."""
-    wanted = body or {}
+    """Refund a payment, or return the refund created earlier with the same idempotency key."""
+    request = body or {}
     created = refunds.create_refund(
         actor=actor,
         payment_id=payment_id,
-        amount=Money(**wanted["amount"]) if "amount" in wanted else None,
-        reason=wanted.get("reason"),
+        amount=Money(**request["amount"]) if "amount" in request else None,
+        reason=request.get("reason"),
         idempotency_key=parse_idempotency_key(idempotency_key),
     )
     headers = {"Location": f"{BASE_PATH}/payments/{payment_id}/refunds"}

@@ -157,7 +157,7 @@ def order_event(row: OrderEvent) -> Representation:
 
 
 def payment(row: Payment) -> Representation:
-    """Return a payment as the contract's Payment. What is needed to pay is in open ones only."""
+    """Return a payment as the contract's Payment. Only open payments have a secret and a URL."""
     return {
         "id": row.id,
         "order_id": row.order_id,

@@ -1,4 +1,4 @@
-"""HTTP handlers of the sandbox, which only some shops have."""
+"""HTTP handlers of the sandbox, a payment provider for tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from services import sandbox
 
 
 def settle_sandbox_payment(actor: Actor, payment_id: UUID, body: dict[str, Any]) -> Response:
-    """Choose the outcome of a payment by the sandbox."""
+    """Choose the outcome of a sandbox payment."""
     payment = sandbox.settle_sandbox_payment(
         actor=actor, payment_id=payment_id, outcome=body["outcome"]
     )

@@ -25,11 +25,11 @@ from services.process import configuration
 _ALGORITHM = "HS256"
 # Explicit typing (RFC 8725, section 3.11) with the type of RFC 9068, section 2.1.
 _TYPE = "at+jwt"
-_REQUIRED = ["iss", "aud", "exp", "iat", "jti", "sid", "sub", "role"]
+_REQUIRED_CLAIMS = ["iss", "aud", "exp", "iat", "jti", "sid", "sub", "role"]
 _KEY_ID_BYTES = 9
-# Tokens issued here have about 450 characters; longer ones are refused without parsing them.
+# Tokens issued here have about 450 characters. Tokens above this limit are not even parsed.
 _MAX_TOKEN_CHARACTERS = 2048
-# A token of another server, whose clock is ahead by so much, is accepted.
+# Clock skew: how far in the future the `iat` of a token from another server may be.
 CLOCK_LEEWAY_SECONDS = 5
 
 
@@ -86,10 +86,10 @@ def verify(token: str) -> Claims | None:
             algorithms=[_ALGORITHM],
             issuer=settings.issuer,
             audience=settings.audience,
-            options={"require": _REQUIRED},
+            options={"require": _REQUIRED_CLAIMS},
             leeway=CLOCK_LEEWAY_SECONDS,
         )
-        if int(claims["exp"]) <= time.time():  # PyJWT's leeway is for all claims
+        if int(claims["exp"]) <= time.time():  # PyJWT applies the leeway to `exp` too
             return None
         return Claims(
             user_id=UUID(claims["sub"]),

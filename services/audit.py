@@ -15,7 +15,8 @@ __all__ = ["Finding", "audit"]
 def audit() -> list[Finding]:
     """Return the rows that violate an invariant: at most 100 per invariant, none if all hold.
 
-    One query checks each invariant, so on one snapshot: orders can be placed during an audit.
+    Each invariant is checked by a single query on one snapshot, so orders that are placed during an
+    audit cause no false findings.
     """
     transitions = [f"PERSON >{order_status.PENDING}"]
     for (current, following), parties in order_status.TRANSITIONS.items():

@@ -25,16 +25,16 @@ class Configuration:
     session_seconds: int = 180 * 24 * 3600
     # Within this time a second use of a refresh token counts as a race of two tabs, not as theft.
     refresh_grace_seconds: int = 10
-    # OWASP's second choice for Argon2id: 19 MiB, two passes, one lane.
+    # The second Argon2id configuration that OWASP recommends: 19 MiB, 2 iterations, parallelism 1.
     argon2_time_cost: int = 2
     argon2_memory_kib: int = 19456
     argon2_parallelism: int = 1
     # How long an order may stay unpaid before it expires; 0 means for ever.
     order_expiry_minutes: int = 60
-    # The same if the customer chose a manual method of payment, such as a bank transfer; 0 means
-    # that customers cannot choose one.
+    # The same for orders whose customer chose to pay manually, such as by bank transfer; 0 means
+    # that customers cannot choose this.
     manual_payment_expiry_minutes: int = 0
-    # Each call to a payment provider occupies a thread and a request.
+    # The maximum of concurrent calls to one provider: each call occupies a thread and a request.
     payment_calls_at_once: int = 4
     # Each hash uses one core: more concurrent hashes than cores only make all of them slower.
     password_hashes_at_once: int = 2

@@ -20,7 +20,7 @@ from services.products import create_product
 from services.users import create_admin, disable_user, register
 
 _SYSTEM = Actor(None, None, None, request_id=DEMO, address="", user_agent="")
-_CLIENT = Client(_SYSTEM.network, "demo")
+_HASHING_CLIENT = Client(_SYSTEM.network, "demo")
 
 
 class Account(NamedTuple):
@@ -60,7 +60,7 @@ def fill() -> Demo:
 
 @autocommit
 def is_empty() -> bool:
-    """Return whether the shop has no product and no user, so that the demo may use it."""
+    """Return whether the shop has no product and no user, so that the demo may fill it."""
     return products.FIND_ANY.one() is None and users.FIND_ANY.one() is None
 
 
@@ -87,7 +87,7 @@ def _exposed_credentials(account: Account) -> Credentials | None:
     credentials = _find_credentials(account.email)
     if credentials is None or not credentials.user.active:
         return None
-    matches = passwords.verify(account.password, credentials.password_hash, _CLIENT).matches
+    matches = passwords.verify(account.password, credentials.password_hash, _HASHING_CLIENT).matches
     return credentials if matches else None
 
 

@@ -21,11 +21,12 @@ from domain.errors import PasswordHashingBusy
 
 # The usage of an account or a network halves in this time.
 _HALF_LIFE_SECONDS = 60.0
-# For how many accounts and networks the usage is stored. The one that was updated least recently is
-# removed first.
+# The maximum number of accounts and networks whose usage is stored. The least recently updated one
+# is evicted first.
 _MAX_TRACKED = 4096
-# One network can occupy at most three quarters of the queue: a quarter is reserved for the others.
-_RESERVED_PART = 4
+# A quarter (1 / 4) of the queue is reserved for other networks: one network can occupy at most
+# three quarters.
+_RESERVED_DIVISOR = 4
 
 
 class Client(NamedTuple):
@@ -43,21 +44,21 @@ class HashingQueue:
     ) -> None:
         self._free_slots = slots
         self._max_waiting = max_waiting
-        self._max_waiting_per_network = max(1, max_waiting - max_waiting // _RESERVED_PART)
+        self._max_waiting_per_network = max(1, max_waiting - max_waiting // _RESERVED_DIVISOR)
         self._waiters: list[_Waiter] = []
-        self._numbers = itertools.count()
+        self._sequence = itertools.count()
         self._usage = _Usage(clock)
         self._lock = threading.Lock()
 
     def require_capacity(self, client: Client) -> None:
-        """Raise early what `slot` would raise now.
+        """Check early whether `slot` would refuse this client now.
 
         Raises:
-            PasswordHashingBusy: the queue is full, and this client would be the last in it.
+            PasswordHashingBusy: the queue is full, and this client would rank last in it.
         """
         with self._lock:
             waiter = self._new_waiter(client)
-            if not self._free_slots and self._to_refuse([*self._waiters, waiter]) is waiter:
+            if not self._free_slots and self._find_refused([*self._waiters, waiter]) is waiter:
                 raise PasswordHashingBusy
 
     @contextmanager
@@ -65,7 +66,8 @@ class HashingQueue:
         """Wait for a slot, and occupy it during the block.
 
         Raises:
-            PasswordHashingBusy: the queue is full, and this client is the last in it.
+            PasswordHashingBusy: the queue is full, and this client ranks last in it. The queue is
+                also full for a network that occupies three quarters of it.
         """
         with self._lock:
             waiter = self._new_waiter(client)
@@ -82,13 +84,13 @@ class HashingQueue:
 
     def _new_waiter(self, client: Client) -> _Waiter:
         usage = (self._usage.of(client), self._usage.of(client.network))
-        return _Waiter(client, (*usage, next(self._numbers)))
+        return _Waiter(client, (*usage, next(self._sequence)))
 
     def _enqueue(self, waiter: _Waiter) -> None:
         self._waiters.append(waiter)
         self._add_usage(waiter.client, 1)
         self._fill_slots()
-        refused = self._to_refuse(self._waiters)
+        refused = self._find_refused(self._waiters)
         if refused is not None:
             self._waiters.remove(refused)
             self._add_usage(refused.client, -1)
@@ -102,7 +104,7 @@ class HashingQueue:
             self._free_slots -= 1
             first.decided.set()
 
-    def _to_refuse(self, waiters: list[_Waiter]) -> _Waiter | None:
+    def _find_refused(self, waiters: list[_Waiter]) -> _Waiter | None:
         """Return the waiter to refuse, which is the one with the highest rank; None if all fit.
 
         It is enough to check the network of the waiter that was added last.
@@ -130,7 +132,7 @@ class _Waiter:
     def __init__(self, client: Client, rank: tuple[float, float, int]) -> None:
         self.client = client
         self.rank = rank
-        self.decided = threading.Event()
+        self.decided = threading.Event()  # set when it gets a slot or is refused
         self.is_refused = False
 
 

@@ -1,4 +1,4 @@
-"""Deletes expired rows in small batches, while the shop is open."""
+"""Deletes expired rows in small batches, so that it can run while requests are served."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from models import throttle
 # Rows of each table per call: few enough not to slow down requests.
 _BATCH_ROWS = 1000
 
-# This long after a session has expired, it is deleted; its security events are kept.
-_SESSION_MAX_AGE_SECONDS = 30 * 24 * 3600
+# A session is deleted this long after it has expired. Its security events are kept.
+_SESSION_RETENTION_SECONDS = 30 * 24 * 3600
 
 
 @autocommit
@@ -19,5 +19,5 @@ def delete_expired() -> int:
     return (
         throttle.PURGE.execute(limit=_BATCH_ROWS)
         + sessions.PURGE_TOKENS.execute(limit=_BATCH_ROWS)
-        + sessions.PURGE_SESSIONS.execute(limit=_BATCH_ROWS, seconds=_SESSION_MAX_AGE_SECONDS)
+        + sessions.PURGE_SESSIONS.execute(limit=_BATCH_ROWS, seconds=_SESSION_RETENTION_SECONDS)
     )

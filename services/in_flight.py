@@ -1,4 +1,4 @@
-"""Limits how many operations each client runs at the same time in this process."""
+"""Limits the concurrent operations of this process for each key, such as a user or a provider."""
 
 from __future__ import annotations
 

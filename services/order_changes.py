@@ -1,6 +1,6 @@
 """Changes of an order, each with its event on the timeline. The caller has locked the order.
 
-Every event has its own version of the order, so that readers notice it.
+Each event increments the order's version, so that clients can detect the change by its ETag.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def change_status(
     payment_id: UUID | None = None,
     captured: int | None = None,
 ) -> None:
-    """Change the status, and return the units to stock if the order no longer holds them.
+    """Change the status, and return the units to stock if the new status does not hold them.
 
     `payment_id` and `captured` are the payment that caused the change, and its amount.
     """

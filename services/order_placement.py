@@ -1,4 +1,4 @@
-"""Places an order by one SQL statement, and finds the reason if the order cannot be placed."""
+"""Places an order with one SQL statement, and finds the reason if the order cannot be placed."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class OrderRequest:
 def place(
     *, actor: Actor, request: OrderRequest, idempotency_key: str | None
 ) -> tuple[Order, bool]:
-    """Place an order; return it as placed, and whether an earlier request has placed it.
+    """Place an order; return its first state, and whether an earlier request has placed it.
 
     Raises: what `services.orders.create_order` raises.
     """
@@ -97,7 +97,7 @@ def place(
 
 
 def quantity_by_product(items: Sequence[tuple[UUID, int]]) -> dict[UUID, int]:
-    """Return the total quantity of each product, in the order of their first lines."""
+    """Return the total quantity of each product, in the sequence of their first lines."""
     quantities: dict[UUID, int] = {}
     for product_id, quantity in items:
         quantities[product_id] = quantities.get(product_id, 0) + quantity
@@ -152,7 +152,7 @@ def _try_to_place(
 
 @autocommit
 def _find_replay(user_id: UUID, idempotency_key: str | None, fingerprint: bytes) -> Order | None:
-    """Return the order that this key has placed, in the state of the first response.
+    """Return the order that was placed with this key, in the state of the first response.
 
     Only the columns that are reset here can change after an order was placed.
     """
@@ -195,6 +195,7 @@ def _raise_refusal(quantities: Mapping[UUID, int]) -> None:
         raise ProductsUnavailable([*missing, *short])
     if short:
         raise InsufficientStock(short)
+    # Computed only because it raises AmountOverflow if the total is too large.
     money.total(
         money.subtotal(offers[product_id].price, quantity)
         for product_id, quantity in quantities.items()

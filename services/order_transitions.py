@@ -137,10 +137,10 @@ def _cancel(actor: Actor, order: Order, *, reason: str | None, keep_payment: boo
 def expire_orders(*, actor: Actor) -> int:
     """Cancel the oldest orders that were not paid in time; return how many were cancelled.
 
-    Cancels at most `EXPIRY_BATCH_ORDERS`, each in its own transaction, so that no order waits for
-    the stock of another. Skips an order that another transaction has locked, such as another
-    worker's. Skips orders with a product whose stock lock timed out once in this call. An
-    unexpected error with one order does not stop the others.
+    Cancels at most `EXPIRY_BATCH_ORDERS`, each in its own transaction, so that the stock locks of
+    one order are not held while the next one is processed. Skips an order that another transaction
+    has locked, such as another worker's. After a lock timeout on the stock of a product, skips the
+    other orders of this product. An unexpected error with one order does not stop the others.
 
     Raises:
         Unavailable: the database is busy or cannot be reached; orders cancelled so far stay
@@ -152,16 +152,16 @@ def expire_orders(*, actor: Actor) -> int:
         return 0
     expired, errors = 0, []
     locked_products: set[UUID] = set()
-    unavailable: set[str] = set()
+    unavailable_providers: set[str] = set()
     for order_id in _unpaid_orders(minutes):
         try:
-            if not _cancel_open_payment(actor, order_id, unavailable):
+            if not _cancel_open_payment(actor, order_id, unavailable_providers):
                 continue
             expired += _expire(
                 actor=actor, order_id=order_id, minutes=minutes, locked_products=locked_products
             )
         except Locked:
-            locked_products |= _locked_products_of(order_id)  # the next call tries them again
+            locked_products |= _find_locked_products(order_id)  # the next call tries them again
         except Unavailable:
             raise
         except Exception as error:  # try the other orders before raising it
@@ -174,7 +174,7 @@ def expire_orders(*, actor: Actor) -> int:
 
 
 def _unpaid_orders(minutes: int) -> Iterator[UUID]:
-    """Return the ids of all orders that are due, oldest first, read in batches."""
+    """Return the ids of all orders that are due to expire, oldest first, read in batches."""
     batch = _unpaid_orders_after(minutes, _BEFORE_ALL_ORDERS)
     while batch:
         yield from (order.id for order in batch)
@@ -205,31 +205,32 @@ def _expire(*, actor: Actor, order_id: UUID, minutes: int, locked_products: Set[
     return True
 
 
-def _cancel_open_payment(actor: Actor, order_id: UUID, unavailable: set[str]) -> bool:
+def _cancel_open_payment(actor: Actor, order_id: UUID, unavailable_providers: set[str]) -> bool:
     """Cancel an open payment of an order that is due; return whether the order may expire now.
 
-    If a provider does not answer, its orders wait for the next call: the money may have arrived.
+    If a provider does not respond, its orders are left for the next call of `expire_orders`: the
+    money may have arrived.
     """
-    payment = _open_payment(order_id)
+    payment = _find_open_payment(order_id)
     if payment is None:
         return True
-    if payment.provider in unavailable:
+    if payment.provider in unavailable_providers:
         return False
     try:
         cancel_open_payment(actor, payment)
     except (PaymentProviderUnavailable, PaymentProviderNotEnabled):
-        unavailable.add(payment.provider)
+        unavailable_providers.add(payment.provider)
         return False
     return True
 
 
 @autocommit
-def _open_payment(order_id: UUID) -> Payment | None:
+def _find_open_payment(order_id: UUID) -> Payment | None:
     return payments.FIND_OPEN.one(order_id=order_id)
 
 
 @autocommit
-def _locked_products_of(order_id: UUID) -> set[UUID]:
+def _find_locked_products(order_id: UUID) -> set[UUID]:
     order = orders.FIND.one(order_id=order_id)
     ordered = set() if order is None else {item.product_id for item in order.items}
     unlocked = products.FIND_UNLOCKED.all(product_ids=placement.uuid_array(ordered))
@@ -253,10 +254,10 @@ def with_allowed_transitions(actor: Actor, order: Order) -> Order:
 
 
 def _allowed_transitions(actor: Actor, order: Order) -> tuple[str, ...]:
-    who = order_status.parties(admin=actor.is_admin, owner=actor.user_id == order.user_id)
-    allowed = order_status.allowed(order.status, who)
+    parties = order_status.parties(admin=actor.is_admin, owner=actor.user_id == order.user_id)
+    allowed = order_status.allowed(order.status, parties)
     if order.status == PENDING and order.amount_paid and not actor.is_admin:
-        # An administrator recorded a part payment, and must return it.
+        # The order is partially paid: an administrator recorded the money, and must return it.
         return tuple(status for status in allowed if status != CANCELLED)
     return allowed
 

@@ -1,4 +1,4 @@
-"""Who may see an order, and what belongs to it: its owner and administrators."""
+"""Who may see an order with its events, payments and refunds: its owner and administrators."""
 
 from __future__ import annotations
 

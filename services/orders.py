@@ -98,7 +98,7 @@ def list_orders(
     sort: str = "-created_at",
     filters: OrderFilters = _NO_FILTERS,
 ) -> Page[Order]:
-    """Return a page of the actor's own orders; an administrator sees everyone's orders."""
+    """Return a page of the actor's own orders; an administrator sees all orders."""
     number = None if filters.number is None else order_number.normalise(filters.number)
     if filters.number is not None and number is None:
         return Page([], None)
@@ -139,8 +139,8 @@ def export_orders(*, actor: Actor, filters: OrderFilters = _NO_FILTERS) -> Itera
     """Return all orders that match the filters, oldest first.
 
     The first batch is read before this function returns, the others while the iterator is
-    consumed. Each order is as it was when its batch was read. Orders placed after the call are
-    left out.
+    consumed. Each batch sees a newer snapshot than the one before. Orders placed after the call
+    are left out.
 
     Raises:
         Forbidden: the actor is not an administrator.
@@ -156,7 +156,7 @@ def export_orders(*, actor: Actor, filters: OrderFilters = _NO_FILTERS) -> Itera
 
 @autocommit
 def _database_time() -> datetime:
-    """Return the time of the database's clock, which sets `created_at`; ours may be behind it."""
+    """Return the time of the database's clock, which sets `created_at`. Our clock may be behind."""
     now = orders.NOW.one()
     assert now is not None  # noqa: S101  # the statement always returns one row
     return now

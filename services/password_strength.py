@@ -57,6 +57,6 @@ def _count_readings(text: str) -> int:
     from zxcvbn.matching import L33T_TABLE  # noqa: PLC0415
 
     characters = set(text)
-    of_letters = [characters.intersection(one) for one in L33T_TABLE.values()]
-    ambiguous = sum(sum(one in letter for letter in of_letters) > 1 for one in characters)
-    return prod(max(1, len(one)) for one in of_letters) << ambiguous
+    substitutes = [characters.intersection(symbols) for symbols in L33T_TABLE.values()]
+    ambiguous = sum(sum(char in found for found in substitutes) > 1 for char in characters)
+    return prod(max(1, len(found)) for found in substitutes) << ambiguous

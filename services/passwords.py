@@ -37,12 +37,12 @@ class Verification:
 
 @run_in_thread
 def require_strong(password: str, *, email: str, name: str) -> None:
-    """Refuse a password that is easily guessed. Its length is checked before, by the contract.
+    """Refuse a password that is easily guessed. The contract has already limited its length.
 
     Raises:
         PasswordRejected: it is a common password, or derived from the user's email or name.
     """
-    password = _normalise(password)  # check what is hashed
+    password = _normalise(password)  # rate the same text that is hashed
     user_inputs = [_normalise(part) for part in (email, *email.split("@"), name, *name.split())]
     if password.casefold() in {part.casefold() for part in user_inputs}:
         raise PasswordRejected("it is your email or your name")
@@ -51,7 +51,7 @@ def require_strong(password: str, *, email: str, name: str) -> None:
 
 
 def require_capacity(client: Client) -> None:
-    """Raise early what `hash_password` and `verify` would raise now.
+    """Check early whether `hash_password` and `verify` would be refused now.
 
     Raises:
         PasswordHashingBusy: too many other passwords are being hashed.

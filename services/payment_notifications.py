@@ -1,7 +1,7 @@
 """Notifications (webhooks) of payment providers: stored first, acknowledged, then applied.
 
-A notification is applied once. If it matches no payment or refund yet, it is retried, for up to a
-day.
+A notification is applied at most once. If it matches no payment or refund yet, it is retried for up
+to a day.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from models.payment import Payment
 from models.payment_notification import PaymentNotification
 from models.refund import Refund
 from services import payment_providers
-from services.notification_news import from_json, to_json
 from services.payment_settling import (
     Result,
-    payment_news,
+    payment_report,
     record_provider_refund,
     settle,
     settle_refund,
 )
+from services.provider_event_json import from_json, to_json
 
 __all__ = [
     "PaymentNotification",
@@ -62,11 +62,11 @@ _DETAILS = {Result.MISMATCHED: "The amount or the reference differs from ours."}
 _MAX_EVENT_ID_CHARACTERS = 200
 _MAX_TYPE_CHARACTERS = 100
 _BATCH = 50
-_KEPT_SECONDS = 24 * 3600
+_MAX_RETRY_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
-class _Application:
+class _ApplyResult:
     """The result of applying a notification, and the payment and refund that it concerns."""
 
     result: Result
@@ -77,7 +77,7 @@ class _Application:
 def receive_payment_notification(
     *, actor: Actor, provider: str, body: bytes, headers: Mapping[str, str]
 ) -> None:
-    """Store a notification and apply it. A duplicate only increases the number of deliveries.
+    """Store a notification and apply it. A duplicate only increments the delivery count.
 
     The provider gets a success response as soon as the notification is stored. If applying it fails
     here, the worker retries.
@@ -133,12 +133,12 @@ def _process(actor: Actor, notification_id: UUID) -> bool:
 
 def process_unmatched(actor: Actor, payment_id: UUID) -> None:
     """Retry the unmatched notifications about a payment."""
-    for notification_id in _unmatched(payment_id):
+    for notification_id in _find_unmatched(payment_id):
         _apply_once(actor, notification_id)
 
 
 @autocommit
-def _unmatched(payment_id: UUID) -> list[UUID]:
+def _find_unmatched(payment_id: UUID) -> list[UUID]:
     payment = payments.FIND.one(payment_id=payment_id)
     if payment is None:
         return []
@@ -153,39 +153,40 @@ def _apply_once(actor: Actor, notification_id: UUID) -> UUID | None:
     stored = notifications.FIND_TO_PROCESS.one(notification_id=notification_id)
     if stored is None:
         return None
-    done = _apply(actor, stored.provider, from_json(stored.news))
+    applied = _apply(actor, stored.provider, from_json(stored.news))
     notifications.RECORD_OUTCOME.execute(
         notification_id=notification_id,
-        outcome=_OUTCOMES[done.result],
-        detail=_DETAILS.get(done.result),
-        payment_id=done.payment_id,
-        refund_id=done.refund_id,
+        outcome=_OUTCOMES[applied.result],
+        detail=_DETAILS.get(applied.result),
+        payment_id=applied.payment_id,
+        refund_id=applied.refund_id,
     )
-    return done.payment_id if done.result is Result.APPLIED else None
+    return applied.payment_id if applied.result is Result.APPLIED else None
 
 
-def _apply(actor: Actor, provider: str, event: ProviderEvent) -> _Application:
+def _apply(actor: Actor, provider: str, event: ProviderEvent) -> _ApplyResult:
     payment = _find_payment(provider, event)
     if payment is None:
-        return _Application(Result.UNMATCHED)
-    done = _Application(Result.UNCHANGED, payment.id)
+        return _ApplyResult(Result.UNMATCHED)
+    applied = _ApplyResult(Result.UNCHANGED, payment.id)
     if event.payment is not None:
-        news = payment_news(event.payment)
-        done = _Application(settle(actor=actor, payment_id=payment.id, news=news), payment.id)
-    if event.refund is not None and done.result in {Result.APPLIED, Result.UNCHANGED}:
+        report = payment_report(event.payment)
+        result = settle(actor=actor, payment_id=payment.id, report=report)
+        applied = _ApplyResult(result, payment.id)
+    if event.refund is not None and applied.result in {Result.APPLIED, Result.UNCHANGED}:
         return _apply_refund(actor, payment, event.refund, event.refund_id)
-    return done
+    return applied
 
 
 def _apply_refund(
-    actor: Actor, payment: Payment, news: ProviderRefund, refund_id: UUID | None
-) -> _Application:
-    refund = _find_refund(payment, news, refund_id)
+    actor: Actor, payment: Payment, report: ProviderRefund, refund_id: UUID | None
+) -> _ApplyResult:
+    refund = _find_refund(payment, report, refund_id)
     if refund is None:
-        result = record_provider_refund(actor=actor, payment_id=payment.id, news=news)
-        return _Application(result, payment.id)
-    result = settle_refund(actor=actor, refund_id=refund.id, news=news)
-    return _Application(result, payment.id, refund.id)
+        result = record_provider_refund(actor=actor, payment_id=payment.id, report=report)
+        return _ApplyResult(result, payment.id)
+    result = settle_refund(actor=actor, refund_id=refund.id, report=report)
+    return _ApplyResult(result, payment.id, refund.id)
 
 
 def _find_payment(provider: str, event: ProviderEvent) -> Payment | None:
@@ -198,12 +199,12 @@ def _find_payment(provider: str, event: ProviderEvent) -> Payment | None:
     return payments.FIND_BY_REFERENCE.one(provider=provider, reference=reference)
 
 
-def _find_refund(payment: Payment, news: ProviderRefund, refund_id: UUID | None) -> Refund | None:
+def _find_refund(payment: Payment, report: ProviderRefund, refund_id: UUID | None) -> Refund | None:
     if refund_id is not None:
         refund = refunds.FIND.one(refund_id=refund_id)
         if refund is not None and refund.payment_id == payment.id:
             return refund
-    return refunds.FIND_BY_REFERENCE.one(payment_id=payment.id, reference=news.reference)
+    return refunds.FIND_BY_REFERENCE.one(payment_id=payment.id, reference=report.reference)
 
 
 def process_due(*, actor: Actor) -> int:
@@ -215,7 +216,7 @@ def process_due(*, actor: Actor) -> int:
     applied = 0
     for due in _claim_due():
         applied += _process(actor, due.id)
-        if due.age > _KEPT_SECONDS:
+        if due.age > _MAX_RETRY_SECONDS:
             _give_up(due.id)
     return applied
 

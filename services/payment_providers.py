@@ -2,7 +2,7 @@
 
 A call may take seconds. It runs in a worker thread, outside of any transaction. Calls to each
 provider can occupy only a part of the threads (bulkhead), so that a provider that does not respond
-does not stop the shop.
+does not block other requests.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def find(name: str) -> PaymentProvider:
 
 
 def call(provider: PaymentProvider, method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Call a method of a provider in a thread.
+    """Call a method of a provider in a worker thread.
 
     Raises:
         PaymentProviderUnavailable: there was no response, so the outcome is unknown, or too many

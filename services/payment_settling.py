@@ -1,7 +1,7 @@
 """Applies reports of the states of payments and refunds, while the row of the order is locked.
 
-A report is a provider's response, a notification (webhook), or what the reconciliation job has
-found. All functions are idempotent: duplicate and stale reports change nothing.
+A report comes from a provider's response, a notification (webhook), or the reconciliation job. All
+functions are idempotent: duplicate and stale reports change nothing.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from services.order_changes import change_status, record_payment_event
 # request that created it calls the provider itself.
 FIRST_CHECK_SECONDS = 15
 
-_EVENTS = {
+_EVENT_OF_STATE = {
     PaymentState.FAILED: order_changes.PAYMENT_FAILED,
     PaymentState.CANCELED: order_changes.PAYMENT_CANCELED,
 }
@@ -62,7 +62,7 @@ class PaymentReport:
     failure_code: str | None = None
 
 
-def payment_news(payment: ProviderPayment) -> PaymentReport:
+def payment_report(payment: ProviderPayment) -> PaymentReport:
     """Return the report in a provider's response or notification."""
     return PaymentReport(
         payment.state,
@@ -75,32 +75,32 @@ def payment_news(payment: ProviderPayment) -> PaymentReport:
 
 
 @transaction
-def settle(*, actor: Actor, payment_id: UUID, news: PaymentReport) -> Result:
+def settle(*, actor: Actor, payment_id: UUID, report: PaymentReport) -> Result:
     """Apply a report to a payment and to its order.
 
     Excess money is reserved for a refund. The worker then sends the refund to the provider.
     """
     order, payment = _lock(payment_id)
-    if not _matches(payment, news):
-        return _record_mismatch(actor, order, payment, news)
-    has_new_details = _record_details(payment, news)
-    change = rules.payment_change(order.balance, payment.status, payment.amount, news.state)
+    if not _matches(payment, report):
+        return _record_mismatch(actor, order, payment, report)
+    has_new_details = _record_details(payment, report)
+    change = rules.payment_change(order.balance, payment.status, payment.amount, report.state)
     if change.state == payment.status:
         return Result.APPLIED if has_new_details else Result.UNCHANGED
     payments.UPDATE_STATUS.execute(
-        payment_id=payment.id, status=change.state, failure_code=news.failure_code
+        payment_id=payment.id, status=change.state, failure_code=report.failure_code
     )
     if change.captured:
         capture(actor, order, payment, change, actor_kind=order_changes.PROVIDER)
-    elif change.state in _EVENTS:
-        is_by_person = change.state is PaymentState.CANCELED and actor.user_id is not None
+    elif change.state in _EVENT_OF_STATE:
+        is_canceled_by_person = change.state is PaymentState.CANCELED and actor.user_id is not None
         record_payment_event(
             actor,
             order,
-            _EVENTS[change.state],
+            _EVENT_OF_STATE[change.state],
             payment_id=payment.id,
             amount=payment.amount,
-            actor_kind=order_changes.PERSON if is_by_person else order_changes.PROVIDER,
+            actor_kind=order_changes.PERSON if is_canceled_by_person else order_changes.PROVIDER,
         )
     return Result.APPLIED
 
@@ -196,14 +196,14 @@ def reserve_refund(
 
 
 @transaction
-def settle_refund(*, actor: Actor, refund_id: UUID, news: ProviderRefund) -> Result:
+def settle_refund(*, actor: Actor, refund_id: UUID, report: ProviderRefund) -> Result:
     """Apply a report to a refund. If the refund has failed, release its reserved money."""
     refund, order, payment = _lock_refund(refund_id)
-    if news.amount != Money(refund.amount, payment.currency):
-        _log_mismatch(payment, news.amount)
+    if report.amount != Money(refund.amount, payment.currency):
+        _log_mismatch(payment, report.amount)
         return Result.MISMATCHED
     return _change_refund(
-        actor, order, payment, refund, news.state, news.reference, news.failure_code
+        actor, order, payment, refund, report.state, report.reference, report.failure_code
     )
 
 
@@ -215,28 +215,28 @@ def fail_refund(*, actor: Actor, refund_id: UUID, code: str) -> Result:
 
 
 @transaction
-def record_provider_refund(*, actor: Actor, payment_id: UUID, news: ProviderRefund) -> Result:
+def record_provider_refund(*, actor: Actor, payment_id: UUID, report: ProviderRefund) -> Result:
     """Record a refund that was created at the provider, not through this API."""
     order, payment = _lock(payment_id)
-    if news.state is RefundState.FAILED:
+    if report.state is RefundState.FAILED:
         return Result.UNCHANGED
-    if news.amount.currency != payment.currency:
-        _log_mismatch(payment, news.amount)
+    if report.amount.currency != payment.currency:
+        _log_mismatch(payment, report.amount)
         return Result.MISMATCHED
     remaining = rules.refundable(payment.status, payment.amount, payment.amount_refunded)
-    if news.amount.amount > remaining:
+    if report.amount.amount > remaining:
         return Result.UNMATCHED
     refund_id = reserve_refund(
         actor,
         order,
         payment,
-        news.amount.amount,
+        report.amount.amount,
         RefundCause.PROVIDER,
         check_seconds=FIRST_CHECK_SECONDS,
-        reference=news.reference,
+        reference=report.reference,
         actor_kind=order_changes.PROVIDER,
     )
-    settle_refund(actor=actor, refund_id=refund_id, news=news)
+    settle_refund(actor=actor, refund_id=refund_id, report=report)
     return Result.APPLIED
 
 
@@ -280,7 +280,7 @@ def _change_refund(
 
 
 def _lock(payment_id: UUID) -> tuple[Order, Payment]:
-    """Lock the order of a payment; return both as they are after the lock was acquired."""
+    """Lock the order of a payment; return both as read after the lock was acquired."""
     payment = payments.FIND.one(payment_id=payment_id)
     assert payment is not None  # noqa: S101  # payments are never deleted
     order = orders.FIND_TO_CHANGE.one(order_id=payment.order_id)

@@ -44,7 +44,7 @@ from services.payment_settling import (
     FIRST_CHECK_SECONDS,
     PaymentReport,
     capture,
-    payment_news,
+    payment_report,
     settle,
 )
 from services.process import configuration
@@ -70,7 +70,7 @@ class CreatedPayment(NamedTuple):
 def create_payment(
     *, actor: Actor, order_id: UUID, provider: str | None, idempotency_key: str | None
 ) -> CreatedPayment:
-    """Start a payment of the outstanding amount; without `provider`, at the shop's default one.
+    """Start a payment of the outstanding amount at `provider`, or else at the default provider.
 
     Raises:
         NotFound: no order has this id, or another user has placed it.
@@ -84,10 +84,10 @@ def create_payment(
         TooManyAttempts: by this user.
     """
     digest = idempotency.fingerprint("create_payment", order_id, provider)
-    with throttling.payment_flight(actor):
+    with throttling.limit_payment_attempts(actor):
         started = _start(actor, order_id, provider, idempotency_key, digest)
         if is_unanswered(started.payment):
-            ask(actor, started.payment)
+            create_at_provider(actor, started.payment)
             started = started._replace(payment=find_payment(started.payment.id))
     return started
 
@@ -97,7 +97,7 @@ def is_unanswered(payment: Payment) -> bool:
     return payment.is_open and payment.reference is None and payment.provider != MANUAL
 
 
-def ask(actor: Actor, payment: Payment) -> None:
+def create_at_provider(actor: Actor, payment: Payment) -> None:
     """Create a payment at its provider, and apply the response. Idempotent.
 
     Raises:
@@ -106,14 +106,14 @@ def ask(actor: Actor, payment: Payment) -> None:
     provider = payment_providers.find(payment.provider)
     amount = Money(payment.amount, payment.currency)
     try:
-        answer = payment_providers.call(
+        response = payment_providers.call(
             provider, provider.create, payment.id, amount, order_number=payment.order_number
         )
     except ProviderRefused as refusal:
         report = PaymentReport(PaymentState.FAILED, failure_code=refusal.code)
     else:
-        report = payment_news(answer)
-    settle(actor=actor, payment_id=payment.id, news=report)
+        report = payment_report(response)
+    settle(actor=actor, payment_id=payment.id, report=report)
     payment_notifications.process_unmatched(actor, payment.id)
 
 
@@ -127,7 +127,7 @@ def _start(
     first = idempotency.find(actor, key, digest)
     if first is not None and first.payment_id is not None:
         return CreatedPayment(find_payment(first.payment_id), True)
-    name = _choose(provider)
+    name = _choose_provider(provider)
     payment = payments.FIND_OPEN.one(order_id=order_id)
     if payment is not None and not (is_unanswered(payment) and payment.provider == name):
         raise PaymentInProgress(payment_id=payment.id)
@@ -139,7 +139,7 @@ def _start(
     return CreatedPayment(payment, False)
 
 
-def _choose(provider: str | None) -> str:
+def _choose_provider(provider: str | None) -> str:
     enabled = payment_providers.enabled()
     name = provider or next(iter(enabled), None)
     if name is None or name not in enabled:
@@ -294,7 +294,7 @@ def cancel_payment(*, actor: Actor, payment_id: UUID) -> Payment:
         TooManyAttempts: by this user.
     """
     payment = get_payment(actor=actor, payment_id=payment_id)
-    with throttling.payment_flight(actor):
+    with throttling.limit_payment_attempts(actor):
         if payment.is_open:
             cancel_open_payment(actor, payment)
             payment = get_payment(actor=actor, payment_id=payment_id)
@@ -315,20 +315,20 @@ def cancel_open_payment(actor: Actor, payment: Payment) -> None:
         cancel_manual_payment(actor, payment)
         return
     if is_unanswered(payment):
-        ask(actor, payment)
+        create_at_provider(actor, payment)
         payment = find_payment(payment.id)
     if not payment.is_open or payment.reference is None:
         return
     provider = payment_providers.find(payment.provider)
     try:
-        answer = payment_providers.call(provider, provider.cancel, payment.id, payment.reference)
+        response = payment_providers.call(provider, provider.cancel, payment.id, payment.reference)
     except ProviderRefused:
-        answer = payment_providers.call(provider, provider.fetch, payment.reference)
-    settle(actor=actor, payment_id=payment.id, news=payment_news(answer))
+        response = payment_providers.call(provider, provider.fetch, payment.reference)
+    settle(actor=actor, payment_id=payment.id, report=payment_report(response))
 
 
 @transaction
 def cancel_manual_payment(actor: Actor, payment: Payment) -> None:
     """Cancel a pending manual payment, and restore the usual time limit of its order."""
     orders.SET_EXPIRY.execute(order_id=payment.order_id, minutes=None)
-    settle(actor=actor, payment_id=payment.id, news=PaymentReport(PaymentState.CANCELED))
+    settle(actor=actor, payment_id=payment.id, report=PaymentReport(PaymentState.CANCELED))

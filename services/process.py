@@ -48,7 +48,7 @@ class ProcessState:
     payments_in_flight: InFlight[str] = field(default_factory=InFlight)  # by user id
     payment_calls_in_flight: InFlight[str] = field(default_factory=InFlight)
     revoked_sessions: RevokedSessions = field(default_factory=RevokedSessions)
-    # Security events that are not logged again before a time on `time.monotonic()`.
+    # Event and subject -> the time on `time.monotonic()` before which it is not logged again.
     appended_events: dict[str, float] = field(default_factory=dict)
     # A cache of verified access tokens: token -> (expiry in seconds since the epoch, principals).
     verified_tokens: dict[str, tuple[float, Any, Any]] = field(default_factory=dict)
@@ -89,7 +89,7 @@ def replace_signing_keys(signing_key: bytes, other_signing_keys: tuple[bytes, ..
 
 
 def stop() -> None:
-    """Be not ready from now on, since this process will stop. A signal handler may call this."""
+    """Make the readiness check fail from now on. A signal handler may call this."""
     if _Binding.state is not None:
         _Binding.state.is_stopping = True
 

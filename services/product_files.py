@@ -125,7 +125,7 @@ def _valid_lines(
         ImportRefused: the file cannot be read to its end, and this is not a dry run.
     """
     first_line_of: dict[str, int] = {}
-    source, done = iter(lines), 0
+    source, lines_read = iter(lines), 0
     while batch := list(islice(source, _BATCH_LINES)):
         valid = []
         for line in batch:
@@ -135,11 +135,11 @@ def _valid_lines(
                 continue
             report.add_faulty_line(*parsed)
             if line.is_last_readable and not report.dry_run:
-                # Never skipped: the number of lines after it is unknown, and all would be lost.
+                # Not skipped: an unknown number of lines follow, which would be lost silently.
                 raise ImportRefused(faulty=report.faulty, faults=report.faults)
         yield valid
-        done += len(batch)
-        progress(done)
+        lines_read += len(batch)
+        progress(lines_read)
 
 
 def _parse(line: Line, first_line_of: dict[str, int]) -> _ProductLine | tuple[LineFault, ...]:
@@ -245,9 +245,9 @@ def _insert(actor: Actor, lines: list[_ProductLine]) -> None:
 
 
 def _set_stocks(actor: Actor, new_stocks: list[tuple[UUID, int]]) -> None:
-    """Set stocks in the order of the product ids, which is the order in which orders lock them.
+    """Set stocks sorted by product id, the lock order of order placement (prevents deadlocks).
 
-    Call this last: from here until the transaction ends, orders of these products must wait.
+    Call this last: until the transaction ends, orders of these products wait for its locks.
     """
     new_stocks.sort()
     for start in range(0, len(new_stocks), _BATCH_LINES):

@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 _RELEVANCE = "relevance"
-# Comes before every product in a list that is sorted by newest first.
+# The keyset position before all products of a list that is sorted by newest first.
 _BEFORE_ALL_PRODUCTS = paging.Position(datetime.max.replace(tzinfo=UTC), UUID(int=0))
 
 
@@ -196,7 +196,7 @@ def _page(
 def _page_by_relevance(
     listing: Listing[Product], limit: int, cursor: str | None, q: str, filters: Mapping[str, Any]
 ) -> Page[Product]:
-    """Return a page of three lists in sequence, each sorted by newest first.
+    """Return a page of the concatenation of three lists, each sorted by newest first.
 
     The lists are: the product with this SKU; products that match in SKU or name; products that
     match only with their description. The first character of a cursor is the number of its list.

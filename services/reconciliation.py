@@ -1,7 +1,8 @@
 """The reconciliation job: polls the providers for the states of open payments and refunds.
 
 It repeats calls whose response was lost, with our id as idempotency key, and finds states that no
-notification has reported. After a day without a definite response it gives up and reports that.
+notification has reported. After a day without a definite response it gives up: it logs an error and
+adds an entry to the list of notifications.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from models import refund as refunds
 from models.due_check import DueCheck
 from models.payment import Payment
 from services import payment_notifications, payment_providers, process
-from services.payment_settling import payment_news, settle
-from services.payments import ask, cancel_open_payment, find_payment, is_unanswered
-from services.refunds import find_refund, send
+from services.payment_settling import payment_report, settle
+from services.payments import cancel_open_payment, create_at_provider, find_payment, is_unanswered
+from services.refunds import find_refund, sync_with_provider
 
 # Exponential backoff: the pause before the second check, which doubles with each check, and the
 # maximum pause.
@@ -58,15 +59,15 @@ def _claim(claim: Callable[..., list[DueCheck]]) -> list[DueCheck]:
 
 
 def _for_each(dues: list[DueCheck], check: Callable[[DueCheck], bool]) -> int:
-    done, errors = 0, []
+    completed, errors = 0, []
     for due in dues:
         try:
-            done += check(due)
+            completed += check(due)
         except Exception as error:  # do not let one unexpected error stop the other checks
             errors.append(error)
     if errors:
         raise errors[0]
-    return done
+    return completed
 
 
 def _check_payment(actor: Actor, due: DueCheck) -> bool:
@@ -88,14 +89,14 @@ def _update_state(actor: Actor, payment: Payment, *, is_old: bool) -> None:
     if not payment.is_open:
         return
     if is_unanswered(payment):
-        ask(actor, payment)
+        create_at_provider(actor, payment)
         payment = find_payment(payment.id)
     if payment.is_open and (is_old or _status_of_order(payment) != PENDING):
         cancel_open_payment(actor, payment)
     elif payment.is_open and payment.reference is not None:
         provider = payment_providers.find(payment.provider)
-        answer = payment_providers.call(provider, provider.fetch, payment.reference)
-        settle(actor=actor, payment_id=payment.id, news=payment_news(answer))
+        response = payment_providers.call(provider, provider.fetch, payment.reference)
+        settle(actor=actor, payment_id=payment.id, report=payment_report(response))
         payment_notifications.process_unmatched(actor, payment.id)
 
 
@@ -109,7 +110,7 @@ def _check_refund(actor: Actor, due: DueCheck) -> bool:
     refund = find_refund(due.id)
     if refund.status is RefundState.PENDING:
         try:
-            send(actor, refund)
+            sync_with_provider(actor, refund)
         except (PaymentProviderUnavailable, PaymentProviderNotEnabled) as error:
             _log_postponed(error, refund_id=refund.id)
         refund = find_refund(due.id)

@@ -61,7 +61,7 @@ def create_refund(
     created = _reserve(actor, payment_id, amount, reason, idempotency_key, digest)
     if created.refund.status is RefundState.PENDING and created.refund.reference is None:
         try:
-            send(actor, created.refund)
+            sync_with_provider(actor, created.refund)
         except PaymentProviderUnavailable:
             return created
         created = created._replace(refund=find_refund(created.refund.id))
@@ -104,7 +104,7 @@ def _reserve(
     return CreatedRefund(find_refund(refund_id), False)
 
 
-def send(actor: Actor, refund: Refund) -> None:
+def sync_with_provider(actor: Actor, refund: Refund) -> None:
     """Create a refund at its provider, or fetch its state, and apply the response. Idempotent.
 
     Raises:
@@ -117,15 +117,15 @@ def send(actor: Actor, refund: Refund) -> None:
     amount = Money(refund.amount, refund.currency)
     try:
         if refund.reference is None:
-            answer = payment_providers.call(
+            response = payment_providers.call(
                 provider, provider.refund, refund.id, payment.reference, amount
             )
         else:
-            answer = payment_providers.call(provider, provider.fetch_refund, refund.reference)
+            response = payment_providers.call(provider, provider.fetch_refund, refund.reference)
     except ProviderRefused as refusal:
         fail_refund(actor=actor, refund_id=refund.id, code=refusal.code)
     else:
-        settle_refund(actor=actor, refund_id=refund.id, news=answer)
+        settle_refund(actor=actor, refund_id=refund.id, report=response)
     payment_notifications.process_unmatched(actor, payment.id)
 
 

@@ -24,7 +24,7 @@ REFRESH_EVERY_SECONDS = 0.5
 FRESH_SECONDS = 2.0
 
 # A revocation becomes visible when its transaction commits, which is later than its timestamp. So
-# each refresh reads again this much of what it has read before: more than any transaction takes.
+# the time ranges of two refreshes overlap by this much, which is longer than any transaction.
 _OVERLAP_SECONDS = 60.0
 
 
@@ -32,7 +32,7 @@ def refresh() -> None:
     """Read from the database which sessions were revoked since the last refresh.
 
     Raises:
-        Unavailable: the database does not answer.
+        Unavailable: the database does not respond.
     """
     known = process.state().revoked_sessions
     now = time.monotonic()
@@ -70,7 +70,7 @@ def ready() -> None:
     """Return if the last refresh is recent enough to accept access tokens.
 
     Raises:
-        Unavailable: it is too long ago.
+        Unavailable: the last refresh is too long ago.
     """
     refreshed_at = process.state().revoked_sessions.refreshed_at
     if refreshed_at is None or time.monotonic() - refreshed_at > FRESH_SECONDS:

@@ -1,4 +1,4 @@
-"""What only a shop with the sandbox has: choosing the outcome of a payment without money."""
+"""The sandbox, a provider without real money: choosing the outcome of its payments."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from integrations.payments import sandbox
 from integrations.payments.provider import ProviderRefused
 from integrations.payments.sandbox import Outcome, SandboxProvider
 from services import payment_providers
-from services.payments import Payment, ask, find_payment, get_payment, is_unanswered
+from services.payments import Payment, create_at_provider, find_payment, get_payment, is_unanswered
 
 __all__ = ["Payment", "settle_sandbox_payment"]
 
@@ -18,11 +18,11 @@ __all__ = ["Payment", "settle_sandbox_payment"]
 def settle_sandbox_payment(*, actor: Actor, payment_id: UUID, outcome: str) -> Payment:
     """Choose the outcome of a payment at the sandbox; its notification then changes the payment.
 
-    Returns the payment as it is known here, which may be before the notification.
+    Returns the payment as our database has it, which may be before the notification.
 
     Raises:
-        NotFound: the shop does not use the sandbox, no payment of it has this id, or another user
-            has placed the order.
+        NotFound: the shop does not use the sandbox, no sandbox payment has this id, or another
+            user has placed the order.
         PaymentNotOpen: the payment has another outcome already, or was canceled.
         PaymentProviderUnavailable: the sandbox cannot use its file.
     """
@@ -31,7 +31,7 @@ def settle_sandbox_payment(*, actor: Actor, payment_id: UUID, outcome: str) -> P
     if payment.provider != sandbox.NAME or payment.user_id != actor.user_id:
         raise NotFound("payment")
     if is_unanswered(payment):
-        ask(actor, payment)
+        create_at_provider(actor, payment)
         payment = find_payment(payment_id)
     if payment.reference is None:  # the sandbox has refused to create it
         raise PaymentNotOpen(payment_status=payment.status)

@@ -78,5 +78,5 @@ def is_log_protected() -> bool:
 
 
 def is_server_verified() -> bool:
-    """Return whether nobody between this machine and the bound database can pose as its server."""
+    """Return whether the bound database's server is verified by TLS, or is on this machine."""
     return tls.is_server_verified()

@@ -72,7 +72,7 @@ def login(
     """
     email = canonical_email(email)
     client = Client(actor.network, email)
-    with throttling.sign_in_flight(client):
+    with throttling.limit_concurrent_sign_ins(client):
         sign_in = _login(actor=actor, client=client, password=password)
     if replaced_refresh_token is not None:
         logout(actor=actor, refresh_token=replaced_refresh_token)

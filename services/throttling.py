@@ -23,9 +23,9 @@ from services.hashing_queue import Client
 from services.in_flight import InFlight, Key
 from services.process import configuration
 
-# Many clients share the quota of a network (`Actor.network`), for example those of an office, and
-# the quota of an account for all networks. These shared quotas are 10 times larger than the narrow
-# quota for the same kind of attempt.
+# Many clients, such as those of an office, share the quota of a network (`Actor.network`). Clients
+# on all networks share the quota of an account. These shared quotas are 10 times larger than the
+# narrow quota for the same kind of attempt.
 _SHARED_QUOTA_FACTOR = 10
 # The quotas of all sign-ins are 3 times larger than those of failed sign-ins.
 _TOTAL_FACTOR = 3
@@ -71,7 +71,7 @@ class SignInAttempt(NamedTuple):
 
 
 @contextmanager
-def sign_in_flight(client: Client) -> Iterator[None]:
+def limit_concurrent_sign_ins(client: Client) -> Iterator[None]:
     """Limit the concurrent attempts of one network to sign in to one account.
 
     Raises:
@@ -83,7 +83,7 @@ def sign_in_flight(client: Client) -> Iterator[None]:
 
 
 @contextmanager
-def payment_flight(actor: Actor) -> Iterator[None]:
+def limit_payment_attempts(actor: Actor) -> Iterator[None]:
     """Count an attempt of a user to create or cancel a payment; limit the concurrent ones.
 
     Each can call the payment provider. The concurrent calls of a process are limited, so one user
@@ -113,7 +113,9 @@ def _in_flight(in_flight: InFlight[Key], key: Key, policy: str, subject: str) ->
 
 
 def count_sign_in(actor: Actor, email: str) -> SignInAttempt:
-    """Count an attempt to sign in, both as an attempt and as a failure; refund the latter later.
+    """Count an attempt to sign in against the quotas of all attempts and of failures.
+
+    If the attempt succeeds, the caller refunds its `failures`.
 
     An attacker on many networks can exhaust an account's quota of failures for unknown networks.
     Networks from which the user has signed in before are exempt from that quota.

@@ -1,4 +1,4 @@
-"""Gives handlers the iteration over many rows that does not block the event loop."""
+"""Re-exports `in_time_slices` for handlers: iteration that does not block the event loop."""
 
 from __future__ import annotations
 

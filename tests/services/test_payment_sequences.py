@@ -19,7 +19,7 @@ from domain.payments import PaymentState, RefundState
 from integrations.payments.provider import ProviderPayment, ProviderRefund, ProviderUnavailable
 from services import orders, payment_notifications, payments, process, reconciliation, refunds
 from services.orders import Order
-from services.payment_settling import payment_news, settle
+from services.payment_settling import payment_report, settle
 from services.payments import Payment
 from services.process import configuration
 from tests.support.concurrency import run_concurrently
@@ -127,7 +127,7 @@ def _bring(step: str, provider: MemoryProvider, answer: ProviderPayment) -> None
     reference = answer.reference
     if step == "answer":
         payment_id = provider.our_ids[reference]
-        settle(actor=SYSTEM, payment_id=payment_id, news=payment_news(answer))
+        settle(actor=SYSTEM, payment_id=payment_id, report=payment_report(answer))
     elif step == "refund":
         provider.refunds["re_dashboard"] = ProviderRefund(
             "re_dashboard", reference, RefundState.SUCCEEDED, answer.amount
