@@ -1,4 +1,4 @@
-"""Tries the settings of a deployment before it is started: `orderly check-config`.
+"""Tests the settings of a deployment before it is started: `orderly check-config`.
 
 The checks change nothing: they create neither an embedded database nor a signing key.
 """
@@ -33,9 +33,9 @@ class Level(Enum):
     """How serious a result is."""
 
     OK = "ok"
-    # Works, but an operator should know it.
+    # Orderly works, but the operator should know of this.
     NOTE = "note"
-    # Orderly would not start, or not work.
+    # Orderly would not start, or would fail later.
     PROBLEM = "problem"
 
 
@@ -50,7 +50,7 @@ class Result:
 
 
 def check(settings: Settings) -> Iterator[Result]:
-    """Try the settings; yield the results, as soon as each is known."""
+    """Test the settings; yield each result as soon as it is known."""
     yield from _check_database(settings)
     yield from _check_signing_key(settings)
     yield from _check_payments(settings)
@@ -135,7 +135,7 @@ def _check_embedded(settings: Settings) -> Iterator[Result]:
 
 @contextmanager
 def _bound(settings: Settings, url: str) -> Iterator[None]:
-    # Only for `passwords.verify`; with a signing key, `configuration` does not create one.
+    # Only `passwords.verify` uses this. The placeholder keeps `configuration` from creating a key.
     configuration = replace(settings, signing_key="-" * signing_keys.MINIMUM_BYTES).configuration()
     process.bind(configuration, {})
     binding.bind(url, max_connections=1, program="orderly check-config")
@@ -161,15 +161,15 @@ def _check_shop(settings: Settings) -> Iterator[Result]:
             "Its role owns the tables, and could change the security log: use a second role for"
             " ORDERLY_DATABASE_OWNER_URL.",
         )
-    for find in (check_currency, refuse_public_passwords):
-        yield from _settings_errors("shop", find, settings)
+    for validate in (check_currency, refuse_public_passwords):
+        yield from _settings_errors("shop", validate, settings)
 
 
 def _settings_errors(
-    subject: str, find: Callable[[Settings], object], settings: Settings
+    subject: str, validate: Callable[[Settings], object], settings: Settings
 ) -> Iterator[Result]:
     try:
-        find(settings)
+        validate(settings)
     except SettingsError as error:
         for name, message in error.errors:
             yield _problem(subject, f"{name}: {message}")

@@ -49,8 +49,8 @@ if TYPE_CHECKING:
 def create_app(settings: Settings, *, tracer_provider: TracerProvider | None = None) -> ASGIApp:
     """Return the ASGI application of one process. The database is bound but not yet connected.
 
-    With `settings.traces`, spans are created by `tracer_provider`, or by a new one that exports
-    them as the standard environment variables say.
+    With `settings.traces`, spans are created by `tracer_provider`, or by a new provider that the
+    standard environment variables OTEL_... configure.
 
     Raises:
         ValueError: the settings have no database URL.
@@ -63,8 +63,8 @@ def create_app(settings: Settings, *, tracer_provider: TracerProvider | None = N
     cookie_names = SessionCookies(settings.cookie_secure).names()
     contract = document.load(settings.currency, cookie_names=cookie_names)
     tracing = _tracing(settings, contract, tracer_provider) if settings.traces else None
-    # One connection for each concurrent request, and one for the background refresh, which must
-    # never wait for the requests; one more for the metrics.
+    # One connection for each concurrent request, one for the background refresh, which must never
+    # wait for the requests, and one for the metrics, if they are enabled.
     binding.bind(
         settings.database_url,
         max_connections=settings.threads + (1 if settings.metrics_dir is None else 2),
@@ -151,10 +151,10 @@ def connexion_app(
 ) -> ASGIApp:
     """Return Connexion's middleware chain with the compiled operations of a contract.
 
-    `other_routes` handles requests outside the contract's base path. Requests to other hosts than
-    `allowed_hosts`, if there are any, are refused. `middlewares` handle all
-    requests and responses, including errors; only the request log is outside of them. `slots` limit
-    how many handlers run at the same time. `options` are passed to `CompiledAPI`.
+    `other_routes` handles requests outside the contract's base path. If `allowed_hosts` is not
+    empty, requests for other hosts are refused. `middlewares` handle all requests and responses,
+    including errors; only the request log is outside of them. `slots` limit how many handlers run
+    at the same time. `options` are passed to `CompiledAPI`.
     """
     chain = ConnexionMiddleware(
         CompiledApp(other_routes),

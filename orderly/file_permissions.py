@@ -10,9 +10,9 @@ from pathlib import Path
 def why_unsafe(path: Path, status: os.stat_result, *, check_owner: bool = True) -> str | None:
     """Return why the content of a file or directory cannot be trusted, or None.
 
-    The owner must be the user of this process or root, and not every user may have write
-    permission. The group may have it: volumes of Kubernetes belong to a group (`fsGroup`).
-    Without POSIX permissions, as on Windows, nothing is checked.
+    The owner must be the user of this process or root. Users outside the group must not have write
+    permission; the group may, because volumes of Kubernetes belong to a group (`fsGroup`). Without
+    POSIX permissions, as on Windows, nothing is checked.
     """
     if os.name != "posix":
         return None

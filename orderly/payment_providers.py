@@ -9,7 +9,7 @@ from orderly.settings import Settings
 
 
 def payment_providers(settings: Settings) -> dict[str, PaymentProvider]:
-    """Return the payment providers by name. Settings have checked that they can be created."""
+    """Return the payment providers by name. `Settings` has validated that they can be created."""
     providers: list[PaymentProvider] = []
     if settings.stripe_secret_key is not None and settings.stripe_webhook_secret is not None:
         providers.append(

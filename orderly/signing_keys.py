@@ -1,8 +1,8 @@
-"""Stores the signing keys of access tokens in the data directory, if no key is set by a setting.
+"""Stores the access tokens' signing keys in the data directory, if ORDERLY_SIGNING_KEY is unset.
 
 The file has one line per key, newest first: the key, and the time from which it signs. A new key is
-written to the file some seconds before it signs, so that all processes have read it by then. A
-retired key stays in the file until all tokens that it has signed have expired.
+written to the file `ACTIVATION_DELAY` before it signs, so that all processes have read it by then.
+A retired key stays in the file until all tokens that it has signed have expired.
 """
 
 from __future__ import annotations
@@ -60,14 +60,14 @@ class KeyRing:
         stolen.
         """
         if at_once:
-            return KeyRing((SigningKey(_new(), now),))
-        kept = []
+            return KeyRing((SigningKey(_new_key(), now),))
+        accepted = []
         replaced_at = now + ACTIVATION_DELAY
         for one in self.keys:
             if replaced_at + _RETENTION > now:
-                kept.append(one)
+                accepted.append(one)
             replaced_at = one.signs_from
-        return KeyRing((SigningKey(_new(), now + ACTIVATION_DELAY), *kept))
+        return KeyRing((SigningKey(_new_key(), now + ACTIVATION_DELAY), *accepted))
 
 
 def load_or_create(directory: Path) -> KeyRing:
@@ -132,7 +132,7 @@ def _parse(path: Path, text: str) -> KeyRing:
 
 def _create(path: Path) -> None:
     """Create the file with a new key, unless another process has created it."""
-    draft = _draft(path, KeyRing((SigningKey(_new()),)))
+    draft = _draft(path, KeyRing((SigningKey(_new_key()),)))
     try:
         # A hard link, unlike a rename, never replaces a file that exists.
         with suppress(FileExistsError):
@@ -153,5 +153,5 @@ def _draft(path: Path, ring: KeyRing) -> Path:
     return draft
 
 
-def _new() -> bytes:
+def _new_key() -> bytes:
     return secrets.token_urlsafe(48).encode()

@@ -26,17 +26,17 @@ _PATTERN = "orderly-????-??-??T??????Z.backup"
 class DailyBackup:
     """A job of the worker: `settings.backup_dir` must be set.
 
-    Each backup is verified. The command `orderly backup` does the work in a process of its own, so
-    that the other jobs do not wait for it.
+    Each backup is verified. The command `orderly backup` runs as a child process, so that the
+    other jobs do not wait for it.
     """
 
     def __init__(self, settings: Settings) -> None:
         assert settings.backup_dir is not None  # noqa: S101
         self._directory = settings.backup_dir
-        self._kept = settings.backups_kept
+        self._max_backups = settings.backups_kept
         self._environment = settings.environment_of_child()
         self._next_attempt = 0.0
-        self._running: _Running | None = None
+        self._running: _BackupProcess | None = None
 
     def __call__(self) -> int:
         """Begin a backup if the newest one is a day old; return 1 when one was written, else 0.
@@ -50,10 +50,10 @@ class DailyBackup:
             self._next_attempt = time.monotonic() + _RETRY_SECONDS
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             file = self._directory / f"orderly-{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}.backup"
-            self._running = _Running.start(file, self._environment)
+            self._running = _BackupProcess.start(file, self._environment)
         return 0
 
-    def _finish(self, running: _Running) -> int:
+    def _finish(self, running: _BackupProcess) -> int:
         status = running.process.poll()
         if status is None:
             return 0
@@ -66,7 +66,7 @@ class DailyBackup:
             running.file.unlink(missing_ok=True)
             raise BackupError(text)
         structlog.get_logger("orderly").info("backup_written", file=str(running.file))
-        for old in self._backups()[: -self._kept]:
+        for old in self._backups()[: -self._max_backups]:
             old.unlink()
         return 1
 
@@ -80,8 +80,8 @@ class DailyBackup:
 
 
 @dataclass(frozen=True, slots=True)
-class _Running:
-    """A running `orderly backup`."""
+class _BackupProcess:
+    """A running `orderly backup`, the file that it writes, and its output."""
 
     file: Path
     process: subprocess.Popen[bytes]

@@ -43,7 +43,7 @@ class BackgroundRefresh:
         self._check_clock = ClockCheck()
         self._check_clock_at = now
         self._reload_keys_at = now + _RELOAD_KEYS_EVERY_SECONDS
-        # Random, so that several processes do not delete at the same time.
+        # Jitter, so that several processes do not delete at the same time.
         first_delay = random.uniform(0.5, 1) * _DELETE_EXPIRED_EVERY_SECONDS  # noqa: S311
         self._delete_expired_at = now + first_delay
         self._thread = threading.Thread(target=self._run, name="refresh", daemon=True)
@@ -87,7 +87,7 @@ class BackgroundRefresh:
             self._failing.discard(work)
 
     def _reload_keys(self) -> None:
-        """Use signing keys that were rotated in the data directory."""
+        """Load the signing keys again, since they may have been rotated in the data directory."""
         current = configuration()
         signing, others = self._settings.signing_keys()
         if (signing, others) != (current.signing_key, current.other_signing_keys):

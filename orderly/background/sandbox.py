@@ -15,12 +15,12 @@ _SHUTDOWN_SECONDS = 6.0
 
 @contextmanager
 def in_thread(settings: Settings, api_url: str) -> Iterator[Callable[[], None]]:
-    """Provide a function that starts to send to the API at this URL; stop at the end."""
+    """Yield a function that starts sending to the API at this URL; stop it after the block."""
     provider = SandboxProvider(settings.data_dir)
     sender = SandboxSender(
         provider,
         f"{api_url}/payment-notifications/{provider.name}",
-        # The server refuses other names than its own.
+        # The server refuses requests for a host that is not in ORDERLY_ALLOWED_HOSTS.
         host=next(iter(settings.allowed_host_names), None),
     )
     stopped = threading.Event()

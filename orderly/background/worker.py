@@ -1,4 +1,4 @@
-"""The worker: runs jobs that are due by time, such as the expiry of unpaid orders.
+"""The worker: runs background jobs periodically, such as the expiry of unpaid orders.
 
 Any number of workers can run concurrently; each skips rows that another one has locked.
 """
@@ -20,7 +20,7 @@ from domain.errors import Unavailable
 from orderly.background.job_metrics import JobMetrics
 from services import idempotency_keys, orders, payment_notifications, process, reconciliation
 
-# Seconds to wait when no job is due, which is the longest delay of a job.
+# Seconds to wait when no job is due. With the jitter, a job starts at most a fifth later.
 PAUSE_SECONDS = 5.0
 # How long to wait for a running job at shutdown. After that the process ends and PostgreSQL rolls
 # back the open transaction.
@@ -79,7 +79,7 @@ def run(
 def in_thread(
     jobs: Mapping[str, Job] = JOBS, metrics: JobMetrics | None = None
 ) -> Iterator[Callable[[], None]]:
-    """Provide a function that starts a worker in a thread; stop the worker at the end."""
+    """Yield a function that starts a worker in a thread; stop the worker after the block."""
     stopped = threading.Event()
     arguments = (stopped, jobs, PAUSE_SECONDS, metrics)
     thread = threading.Thread(target=run, args=arguments, name="worker", daemon=True)

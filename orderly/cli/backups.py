@@ -19,14 +19,16 @@ _file_argument = click.argument("file", type=click.Path(dir_okay=False, path_typ
 
 @click.command()
 @_file_argument
-@click.option("--verify", is_flag=True, help="Restore the file into a temporary server, and audit.")
+@click.option(
+    "--verify", is_flag=True, help="Restore the file into a temporary server, and audit it."
+)
 @click.option("--replace", is_flag=True, help="Replace the file if it exists.")
 @data_dir_option
 @report_errors
 def backup(file: Path, verify: bool, replace: bool, **options: Any) -> None:
-    """Write all data of the shop into a file, while the shop stays open.
+    """Write all data of the shop into a file, while the shop is running.
 
-    The file has the state of one moment. It contains personal data: keep it as safe as the shop.
+    The file is a consistent snapshot. It contains personal data: keep it as safe as the shop.
     """
     from orderly.backups import archive  # noqa: PLC0415
     from orderly.cli.command import require_migrated_database, shop_database  # noqa: PLC0415
@@ -61,37 +63,35 @@ def restore(file: Path, **options: Any) -> None:
 
     Stop all servers of the shop first. If this command is interrupted, run it again.
     """
-    from orderly.backups import restore as restoring  # noqa: PLC0415
+    from orderly.backups.restore import restore as restore_file  # noqa: PLC0415
     from orderly.server.provisioning import provide_database  # noqa: PLC0415
 
     settings = load_settings(**options)
     with provide_database(settings) as database:
-        restored = restoring.restore(
-            database.url, database.owner_url, file, on_table=_show_progress
-        )
+        result = restore_file(database.url, database.owner_url, file, on_table=_show_progress)
     _end_progress()
-    _report(f"Restored {_summary(restored)}.", restored)
+    _report(f"Restored {_summary(result)}.", result)
 
 
 def _verify(settings: Settings, file: Path) -> None:
-    from orderly.backups import restore as restoring  # noqa: PLC0415
+    from orderly.backups.restore import verify  # noqa: PLC0415
 
     account = settings.database_system_user
-    restored = restoring.verify(file, account=account, on_table=_show_progress)
+    result = verify(file, account=account, on_table=_show_progress)
     _end_progress()
-    _report(f"The backup can be restored: {_summary(restored)}.", restored)
+    _report(f"The backup can be restored: {_summary(result)}.", result)
 
 
-def _summary(restored: RestoreResult) -> str:
-    counts = restored.row_counts
+def _summary(result: RestoreResult) -> str:
+    counts = result.row_counts
     return f"{counts.users} users, {counts.products} products, {counts.orders} orders"
 
 
-def _report(result: str, restored: RestoreResult) -> None:
-    click.echo(result)
-    for finding in restored.findings:
+def _report(summary: str, result: RestoreResult) -> None:
+    click.echo(summary)
+    for finding in result.findings:
         click.echo(f"{finding.invariant}: {finding.subject}: {finding.detail}")
-    if restored.findings:
+    if result.findings:
         sys.exit(FAILED)
     click.echo("All checks passed.")
 

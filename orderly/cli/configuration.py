@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @data_dir_option
 @report_errors
 def check_config(**options: Any) -> None:
-    """Print the settings in force without secrets, and try them.
+    """Print the effective settings without secrets, and test them.
 
     Connects to the database and to the payment provider, and changes nothing. Exits with status 1
     if there is a problem, and with status 2 if a setting is invalid.
@@ -28,7 +28,7 @@ def check_config(**options: Any) -> None:
     for line in _table(_rows(settings, options)):
         click.echo(line)
     click.echo()
-    # Imported late: the settings are printed before anything can wait.
+    # Imported here, so that the settings are printed before the slow import and the checks.
     from orderly.configuration_checks import Level, check  # noqa: PLC0415
 
     failed = False
@@ -67,10 +67,10 @@ def _without_secrets(name: str, value: str | None) -> str:
         return "none"
     if not name.endswith("_url"):
         return "(secret)"
-    # A list of what is shown, since an unknown parameter could be a secret.
-    shown = ("user", "host", "hostaddr", "port", "dbname", "sslmode", "target_session_attrs")
+    # An allowlist, since an unknown parameter could be a secret.
+    public = ("user", "host", "hostaddr", "port", "dbname", "sslmode", "target_session_attrs")
     parameters = parse_dsn(value)
-    return " ".join(f"{key}={parameters[key]}" for key in shown if key in parameters)
+    return " ".join(f"{key}={parameters[key]}" for key in public if key in parameters)
 
 
 def _origin(name: str, option: str, options: Mapping[str, object]) -> str:

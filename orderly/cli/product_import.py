@@ -29,7 +29,7 @@ _OPERATOR = Actor(
 
 
 class ImportResult(NamedTuple):
-    """The messages about an import. Without a summary, nothing was imported."""
+    """The messages about an import. `summary` is None if nothing was imported."""
 
     summary: str | None
     errors: list[str]
@@ -48,8 +48,8 @@ def import_file(
     Raises: the errors of `services.product_files.import_products`, except ImportRefused.
     """
     schemas = document.load(currency)["components"]["schemas"]
-    # `ProductFileLine` refers to other schemas by "#/components/schemas/...", which are resolved
-    # within the document that is compiled: add them.
+    # `ProductFileLine` refers to other schemas by "#/components/schemas/...". The compiler resolves
+    # these references within the schema itself, so add the other schemas to it.
     plan = CsvPlan({**schemas["ProductFileLine"], "components": {"schemas": schemas}})
     # The import reads the file twice, which standard input does not allow.
     with TemporaryFile() as copy:

@@ -20,7 +20,7 @@ from orderly.http.problems import Problem
 # A larger file is stored on disk.
 _MAX_MEMORY_BYTES = 1 << 20
 
-# orjson refuses deeper nesting than 1024. With fewer brackets a text cannot be that deep.
+# orjson refuses nesting deeper than 1024. A text with fewer brackets cannot be nested that deep.
 _MAX_UNCHECKED_BRACKETS = 1000
 
 
@@ -41,7 +41,7 @@ class BodyPlan:
             UnboundedBodyError: a schema has no upper bound for the size of a valid body.
         """
         self._required = bool(definition.get("required"))
-        # A signature covers the bytes of the body: it is neither parsed nor checked here.
+        # A signature covers the bytes of the body: the handler gets them, unparsed and unvalidated.
         self._is_raw = bool(definition.get("x-raw-body"))
         self.max_bytes: int = definition.get("x-max-bytes") or max(
             max_json_bytes({}, content["schema"]) for content in definition["content"].values()
@@ -153,14 +153,14 @@ def parse(body: bytes) -> Any:
         raise _not_json("nested too deeply") from error
     except ValueError as error:
         # Python raises a ValueError for an integer of more than 4300 digits.
-        reason = str(error) if str(error) in _REFUSALS else "a number that is too long"
+        reason = str(error) if str(error) in _DECODER_ERRORS else "a number that is too long"
         raise _not_json(reason) from error
     return document
 
 
 _DUPLICATE_MEMBER = "an object with a duplicate member"
 _NOT_FINITE = "NaN or Infinity"
-_REFUSALS = {_DUPLICATE_MEMBER, _NOT_FINITE}
+_DECODER_ERRORS = {_DUPLICATE_MEMBER, _NOT_FINITE}
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

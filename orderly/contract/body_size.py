@@ -22,7 +22,7 @@ _FORMATS: Final[Mapping[str, int]] = {"uuid": 36, "date-time": 40}
 # A line break and the indentation of one level, as pretty-printing adds them.
 _INDENT: Final = 4
 # Parts of a pattern that match characters outside ASCII: a negated class, a dot, \D, \S and \W.
-_BEYOND_ASCII: Final = re.compile(r"\[\^|(?<!\\)\.|\\[DSW]|[^\x00-\x7f]|\\u")
+_NON_ASCII_PATTERN: Final = re.compile(r"\[\^|(?<!\\)\.|\\[DSW]|[^\x00-\x7f]|\\u")
 
 
 class UnboundedBodyError(ValueError):
@@ -113,6 +113,6 @@ def _of_string(schema: Mapping[str, Any], place: str) -> int:
         return _FORMATS[schema["format"]] + 2
     if "maxLength" not in schema:
         raise UnboundedBodyError(f"{place}: maxLength is missing")
-    is_ascii = "pattern" in schema and not _BEYOND_ASCII.search(schema["pattern"])
+    is_ascii = "pattern" in schema and not _NON_ASCII_PATTERN.search(schema["pattern"])
     character = 1 if is_ascii else _ESCAPED_CHARACTER
     return int(schema["maxLength"]) * character + 2

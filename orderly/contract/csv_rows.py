@@ -16,12 +16,12 @@ from orderly.contract.references import resolve
 from orderly.contract.schemas import CompiledSchema, Violation
 
 _MAX_CELL_CHARACTERS = 1 << 16
-# The csv module parses a record in one call, in which no other thread runs: 12 million commas take
-# half a second.
+# The csv module parses a record in one call without releasing the interpreter lock (GIL): for 12
+# million commas, all other threads wait for half a second.
 _MAX_RECORD_CHARACTERS = 1 << 18
-# Each read of a file releases the interpreter lock (GIL) for some microseconds. CPython then
-# restarts the 5 ms after which a waiting thread gets the lock (`sys.setswitchinterval`). So with
-# many small reads the event loop would wait much longer.
+# Each read of a file releases the GIL for some microseconds. CPython then restarts the switch
+# interval of 5 ms (`sys.setswitchinterval`), after which a waiting thread gets the lock. So with
+# many small reads the event loop would wait much longer than 5 ms.
 _READ_BYTES = 1 << 18
 _CELL_TOO_LONG = f"has a cell of more than {_MAX_CELL_CHARACTERS} characters"
 _RECORD_TOO_LONG = f"has more than {_MAX_RECORD_CHARACTERS} characters"
@@ -87,7 +87,7 @@ class CsvPlan:
         return CsvRows(self, file)
 
     def lines(self, text: io.TextIOBase) -> Iterator[Line]:
-        """Return the lines of a file, each checked.
+        """Yield the lines of a file, each with its faults.
 
         If the file cannot be parsed to its end, the last line has a fault that says so.
         """
@@ -162,7 +162,7 @@ class _RecordReader:
 
     def __init__(self, text: io.TextIOBase) -> None:
         self._text = text
-        self._room = 0
+        self._remaining_characters = 0
         self._reader = csv.reader(self._lines(), strict=True)
 
     @property
@@ -174,13 +174,13 @@ class _RecordReader:
         return self
 
     def __next__(self) -> list[str]:
-        self._room = _MAX_RECORD_CHARACTERS
+        self._remaining_characters = _MAX_RECORD_CHARACTERS
         return next(self._reader)
 
     def _lines(self) -> Iterator[str]:
-        while line := self._text.readline(self._room + 1):
-            self._room -= len(line)
-            if self._room < 0:
+        while line := self._text.readline(self._remaining_characters + 1):
+            self._remaining_characters -= len(line)
+            if self._remaining_characters < 0:
                 raise RecordTooLongError
             yield line
 

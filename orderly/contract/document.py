@@ -16,8 +16,8 @@ from orderly.contract.bundle import bundle
 # The directory is next to the packages, both in a checkout and in an installed wheel.
 DIRECTORY: Final = Path(__file__).resolve().parents[2] / "openapi"
 
-# The currency in the files. `load` replaces it with the shop's currency.
-_WRITTEN_CURRENCY: Final = "EUR"
+# The placeholder in the files. `load` replaces it with the shop's currency.
+_PLACEHOLDER_CURRENCY: Final = "EUR"
 _ISO_4217: Final = re.compile(r"[A-Z]{3}", re.ASCII)
 # Extensions that name the code behind an operation. Clients do not need them.
 _IMPLEMENTATION: Final = re.compile(r"x-openapi-router-controller|x-\w+InfoFunc", re.ASCII)
@@ -26,7 +26,7 @@ _SafeDumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 def load(
-    currency: str = _WRITTEN_CURRENCY,
+    currency: str = _PLACEHOLDER_CURRENCY,
     *,
     cookie_names: Mapping[str, str] = MappingProxyType({}),
     directory: Path = DIRECTORY,
@@ -77,7 +77,7 @@ def as_yaml(document: Mapping[str, Any]) -> bytes:
 def _replace_currency(node: Any, currency: str) -> None:
     """Replace the currency of all amounts in the examples."""
     if isinstance(node, dict):
-        if node.get("currency") == _WRITTEN_CURRENCY:
+        if node.get("currency") == _PLACEHOLDER_CURRENCY:
             node["currency"] = currency
         for value in node.values():
             _replace_currency(value, currency)
@@ -93,8 +93,8 @@ def _replace_names(node: Any, names: Mapping[str, str]) -> Any:
     if isinstance(node, list):
         return [_replace_names(item, names) for item in node]
     if isinstance(node, str):
-        for written_name, actual_name in names.items():
-            node = node.replace(written_name, actual_name)
+        for placeholder, actual_name in names.items():
+            node = node.replace(placeholder, actual_name)
     return node
 
 

@@ -1,6 +1,6 @@
 """An operation of the document, compiled: check a request, call the handler, send the response.
 
-Stock Connexion builds validators and decorators from the document for each request. Here they are
+Connexion itself builds validators and decorators from the document for each request. Here they are
 built once, at start.
 """
 
@@ -54,7 +54,7 @@ _WITHOUT_CONTENT_LENGTH = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 
 
 class CompiledOperation:
-    """One operation: its validators, its argument plan and its handler."""
+    """One operation: its validators, its parameters and its handler."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class CompiledOperation:
         self._slots = slots
         self._load = load_of(operation)
         self._is_secured = bool(operation.security)
-        # Unsafe methods (RFC 9110, section 9.2.1), and downloads: by a link, another website could
+        # Unsafe methods (RFC 9110, section 9.2.1), and downloads: a link on another website could
         # make the browser save a file with private data.
         self._is_same_origin_only = self._load.is_write or any(
             "Content-Disposition" in response.get("headers", {})
@@ -123,7 +123,7 @@ class CompiledOperation:
         not send.
 
         Raises:
-            Problem: the request violates the contract, or the caller may not make it.
+            Problem: the request violates the contract, or the caller lacks permission.
             DomainError: a business rule forbids it.
         """
         try:
@@ -145,8 +145,8 @@ class CompiledOperation:
         arguments.update(
             self._parameters.read(scope["path_params"], scope["query_string"], headers)
         )
-        for name, value_from in self._scope_values:
-            arguments[name] = value_from(scope)
+        for name, compute in self._scope_values:
+            arguments[name] = compute(scope)
         response = await self._call(arguments, scope["orderly"].get("client"))
         await self._send(response, receive, send)
 
@@ -160,7 +160,7 @@ class CompiledOperation:
         return response
 
     async def _run_without_client(self, function: Callable[[], Any]) -> Any:
-        """Run a function for a request that has begun, even if that takes longer."""
+        """Run a function for a request that has begun, however long it waits for a slot."""
         return await self._slots.run(function, self._load, None)
 
     async def _send(self, response: Response, receive: Receive, send: Send) -> None:
@@ -171,8 +171,8 @@ class CompiledOperation:
             for name, value in _header_fields(extra_headers)
         ]
         if self._is_secured and "Cache-Control" not in extra_headers:
-            # `private`: a shared cache must not store the response of one user. It may do so
-            # otherwise, because only Authorization prevents it, not a cookie (RFC 9111, 3.5).
+            # `private`: a shared cache must not store the response of one user. Without it, only
+            # an Authorization header prevents that, but a cookie does not (RFC 9111, 3.5).
             headers.append((b"cache-control", b"private, no-cache"))
         if self._check_response is not None:
             self._check_response(content, status, headers)

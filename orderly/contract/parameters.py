@@ -1,4 +1,4 @@
-"""Path, query and header parameters: parsed and checked by the types of the document."""
+"""Path, query and header parameters: parsed by their types, and validated by their schemas."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def _plan(definition: Mapping[str, Any]) -> _Parameter:
         python_name=python_name(definition["name"]),
         is_list=is_list,
         parse=_PARSERS.get(item.get("type", "string"), _text),
-        convert=_each(convert) if convert and is_list else convert,
+        convert=_convert_items(convert) if convert and is_list else convert,
     )
 
 
@@ -198,7 +198,7 @@ def _text(text: str) -> object:
 
 
 def _integer(text: str) -> object:
-    # A text that is not an integer stays a text; the schema's type check then refuses it.
+    # Other text is returned unchanged: the schema's type check then refuses it.
     return int(text) if _INTEGER.fullmatch(text) else text
 
 
@@ -206,7 +206,7 @@ def _boolean(text: str) -> object:
     return _BOOLEANS.get(text, text)
 
 
-def _each(convert: Callable[[Any], object]) -> Callable[[Any], object]:
+def _convert_items(convert: Callable[[Any], object]) -> Callable[[Any], object]:
     return lambda values: [convert(value) for value in values]
 
 

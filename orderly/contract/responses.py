@@ -1,4 +1,4 @@
-"""Validates the API's own responses with the document: in tests, and if a setting enables it."""
+"""Validates the API's own responses against the contract: in tests, or if a setting enables it."""
 
 from __future__ import annotations
 
@@ -53,15 +53,15 @@ class ResponseCheck:
             document = orjson.loads(orjson.dumps(body))
             if not schema.accepts(document):
                 raise ResponseMismatchError(f"body of {status}: {schema.violations(document)}")
-        sent = {name.decode(): value.decode("latin-1") for name, value in headers}
+        actual = {name.decode(): value.decode("latin-1") for name, value in headers}
         for name, (required, header_schema) in self._headers[status].items():
-            if name not in sent:
+            if name not in actual:
                 if required:
                     raise ResponseMismatchError(f"header {name} of {status} is missing")
-            elif not header_schema.accepts(sent[name]):
+            elif not header_schema.accepts(actual[name]):
                 raise ResponseMismatchError(
-                    f"header {name} of {status}: {header_schema.violations(sent[name])}"
+                    f"header {name} of {status}: {header_schema.violations(actual[name])}"
                 )
-        undocumented = sent.keys() - self._headers[status].keys() - {"cache-control"}
+        undocumented = actual.keys() - self._headers[status].keys() - {"cache-control"}
         if undocumented:
             raise ResponseMismatchError(f"headers of {status} not documented: {undocumented}")

@@ -36,11 +36,11 @@ class _Node:
 
 
 class RouteTree:
-    """Finds the operation of a method and a path, in a time that depends only on the path."""
+    """Finds the operation of a method and a path, in time linear in the number of segments."""
 
     def __init__(self) -> None:
         self._root = _Node()
-        # Operation id -> headers of all its responses, if they are not the usual ones.
+        # Operation id -> headers of all its responses, if they differ from the default.
         self.headers: dict[str, Headers] = {}
         # Operation id -> how the operation is treated under load.
         self.loads: dict[str, Load] = {}
@@ -89,12 +89,12 @@ class RouteTree:
 
 
 def not_found() -> Problem:
-    """Return the problem of a path that the contract does not have."""
+    """Return the problem for an unknown path."""
     return Problem("not_found", "There is nothing at this path.")
 
 
 class _RouteTreeAPI(AbstractRoutingAPI):
-    """Fills a tree by Connexion's own iteration over the operations of a document."""
+    """Adds the operations of a document to a tree; Connexion iterates over them."""
 
     def __init__(self, specification: Any, *, tree: RouteTree, **kwargs: Any) -> None:
         self._tree = tree
@@ -119,8 +119,8 @@ class _RouteTreeAPI(AbstractRoutingAPI):
 class CompiledRoutingMiddleware(RoutingMiddleware):
     """Connexion's routing middleware: stores the operation in the scope for later middlewares.
 
-    Stock routing tries one regular expression after another, lists only the first match's methods
-    in `Allow`, and redirects a path with a trailing slash. Here such a path is unknown: 404.
+    Connexion's own routing tries one regular expression after another, lists only the methods of
+    the first match in `Allow`, and redirects a path with a trailing slash. Here it is unknown: 404.
     """
 
     def __init__(self, app: ASGIApp) -> None:

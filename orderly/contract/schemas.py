@@ -77,35 +77,35 @@ class CompiledSchema:
     def violations(self, instance: object) -> list[Violation]:
         """Return the violations of an instance, at most `MAX_VIOLATIONS`."""
         found: list[Violation] = []
-        # jsonschema-rs builds all errors before it returns the first, a few microseconds for each,
-        # and fails for an instance of more than 255 levels.
-        for error in self._validator.iter_errors(_shortened(instance, [self._schema])):
+        # A truncated copy limits the time: jsonschema-rs builds all errors before it returns the
+        # first, a few microseconds for each. It also fails for a nesting depth of more than 255.
+        for error in self._validator.iter_errors(_truncate(instance, [self._schema])):
             found.extend(_violations(error))
             if len(found) >= MAX_VIOLATIONS:
                 break
         return found[:MAX_VIOLATIONS]
 
 
-def _shortened(value: Any, schemas: Sequence[Mapping[str, Any]]) -> Any:
+def _truncate(value: Any, schemas: Sequence[Mapping[str, Any]]) -> Any:
     """Return a smaller copy of an invalid value that violates the schemas in the same places.
 
-    An array keeps one item more than it may have. An object keeps the properties of the schemas,
-    and `MAX_VIOLATIONS` others with null as their value. Where the schemas expect neither, an array
-    or object becomes empty. So the copy is not much larger or deeper than a valid value.
+    An array keeps one item more than `maxItems`. An object keeps the properties of the schemas, and
+    `MAX_VIOLATIONS` others with null as their value. An array or object becomes empty where the
+    schemas expect another type. So the copy is not much larger or deeper than a valid value.
     """
     schemas = list(_with_subschemas(schemas))
     if isinstance(value, list):
         arrays = [schema for schema in schemas if schema.get("type") == "array"]
         end = max((schema.get("maxItems", len(value)) + 1 for schema in arrays), default=0)
         item_schemas = [schema["items"] for schema in arrays]
-        return [_shortened(item, item_schemas) for item in value[:end]]
+        return [_truncate(item, item_schemas) for item in value[:end]]
     if isinstance(value, dict):
         properties = [schema["properties"] for schema in schemas if "properties" in schema]
         known = set().union(*properties)
         names = [name for name in value if name in known]  # in the order of the value
         others = islice((name for name in value if name not in known), MAX_VIOLATIONS)
         return dict.fromkeys(others) | {
-            name: _shortened(value[name], [one[name] for one in properties if name in one])
+            name: _truncate(value[name], [one[name] for one in properties if name in one])
             for name in names
         }
     return value
@@ -184,11 +184,11 @@ def _violations_of_subschemas(
         return violations_by_subschema[-1]
     return min(
         violations_by_subschema,
-        key=lambda violations: sum(violation.code in _ABOUT_MEMBERS for violation in violations),
+        key=lambda violations: sum(violation.code in _MEMBER_CODES for violation in violations),
     )
 
 
-_ABOUT_MEMBERS = {"required", "unknown"}
+_MEMBER_CODES = {"required", "unknown"}
 _MESSAGES = {
     "not": "has a value that is not allowed",
     "format": "must be a valid {format}",

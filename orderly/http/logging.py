@@ -1,7 +1,8 @@
 """The log of a process: one line for each event, as JSON or as coloured text for a console.
 
 Orderly logs through structlog, libraries log through `logging`, and `RequestLog` logs requests.
-This module writes all of their events, so all lines have one format, and no value can forge a line.
+This module writes all of their events, so all lines have one format, and log injection is
+impossible: no value can forge a line.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class EventLog:
         self._writer = LogWriter(sink, self._render_dropped)
         self._render = render
         self.threshold = threshold
-        # Processes that write to the same log are told apart by their ids.
+        # Distinguishes processes that write to the same log.
         self.pid = os.getpid()
 
     def write(self, level: str, event: Event) -> None:
@@ -67,7 +68,7 @@ class EventLog:
         self._writer.flush()
 
     def close(self) -> None:
-        """Write what is queued, and stop."""
+        """Write the queued lines, and stop the writer thread."""
         self._writer.close()
 
     def _render_dropped(self, count: int) -> bytes:
@@ -142,7 +143,7 @@ def configure_for(settings: Settings) -> None:
 
 
 def flush() -> None:
-    """Wait until all lines are written, at most two seconds: before `os._exit`."""
+    """Wait until all lines are written, at most two seconds. `os._exit` does not do this."""
     log = configured_log()
     if log is not None:
         log.flush()
@@ -156,7 +157,7 @@ def _close_configured() -> None:
 
 
 def configured_log() -> EventLog | None:
-    """Return the log that `configure` has set up, or None before."""
+    """Return the log that `configure` has set up; None if it was not called yet."""
     factory = structlog.get_config()["logger_factory"]
     return factory.log if isinstance(factory, _LoggerFactory) else None
 
@@ -234,7 +235,7 @@ def _console_renderer(*, colors: bool) -> Callable[[Event], bytes]:
 
 
 def _escape(value: object, *, allowed: str) -> str:
-    """Return text with escaped control characters: none can control a terminal or forge a line."""
+    """Escape control characters, which could control a terminal or forge a line."""
     return "".join(
         char if char.isprintable() or char in allowed else char.encode("unicode_escape").decode()
         for char in str(value)

@@ -1,9 +1,9 @@
 """The metrics of Orderly: their names, and what each process counts.
 
-Counting must cost little, so each process counts in plain Python objects: `RequestMetrics` here,
-and attributes of the objects that do the work (`Slots`, `ConnectionPool`, the worker's jobs).
-They are read once a second, not at each request. `orderly/server/metrics_exporter.py` adds up what
-the processes report, and serves it to Prometheus.
+Counting must be cheap, so each process counts in plain Python objects: `RequestMetrics` here, and
+attributes of the objects that do the work (`Slots`, `ConnectionPool`, the worker's jobs). They are
+read twice a second, not at each request. `orderly/server/metrics_exporter.py` merges the reports of
+all processes, and serves them to Prometheus.
 
 To add a metric:
 
@@ -31,10 +31,10 @@ _BAD_REQUEST = 400
 
 
 class Metric(NamedTuple):
-    """What a metric means, and how the values of several processes become one.
+    """The type and meaning of a metric, and how the values of several processes are merged.
 
-    Counters and histograms are added up, and what a process has counted remains after its end.
-    Gauges are those of the live processes: their sum, minimum or maximum.
+    Counters and histograms are added up, and include those of processes that have ended. A gauge is
+    the sum, minimum or maximum over the live processes.
     """
 
     kind: Literal["counter", "gauge", "histogram"]
@@ -161,7 +161,7 @@ class RequestMetrics:
     def __init__(self) -> None:
         self.in_flight = 0
         self._series: dict[tuple[str | None, int | None], _Series] = {}
-        self._refused: Counter[str] = Counter()
+        self._refusals: Counter[str] = Counter()
 
     def count(
         self, facts: Mapping[str, Any], status: int | None, seconds: float, use: DatabaseUse
@@ -176,10 +176,10 @@ class RequestMetrics:
         series.round_trips += use.round_trips
         series.wait_seconds += use.seconds
         if operation == _CREATE_ORDER and status is not None and status >= _BAD_REQUEST:
-            self._refused[facts["problem"] or "none"] += 1
+            self._refusals[facts["problem"] or "none"] += 1
 
     def samples(self) -> Iterator[Sample]:
-        """Yield what was counted. Another thread than the event loop's may call this."""
+        """Yield the current values. Any thread may call this."""
         yield Sample("orderly_http_requests_in_flight", (), self.in_flight)
         wait_seconds: Counter[str] = Counter()
         round_trips: Counter[str] = Counter()
@@ -191,7 +191,7 @@ class RequestMetrics:
             round_trips[operation] += series.round_trips
         yield from counter_samples("orderly_database_wait_seconds_total", wait_seconds)
         yield from counter_samples("orderly_database_round_trips_total", round_trips)
-        yield from counter_samples("orderly_orders_refused_total", self._refused)
+        yield from counter_samples("orderly_orders_refused_total", self._refusals)
 
 
 def counter_samples(name: str, counts: Mapping[str, float]) -> Iterator[Sample]:

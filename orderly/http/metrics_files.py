@@ -1,7 +1,7 @@
 """Files through which the processes of a server report their metrics to the exporter.
 
-Each process replaces its own file. The exporter reads all files, so a process that is killed or
-hangs blocks nothing, and what it had reported remains.
+Each process atomically replaces its own file. The exporter reads all files. So a process that is
+killed or hangs blocks nothing, and its last report remains.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from orderly.http.metrics import Sample
 
 
 class Report(NamedTuple):
-    """What a process has reported."""
+    """The last report of a process."""
 
     pid: int
-    # Whether the process reports no more, since it shuts down.
+    # Whether the process is shutting down, and will not report again.
     is_final: bool
     # In seconds since 1970.
     written_at: float
@@ -29,7 +29,7 @@ class Report(NamedTuple):
 
 
 class MetricsFile:
-    """The file of this process. Its name is unique, since process ids are used again."""
+    """The file of this process. Its name includes the time, since process ids are reused."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -51,14 +51,14 @@ class MetricsFile:
         self._replace(samples, is_final=True)
 
     def _replace(self, samples: Iterable[Sample], *, is_final: bool) -> None:
-        new = self._path.with_suffix(f".new{int(is_final)}")
+        temporary = self._path.with_suffix(f".new{int(is_final)}")
         report: dict[str, Any] = {
             "pid": os.getpid(),
             "is_final": is_final,
-            "samples": [[one.name, one.labels, one.value] for one in samples],
+            "samples": [[sample.name, sample.labels, sample.value] for sample in samples],
         }
-        new.write_bytes(orjson.dumps(report))
-        new.replace(self._path)
+        temporary.write_bytes(orjson.dumps(report))
+        temporary.replace(self._path)
 
 
 def read_all(directory: Path) -> dict[Path, Report]:

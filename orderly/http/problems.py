@@ -274,13 +274,13 @@ def _response(
     headers: Mapping[str, str] | None = None,
 ) -> ConnexionResponse:
     status = PROBLEM_TYPES[code].status
-    facts_of_request = request.scope["orderly"]
-    facts_of_request["problem"] = code
+    request_facts = request.scope["orderly"]
+    request_facts["problem"] = code
     return ConnexionResponse(
         status_code=status,
         mimetype=MEDIA_TYPE,
         body=document(
-            code, detail, facts_of_request["request_id"], errors=errors, extensions=extensions
+            code, detail, request_facts["request_id"], errors=errors, extensions=extensions
         ),
         headers={**_headers_for(status, code, extensions or {}), **(headers or {})},
     )

@@ -1,4 +1,4 @@
-"""The readiness check: one at a time in each process, however many clients ask for it."""
+"""The readiness check: each process runs one at a time, and concurrent requests share it."""
 
 from __future__ import annotations
 

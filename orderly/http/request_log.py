@@ -29,7 +29,8 @@ from orderly.http.server_state import CLIENT_GONE, TRACE_ID
 
 # The request ids that clients may set. No character of them needs escaping.
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-# Requests must not look like commands in the log: compared without case and punctuation.
+# Ids that Orderly itself logs. Clients may not set them, in any case or punctuation, so that no
+# request looks like a command in the log.
 _PUNCTUATION = b"._-"
 _INTERNAL_IDS = {one.encode().translate(None, _PUNCTUATION) for one in (COMMAND_LINE, DEMO)}
 _MAX_PATH_BYTES = 500
@@ -43,11 +44,11 @@ class RequestLog:
     `scope["orderly"]` is a dictionary of facts about the request. Inner layers add `operation_id`,
     `user_id` and `problem` (the code of the problem document). The first two then appear in every
     line that is logged during the request. They can also replace `headers`, which are added to the
-    response, even if it is an error. `database` is what the request has cost in the database.
+    response, even if it is an error. `database` has the round trips to PostgreSQL and their time.
 
     A request that takes `slow_seconds` or longer is logged as a warning. Of the other requests that
     succeed, a random sample is logged: `sample_rate` is its share, from 0 to 1.
-    `metrics` count all requests.
+    `metrics` counts all requests.
     """
 
     def __init__(
@@ -173,7 +174,7 @@ class _Exchange:
         await self._send(message)
 
     def is_success(self) -> bool:
-        """Return whether the client has got the whole response, and it is not an error."""
+        """Return whether the client has received the whole response, and it is not an error."""
         return (
             self.status is not None
             and self.status < _BAD_REQUEST
@@ -181,7 +182,7 @@ class _Exchange:
         )
 
     def event(self, level: str, pid: int, seconds: float, *, is_slow: bool) -> Event:
-        """Return the line of the log, without the query string: search terms can be names.
+        """Return the log event, without the query string: search terms can be personal names.
 
         The path is still percent-encoded. docs/operations/logs.md describes each field.
         """

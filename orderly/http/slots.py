@@ -1,4 +1,4 @@
-"""Admission control: limits how many requests run concurrently, and how long others are queued.
+"""Admission control: limits how many requests run concurrently, and how long others may queue.
 
 Without a time limit, a queue makes an overloaded server fail completely: every request waits until
 its client has given up, and the server processes only such requests. So the time in the queue is
@@ -11,12 +11,12 @@ limited by CoDel (RFC 8289), as Ben Maurer adapts it to request queues in "Fail 
   interval.
 
 Refusing a request costs CPU time too, but less before the request is authenticated and validated.
-So an overloaded queue also refuses new requests immediately while it is longer than what the server
-processes within half of the target (Little's law). docs/decisions/2026-11-27-overload.md has the
-measurements.
+So an overloaded queue also refuses new requests immediately while it has more requests than the
+server completes within half of the target (Little's law). docs/decisions/2026-11-27-overload.md has
+the measurements.
 
-Bulkheads: reads and writes each occupy at most a part of the slots, since writes may wait for row
-locks.
+Bulkheads: reads and writes each occupy at most three quarters of the slots, since writes may wait
+for row locks.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ from typing import Any, NamedTuple, NoReturn
 # Runs a synchronous function without blocking the event loop, and returns its result.
 Run = Callable[[Callable[[], Any]], Awaitable[Any]]
 
-# STARTED: a streamed response needs its next chunk. It comes before all requests.
-_STARTED, HIGH, NORMAL, LOW = range(4)
+# IN_PROGRESS: more work for a request that has begun, such as the next chunk of a streamed
+# response. It precedes all new requests.
+_IN_PROGRESS, HIGH, NORMAL, LOW = range(4)
 _PRIORITIES = 4
 PRIORITIES: Mapping[str, int] = {"high": HIGH, "normal": NORMAL, "low": LOW}
 
@@ -57,7 +58,7 @@ class Load(NamedTuple):
 class Client(NamedTuple):
     """What is known of the client that waits for a response."""
 
-    # In seconds of the clock of `Slots`; infinity if there is no deadline.
+    # In seconds, by the clock of `Slots`; infinity if there is no deadline.
     deadline: float = float("inf")
     is_connected: Callable[[], bool] | None = None
 
@@ -137,8 +138,8 @@ class Slots:
     async def run(self, function: Callable[[], Any], load: Load, client: Client | None) -> Any:
         """Run a function as soon as there is a slot for it, and return its result.
 
-        Without a client, it waits without a time limit: the next chunk of a streamed response is
-        never refused.
+        Without a client, the function is never refused and waits without a time limit: it belongs
+        to a request that has begun, such as the next chunk of a streamed response.
 
         Raises:
             Shed: the function was not run.
@@ -192,14 +193,14 @@ class Slots:
         except asyncio.CancelledError:
             if request.outcome.cancelled():
                 queue.discard(request)
-            elif request.outcome.result() is None:  # _fill() has given it a slot
+            elif request.outcome.result() is None:  # _fill() has assigned a slot to it
                 self._release(queue)
             raise
         if reason is not None:
             self._shed(reason)
 
     def _fill(self) -> None:
-        """Give the free slots to waiting requests: by priority, then writes before reads."""
+        """Assign the free slots to waiting requests: by priority, then writes before reads."""
         now = self._clock()
         for priority in range(_PRIORITIES):
             for queue in (self._writes, self._reads):
@@ -217,7 +218,7 @@ class Slots:
         self._sweep_timer = loop.call_later(self._target / _SWEEPS_PER_TARGET, self._sweep, loop)
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
-        """End the wait of requests that have waited for too long."""
+        """Refuse requests that have waited for too long."""
         now = self._clock()
         self._sweep_timer = None
         for queue in (self._reads, self._writes):
@@ -229,18 +230,18 @@ class Slots:
 class _QueuedRequest:
     """A request that waits for a slot. The outcome is None, or the reason why it was refused."""
 
-    __slots__ = ("client", "outcome", "priority", "since")
+    __slots__ = ("arrived_at", "client", "outcome", "priority")
 
     def __init__(
         self,
         priority: int,
         client: Client | None,
-        since: float,
+        arrived_at: float,
         outcome: asyncio.Future[str | None],
     ) -> None:
-        self.priority = _STARTED if client is None else priority
+        self.priority = _IN_PROGRESS if client is None else priority
         self.client = client
-        self.since = since
+        self.arrived_at = arrived_at
         self.outcome = outcome
 
 
@@ -253,21 +254,22 @@ class _Queue:
         self.size = 0
         # The moving average of the seconds for which a request occupies a slot
         self.mean_seconds = 0.0
-        # A shorter queue is never full: every slot may take one request from it.
+        # A queue with fewer requests than there are slots is never full.
         self._min_full_length = total
         self._target = target
         self._interval = target * _INTERVAL_PER_TARGET
         self._deques: tuple[deque[_QueuedRequest], ...] = tuple(deque() for _ in range(_PRIORITIES))
         self._not_empty_since = 0.0
-        # Requests that have ended: since the last sweep, and the moving average of their rate
-        self._ended = 0
+        # The number of requests completed since the last sweep
+        self._completed_count = 0
+        # The moving average of completed requests per second
         self._rate = 0.0
         self._swept_at = 0.0
 
     def append(self, request: _QueuedRequest) -> None:
         if not self.size:
-            self._not_empty_since = self._swept_at = request.since
-            self._ended = 0
+            self._not_empty_since = self._swept_at = request.arrived_at
+            self._completed_count = 0
         self.size += 1
         self._deques[request.priority].append(request)
 
@@ -286,43 +288,45 @@ class _Queue:
 
     def record_end(self, seconds: float) -> None:
         """Record that a request has ended, and for how many seconds it occupied a slot."""
-        self._ended += 1
+        self._completed_count += 1
         self.mean_seconds += (seconds - self.mean_seconds) * _SMOOTHING
 
     def is_overloaded(self, now: float) -> bool:
-        """Return whether the queue was not empty for an interval."""
+        """Return whether the queue has not been empty for a whole interval."""
         return self.size > 0 and now - self._not_empty_since > self._interval
 
     def is_full(self, now: float, priority: int) -> bool:
         """Return whether a new request would probably wait for longer than the target."""
         if not self.is_overloaded(now):
             return False
-        ahead = sum(map(len, self._deques[: priority + 1]))
-        return ahead >= max(self._min_full_length, self._rate * self._target * _FULL_FRACTION)
+        requests_ahead = sum(map(len, self._deques[: priority + 1]))
+        return requests_ahead >= max(
+            self._min_full_length, self._rate * self._target * _FULL_FRACTION
+        )
 
     def reason_to_shed(self, request: _QueuedRequest, now: float) -> str | None:
         """Return why a waiting request must not be processed, or None."""
         if request.client is None:
             return None
-        if request.since < self._oldest_allowed(now):
+        if request.arrived_at < self._earliest_arrival(now):
             return WAITED_TOO_LONG
         return request.client.reason_to_skip(now, check_connection=True)
 
     def sweep(self, now: float) -> None:
-        """End the wait of requests that have waited for too long; measure the rate."""
+        """Refuse requests that have waited for too long; update the rate."""
         if not self.size:
             return
         elapsed = max(now - self._swept_at, _MIN_ELAPSED_SECONDS)
-        self._rate += (self._ended / elapsed - self._rate) * _SMOOTHING
-        self._ended, self._swept_at = 0, now
-        oldest_allowed = self._oldest_allowed(now)
-        for requests in self._deques[_STARTED + 1 :]:
-            while requests and requests[0].since < oldest_allowed:
+        self._rate += (self._completed_count / elapsed - self._rate) * _SMOOTHING
+        self._completed_count, self._swept_at = 0, now
+        earliest_arrival = self._earliest_arrival(now)
+        for requests in self._deques[_IN_PROGRESS + 1 :]:
+            while requests and requests[0].arrived_at < earliest_arrival:
                 self.size -= 1
                 outcome = requests.popleft().outcome
                 if not outcome.done():
                     outcome.set_result(WAITED_TOO_LONG)
 
-    def _oldest_allowed(self, now: float) -> float:
+    def _earliest_arrival(self, now: float) -> float:
         """Return the earliest arrival time that a waiting request may have."""
         return now - (self._target if self.is_overloaded(now) else self._interval)

@@ -1,7 +1,8 @@
 """Formats errors for the log, without the personal data that some error messages quote.
 
-PostgreSQL's messages quote the row that violates a constraint, and Peewee's quote the statement.
-For errors of these libraries, the log has the type, the SQLSTATE and the constraint instead.
+PostgreSQL's messages quote the row that violates a constraint, Peewee's the statement, and those of
+JSON Schema validators the invalid value. For errors of these packages, the log contains only the
+type, the SQLSTATE and the constraint.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ _QUOTING_PACKAGES = ("psycopg2", "peewee", "jsonschema_rs", "jsonschema")
 
 
 def format_error(error: BaseException) -> str:
-    """Return the error and its causes with their tracebacks, the first cause first."""
+    """Return the error and its causes with their tracebacks, the root cause first."""
     parts = [
         "".join(traceback.format_tb(cause.__traceback__)) + _message(cause)
         for cause in _chain(error)
@@ -22,15 +23,15 @@ def format_error(error: BaseException) -> str:
 
 
 def summarize(error: BaseException) -> str:
-    """Return one line: the first cause of the error and the source line that raised it."""
-    *_, first = _chain(error)
-    message = _message(first).partition("\n")[0]
-    frames = traceback.extract_tb(first.__traceback__)
+    """Return one line: the root cause of the error and the source line that raised it."""
+    *_, root_cause = _chain(error)
+    message = _message(root_cause).partition("\n")[0]
+    frames = traceback.extract_tb(root_cause.__traceback__)
     return f"{message} ({frames[-1].filename}:{frames[-1].lineno})" if frames else message
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Return the error and its causes, the first cause last."""
+    """Yield the error and its causes, the root cause last."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -51,9 +52,9 @@ def _message(error: BaseException) -> str:
     if error_type.__name__ == "OperationalError" and sqlstate is None:
         # libpq's own message about a failed connection. It quotes no data.
         return f"{name}: {str(error).strip()}"
-    facts = {
+    attributes = {
         "SQLSTATE": sqlstate,
         "constraint": getattr(getattr(original, "diag", None), "constraint_name", None),
     }
-    known = ", ".join(f"{fact} {value}" for fact, value in facts.items() if value)
-    return f"{name}: {known}" if known else name
+    details = ", ".join(f"{label} {value}" for label, value in attributes.items() if value)
+    return f"{name}: {details}" if details else name

@@ -67,7 +67,7 @@ def serve(settings: Settings, *, output: Callable[[str], None]) -> int:
     stop_signals = StopSignals()
 
     def announce() -> None:
-        url = url_of(bound, settings.host)
+        url = url_of(server_socket, settings.host)
         lines = [
             f"Orderly {__version__} serves the examples of its contract, without a database",
             f"  Documentation  {url}/docs",
@@ -78,9 +78,12 @@ def serve(settings: Settings, *, output: Callable[[str], None]) -> int:
         with suppress(OSError):  # standard output may be closed
             output("\n".join(lines))
 
-    with stop_signals.installed(), closing(open_socket(settings.host, settings.port)) as bound:
+    with (
+        stop_signals.installed(),
+        closing(open_socket(settings.host, settings.port)) as server_socket,
+    ):
         hooks = ServerHooks(on_ready=announce, on_tick=lambda: True)
-        return processes.run(settings, bound, hooks, stop_signals, create=create_mock)
+        return processes.run(settings, server_socket, hooks, stop_signals, create=create_mock)
 
 
 def _ready() -> None:

@@ -26,7 +26,7 @@ def prepare(settings: Settings, database: ProvidedDatabase, *, reset: bool) -> N
     Raises:
         SettingsError: `reset`, but the shop is not a demo.
     """
-    from services import demo, schema  # noqa: PLC0415  # slow to import: the socket comes first
+    from services import demo, schema  # noqa: PLC0415  # slow: import after binding the socket
 
     marker = settings.data_dir / _MARKER
     if reset and marker.exists():

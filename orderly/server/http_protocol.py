@@ -1,4 +1,4 @@
-"""uvicorn's HTTP/1.1 protocol with limits on size and time, and a later close at shutdown."""
+"""uvicorn's HTTP/1.1 protocol with size and time limits, and a grace period at shutdown."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orderly.http.security_headers import API_POLICY
 from orderly.http.server_state import CLIENT_GONE, HEALTH_CHECKS_ONLY, IS_CONNECTED
 from orderly.server.connection_guard import ConnectionGuard
 
-# How long an idle connection stays open after a shutdown began, for a request that is being sent.
+# How long an idle connection stays open after a shutdown begins: a request may be on its way.
 _SHUTDOWN_GRACE_SECONDS = 1.0
 
 # Far more than browsers and proxies send. The size of a body has its own limit.
@@ -24,13 +24,13 @@ _MAX_HEADER_BYTES = 1 << 16
 _TOO_LARGE = f"The header or trailer section of the request exceeds {_MAX_HEADER_BYTES} bytes."
 _NOT_HTTP = "The request is not valid HTTP/1.1."
 
-# A body may take a second longer for each such number of bytes.
+# The time limit for a body grows by a second for this number of bytes.
 _MIN_BYTES_PER_SECOND = 4096
 _TOO_SLOW = "The request did not arrive in time."
 
 
-# The client has closed its side of the connection: reported even before its data has been read.
-# Only Linux has this event.
+# poll(2): the client has closed its side of the connection. This event is reported even if there is
+# unread data. Only Linux has it.
 _PEER_CLOSED: int = getattr(select, "POLLRDHUP", 0)
 
 
@@ -43,7 +43,7 @@ class _Wait(Enum):
     CLOSE = 4
 
 
-# The buffer of unsent bytes shrinks by so many: the client is reading.
+# The unsent bytes are counted in units of this size. If the count changes, the client is reading.
 _PROGRESS_BYTES = 1 << 16
 
 
@@ -55,14 +55,14 @@ class HttpProtocol(HttpToolsProtocol):
     uvicorn waits as long as a client takes to send a request or to read a response, and accepts any
     number of connections; here a `ConnectionGuard` limits both.
 
-    uvicorn responds to a request that it cannot read with a plain text; here it gets a problem
-    document, as all other errors do.
+    uvicorn responds with plain text to a request that it cannot parse; here the response is a
+    problem document, as for all other errors.
 
-    uvicorn closes an idle connection as soon as a shutdown begins. If the client is just sending a
-    request, that request fails. Here an idle connection stays open for a moment longer.
+    uvicorn closes an idle connection as soon as a shutdown begins. A request that the client is
+    just sending then fails. Here an idle connection stays open for a grace period.
 
-    Here the application can ask whether the client is still connected, without waiting for an
-    `http.disconnect` event.
+    uvicorn reports a disconnect only as an `http.disconnect` event, for which the application must
+    wait; here it can also ask whether the client is still connected.
     """
 
     # Bytes received since the last complete header section or piece of a body.
@@ -70,13 +70,13 @@ class HttpProtocol(HttpToolsProtocol):
     _body_bytes = 0
     _is_shutting_down = False
     # Counts how often the client has read enough for the server to continue writing.
-    _resumed_writing = 0
+    _resume_count = 0
 
     def __init__(self, *args: Any, guard: ConnectionGuard, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._guard = guard
-        self._waiting: tuple[object, ...] = ()
-        self._waiting_since = 0.0
+        self._wait_state: tuple[object, ...] = ()
+        self._wait_since = 0.0
         self._poller: select.poll | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -86,11 +86,11 @@ class HttpProtocol(HttpToolsProtocol):
         self._guard.add(self, self.loop)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End the request that is running, and watch the connection no longer."""
+        """End the current request, and stop watching the connection."""
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.scope[CLIENT_GONE] = True  # type: ignore[typeddict-unknown-key]
         super().connection_lost(exc)
-        self.app_state = {}  # refers to this object
+        self.app_state = {}  # breaks a reference cycle: it contains a method of this object
         self._guard.remove(self)
 
     def data_received(self, data: bytes) -> None:
@@ -101,7 +101,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._refuse("malformed_request", _TOO_LARGE)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's own text
-        """Respond to a request that the parser cannot read."""
+        """Respond to a request that is not valid HTTP."""
         self._refuse("malformed_request", _NOT_HTTP)
 
     def on_body(self, body: bytes) -> None:
@@ -119,7 +119,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def resume_writing(self) -> None:
         """Continue writing: the client has read enough."""
-        self._resumed_writing += 1
+        self._resume_count += 1
         super().resume_writing()
 
     def shutdown(self) -> None:
@@ -134,8 +134,8 @@ class HttpProtocol(HttpToolsProtocol):
     def is_connected(self) -> bool:
         """Return whether the client has not closed the connection.
 
-        The event loop reports that only in one of its next iterations, and not at all while reading
-        is paused.
+        The event loop notices a closed connection only in one of its next iterations, and not at
+        all while reading is paused.
         """
         if self.transport.is_closing():
             return False
@@ -156,25 +156,25 @@ class HttpProtocol(HttpToolsProtocol):
         self.app_state = {**self.app_state, HEALTH_CHECKS_ONLY: True}
 
     def close(self) -> None:
-        """Close the connection after what has been written."""
+        """Close the connection when all written data has been sent."""
         self.transport.close()
 
     def abort(self) -> None:
-        """Close the connection at once."""
+        """Close the connection immediately, and discard unsent data."""
         self.transport.abort()
 
     def check_time(self, now: float) -> None:
-        """Close the connection if the client lets it wait for too long.
+        """Close the connection if the server has waited for its client for too long.
 
-        What the connection waits for is compared with the last call. So a time begins at the first
-        call that finds the connection waiting.
+        The state of the wait is compared with that at the previous call. So the time of a wait
+        begins at the first call that observes it.
         """
         wait = self._wait()
         unsent = self.transport.get_write_buffer_size() // _PROGRESS_BYTES
-        waiting = (wait, self.cycle, self._resumed_writing, unsent)
-        if waiting != self._waiting:
-            self._waiting, self._waiting_since = waiting, now
-        elif wait is not None and now - self._waiting_since >= self._seconds_for(wait):
+        state = (wait, self.cycle, self._resume_count, unsent)
+        if state != self._wait_state:
+            self._wait_state, self._wait_since = state, now
+        elif wait is not None and now - self._wait_since >= self._time_limit(wait):
             self._end(wait)
 
     def _wait(self) -> _Wait | None:
@@ -187,7 +187,7 @@ class HttpProtocol(HttpToolsProtocol):
             return _Wait.SEND_BODY if is_sending else None
         return None if self.is_idle else _Wait.SEND_HEAD
 
-    def _seconds_for(self, wait: _Wait) -> float:
+    def _time_limit(self, wait: _Wait) -> float:
         if wait is _Wait.SEND_HEAD:
             return self._guard.head_seconds
         if wait is _Wait.SEND_BODY:

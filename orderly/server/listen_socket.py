@@ -20,35 +20,35 @@ def open_socket(host: str, port: int) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        bound = socket.socket(family, kind, protocol)
+        server_socket = socket.socket(family, kind, protocol)
     except (OSError, UnicodeError) as error:
         raise AddressError(f"Cannot listen on {host!r}: {_reason(error)}.") from error
     try:
         if os.name == "posix":  # on Windows, this option lets two servers use the same port
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
+            server_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server_socket.bind(address)
     except OSError as error:
-        bound.close()
+        server_socket.close()
         raise AddressError(f"Cannot listen on {host} port {port}: {_reason(error)}.") from error
-    return bound
+    return server_socket
 
 
-def listen(bound: socket.socket, backlog: int) -> None:
+def listen(server_socket: socket.socket, backlog: int) -> None:
     """Let clients connect.
 
     Raises:
         AddressError: another process has started to listen on the address since `open_socket`.
     """
     try:
-        bound.listen(backlog)
+        server_socket.listen(backlog)
     except OSError as error:
-        host, port = bound.getsockname()[:2]
+        host, port = server_socket.getsockname()[:2]
         raise AddressError(f"Cannot listen on {host} port {port}: {_reason(error)}.") from error
 
 
-def url_of(bound: socket.socket, host: str) -> str:
+def url_of(server_socket: socket.socket, host: str) -> str:
     """Return the URL of the server for a browser on this machine."""
-    port = bound.getsockname()[1]
+    port = server_socket.getsockname()[1]
     if host in {"", "0.0.0.0", "::"}:  # noqa: S104  # compared, not listened on
         host = "localhost"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,7 +1,7 @@
 """Serves the metrics of all processes to Prometheus, on a port of their own.
 
-It runs in threads of the supervisor, or of the server process if there is only one: no event loop
-that handles requests waits for a scrape.
+The exporter runs in threads of the supervisor, or of the server process if there is only one: a
+scrape never blocks an event loop that handles requests.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from orderly.http.metrics import BUCKETS, METRICS, Sample, Value
 from orderly.http.metrics_files import read_all
 from orderly.settings import Settings, SettingsError
 
-# Processes report twice a second. A process that has not reported for longer is not alive.
+# Processes report twice a second. The gauges of an older report than this are ignored.
 _ALIVE_SECONDS = 5.0
 _MERGE: dict[str, Callable[[float, float], float]] = {
     "sum": lambda one, other: one + other,
@@ -41,7 +41,7 @@ _Merged = dict[tuple[str, tuple[str, ...]], Value]
 
 
 class Exporter(Collector):
-    """Adds up the metrics that the processes have reported in a directory.
+    """Merges the metrics that the processes have reported in a directory.
 
     `local` yields metrics of this process. `data_dir` is the directory of the embedded PostgreSQL.
     """
@@ -58,8 +58,8 @@ class Exporter(Collector):
         self._data_dir = data_dir
         # Two scrapes may run at the same time.
         self._lock = threading.Lock()
-        # The counters of processes that have ended.
-        self._ended: _Merged = {}
+        # The counters and histograms of processes that have ended.
+        self._ended_counters: _Merged = {}
         self._crashes = 0
 
     def collect(self) -> Iterator[Metric]:
@@ -76,11 +76,11 @@ class Exporter(Collector):
             if not report.is_final and _is_alive(report.pid, is_fresh=is_fresh):
                 _merge(merged, report.samples, with_gauges=is_fresh)
             else:
-                _merge(self._ended, report.samples, with_gauges=False)
+                _merge(self._ended_counters, report.samples, with_gauges=False)
                 self._crashes += not report.is_final
                 path.unlink()
-        ended = (Sample(name, labels, value) for (name, labels), value in self._ended.items())
-        _merge(merged, ended, with_gauges=False)
+        ended_samples = (Sample(*key, value) for key, value in self._ended_counters.items())
+        _merge(merged, ended_samples, with_gauges=False)
         return merged
 
     def _own_samples(self) -> Iterator[Sample]:
@@ -94,7 +94,7 @@ class Exporter(Collector):
 
 
 @contextmanager
-def exported(settings: Settings, exporter: Exporter) -> Iterator[str | None]:
+def serve_metrics(settings: Settings, exporter: Exporter) -> Iterator[str | None]:
     """Serve metrics during the block, if the settings name a port; yield the URL.
 
     Raises:
@@ -122,7 +122,7 @@ def exported(settings: Settings, exporter: Exporter) -> Iterator[str | None]:
 
 
 def _is_alive(pid: int, *, is_fresh: bool) -> bool:
-    if sys.platform == "win32":  # where os.kill ends the process
+    if sys.platform == "win32":  # os.kill would end the process there
         return is_fresh
     try:
         os.kill(pid, 0)
@@ -150,7 +150,7 @@ def _merge(merged: _Merged, samples: Iterable[Sample], *, with_gauges: bool) -> 
 
 def _families(merged: _Merged) -> Iterator[Metric]:
     for name, metric in METRICS.items():
-        values = [(labels, value) for (one, labels), value in merged.items() if one == name]
+        values = [(labels, value) for (key, labels), value in merged.items() if key == name]
         if metric.kind == "histogram":
             histogram = HistogramMetricFamily(name, metric.help, labels=metric.labels)
             for labels, value in values:
@@ -158,16 +158,16 @@ def _families(merged: _Merged) -> Iterator[Metric]:
                 histogram.add_metric(labels, _cumulative(value), value[-1])
             yield histogram
             continue
-        family = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
-        simple = family(name, metric.help, labels=metric.labels)
+        family_type = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+        family = family_type(name, metric.help, labels=metric.labels)
         for labels, value in values:
             assert isinstance(value, float | int)  # noqa: S101
-            simple.add_metric(labels, value)
-        yield simple
+            family.add_metric(labels, value)
+        yield family
 
 
 def _cumulative(histogram: Iterable[float]) -> list[tuple[str, float]]:
-    """Return the buckets of a histogram as Prometheus wants them: each includes those before it."""
+    """Return the cumulative buckets that Prometheus expects: each includes those before it."""
     total = 0.0
     buckets = []
     for bound, count in zip((*BUCKETS, "+Inf"), histogram, strict=False):

@@ -13,7 +13,7 @@ def allow_open_files(settings: Settings) -> None:
     """Raise the soft limit if necessary; server processes inherit it.
 
     Raises:
-        SettingsError: the system does not allow as many open files.
+        SettingsError: the hard limit of the system is too low.
     """
     try:
         import resource  # noqa: PLC0415

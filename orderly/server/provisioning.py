@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _START_TIMEOUT_SECONDS = 30.0
 _POLL_SECONDS = 0.1
 _RETRY_SECONDS = 0.5
-# For commands that run at the same time, and the connections that PostgreSQL reserves.
+# For concurrent commands, and for the connections that PostgreSQL reserves for superusers.
 _SPARE_CONNECTIONS = 40
 
 
@@ -41,7 +41,7 @@ class ProvidedDatabase:
     owner_url: str | None = None
     # Restarts an embedded server whose process has ended. Returns False if that fails.
     keep_alive: Callable[[], bool] = _always_alive
-    # Replaces an embedded database by an empty one. None: an external database is never emptied.
+    # Replaces an embedded database with an empty one. None: an external database is never emptied.
     recreate: Callable[[], None] | None = None
     # The system account that an embedded server runs as, if it is not the user of this process.
     account: str | None = None
@@ -76,18 +76,19 @@ def provide_database(
         options={"max_connections": str(_max_connections(settings)), **_log_options(settings)},
     )
     try:
-        url = server.start()
+        owner_url = server.start()
     except DataDirectoryInUseError:
-        running = _wait_for_running_server(settings.data_dir) if may_be_running else None
-        if running is None:
+        running_owner_url = _wait_for_running_server(settings.data_dir) if may_be_running else None
+        if running_owner_url is None:
             raise
-        yield ProvidedDatabase(running_runtime_url(settings.data_dir) or running, running)
+        runtime_url = running_runtime_url(settings.data_dir) or running_owner_url
+        yield ProvidedDatabase(runtime_url, running_owner_url)
         return
     try:
         yield ProvidedDatabase(
             server.runtime_url,
-            url,
-            keep_alive=lambda: _keep_alive(server, url),
+            owner_url,
+            keep_alive=lambda: _keep_alive(server, owner_url),
             recreate=server.recreate_database,
             account=server.account,
         )
@@ -96,8 +97,8 @@ def provide_database(
 
 
 def _max_connections(settings: Settings) -> int:
-    # A worker process has a connection per thread and one for its background refresh. While one
-    # worker replaces another, there is one worker more.
+    # A server process has a connection per thread and one for its background refresh. While a
+    # reload replaces a process, there is one process more.
     return (settings.workers + 1) * (settings.threads + 1) + _SPARE_CONNECTIONS
 
 
@@ -130,7 +131,10 @@ def _keep_alive(server: EmbeddedPostgreSQL, url: str) -> bool:
 
 
 def _wait_for_running_server(data_dir: Path) -> str | None:
-    """Return the URL of the server that another process runs, when it accepts connections."""
+    """Wait until the server that another process runs accepts connections; return the owner's URL.
+
+    Return None if it does not in time.
+    """
     from orderly.embedded import running_url  # noqa: PLC0415  # see provide_database()
 
     deadline = time.monotonic() + _START_TIMEOUT_SECONDS
@@ -157,7 +161,7 @@ def wait_for_database(settings: Settings, stopped: Event | None = None) -> None:
     """
     if settings.database_url is None:
         return
-    from database import server_state  # noqa: PLC0415  # slow to import: the socket comes first
+    from database import server_state  # noqa: PLC0415  # slow: import after binding the socket
 
     log = structlog.get_logger("orderly")
     stopped = stopped or Event()
@@ -190,7 +194,7 @@ def check_currency(settings: Settings) -> None:
     Raises:
         SettingsError: the orders in the bound database have another currency.
     """
-    from services import orders  # noqa: PLC0415  # slow to import: the socket comes first
+    from services import orders  # noqa: PLC0415  # slow: import after binding the socket
 
     used = orders.currency_of_latest()
     if used not in {None, settings.currency}:

@@ -1,4 +1,4 @@
-"""The command `orderly serve`: opens the address, the database and the server, in this order.
+"""The command `orderly serve`: binds the socket, provides the database, and starts the server.
 
 The socket is bound first, so that an address in use is reported before any other work. At shutdown,
 the database stops last, since requests in flight need it.
@@ -64,12 +64,19 @@ def serve(settings: Settings, *, demo: bool, reset: bool = False, output: Print)
         check_environment()
     logging.configure_for(settings)
     stop_signals = StopSignals()
-    with stop_signals.installed(), closing(open_socket(settings.host, settings.port)) as bound:
+    with (
+        stop_signals.installed(),
+        closing(open_socket(settings.host, settings.port)) as server_socket,
+    ):
         with provide_database(settings) as database:
             try:
                 accounts = _prepare(settings, database, demo=demo, reset=reset)
-                lines = [*_summary(settings, bound, database), *accounts, "Press Ctrl-C to stop."]
-                status = _run(bound, database, settings, lines, output, stop_signals)
+                lines = [
+                    *_summary(settings, server_socket, database),
+                    *accounts,
+                    "Press Ctrl-C to stop.",
+                ]
+                status = _run(server_socket, database, settings, lines, output, stop_signals)
             except KeyboardInterrupt:
                 status = STOPPED  # before the server accepted requests
         if status == FORCED:
@@ -80,12 +87,14 @@ def serve(settings: Settings, *, demo: bool, reset: bool = False, output: Print)
     return status
 
 
-def _summary(settings: Settings, bound: socket.socket, database: ProvidedDatabase) -> list[str]:
-    url = url_of(bound, settings.host)
-    embedded = settings.database_url is None
-    place = settings.data_dir if embedded else "the database of ORDERLY_DATABASE_URL"
+def _summary(
+    settings: Settings, server_socket: socket.socket, database: ProvidedDatabase
+) -> list[str]:
+    url = url_of(server_socket, settings.host)
+    is_embedded = settings.database_url is None
+    location = settings.data_dir if is_embedded else "the database of ORDERLY_DATABASE_URL"
     lines = [
-        f"Orderly {__version__} serves the shop in {place}",
+        f"Orderly {__version__} serves the shop in {location}",
         f"  Documentation  {url}/docs",
         f"  API            {url}{BASE_PATH}",
     ]
@@ -97,7 +106,7 @@ def _summary(settings: Settings, bound: socket.socket, database: ProvidedDatabas
 
 
 def _run(
-    bound: socket.socket,
+    server_socket: socket.socket,
     database: ProvidedDatabase,
     settings: Settings,
     lines: list[str],
@@ -112,7 +121,7 @@ def _run(
     with (
         _metrics(settings, data_dir) as (settings, jobs, metrics_url),
         _worker(settings, backup_job, jobs) as start_worker,
-        _sandbox(settings, bound) as start_sandbox,
+        _sandbox(settings, server_socket) as start_sandbox,
     ):
         if metrics_url is not None:
             lines = [*lines[:-1], f"  Metrics        {metrics_url}", lines[-1]]
@@ -126,7 +135,7 @@ def _run(
                 output("\n".join(lines))
 
         hooks = ServerHooks(on_ready, on_tick=database.keep_alive)
-        return processes.run(settings, bound, hooks, stop_signals)
+        return processes.run(settings, server_socket, hooks, stop_signals)
 
 
 @contextmanager
@@ -141,12 +150,12 @@ def _metrics(
         yield replace(settings, metrics_dir=None), None, None
         return
     from orderly.background.job_metrics import JobMetrics  # noqa: PLC0415  # slow to import
-    from orderly.server.metrics_exporter import Exporter, exported  # noqa: PLC0415
+    from orderly.server.metrics_exporter import Exporter, serve_metrics  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory(prefix="orderly-metrics-") as name:
         directory, jobs = Path(name), JobMetrics()
         exporter = Exporter(directory, jobs.samples, data_dir=data_dir)
-        with exported(settings, exporter) as url:
+        with serve_metrics(settings, exporter) as url:
             yield replace(settings, metrics_dir=directory), jobs, url
 
 
@@ -162,7 +171,7 @@ def _worker(
     if not settings.worker:
         yield lambda: None
         return
-    from database import binding  # noqa: PLC0415  # slow to import: the socket comes first
+    from database import binding  # noqa: PLC0415  # slow: import after binding the socket
     from orderly.background import worker  # noqa: PLC0415
 
     assert settings.database_url is not None  # noqa: S101
@@ -181,14 +190,14 @@ def _worker(
 
 
 @contextmanager
-def _sandbox(settings: Settings, bound: socket.socket) -> Iterator[Callable[[], None]]:
-    """Yield a function that starts to send the sandbox's notifications, if the shop uses it."""
+def _sandbox(settings: Settings, server_socket: socket.socket) -> Iterator[Callable[[], None]]:
+    """Yield a function that starts the sender of the sandbox's notifications, if it is enabled."""
     if not (settings.sandbox_payments and settings.worker):
         yield lambda: None
         return
     from orderly.background import sandbox  # noqa: PLC0415
 
-    url = url_of(bound, settings.host) + BASE_PATH
+    url = url_of(server_socket, settings.host) + BASE_PATH
     with sandbox.in_thread(settings, url) as start:
         yield start
 
@@ -207,9 +216,9 @@ def _prepare(
 ) -> list[str]:
     """Migrate the database, and fill it for a demo; return lines with the demo's accounts.
 
-    An account that is disabled or has a new password is left out.
+    The lines omit accounts that are disabled or have a new password.
     """
-    from database import binding  # noqa: PLC0415  # slow to import: the socket comes first
+    from database import binding  # noqa: PLC0415  # slow: import after binding the socket
     from orderly.payment_providers import payment_providers  # noqa: PLC0415
     from services import process, schema  # noqa: PLC0415
 
@@ -240,7 +249,7 @@ def _prepare(
 
 
 def _warn_of_unprotected_log() -> None:
-    from services import schema  # noqa: PLC0415  # slow to import: the socket comes first
+    from services import schema  # noqa: PLC0415  # slow: import after binding the socket
 
     if not schema.is_log_protected():
         structlog.get_logger("orderly").warning(
@@ -251,7 +260,7 @@ def _warn_of_unprotected_log() -> None:
 
 
 def _warn_of_unverified_database() -> None:
-    from services import schema  # noqa: PLC0415  # slow to import: the socket comes first
+    from services import schema  # noqa: PLC0415  # slow: import after binding the socket
 
     if not schema.is_server_verified():
         structlog.get_logger("orderly").warning(
@@ -279,7 +288,7 @@ def _warn_of_sandbox(settings: Settings, *, is_embedded: bool) -> None:
     if settings.sandbox_payments and not (is_embedded and is_loopback(settings.host)):
         structlog.get_logger("orderly").warning(
             "sandbox_payments_enabled",
-            reason="Customers can pay by the sandbox, without money.",
+            reason="Customers can pay with the sandbox, without money.",
             remedy="Unless this is a test, set ORDERLY_SANDBOX_PAYMENTS=false.",
         )
 

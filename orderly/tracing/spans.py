@@ -1,8 +1,8 @@
 """The spans of a trace: the request, its handler, and each SQL statement.
 
-Attributes follow OpenTelemetry's semantic conventions for HTTP servers and databases. Traces often
-leave the shop's own network. So no span has a query string, a network address, a user or a value of
-an SQL parameter.
+Attributes follow OpenTelemetry's semantic conventions for HTTP servers and databases. Traces are
+often exported to other networks. So no span has a query string, a client's network address, a user
+or a value of an SQL parameter.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from orderly.tracing.setup import stop_provider
 Run = Callable[[Callable[[], Any]], Awaitable[Any]]
 
 _INTERNAL_SERVER_ERROR = 500
-# Load balancers check the health of a server every few seconds.
+# Not traced: load balancers check the health of a server every few seconds.
 _HEALTH_CHECKS = "/health/"
 
 
