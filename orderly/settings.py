@@ -12,16 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from importlib.util import find_spec
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import platformdirs
-from environs import Env, EnvValidationError, ValidationError, validate
+from environs import Env, EnvValidationError, validate
 
-from domain import money
-from orderly import signing_keys
+from orderly import settings_values, signing_keys
 from orderly.secret_files import SUFFIX, read_secret_files
 from services.configuration import Configuration
 
@@ -53,13 +50,6 @@ _LIVE_KEYS = ("sk_live_", "rk_live_")
 # One is useless without the other.
 _STRIPE_SECRETS = ("ORDERLY_STRIPE_SECRET_KEY", "ORDERLY_STRIPE_WEBHOOK_SECRET")
 
-# An origin as browsers send it (RFC 6454, section 6.1): no path, not even a slash.
-_ORIGIN = re.compile(r"https?://[a-z0-9.\-\[\]:]+", re.ASCII)
-
-# A name or an IPv4 address, or an IPv6 address in brackets, as in the header `Host`.
-_HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]", re.ASCII | re.IGNORECASE)
-
-_INTEGER = re.compile(r"-?[0-9]{1,9}", re.ASCII)
 
 # Kubernetes sets these variables in every pod if a service is named "orderly".
 _KUBERNETES = re.compile(r"ORDERLY_(SERVICE_(HOST|PORT)|PORT_\d+_(TCP|UDP|SCTP)).*", re.ASCII)
@@ -280,12 +270,12 @@ class Settings:
     @property
     def allowed_origins(self) -> tuple[str, ...]:
         """The origins of other websites whose pages may call the API with cookies."""
-        return tuple(_items(self.cors_origins))
+        return tuple(settings_values.items(self.cors_origins))
 
     @property
     def allowed_host_names(self) -> tuple[str, ...]:
         """The names of this server in the `Host` header of requests; empty if any is allowed."""
-        return tuple(_items(self.allowed_hosts))
+        return tuple(settings_values.items(self.allowed_hosts))
 
     def _password_hashes_at_once(self) -> int:
         # One for each core except one, divided among the workers, but at most a quarter of a
@@ -349,20 +339,24 @@ class _Reader(Env):
 
 
 def _read(env: _Reader) -> dict[str, Any]:
-    database_url = env.str("DATABASE_URL", None, validate=_postgresql)
-    stripe_key = env.str("STRIPE_SECRET_KEY", None, validate=_can_use_stripe)
-    host = env.str("HOST", "127.0.0.1")
+    database, server = _read_database(env), _read_server(env)
+    is_embedded = database["database_url"] is None
     return {
-        "database_url": database_url,
-        "database_owner_url": env.str("DATABASE_OWNER_URL", None, validate=_postgresql),
-        "data_dir": _data_directory(env.str("DATA_DIR", None)),
+        **database,
+        **server,
+        **_read_accounts(env, is_embedded=is_embedded),
+        **_read_orders(env, is_local=is_embedded and is_loopback(server["host"])),
+        **_read_observability(env),
+    }
+
+
+def _read_database(env: _Reader) -> dict[str, Any]:
+    return {
+        "database_url": env.str("DATABASE_URL", None, validate=settings_values.postgresql_url),
+        "database_owner_url": env.str(
+            "DATABASE_OWNER_URL", None, validate=settings_values.postgresql_url
+        ),
         "database_system_user": env.str("DATABASE_SYSTEM_USER", None),
-        "host": host,
-        "port": env.int("PORT", 8000, validate=validate.Range(0, 65535)),
-        "workers": env.int("WORKERS", 1, validate=validate.Range(1, 256)),
-        "threads": env.int("THREADS", 16, validate=validate.Range(1, 256)),
-        "queue_target_ms": env.int("QUEUE_TARGET_MS", 200, validate=validate.Range(10, 10_000)),
-        "drain_seconds": env.int("DRAIN_SECONDS", 0, validate=_UP_TO_AN_HOUR),
         "database_wait_seconds": env.int("DATABASE_WAIT_SECONDS", 60, validate=_UP_TO_AN_HOUR),
         "statement_timeout_ms": env.int("STATEMENT_TIMEOUT_MS", 10_000, validate=_MILLISECONDS),
         "lock_timeout_ms": env.int("LOCK_TIMEOUT_MS", 3_000, validate=_MILLISECONDS),
@@ -372,60 +366,6 @@ def _read(env: _Reader) -> dict[str, Any]:
         "database_keepalive_seconds": env.int(
             "DATABASE_KEEPALIVE_SECONDS", 60, validate=validate.Range(6, 7200)
         ),
-        "max_connections": env.int("MAX_CONNECTIONS", 1000, validate=validate.Range(1, 1_000_000)),
-        "request_head_seconds": env.int(
-            "REQUEST_HEAD_SECONDS", 15, validate=validate.Range(1, 3600)
-        ),
-        "transfer_seconds": env.int("TRANSFER_SECONDS", 30, validate=validate.Range(1, 3600)),
-        "handlers": env.str("HANDLERS", "greenlets", validate=validate.OneOf(HANDLERS)),
-        "trusted_proxies": env.str("TRUSTED_PROXIES", "", validate=_networks),
-        "allowed_hosts": env.str("ALLOWED_HOSTS", "", validate=_hosts),
-        "currency": env.str("CURRENCY", "EUR", validate=_currency),
-        # Browsers do not send Secure cookies over plain HTTP, which a first run uses.
-        "cookie_secure": env.bool("COOKIE_SECURE", database_url is not None),
-        "signing_key": env.str("SIGNING_KEY", None, validate=_long_enough),
-        "other_signing_keys": env.str("OTHER_SIGNING_KEYS", None, validate=_each_long_enough),
-        "cors_origins": env.str("CORS_ORIGINS", "", validate=_origins),
-        "access_token_minutes": env.int(
-            "ACCESS_TOKEN_MINUTES", 10, validate=validate.Range(1, 24 * 60)
-        ),
-        "refresh_token_days": env.int("REFRESH_TOKEN_DAYS", 30, validate=validate.Range(1, 400)),
-        "order_expiry_minutes": env.int(
-            "ORDER_EXPIRY_MINUTES", 60, validate=validate.Range(0, 366 * 24 * 60)
-        ),
-        "stripe_secret_key": stripe_key,
-        "stripe_webhook_secret": env.str("STRIPE_WEBHOOK_SECRET", None),
-        "stripe_url": env.str("STRIPE_URL", None),
-        # Not by default where other people can order: they would get goods without paying.
-        "sandbox_payments": env.bool(
-            "SANDBOX_PAYMENTS", database_url is None and stripe_key is None and is_loopback(host)
-        ),
-        "manual_payment_expiry_minutes": env.int(
-            "MANUAL_PAYMENT_EXPIRY_MINUTES", 0, validate=validate.Range(0, 366 * 24 * 60)
-        ),
-        "worker": env.bool("WORKER", True),
-        "backup_dir": _directory(env.str("BACKUP_DIR", None)),
-        "backups_kept": env.int("BACKUPS_KEPT", 7, validate=validate.Range(1, 10_000)),
-        "session_days": env.int("SESSION_DAYS", 180, validate=validate.Range(1, 3650)),
-        **{
-            f"{name}_limit": env.int(f"{name.upper()}_LIMIT", default, validate=_ATTEMPTS)
-            for name, default in _LIMITS.items()
-        },
-        "password_hash": env.str(
-            "PASSWORD_HASH", "standard", validate=validate.OneOf(tuple(PASSWORD_HASHES))
-        ),
-        "validate_responses": env.bool("VALIDATE_RESPONSES", False),
-        "storefront": env.bool("STOREFRONT", False),
-        "log_level": env.str("LOG_LEVEL", "info", validate=validate.OneOf(LOG_LEVELS)),
-        "log_format": env.str("LOG_FORMAT", "auto", validate=validate.OneOf(LOG_FORMATS)),
-        "log_file": _file(env.str("LOG_FILE", None)),
-        "log_sample_rate": env.float("LOG_SAMPLE_RATE", 1.0, validate=validate.Range(0, 1)),
-        "slow_request_ms": env.int("SLOW_REQUEST_MS", 1000, validate=_MILLISECONDS),
-        "slow_statement_ms": env.int("SLOW_STATEMENT_MS", 500, validate=_MILLISECONDS),
-        "metrics_port": env.int("METRICS_PORT", None, validate=validate.Range(0, 65535)),
-        "metrics_host": env.str("METRICS_HOST", "127.0.0.1"),
-        "metrics_dir": _directory(env.str("METRICS_DIR", None)),
-        "traces": env.bool("TRACES", False, validate=_can_trace),
         "postgresql_log_statements_ms": env.int(
             "POSTGRESQL_LOG_STATEMENTS_MS", None, validate=_MILLISECONDS
         ),
@@ -433,90 +373,83 @@ def _read(env: _Reader) -> dict[str, Any]:
     }
 
 
-def _items(text: str) -> list[str]:
-    """Return the items of a list that is separated by commas."""
-    return [item for item in map(str.strip, text.split(",")) if item]
+def _read_server(env: _Reader) -> dict[str, Any]:
+    return {
+        "data_dir": settings_values.data_directory(env.str("DATA_DIR", None)),
+        "host": env.str("HOST", "127.0.0.1"),
+        "port": env.int("PORT", 8000, validate=validate.Range(0, 65535)),
+        "workers": env.int("WORKERS", 1, validate=validate.Range(1, 256)),
+        "threads": env.int("THREADS", 16, validate=validate.Range(1, 256)),
+        "handlers": env.str("HANDLERS", "greenlets", validate=validate.OneOf(HANDLERS)),
+        "queue_target_ms": env.int("QUEUE_TARGET_MS", 200, validate=validate.Range(10, 10_000)),
+        "drain_seconds": env.int("DRAIN_SECONDS", 0, validate=_UP_TO_AN_HOUR),
+        "max_connections": env.int("MAX_CONNECTIONS", 1000, validate=validate.Range(1, 1_000_000)),
+        "request_head_seconds": env.int(
+            "REQUEST_HEAD_SECONDS", 15, validate=validate.Range(1, 3600)
+        ),
+        "transfer_seconds": env.int("TRANSFER_SECONDS", 30, validate=validate.Range(1, 3600)),
+        "trusted_proxies": env.str("TRUSTED_PROXIES", "", validate=settings_values.networks),
+        "allowed_hosts": env.str("ALLOWED_HOSTS", "", validate=settings_values.hosts),
+        "cors_origins": env.str("CORS_ORIGINS", "", validate=settings_values.origins),
+        "validate_responses": env.bool("VALIDATE_RESPONSES", False),
+        "storefront": env.bool("STOREFRONT", False),
+        "worker": env.bool("WORKER", True),
+        "backup_dir": settings_values.absolute_path(env.str("BACKUP_DIR", None)),
+        "backups_kept": env.int("BACKUPS_KEPT", 7, validate=validate.Range(1, 10_000)),
+    }
 
 
-def _directory(path: str | None) -> Path | None:
-    return None if path is None else Path(path).expanduser().absolute()
+def _read_accounts(env: _Reader, *, is_embedded: bool) -> dict[str, Any]:
+    return {
+        # Browsers do not send Secure cookies over plain HTTP, which a first run uses.
+        "cookie_secure": env.bool("COOKIE_SECURE", not is_embedded),
+        "signing_key": env.str("SIGNING_KEY", None, validate=settings_values.long_enough),
+        "other_signing_keys": env.str(
+            "OTHER_SIGNING_KEYS", None, validate=settings_values.each_long_enough
+        ),
+        "access_token_minutes": env.int(
+            "ACCESS_TOKEN_MINUTES", 10, validate=validate.Range(1, 24 * 60)
+        ),
+        "refresh_token_days": env.int("REFRESH_TOKEN_DAYS", 30, validate=validate.Range(1, 400)),
+        "session_days": env.int("SESSION_DAYS", 180, validate=validate.Range(1, 3650)),
+        "password_hash": env.str(
+            "PASSWORD_HASH", "standard", validate=validate.OneOf(tuple(PASSWORD_HASHES))
+        ),
+        **{
+            f"{name}_limit": env.int(f"{name.upper()}_LIMIT", default, validate=_ATTEMPTS)
+            for name, default in _LIMITS.items()
+        },
+    }
 
 
-def _data_directory(path: str | None) -> Path:
-    return _directory(path) or platformdirs.user_data_path("orderly", appauthor=False)
+def _read_orders(env: _Reader, *, is_local: bool) -> dict[str, Any]:
+    stripe_key = env.str("STRIPE_SECRET_KEY", None, validate=settings_values.can_use_stripe)
+    return {
+        "currency": env.str("CURRENCY", "EUR", validate=settings_values.currency),
+        "order_expiry_minutes": env.int(
+            "ORDER_EXPIRY_MINUTES", 60, validate=validate.Range(0, 366 * 24 * 60)
+        ),
+        "manual_payment_expiry_minutes": env.int(
+            "MANUAL_PAYMENT_EXPIRY_MINUTES", 0, validate=validate.Range(0, 366 * 24 * 60)
+        ),
+        "stripe_secret_key": stripe_key,
+        "stripe_webhook_secret": env.str("STRIPE_WEBHOOK_SECRET", None),
+        "stripe_url": env.str("STRIPE_URL", None),
+        # Not by default where other people can order: they would get goods without paying.
+        "sandbox_payments": env.bool("SANDBOX_PAYMENTS", is_local and stripe_key is None),
+    }
 
 
-def _can_trace(traces: bool) -> None:
-    try:
-        missing = traces and find_spec("opentelemetry.exporter.otlp.proto.http") is None
-    except ModuleNotFoundError:  # a parent package is missing
-        missing = True
-    if missing:
-        raise ValidationError("Needs OpenTelemetry: run `pip install 'orderly-api[otel]'`.")
-
-
-def _can_use_stripe(_key: str) -> None:
-    if find_spec("stripe") is None:
-        raise ValidationError("Needs Stripe's library: run `pip install 'orderly-api[stripe]'`.")
-
-
-def _file(path: str | None) -> Path | None:
-    return None if path is None else Path(path).expanduser().absolute()
-
-
-def _postgresql(url: str) -> None:
-    from psycopg2 import ProgrammingError  # noqa: PLC0415  # slow to import, and needed only for this
-    from psycopg2.extensions import parse_dsn  # noqa: PLC0415
-
-    try:
-        parameters = parse_dsn(url)
-    except ProgrammingError:
-        # libpq's own message repeats parts of the value.
-        raise ValidationError(
-            "Not a PostgreSQL URL, such as postgresql://user:password@host:5432/name."
-        ) from None
-    if not _INTEGER.fullmatch(parameters.get("connect_timeout", "0")):
-        raise ValidationError("Its connect_timeout is not a whole number of seconds.")
-
-
-def _networks(addresses: str) -> None:
-    try:
-        for address in addresses.split(","):
-            ip_network(address.strip())
-    except ValueError:
-        raise ValidationError(
-            "Not a list of IP addresses or networks (10.0.0.0/8), separated by commas."
-        ) from None
-
-
-def _hosts(hosts: str) -> None:
-    for host in _items(hosts):
-        if not _HOST.fullmatch(host):
-            raise ValidationError(
-                "Not a list of host names without ports (shop.example.com), separated by commas."
-            )
-
-
-def _currency(code: str) -> None:
-    try:
-        money.exponent(code)
-    except ValueError:
-        raise ValidationError("Not an ISO 4217 currency code, such as EUR.") from None
-
-
-def _long_enough(key: str) -> None:
-    if len(key.encode()) < signing_keys.MINIMUM_BYTES:
-        raise ValidationError(f"Shorter than {signing_keys.MINIMUM_BYTES} bytes.")
-
-
-def _each_long_enough(keys: str) -> None:
-    for key in keys.split():
-        _long_enough(key)
-
-
-def _origins(origins: str) -> None:
-    for origin in _items(origins):
-        if not _ORIGIN.fullmatch(origin):
-            raise ValidationError(
-                "Not a list of origins (https://shop.example.com), separated by commas."
-            )
+def _read_observability(env: _Reader) -> dict[str, Any]:
+    return {
+        "log_level": env.str("LOG_LEVEL", "info", validate=validate.OneOf(LOG_LEVELS)),
+        "log_format": env.str("LOG_FORMAT", "auto", validate=validate.OneOf(LOG_FORMATS)),
+        "log_file": settings_values.absolute_path(env.str("LOG_FILE", None)),
+        "log_sample_rate": env.float("LOG_SAMPLE_RATE", 1.0, validate=validate.Range(0, 1)),
+        "slow_request_ms": env.int("SLOW_REQUEST_MS", 1000, validate=_MILLISECONDS),
+        "slow_statement_ms": env.int("SLOW_STATEMENT_MS", 500, validate=_MILLISECONDS),
+        "metrics_port": env.int("METRICS_PORT", None, validate=validate.Range(0, 65535)),
+        "metrics_host": env.str("METRICS_HOST", "127.0.0.1"),
+        "metrics_dir": settings_values.absolute_path(env.str("METRICS_DIR", None)),
+        "traces": env.bool("TRACES", False, validate=settings_values.can_trace),
+    }

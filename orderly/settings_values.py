@@ -1,0 +1,121 @@
+"""Checks and conversions of the values of settings.
+
+A check raises `ValidationError`, whose message never repeats the value: it might be a secret.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib.util import find_spec
+from ipaddress import ip_network
+from pathlib import Path
+
+import platformdirs
+from environs import ValidationError
+
+from domain import money
+from orderly import signing_keys
+
+# An origin as browsers send it (RFC 6454, section 6.1): no path, not even a slash.
+_ORIGIN = re.compile(r"https?://[a-z0-9.\-\[\]:]+", re.ASCII)
+
+# A name or an IPv4 address, or an IPv6 address in brackets, as in the header `Host`.
+_HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]", re.ASCII | re.IGNORECASE)
+
+_INTEGER = re.compile(r"-?[0-9]{1,9}", re.ASCII)
+
+
+def items(text: str) -> list[str]:
+    """Return the items of a list that is separated by commas."""
+    return [item for item in map(str.strip, text.split(",")) if item]
+
+
+def absolute_path(path: str | None) -> Path | None:
+    """Return a path of a file or directory, absolute."""
+    return None if path is None else Path(path).expanduser().absolute()
+
+
+def data_directory(path: str | None) -> Path:
+    """Return the data directory, by default in the user's home directory."""
+    return absolute_path(path) or platformdirs.user_data_path("orderly", appauthor=False)
+
+
+def can_trace(traces: bool) -> None:
+    """Refuse traces if OpenTelemetry is not installed."""
+    try:
+        missing = traces and find_spec("opentelemetry.exporter.otlp.proto.http") is None
+    except ModuleNotFoundError:  # a parent package is missing
+        missing = True
+    if missing:
+        raise ValidationError("Needs OpenTelemetry: run `pip install 'orderly-api[otel]'`.")
+
+
+def can_use_stripe(_key: str) -> None:
+    """Refuse a key if Stripe's library is not installed."""
+    if find_spec("stripe") is None:
+        raise ValidationError("Needs Stripe's library: run `pip install 'orderly-api[stripe]'`.")
+
+
+def postgresql_url(url: str) -> None:
+    """Refuse a text that is not a URL of PostgreSQL."""
+    from psycopg2 import ProgrammingError  # noqa: PLC0415  # slow to import, and needed only for this
+    from psycopg2.extensions import parse_dsn  # noqa: PLC0415
+
+    try:
+        parameters = parse_dsn(url)
+    except ProgrammingError:
+        # libpq's own message repeats parts of the value.
+        raise ValidationError(
+            "Not a PostgreSQL URL, such as postgresql://user:password@host:5432/name."
+        ) from None
+    if not _INTEGER.fullmatch(parameters.get("connect_timeout", "0")):
+        raise ValidationError("Its connect_timeout is not a whole number of seconds.")
+
+
+def networks(addresses: str) -> None:
+    """Refuse a text that is not a list of addresses and networks."""
+    try:
+        for address in addresses.split(","):
+            ip_network(address.strip())
+    except ValueError:
+        raise ValidationError(
+            "Not a list of IP addresses or networks (10.0.0.0/8), separated by commas."
+        ) from None
+
+
+def hosts(hosts: str) -> None:
+    """Refuse a text that is not a list of host names."""
+    for host in items(hosts):
+        if not _HOST.fullmatch(host):
+            raise ValidationError(
+                "Not a list of host names without ports (shop.example.com), separated by commas."
+            )
+
+
+def currency(code: str) -> None:
+    """Refuse an unknown currency."""
+    try:
+        money.exponent(code)
+    except ValueError:
+        raise ValidationError("Not an ISO 4217 currency code, such as EUR.") from None
+
+
+def long_enough(key: str) -> None:
+    """Refuse a signing key that is too short."""
+    if len(key.encode()) < signing_keys.MINIMUM_BYTES:
+        raise ValidationError(f"Shorter than {signing_keys.MINIMUM_BYTES} bytes.")
+
+
+def each_long_enough(keys: str) -> None:
+    """Refuse signing keys, separated by white space, of which one is too short."""
+    for key in keys.split():
+        long_enough(key)
+
+
+def origins(origins: str) -> None:
+    """Refuse a text that is not a list of origins."""
+    for origin in items(origins):
+        if not _ORIGIN.fullmatch(origin):
+            raise ValidationError(
+                "Not a list of origins (https://shop.example.com), separated by commas."
+            )
