@@ -3,12 +3,12 @@
 An example: `GET /products?q=mug&sort=price&limit=20` in a catalogue of 100,000 products. The page
 needs 21 rows (one more than requested), and there are two ways to find them:
 
-- **Scan the sort index.** Read products by price from `ix_product_price`, and keep those with the
-  word, until 21 are found. If every 10th product is a mug, this reads 210 rows. If there are 30
-  mugs, it reads all 100,000 rows.
+- **Scan the sort index.** Read products by price from `ix_product_price`, and keep those that
+  contain the word, until 21 are found. If every 10th product is a mug, this reads 210 rows. If
+  there are 30 mugs, it reads all 100,000 rows.
 - **Seek in the search index.** Read the ids of all mugs from the GIN index `ix_product_search`,
   fetch these rows, sort them, and keep 21. If there are 30 mugs, this reads 30 rows. If every 10th
-  product is one, it reads 10,000.
+  product is a mug, it reads 10,000.
 
 PostgreSQL chooses a plan by its row estimates, which are far too low for text search, and which do
 not show where in the sort order the matches are. So `SearchListing` measures before it chooses:
@@ -21,7 +21,8 @@ not show where in the sort order the matches are. So `SearchListing` measures be
    every 10th row the work ends here, and PostgreSQL stops after 210 rows.
 4. Count the matches up to 10,000. If there are fewer, seek; otherwise scan the sort index.
 
-A list can have several search indexes (seeks); steps 2 and 4 take the first one with few matches.
+A list can have several search indexes (seeks); steps 2 and 4 use the first with fewer matches than
+the limit.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Seek:
     sorts: frozenset[str] = frozenset()
 
     def covers(self, variant: QueryVariant) -> bool:
-        """Return whether its table has the sort key and the columns of all filters."""
+        """Return whether the table of `ids` has the sort key and the columns of all filters."""
         sort = variant.sort.removeprefix("-")
         return sort in self.sorts and variant.filters <= self.filters | self.more_filters
 
@@ -71,8 +72,8 @@ class SearchListing(Listing[Row]):
     """A list that can be searched by `seeks`: see the example in the module's docstring.
 
     `misestimated` are filters for which PostgreSQL's row estimate is far too low. Their conditions
-    are hidden from the planner, except in a seek and where they are bounds of the sort key.
-    Otherwise the planner would choose to fetch and sort all matches, even if there are very many.
+    are hidden from the planner, except in a seek and as bounds of the sort key. Otherwise the
+    planner would choose to fetch and sort all matches, however many there are.
     `unique` are filters that match at most one row: for these, the planner finds the best plan.
     """
 
@@ -103,10 +104,10 @@ class SearchListing(Listing[Row]):
         if not seeks or variant.filters & self._unique:
             return super()._find_rows(variant, parameters)
 
-        def seek_with_fewer_than(count: int) -> Seek | None:
+        def seek_with_fewer_than(limit: int) -> Seek | None:
             for seek in seeks:
                 matches = self.match_count(seek, variant.filters)
-                if matches.one(**{**parameters, "limit": count}) != count:
+                if matches.one(**{**parameters, "limit": limit}) != limit:
                     return seek
             return None
 
@@ -187,7 +188,9 @@ class SearchListing(Listing[Row]):
             if variant.after_cursor:
                 conditions.append(self._after_cursor(variant.sort))
             return self._sort_and_limit(
-                self._with_ids(sql_of(ids)), variant.sort, [_hidden(one) for one in conditions]
+                self._with_ids(sql_of(ids)),
+                variant.sort,
+                [_hide(condition) for condition in conditions],
             )
         if variant.after_cursor:
             ids = ids.where(self._after_cursor(variant.sort))
@@ -210,13 +213,13 @@ class SearchListing(Listing[Row]):
         return self._sort_and_limit(self._with_ids(ids), sort, [])
 
     def _with_ids(self, ids: str) -> Select:
-        # PostgreSQL always estimates few rows for ANY (ARRAY(subquery)), and uses the id's index.
+        # For ANY (ARRAY(subquery)) the planner always estimates few rows, and uses the id's index.
         return self._query.where(Expression(self._id, "=", SQL(f"ANY (ARRAY({ids}))")))
 
     def _condition(self, name: str, sort: str) -> ColumnBase:
         condition = self._filters[name]
         if name in self._misestimated - self._sort_key(sort).bounds:
-            return _hidden(condition)
+            return _hide(condition)
         return condition
 
 
@@ -230,10 +233,10 @@ def _count(rows: str, *, name: str) -> Statement[int]:
     )
 
 
-def _hidden(condition: ColumnBase) -> ColumnBase:
-    """Return a condition that PostgreSQL evaluates for each row, without using an index.
+def _hide(condition: ColumnBase) -> ColumnBase:
+    """Hide a condition from the planner: PostgreSQL evaluates it for each row, without an index.
 
-    `coalesce` also hides it from the planner, whose row estimate for it would be far too low.
+    `coalesce` also hides its selectivity, so that the row estimate is not far too low.
     """
     hidden: ColumnBase = fn.coalesce(condition, SQL("false"))
     return hidden

@@ -20,10 +20,10 @@ _numbers = itertools.count()
 
 
 class StatementSpan(Protocol):
-    """The part of a trace that is one statement."""
+    """A span of a trace, for one statement."""
 
     def end(self, error: BaseException | None) -> None:
-        """End the span; `error` is what the statement has raised."""
+        """End the span; `error` is the exception of the statement, if it failed."""
 
 
 class TimeLimits(TypedDict):
@@ -39,14 +39,14 @@ class ShopDatabase(PostgresqlDatabase):
     """Peewee's PostgreSQL database with the shop's own connection pool."""
 
     pool: ConnectionPool | None = None
-    # Statements that take at least so long are logged.
+    # Statements that take at least this many seconds are logged.
     slow_seconds = math.inf
-    # Starts a span for a statement, or returns None. None: no traces.
+    # Starts a span for a statement, or returns None if it is not traced. None: tracing is off.
     start_span: Callable[[str], StatementSpan | None] | None = None
 
     def __init__(self) -> None:
         self._state_key = f"database_{next(_numbers)}"
-        # How often statements failed, except by violated constraints: by SQLSTATE.
+        # The number of failed statements by SQLSTATE, without constraint violations.
         self.failures: Counter[str] = Counter()
         # The number of disk_full failures (53100) when a check last found that the disk has space.
         self.resolved_disk_full_failures = 0
@@ -105,12 +105,12 @@ def bind(
 ) -> None:
     """Bind this process to a database; connections are opened on demand.
 
-    `program` says which part of Orderly this process is. Connections have its name and the process
-    id as `application_name`. A statement that takes `slow_seconds` or longer is logged.
+    `program` names the part of Orderly that this process is. The `application_name` of connections
+    is `program` and the process id. A statement that takes `slow_seconds` or longer is logged.
     `start_span` is called for each statement, with its name.
 
     `url` is a URL or a connection string of libpq; it may name several hosts. `Connector` describes
-    the timeouts. Those that the server enforces are sent as connection options. PgBouncer in
+    the timeouts. Timeouts that the server enforces are sent as connection options. PgBouncer in
     transaction mode refuses options: end the URL with `options=`, and set the timeouts on the role
     (`ALTER ROLE ... SET statement_timeout = '10s'`).
     """
@@ -142,7 +142,7 @@ def set_pool(
     max_connections: int,
     checkout_timeout: float,
 ) -> None:
-    """Give a database object a new connection pool."""
+    """Assign a new connection pool to a database object."""
     target.init(url)
     target.pool = ConnectionPool(connect, size=max_connections, checkout_timeout=checkout_timeout)
 

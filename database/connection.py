@@ -38,11 +38,12 @@ class Connector:
     """Opens connections to the database of a URL, in autocommit mode and the time zone UTC.
 
     All timeouts are in seconds. `connect_timeout` is shared by the hosts of the URL (see `Hosts`).
-    The server enforces the other three. 0 sends no such setting: the setting of the server or the
-    role applies, which is no limit by default. With `idle_in_transaction_timeout`, the locks of a
-    client that is frozen in a transaction are released.
+    The server enforces the other three. With 0, the setting of the server or the role applies (no
+    limit by default). `idle_in_transaction_timeout` releases the locks of a client that hangs in a
+    transaction.
 
-    After `keepalive` seconds of silence, both sides end a connection to a machine that is lost.
+    TCP keepalive: if the other machine is silent for `keepalive` seconds, both sides close the
+    connection.
 
     A parameter in the URL (`options`, keepalives and others) replaces the parameter set here. So
     `options` in the URL replace all `-c` settings, including the timeouts.
@@ -64,7 +65,7 @@ class Connector:
             "lock_timeout": lock_timeout,
             "idle_in_transaction_session_timeout": idle_in_transaction_timeout,
         }
-        # Half of the time without probes, then three probes.
+        # Half of the time without probes, then three probes, a sixth of the time apart.
         keepalives = {
             "keepalives_idle": max(1, keepalive // 2),
             "keepalives_interval": max(1, keepalive // 6),
@@ -83,9 +84,11 @@ class Connector:
             "tcp_user_timeout": round((statement_timeout or 30) * 1000),
             "options": " ".join(options),
         }
-        in_url = extensions.parse_dsn(url)
+        url_parameters = extensions.parse_dsn(url)
         self._url = url
-        self._settings = {name: value for name, value in settings.items() if name not in in_url}
+        self._settings = {
+            name: value for name, value in settings.items() if name not in url_parameters
+        }
         self._statement_timeout = statement_timeout
         self._hosts = Hosts(url, connect_timeout)
 
@@ -120,7 +123,7 @@ class Connector:
 
 
 def connect_as_owner(url: str) -> Connection:
-    """Return a connection for schema changes, without a limit for statements, in a transaction.
+    """Return a connection for schema changes, without a statement timeout or autocommit.
 
     Raises:
         psycopg2.OperationalError: no host of the URL accepts one in time.
@@ -135,10 +138,10 @@ def connect_as_owner(url: str) -> Connection:
 def _session_state_persists(connection: Connection) -> bool:
     """Return whether session state, such as prepared statements, persists on this connection.
 
-    Session state is lost between transactions if there is a pooler in transaction mode. Such a
-    pooler does not pass `options` to the server, so check whether the server has applied them. The
-    result is also False if the URL has its own `options` without `plan_cache_mode`: then no
-    statements are prepared.
+    Behind a pooler in transaction mode, session state is lost between transactions. Such a pooler
+    does not pass `options` to the server, so check whether the server has applied them. The result
+    is also False if the URL has its own `options` without `plan_cache_mode`: then no statements are
+    prepared.
     """
     cursor = connection.cursor()
     cursor.execute("SELECT current_setting('plan_cache_mode')")

@@ -1,7 +1,7 @@
 """Connects to one of the servers in a database URL, such as the primary of a cluster.
 
-libpq has this too, but not its time limits: they only apply to connects that block, and psycopg2
-connects without blocking. So each host is tried here, and libpq connects to one host at a time.
+libpq can do this too, but its connect timeout applies only to blocking connects, and psycopg2
+connects without blocking. So this module tries the hosts: libpq connects to one host at a time.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from psycopg2 import extensions
 
 from database.pool import Connection, NoResponse
 
-# With several hosts, for how long a host that did not respond is not tried again.
+# If the URL names several hosts, a host that did not respond is skipped for this time.
 _SKIP_SECONDS = 5.0
 
 Open = Callable[[Mapping[str, str], float], Connection]
 
 
 class _Host(NamedTuple):
-    """One host of the URL, as libpq's parameters; empty ones have libpq's default."""
+    """One host of the URL, as libpq's parameters; an empty one means libpq's default."""
 
     host: str = ""
     hostaddr: str = ""
@@ -38,7 +38,7 @@ class _Host(NamedTuple):
         return f"{name} port {self.port}" if self.port else name
 
 
-# What this process knows of hosts, for all URLs that name them: a part of its database binding.
+# Part of the process's database binding, shared by all URLs that name the same hosts.
 # Until when hosts that did not respond are skipped, on `time.monotonic()`
 _skip_until: dict[_Host, float] = {}
 # For each list of hosts and `target_session_attrs`, the host that accepted the latest connection
@@ -58,16 +58,16 @@ class Hosts:
     def __init__(self, url: str, connect_timeout: float) -> None:
         parameters = extensions.parse_dsn(url)
         self._hosts = _split(parameters)
-        in_url = int(parameters.get("connect_timeout", 0))
-        self._seconds = in_url if in_url > 0 else connect_timeout / len(self._hosts)
-        wanted = parameters.get("target_session_attrs")
-        self._key = self._hosts, wanted
-        # libpq tries all hosts twice for this value, which is no requirement for a single host.
-        rounds = ("standby", "any") if wanted == "prefer-standby" else (wanted or "read-write",)
-        self._rounds = [{"target_session_attrs": one} for one in rounds]
+        url_timeout = int(parameters.get("connect_timeout", 0))
+        self._seconds = url_timeout if url_timeout > 0 else connect_timeout / len(self._hosts)
+        attrs = parameters.get("target_session_attrs")
+        self._key = self._hosts, attrs
+        # Like libpq, try all hosts for a standby, then for any server: one host has no preference.
+        rounds = ("standby", "any") if attrs == "prefer-standby" else (attrs or "read-write",)
+        self._rounds = [{"target_session_attrs": value} for value in rounds]
 
     def connect(self, connect_to: Open) -> Connection:
-        """Return a connection to the first host that accepts one, beginning with the latest.
+        """Return a connection to the first host that accepts one; try the last used host first.
 
         `connect_to` connects to one host, with parameters that replace those of the URL, and a
         time limit in seconds.
@@ -82,7 +82,7 @@ class Hosts:
                 raise psycopg2.OperationalError(str(error)) from error
         failures: dict[str, Exception] = {}
         for parameters in self._rounds:
-            for host in self._to_try():
+            for host in self._hosts_to_try():
                 try:
                     connection = connect_to({**host.parameters, **parameters}, self._seconds)
                 except psycopg2.OperationalError as error:
@@ -90,20 +90,20 @@ class Hosts:
                     if isinstance(error, NoResponse):
                         self._skip(host)
                 else:
-                    self._begin_with(host)
+                    self._set_latest(host)
                     return connection
         skipped = {str(host): "did not respond recently" for host in self._hosts}
         texts = [f"{host}: {_first_line(error)}" for host, error in {**skipped, **failures}.items()]
         raise psycopg2.OperationalError("; ".join(texts))
 
-    def _to_try(self) -> Iterator[_Host]:
+    def _hosts_to_try(self) -> Iterator[_Host]:
         latest = _latest.get(self._key)
         for host in sorted(self._hosts, key=lambda host: host != latest):
             now = time.monotonic()
             skip_until = _skip_until.get(host)
             if skip_until is None or now >= skip_until:
                 if skip_until is not None:
-                    # It did not respond the last time: only this caller waits for it again.
+                    # It did not respond last time: only this caller tries it, others skip it.
                     _skip_until[host] = now + _SKIP_SECONDS
                 yield host
 
@@ -114,7 +114,7 @@ class Hosts:
             )
         _skip_until[host] = time.monotonic() + _SKIP_SECONDS
 
-    def _begin_with(self, host: _Host) -> None:
+    def _set_latest(self, host: _Host) -> None:
         _skip_until.pop(host, None)
         if _latest.get(self._key, self._hosts[0]) != host:
             _log().warning("database_host_changed", host=str(host))
@@ -122,7 +122,7 @@ class Hosts:
 
 
 def _split(parameters: Mapping[str, str]) -> tuple[_Host, ...]:
-    """Return the hosts of a URL. If it has only one, the URL itself says all about it."""
+    """Return the hosts of a URL; a single host is an empty `_Host`: libpq reads it from the URL."""
     names = parameters.get("host", "").split(",")
     addresses = parameters.get("hostaddr", "").split(",")
     ports = parameters.get("port", "").split(",")

@@ -32,7 +32,7 @@ class Sort(Generic[Row]):
     `bounds` are the names of filters that limit this expression, such as a minimum price: with such
     a filter, an index scan on the sort key reads only this range (`adaptive_search.py` uses this).
     `value_type` is the Python type of the expression, for the cursor. `id_field` is the id column
-    of that index, if it belongs to another table than the rows.
+    in the index of this sort key, if it is a column of another table.
     """
 
     expression: ColumnBase
@@ -43,18 +43,18 @@ class Sort(Generic[Row]):
 
 
 class QueryVariant(NamedTuple):
-    """What the SQL of a listing's query depends on; the values of parameters are not part of it."""
+    """Everything that the SQL of a page depends on, without the values of parameters."""
 
     # The name of a sort key, with "-" before it for descending.
     sort: str
     # The names of the filters in use.
     filters: frozenset[str]
-    # Whether the page begins after a cursor: it is not the first one.
+    # Whether the page begins after a cursor, so is not the first page.
     after_cursor: bool
 
     @property
     def label(self) -> str:
-        """What distinguishes the variant in logs: `sort=-price filters=q,status next`."""
+        """The variant's name in logs and traces: `sort=-price filters=q,status next`."""
         filters = f" filters={','.join(sorted(self.filters))}" if self.filters else ""
         return f"sort={self.sort}{filters}{' next' if self.after_cursor else ''}"
 
@@ -156,7 +156,7 @@ class Listing(Named, Generic[Row]):
         return self._sort_and_limit(page, variant.sort, [])
 
     def _conditions(self, variant: QueryVariant) -> list[ColumnBase]:
-        """Return the conditions of the filters (except `any_of`), and of the cursor."""
+        """Return the conditions of the filters (without those of `any_of`) and of the cursor."""
         names = sorted(variant.filters - self._any_of.keys())
         conditions = [self._condition(name, variant.sort) for name in names]
         if variant.after_cursor:

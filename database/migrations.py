@@ -23,7 +23,7 @@ from domain.errors import Unavailable
 DIRECTORY = Path(__file__).parent.parent / "migrations"
 
 # The key of the advisory lock: an arbitrary number that all versions of the application share.
-_LOCK = 0x0DE2_1700
+_LOCK_KEY = 0x0DE2_1700
 _POLL_SECONDS = 0.1
 _CONNECT_SECONDS = 5.0
 
@@ -62,11 +62,11 @@ def apply(
     """Apply pending migrations to the bound database, in order, and return their names.
 
     `url` is the URL of the same database with another role, the owner of its tables. `last` is the
-    last migration to apply, for a restore: it does not count as the end of the restore.
+    last migration to apply, for a restore: the marker of an unfinished restore is kept.
 
     Each migration is one transaction, unless its module sets `atomic = False`. It waits for a
     table lock at most `lock_timeout` seconds, since later queries on the table wait behind it. If
-    another process is migrating, this process waits for it at most `wait_seconds`. `progress` is
+    another process is migrating, this process waits at most `wait_seconds` for it. `progress` is
     called with the name of each migration after it was applied.
 
     Raises:
@@ -203,8 +203,8 @@ def _migration_database(url: str, wait_seconds: float) -> Iterator[ShopDatabase]
 def _migration_lock(connect: Callable[[], Any], wait_seconds: float) -> Iterator[None]:
     """Hold the advisory lock that only one migrating process can hold.
 
-    The lock is polled: a process that waited inside the database for it would hold a snapshot, and
-    CREATE INDEX CONCURRENTLY waits for all snapshots. The lock is bound to a transaction on its own
+    Polls for the lock: a query that waits for it would hold a snapshot, and CREATE INDEX
+    CONCURRENTLY waits for all older snapshots. The lock is bound to a transaction on its own
     connection: this also works through a pooler in transaction mode, and the lock is released when
     the process ends, even by SIGKILL.
     """
@@ -214,7 +214,7 @@ def _migration_lock(connect: Callable[[], Any], wait_seconds: float) -> Iterator
         cursor.execute("BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0")
         deadline = time.monotonic() + wait_seconds
         while True:
-            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", (_LOCK,))
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", (_LOCK_KEY,))
             if cursor.fetchone() == (True,):
                 break
             if time.monotonic() >= deadline:

@@ -1,6 +1,6 @@
 """Names queries by the variable that they are assigned to, such as `product.FIND`.
 
-So logs, traces and PostgreSQL's own views show a name that can be searched for in the source.
+So logs, traces and `pg_stat_activity` show a name that can be searched for in the source.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Named:
 
     @cached_property
     def name(self) -> str:
-        """The name. Not known before the module has assigned the object to its variable."""
+        """The name, available after the module has assigned the object to its variable."""
         module = self._module_globals["__name__"].rpartition(".")[2]
         for variable, value in self._module_globals.items():
             if value is self:
@@ -34,7 +34,7 @@ class Named:
 
 
 def _defining_module() -> dict[str, Any]:
-    """Return the globals of the module that creates the object: the first outside `database`."""
+    """Return the globals of the creating module: the first caller outside `database`."""
     frame = sys._getframe(1)
     while frame.f_globals["__name__"].startswith("database.") and frame.f_back is not None:
         frame = frame.f_back

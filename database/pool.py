@@ -1,7 +1,7 @@
-"""A pool of PostgreSQL connections, shared by threads and greenlets, without unbounded waits.
+"""A pool of PostgreSQL connections, shared by threads and greenlets, with a checkout timeout.
 
-Unlike Peewee's pool, it sends no query and holds no lock when a connection is checked out. So a
-connection that is slow to open does not delay other checkouts.
+Unlike in Peewee's pool, a checkout sends no query and holds no lock. So a slow connect does not
+delay other checkouts.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from database.socket_wait import SocketWatcher, wait_until_ready
 from database.use import current_use
 
 _POLL_SECONDS = 0.01
-# After a failed attempt, others wait for this time before they try to open a connection.
-_OPEN_AGAIN_SECONDS = 0.5
-_REPLACE_AGAIN_SECONDS = 1.0
-# Of PostgreSQL: the server, the role or the database; the slots for superusers. Of PgBouncer.
-_LIMIT_MESSAGES = (
-    "too many clients",
-    "too many connections",
-    "remaining connection slots",
-    "no more connections allowed",
+# After a failed connect, callers wait this long before they try again.
+_CONNECT_RETRY_SECONDS = 0.5
+_MIN_REPLACE_INTERVAL_SECONDS = 1.0
+# Parts of the error messages of a connection limit.
+_CONNECTION_LIMIT_MESSAGES = (
+    "too many clients",  # of the server
+    "too many connections",  # of the role or the database
+    "remaining connection slots",  # of the server: the rest is reserved for superusers
+    "no more connections allowed",  # of PgBouncer
 )
 
 
@@ -48,10 +48,10 @@ class Connection(extensions.connection):
     # False for a pooler in transaction mode (PgBouncer): prepared statements do not persist there.
     supports_prepared_statements = False
     retired = False
-    # Connections of earlier generations are closed instead of used again.
+    # The pool closes connections of earlier generations instead of reusing them.
     generation = 0
     watcher: SocketWatcher | None = None
-    # Seconds to wait for a response of the server; None waits for ever.
+    # Seconds to wait for a response of the server; None means no limit.
     time_limit: float | None = None
 
     def __init__(self, dsn: str, time_limit: float | None = None, **options: Any) -> None:
@@ -69,7 +69,7 @@ class Connection(extensions.connection):
 class ConnectionPool:
     """At most `size` connections, opened on demand by `connect`.
 
-    The connection that was returned last is checked out first.
+    The connection that was returned last is checked out first (LIFO).
     """
 
     def __init__(
@@ -84,15 +84,15 @@ class ConnectionPool:
         self._permits: SimpleQueue[None] = SimpleQueue()
         for _ in range(size):
             self._permits.put(None)
-        # One object for each caller that holds a permit, but no connection yet
+        # One object for each caller that holds a permit and waits for a connection
         self._opening: set[object] = set()
         self.size = size
-        # Checkouts that had to wait for a connection, how long they waited, and how many gave up
+        # The number of checkouts that waited for a permit and that timed out, and the time waited
         self.waits = self.timeouts = 0
         self.wait_seconds = 0.0
-        self._open_again_at = 0.0
+        self._next_connect_at = 0.0
         self._generation = 0
-        self._replace_again_at = 0.0
+        self._next_replace_at = 0.0
 
     @property
     def in_use(self) -> int:
@@ -139,14 +139,15 @@ class ConnectionPool:
         self.close_idle()
 
     def replace_connections(self) -> None:
-        """Close idle connections now, and those in use when they are returned; then open new ones.
+        """Close idle connections now, and those in use when they are returned.
 
-        For a server that can no longer be used. Does nothing if the last call was less than a
-        second ago: then the connections are new, and replacing them again would not help.
+        For a server that can no longer be used; checkouts then open new connections. Does nothing
+        within a second after the last replacement: the connections are new, and replacing them
+        again would not help.
         """
         now = time.monotonic()
-        if now >= self._replace_again_at:
-            self._replace_again_at = now + _REPLACE_AGAIN_SECONDS
+        if now >= self._next_replace_at:
+            self._next_replace_at = now + _MIN_REPLACE_INTERVAL_SECONDS
             self._generation += 1
             self.close_idle()
 
@@ -170,8 +171,8 @@ class ConnectionPool:
         if current_task() is None:
             self._permits.get(timeout=self._checkout_timeout)
             return None
-        # Polling is enough, since such waits are rare: there are as many permits as tasks on the
-        # event loop, so a task waits only if other threads hold connections too.
+        # Poll, since a task must not block the event loop. Such waits are rare: there are as many
+        # permits as tasks on the event loop, so a task waits only if threads hold connections too.
         while True:
             try:
                 return self._permits.get_nowait()
@@ -193,23 +194,25 @@ class ConnectionPool:
         return None
 
     def _open_or_wait(self, deadline: float) -> Connection:
-        """Open a connection; if the server has too many, wait for an idle one until the deadline.
+        """Open a connection; if the server refuses, wait for an idle one until the deadline.
 
-        The limit of the server or of the role may be lower than the size of the pool, or other
-        processes use it up.
+        The connection limit of the server or the role may be lower than the size of the pool, or
+        exhausted by other processes.
         """
         caller = object()
         self._opening.add(caller)
         try:
             while True:
                 now = time.monotonic()
-                if now >= self._open_again_at or not self._has_others():
+                if now >= self._next_connect_at or not self._others_have_connections():
                     try:
                         return self._open()
                     except psycopg2.OperationalError as error:
-                        if now > deadline or not (self._has_others() or _is_limit(error)):
+                        if now > deadline or not (
+                            self._others_have_connections() or _is_connection_limit(error)
+                        ):
                             raise
-                        self._open_again_at = time.monotonic() + _OPEN_AGAIN_SECONDS
+                        self._next_connect_at = time.monotonic() + _CONNECT_RETRY_SECONDS
                 sleep(_POLL_SECONDS)
                 connection = self._take_idle()
                 if connection is not None:
@@ -217,43 +220,44 @@ class ConnectionPool:
         finally:
             self._opening.discard(caller)
 
-    def _has_others(self) -> bool:
+    def _others_have_connections(self) -> bool:
         """Return whether other callers have connections, which they will return.
 
-        If so, any failure to open one more may be a limit: PostgreSQL translates the message.
+        If so, treat each connect error as a connection limit: PostgreSQL may have translated its
+        message, so that `_is_connection_limit` does not recognize it.
         """
         return self.in_use > len(self._opening)
 
     def _open(self) -> Connection:
         generation = self._generation
-        # In a worker thread, since libpq's call to resolve host names blocks.
+        # In a worker thread, since libpq resolves host names with a blocking call.
         connection = run_in_thread(self._connect)()
         connection.pool = self
         connection.generation = generation
         return connection
 
 
-def _is_limit(error: psycopg2.OperationalError) -> bool:
+def _is_connection_limit(error: psycopg2.OperationalError) -> bool:
     """Return whether the server or a pooler refused a connection because there are too many.
 
-    psycopg2 has no SQLSTATE (53300, too_many_connections) for a failed connect.
+    psycopg2 sets no SQLSTATE (53300, too_many_connections) for a failed connect.
     """
-    return any(text in str(error) for text in _LIMIT_MESSAGES)
+    return any(text in str(error) for text in _CONNECTION_LIMIT_MESSAGES)
 
 
 def _has_unread_data(connection: Connection) -> bool:
     """Return whether the server has sent data on an idle connection.
 
-    These data are almost always a shutdown notice or EOF: the connection cannot be used.
+    Unread data is almost always a shutdown notice or EOF: the connection cannot be used.
     """
     return bool(connection.closed) or wait_until_ready(connection, writing=False, seconds=0)
 
 
 def wait_for_response(connection: Any) -> None:
-    """Wait for the server, at most for the connection's time limit: psycopg2's wait callback.
+    """Wait for a response, at most for the connection's time limit: psycopg2's wait callback.
 
-    Without a limit, a server that accepts a query and never responds would block its caller for
-    ever: TCP timeouts detect only a server that cannot be reached.
+    Without a limit, a server that accepts a query and never responds would block the caller
+    forever: TCP timeouts detect only a server that cannot be reached.
 
     Raises:
         NoResponse: the time limit has passed.

@@ -1,4 +1,4 @@
-"""What a PostgreSQL server is and allows, for checks before the first start."""
+"""The version, role and limits of a PostgreSQL server, for checks before the first start."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import psycopg2
 from domain.errors import Unavailable
 
 _CONNECT_SECONDS = 10
-_MILLISECONDS = 5000
+_STATEMENT_TIMEOUT_MS = 5000
 
 # `reserved_connections` exists since PostgreSQL 16.
 _FACTS = """
@@ -39,7 +39,7 @@ class ServerFacts:
     database: str
     is_standby: bool
     is_read_only: bool
-    # Of the cluster: a standby has that of its primary.
+    # Identifies the cluster: a primary and its standbys have the same.
     system_identifier: str
     server_connections: int
     # None: unlimited.
@@ -49,13 +49,13 @@ class ServerFacts:
 
     @cached_property
     def max_connections(self) -> int:
-        """How many connections the role can have, if nobody else has any."""
+        """The number of connections that the role can open if there are no others."""
         limits = (self.server_connections, self.role_connections, self.database_connections)
         return min(limit for limit in limits if limit is not None)
 
 
 def server_facts(url: str) -> ServerFacts:
-    """Connect to a server and return what it is.
+    """Connect to a server and return its facts.
 
     Raises:
         Unavailable: the server cannot be reached, or refuses the role. The cause is libpq's error.
@@ -65,7 +65,7 @@ def server_facts(url: str) -> ServerFacts:
             closing(psycopg2.connect(url, connect_timeout=_CONNECT_SECONDS)) as connection,
             connection.cursor() as cursor,
         ):
-            cursor.execute(f"SET statement_timeout = {_MILLISECONDS}")
+            cursor.execute(f"SET statement_timeout = {_STATEMENT_TIMEOUT_MS}")
             cursor.execute(_FACTS)
             row = cursor.fetchone()
     except psycopg2.OperationalError as error:

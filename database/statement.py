@@ -40,7 +40,7 @@ _FEW_ROWS = 5
 
 
 class Parameter(ColumnBase):
-    """A named parameter of a statement. Its values are passed to psycopg2 without conversion."""
+    """A named parameter of a statement. Peewee passes its values to psycopg2 unconverted."""
 
     def __init__(self, name: str, cast: str | None = None) -> None:
         self._name = name
@@ -98,7 +98,7 @@ class _NamedQuery(Named):
         if connection is None or not self._is_prepared:
             return database.execute_sql(comment + self.sql, parameters)
         if self.name not in connection.prepared:
-            # Without the comment: all operations use the prepared statement.
+            # Without the comment: all operations share the prepared statement.
             database.execute_sql(f'PREPARE "{self.name}" AS {self._positional_sql}')
             connection.prepared.add(self.name)
         try:
@@ -155,7 +155,7 @@ class Statement(_NamedQuery, Generic[Row]):
 
 
 class Command(_NamedQuery):
-    """A statement that writes and returns no rows."""
+    """A statement that writes, and returns no rows."""
 
     def __init__(self, query: Query | str, *, name: str | None = None) -> None:
         super().__init__(query, prepared=True, name=name)

@@ -1,6 +1,6 @@
-"""Transactions: how services open and retry them, and which domain errors database errors become.
+"""Transaction decorators with retries, and the mapping of database errors to domain errors.
 
-Only services use the decorators. Statements of `models` must be run inside one of them.
+Only services use the decorators. Statements of `models` must run in a decorated function.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 # SQLSTATEs of statements that had no effect and can be retried: serialization_failure,
-# deadlock_detected, and feature_not_supported, with which a prepared statement fails after a
-# migration has changed the type of a column.
+# deadlock_detected, and feature_not_supported ("cached plan must not change result type": a
+# migration has changed the type of a column of a prepared statement).
 _RETRYABLE_SQLSTATES = frozenset({"40001", "40P01", "0A000"})
 _MAX_ATTEMPTS = 6
 _MIN_PAUSE_SECONDS = 0.005
@@ -50,7 +50,7 @@ def autocommit_without_retry(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def transaction(function: Callable[P, R]) -> Callable[P, R]:
-    """Run a function in a transaction, which is retried after a deadlock or a similar failure.
+    """Run a function in a transaction, and retry it after a deadlock or another retryable error.
 
     Joins the transaction that the caller already has.
     """
@@ -115,46 +115,46 @@ def _retry(run: Callable[[], R], max_attempts: int) -> R:
         try:
             return run()
         except PeeweeException as error:
-            _count(error)
-            _leave_unusable_server(error)
+            _count_failure(error)
+            _disconnect_from_unusable_server(error)
             if not _is_retryable(error):
-                meaning = domain_error(error)
-                if meaning is None:
+                translated = domain_error(error)
+                if translated is None:
                     raise
-                raise meaning from error
+                raise translated from error
             failure = error
     raise Unavailable from failure
 
 
 def domain_error(error: PeeweeException) -> DomainError | None:
-    """Return the domain error for a database error; None if there is none (it is a bug)."""
+    """Return the domain error for a database error; None if the database error is a bug."""
     original = getattr(error, "orig", None)
     if isinstance(original, errors.LockNotAvailable):
         return _lock_timeout(original)
-    # ReadOnlySqlTransaction: this server has become a standby; another one is the primary now.
-    unavailable = (
+    # ReadOnlySqlTransaction: this server has become a standby; another server is the primary now.
+    unavailable_errors = (
         psycopg2.OperationalError,
         psycopg2.InterfaceError,
         errors.ReadOnlySqlTransaction,
     )
-    if isinstance(original, unavailable):
+    if isinstance(original, unavailable_errors):
         return Unavailable()
-    meaning = ERROR_BY_CONSTRAINT.get(_constraint(error))
-    return meaning() if meaning is not None else None
+    error_class = ERROR_BY_CONSTRAINT.get(_constraint(error))
+    return error_class() if error_class is not None else None
 
 
-def _count(error: PeeweeException) -> None:
-    """Count a failure of the database; violated constraints are not failures."""
+def _count_failure(error: PeeweeException) -> None:
+    """Count a failed statement by its SQLSTATE; a constraint violation is not a failure."""
     original = getattr(error, "orig", None)
     if not isinstance(original, psycopg2.IntegrityError):
-        # psycopg2 has no SQLSTATE if the connection was lost or refused (08006).
+        # psycopg2 sets no SQLSTATE if the connection was lost or refused: use connection_failure.
         database.failures[getattr(original, "pgcode", None) or "08006"] += 1
 
 
-def _leave_unusable_server(error: PeeweeException) -> None:
+def _disconnect_from_unusable_server(error: PeeweeException) -> None:
     """Replace all connections if their server became read-only or does not respond.
 
-    A read-only server has become a standby, or will: the next connection is to the primary.
+    A read-only server has become a standby, or will: new connections go to the primary.
     """
     original = getattr(error, "orig", None)
     if isinstance(original, (errors.ReadOnlySqlTransaction, NoResponse)):
@@ -174,10 +174,10 @@ def _constraint(error: PeeweeException) -> str:
 
 
 def _lock_timeout(error: psycopg2.Error) -> DomainError:
-    # PostgreSQL names the table only in the error's context. That text is translated into the
-    # server's language, but the table's name in it is not.
+    # PostgreSQL names the table only in the error's context. The server translates this text
+    # (lc_messages), but not the table's name in it.
     context = error.diag.context or ""
-    for table, meaning in ERROR_BY_LOCKED_TABLE.items():
+    for table, error_class in ERROR_BY_LOCKED_TABLE.items():
         if f'"{table}"' in context or f'"pk_{table}"' in context:
-            return meaning()
+            return error_class()
     return Locked()

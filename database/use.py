@@ -1,4 +1,4 @@
-"""Measures what a request or a job costs in the database, and says for whom a statement runs."""
+"""Measures how much each request or job uses the database, and which of them runs a statement."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class DatabaseUse:
-    """What a request or a job has cost in the database so far."""
+    """The database use of a request or a job so far."""
 
-    # The operation id of the request or the name of the job. Statements have it in an SQL comment.
+    # The operation id of the request, or the name of the job; sent in an SQL comment.
     operation: str = ""
-    # How often PostgreSQL was waited for, and for how many seconds. Each statement is a round trip,
-    # and so are BEGIN and COMMIT.
+    # The number of round trips to PostgreSQL (one for each statement, BEGIN and COMMIT), and the
+    # seconds of waiting for them.
     round_trips: int = 0
     seconds: float = 0.0
 
 
-# Of the current task or thread. A greenlet or thread that works for a request shares its object.
+# For the current task or thread. All greenlets and threads of a request share one object.
 current_use: ContextVar[DatabaseUse | None] = ContextVar("database_use", default=None)
 
 
 def measure(operation: str) -> DatabaseUse:
-    """Measure from now on what the current task or thread costs, under a name."""
+    """Start to measure the database use of the current task or thread."""
     use = DatabaseUse(operation)
     current_use.set(use)
     return use

@@ -223,7 +223,7 @@ def test_the_first_write_to_a_read_only_server_replaces_all_connections(shop: st
 def test_connections_are_replaced_at_most_once_a_second(
     shop: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("database.pool._REPLACE_AGAIN_SECONDS", 600.0)
+    monkeypatch.setattr("database.pool._MIN_REPLACE_INTERVAL_SECONDS", 600.0)
     with pytest.raises(Unavailable):
         _write_read_only()
     pids = _pids_of_two_connections()
