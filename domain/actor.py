@@ -13,7 +13,7 @@ DEMO = "demo"
 CLIENT = "CLIENT"
 ADMIN = "ADMIN"
 
-# The usual size of an IPv6 subnet (RFC 4291, section 2.5.4): its owner can use all its addresses.
+# The usual size of an IPv6 subnet (RFC 4291, section 2.5.4): one client can use all its addresses.
 _SUBNET_BITS = 64
 _MAX_ADDRESS_CHARACTERS = 64
 _MAX_USER_AGENT_CHARACTERS = 200

@@ -40,7 +40,7 @@ class Money:
 
 
 def exponent(currency: str) -> int:
-    """Return how many decimals a currency's minor unit has: 2 for EUR, 0 for JPY, 3 for KWD.
+    """Return the number of decimals of a currency's minor unit: 2 for EUR, 0 for JPY, 3 for KWD.
 
     Raises:
         ValueError: this is not a currency code of ISO 4217.

@@ -10,14 +10,14 @@ ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PREFIX = "ORD"
 _SYMBOLS = 8
 _BITS_PER_SYMBOL = 5
-# Replaces look-alikes and removes hyphens and spaces.
-_NORMALISE = str.maketrans("ILO", "110", "- ")
+# Replaces letters that look like digits, and removes hyphens and spaces.
+_TRANSLATION = str.maketrans("ILO", "110", "- ")
 
 
 def new() -> str:
     """Return a random number of 40 bits, such as `ORD-7K3M-9Q2X`.
 
-    If the number exists already, a unique constraint of the database is violated.
+    Storing a number that exists already violates a unique constraint of the database.
     """
     return encode(secrets.randbits(_SYMBOLS * _BITS_PER_SYMBOL))
 
@@ -37,9 +37,9 @@ def normalise(text: str) -> str | None:
     Case, hyphens and spaces are ignored. The letters I, L and O are read as 1, 1 and 0. The result
     has the form in which order numbers are stored.
     """
-    symbols = text.upper().translate(_NORMALISE)
+    symbols = text.upper().translate(_TRANSLATION)
     if len(symbols) > _SYMBOLS:
-        symbols = symbols.removeprefix(_PREFIX.translate(_NORMALISE))
+        symbols = symbols.removeprefix(_PREFIX.translate(_TRANSLATION))
     if len(symbols) != _SYMBOLS or not set(symbols) <= set(ALPHABET):
         return None
     return f"{_PREFIX}-{symbols[:4]}-{symbols[4:]}"

@@ -23,7 +23,7 @@ class Party(StrEnum):
     OWNER = "OWNER"
     ADMIN = "ADMIN"
     SYSTEM = "SYSTEM"
-    PROVIDER = "PROVIDER"  # of payments
+    PROVIDER = "PROVIDER"  # the payment provider
 
 
 TRANSITIONS: Mapping[tuple[str, str], frozenset[Party]] = MappingProxyType(
@@ -47,28 +47,29 @@ def parties(*, admin: bool, owner: bool) -> frozenset[Party]:
 
 
 def allowed(status: str, who: Iterable[Party]) -> tuple[str, ...]:
-    """Return the statuses that an order with this status can get from any of these parties."""
+    """Return the statuses to which any of these parties may change an order with this status."""
     return _ALLOWED[status, frozenset(who)]
 
 
-def returns_stock(current: str, following: str) -> bool:
+def returns_stock(current: str, target: str) -> bool:
     """Return whether this transition returns the order's units to stock."""
-    return current in HOLDING_UNITS and following not in HOLDING_UNITS
+    return current in HOLDING_UNITS and target not in HOLDING_UNITS
 
 
 def _allowed(status: str, who: frozenset[Party]) -> tuple[str, ...]:
     return tuple(
-        following
-        for (current, following), allowed_parties in TRANSITIONS.items()
+        target
+        for (current, target), allowed_parties in TRANSITIONS.items()
         if current == status and who & allowed_parties
     )
 
 
-def _subsets(of: tuple[Party, ...]) -> list[frozenset[Party]]:
-    return [frozenset(some) for size in range(len(of) + 1) for some in combinations(of, size)]
+def _subsets(items: tuple[Party, ...]) -> list[frozenset[Party]]:
+    sizes = range(len(items) + 1)
+    return [frozenset(subset) for size in sizes for subset in combinations(items, size)]
 
 
-# Precomputed for every combination of arguments: a list of orders needs them for each row.
+# Precomputed for every combination of arguments: a list of orders looks them up for each row.
 _PARTIES = {
     (admin, owner): frozenset(([Party.ADMIN] if admin else []) + ([Party.OWNER] if owner else []))
     for admin in (False, True)

@@ -1,7 +1,7 @@
 """Pages of lists, and cursors: opaque texts that encode where the next page begins.
 
-A cursor encodes the last row of a page: its id (16 bytes) and the value by which the list is
-sorted, as base64url without padding (RFC 4648, section 5). The contract describes a cursor only as
+A cursor encodes the last row of a page: its id (16 bytes) and the value of its sort key, as
+base64url without padding (RFC 4648, section 5). The contract describes a cursor only as
 base64url characters. So any such text is a valid cursor: it leads to a page, never to an error.
 """
 

@@ -1,4 +1,4 @@
-"""The rules of payments: their state machines, and what a report of a state changes in the order.
+"""The state machines of payments and refunds, and what a reported state changes in the order.
 
 Several sources report the state of a payment: the provider's response, its notifications
 (webhooks), and the reconciliation job. A report can be a duplicate, late or out of order. So the
@@ -35,7 +35,7 @@ class RefundState(StrEnum):
 
 
 class PaymentStatus(StrEnum):
-    """Whether an order is paid, over all its payments and refunds."""
+    """Whether an order is paid, computed from all its payments and refunds."""
 
     UNPAID = "UNPAID"
     PARTIALLY_PAID = "PARTIALLY_PAID"
@@ -104,7 +104,7 @@ class OrderBalance:
 
     @property
     def is_payable(self) -> bool:
-        """Whether a payment may be started."""
+        """Whether a payment may be created."""
         return self.status == PENDING and self.outstanding > 0
 
     @property
@@ -122,8 +122,8 @@ class PaymentChange:
     """What a reported state changes in a payment and its order."""
 
     state: PaymentState
-    # The money that this report adds to the order; 0 if none arrived, or an earlier report added
-    # it.
+    # The amount that this report adds to the order; 0 if no money arrived, or if an earlier report
+    # has added it.
     captured: int = 0
     # Whether the order becomes PAID.
     pays_order: bool = False

@@ -1,4 +1,4 @@
-"""A file of products: its rows, their faults, and the report of an import."""
+"""A CSV file of products: its rows, their validation errors (faults), and the import report."""
 
 from __future__ import annotations
 

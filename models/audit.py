@@ -16,7 +16,7 @@ class Finding(NamedTuple):
     detail: str
 
 
-# The maximum number of findings per invariant. More of them would repeat the same error.
+# The maximum number of findings per invariant: more would only repeat the same error.
 _MAX_FINDINGS = 100
 
 _VIOLATIONS = {
@@ -98,7 +98,7 @@ _VIOLATIONS = {
         FROM idempotency_key JOIN orders ON orders.id = order_id
         WHERE orders.user_id <> idempotency_key.user_id
     """,
-    # amount_paid is null for orders that are older than the table of payments.
+    # amount_paid is null for orders that are older than the payment table.
     "an order's amounts are the sums of its payments and refunds": """
         SELECT 'order ' || id, 'paid ' || amount_paid || ' and refunded ' || amount_refunded
             || ', payments sum to ' || coalesce(captured, 0) || ' and '
@@ -126,7 +126,7 @@ _VIOLATIONS = {
         FROM orders
         WHERE status NOT IN ('PENDING', 'CANCELLED') AND amount_paid < total
     """,
-    # Unless an administrator has kept it, or the provider has refused to return it.
+    # Unless an administrator has kept the money, or the provider has rejected the refund.
     "a cancelled order holds no money": """
         SELECT 'order ' || id, 'paid ' || amount_paid || ', refunded ' || amount_refunded
         FROM orders

@@ -1,4 +1,4 @@
-"""Checks that are due: the statements that payments and refunds have in common.
+"""The statements for reconciliation that payments and refunds have in common.
 
 Both tables have the time of the next check at the provider, and the number of checks so far.
 """
@@ -22,8 +22,8 @@ class DueCheck(NamedTuple):
 def claim_due(table: str) -> Statement[DueCheck]:
     """Return the statement that claims at most `limit` due rows of a table.
 
-    It sets the time of their next check, with exponential backoff, and returns them. SKIP LOCKED
-    skips those that another worker is claiming.
+    It sets the time of the next check of each row, with exponential backoff, and returns the rows.
+    SKIP LOCKED skips rows that another worker is claiming.
     """
     return Statement(
         f"""
@@ -42,6 +42,6 @@ def claim_due(table: str) -> Statement[DueCheck]:
 
 
 def stop_checks(table: str) -> Command:
-    """Return the command after which the row with this `id` is never due."""
+    """Return the command that clears the time of the next check of the row with this `id`."""
     query = f"UPDATE {table} SET next_check_at = NULL WHERE id = %(id)s"  # noqa: S608
     return Command(query, name=f"{table}.STOP_CHECKS")

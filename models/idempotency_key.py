@@ -1,4 +1,4 @@
-"""Idempotency keys: which request created what, so that a retry does not create it again."""
+"""Idempotency keys: which request created which resource, so that a retry creates no other."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from models.user import UserTable
 
 
 class IdempotencyKeyTable(Table):
-    """The idempotency keys of users, each with a digest of the request and what it created."""
+    """The idempotency keys of users, with the created resource and a digest of the request."""
 
     user = foreign_key(UserTable, "fk_idempotency_key_user_id")
     key = TextField(collation='"C"')

@@ -64,7 +64,7 @@ class OrderTable(Table):
     updated_at = InstantField()
     shipping_address = DocumentField(null=True)
     note = TextField(null=True)
-    # Null if the order was placed before payments were recorded, and none was recorded since.
+    # Null if the order is older than the payment table, and no payment was recorded since.
     amount_paid = BigIntegerField(null=True, constraints=[SQL("DEFAULT 0")])
     amount_refunded = BigIntegerField(constraints=[SQL("DEFAULT 0")])
     expires_at = InstantField(null=True)
@@ -218,8 +218,8 @@ _ITEMS = OrderItemTable.select(
     ).order_by(OrderItemTable.position)
 ).where(OrderItemTable.order == OrderTable.id)
 
-# An order that was placed before payments were recorded counts as paid in full, unless it is
-# pending or cancelled.
+# An order that is older than the payment table counts as paid in full, unless it is pending or
+# cancelled.
 _AMOUNT_PAID = fn.coalesce(
     OrderTable.amount_paid,
     Case(
@@ -265,7 +265,7 @@ FIND_WITH_CUSTOMER = Statement(
     _ORDERS_WITH_CUSTOMERS.where(OrderTable.id == Parameter("order_id")), _order_with_customer
 )
 
-# Like FIND, and locks the row against updates until this transaction ends.
+# Like FIND, but locks the row against updates until this transaction ends.
 FIND_TO_CHANGE = Statement(
     _ORDERS.where(OrderTable.id == Parameter("order_id")).for_update(NO_KEY_UPDATE), _order
 )
@@ -281,15 +281,15 @@ FIND_TO_EXPIRE = Statement(
 
 
 class PendingOrderPosition(NamedTuple):
-    """The position of a pending order in the list of pending orders, oldest first."""
+    """A position in the list of pending orders, oldest first, for keyset pagination."""
 
     created_at: datetime
     id: UUID
 
 
-# The oldest orders that have been pending for at least `minutes`, after a position in their list.
-# Excludes orders with a later time limit of their own (`expires_at`). `now()` is the database's
-# clock, which also set `created_at`.
+# The next page of the orders that have been pending for at least `minutes`, oldest first. Excludes
+# orders with their own, later time limit (`expires_at`). `now()` is the database's clock, which
+# also set `created_at`.
 FIND_UNPAID = Statement(
     OrderTable.select(OrderTable.created_at, OrderTable.id)
     .where(
@@ -307,7 +307,7 @@ FIND_UNPAID = Statement(
     PendingOrderPosition._make,
 )
 
-# The current time. now() would be when the transaction began.
+# The current time; now() would return the start of the transaction.
 NOW: Statement[datetime] = Statement("SELECT clock_timestamp()", lambda columns: columns[0])
 
 # The currency of the latest order. Ids are UUIDs of version 7, which sort by the time when they
@@ -322,16 +322,16 @@ FIND_OWNER = Statement(
     lambda columns: columns[0],
 )
 
-# `updated_at` is clock_timestamp(), read while the row is locked. now() is when the transaction
-# began, which can be before another transition that this one has waited for. `updated_at` always
-# increases, even if the clock was set back (for example by a failover to a server whose clock is
-# behind): the timeline is sorted by it.
+# `updated_at` is clock_timestamp(), read while the row is locked. now() is the start of the
+# transaction, which can be before a transition whose lock this transaction has waited for.
+# `updated_at` always increases, even if the clock was set back (for example by a failover to a
+# server whose clock is behind): the timeline is sorted by it.
 _UPDATED_AT = fn.greatest(
     fn.clock_timestamp(), OrderTable.updated_at + SQL("interval '1 microsecond'")
 )
 
-# Adds `captured`, the money that arrived now. If the amount is null (see `amount_paid`), it stays
-# null as long as `captured` is 0.
+# Adds `captured`, the amount that has just arrived. A null amount (see `amount_paid`) stays null
+# while `captured` is 0.
 _AMOUNT_PAID_AFTER = fn.coalesce(
     OrderTable.amount_paid + Parameter("captured", "bigint"),
     fn.nullif(Parameter("captured", "bigint"), SQL("0")),
@@ -347,7 +347,7 @@ UPDATE_STATUS = Command(
     ).where(OrderTable.id == Parameter("order_id"))
 )
 
-# Adds to the amounts, and increases the version. For every payment event that does not change the
+# Adds to the amounts, and increments the version. For payment events that do not change the order's
 # status: each event of the timeline has its own version of the order. Both amounts may be 0;
 # `refunded` is negative if a refund has failed.
 UPDATE_AMOUNTS = Command(

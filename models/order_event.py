@@ -20,7 +20,7 @@ from models.user import UserTable
 class OrderEventTable(Table):
     """Status transitions and payments of orders; placing an order is the first event.
 
-    An event of a payment has the same status before and after.
+    A payment event has the same `from_status` and `to_status`.
     """
 
     id = UUIDField()

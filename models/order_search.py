@@ -8,7 +8,7 @@ return the rows of one part in sort order:
 - `ix_orders_size`: the orders whose total has a given number of digits, sorted by time.
 
 A page is merged from the first rows of each part that overlaps the bounds. Only the first and the
-last of these parts contain rows outside the bounds, which are read and filtered out.
+last part can contain rows outside the bounds; these rows are read and filtered out.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _OLDEST_CREATED_AT: Statement[datetime | None] = Statement(
     """,
     lambda columns: columns[0],
 )
-# How far this machine's clock may be behind the clock of the database.
+# How far the clock of this machine may be behind the database's clock.
 _MAX_CLOCK_SKEW = timedelta(days=1)
 # The largest total that can be stored has 16 digits.
 _MAX_DIGITS = 16

@@ -1,7 +1,7 @@
 """Payments: their table, and the queries that read them and change their state.
 
-Every change of a payment or a refund is made while its order is locked (`FIND_TO_CHANGE` of
-`models/order.py`), so rows of payments need no locks of their own.
+Payments and refunds are changed only while their order is locked (`FIND_TO_CHANGE` of
+`models/order.py`), so their rows need no locks of their own.
 """
 
 from __future__ import annotations
@@ -224,7 +224,7 @@ UPDATE_STATUS = Command(
     """
 )
 
-# Writes nothing if the payment is marked already, or has another failure.
+# Writes nothing if the payment is already marked, or has another failure code.
 MARK_MISMATCHED = Command(
     PaymentTable.update(
         failure_code="mismatch",
@@ -233,7 +233,7 @@ MARK_MISMATCHED = Command(
     ).where(PaymentTable.id == Parameter("payment_id"), PaymentTable.failure_code.is_null())
 )
 
-# The money of a pending manual payment has arrived.
+# Records how a pending manual payment was paid.
 UPDATE_MANUAL = Command(
     PaymentTable.update(
         amount=Parameter("amount"),
@@ -242,8 +242,8 @@ UPDATE_MANUAL = Command(
     ).where(PaymentTable.id == Parameter("payment_id"))
 )
 
-# Reserves money of a payment for a refund; a negative amount releases it. The check
-# ck_payment_amount_refunded refuses more than was captured.
+# Reserves a part of a payment for a refund; a negative amount releases it. The constraint
+# ck_payment_amount_refunded rejects more than was captured.
 RESERVE = Command(
     PaymentTable.update(
         amount_refunded=PaymentTable.amount_refunded + Parameter("amount"),

@@ -1,4 +1,4 @@
-"""The notifications of payment providers: what arrived, and what was done with it."""
+"""Notifications (webhooks) of payment providers, and the outcome of their processing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from models.refund import RefundTable
 
 
 class PaymentNotificationTable(Table):
-    """Notifications, each stored once by the provider's id of the event."""
+    """Notifications; the provider's event id ensures that each is stored once."""
 
     id = UUIDField()
     provider = TextField()
@@ -68,7 +68,7 @@ index(
 
 
 class PaymentNotification(NamedTuple):
-    """A notification, and what was done with it; `outcome` is None until it was processed."""
+    """A notification and its outcome, which is None until the notification was processed."""
 
     id: UUID
     provider: str
@@ -153,7 +153,7 @@ FIND_TO_PROCESS = Statement(
     StoredNews._make,
 )
 
-# A notification that matches nothing stays due; others do not.
+# An unmatched notification is checked again later; all others are done.
 RECORD_OUTCOME = Command(
     """
     UPDATE payment_notification SET outcome = %(outcome)s, detail = %(detail)s,
@@ -171,7 +171,8 @@ class DueNotification(NamedTuple):
     age: int
 
 
-# Claims at most `limit` due notifications, with a longer pause for older ones.
+# Claims at most `limit` due notifications, with exponential backoff: the pause is half of the age,
+# from 15 seconds to 10 minutes.
 CLAIM_DUE: Statement[DueNotification] = Statement(
     """
     UPDATE payment_notification SET next_check_at = now() + greatest(

@@ -44,7 +44,7 @@ class PlacedLine(NamedTuple):
 #          are locked for a short time. PostgreSQL computes the new quantity from the statement's
 #          snapshot first. If another transaction has added units while this one waited for the
 #          lock, the check stock_not_negative can fail although there are enough units now. The
-#          caller then retries with a new snapshot, which the price comes from too.
+#          caller then retries with a new snapshot, from which the price is read too.
 # placed   Inserts the order. If fewer stock rows were decremented than there are lines, the total
 #          is null, which violates NOT NULL: a safeguard that should never be needed.
 # item     Inserts the line items.

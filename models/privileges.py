@@ -1,9 +1,9 @@
-"""What the role that serves requests may do to each table.
+"""The privileges on each table of the role that serves requests.
 
 Ledgers and logs are append-only: rows of `stock_movement`, `order_item`, `order_event` and
 `security_event` can be neither changed nor deleted. Rows of `security_event_source` can be deleted,
-to erase the person whom they name. Users, products, orders, payments, refunds and notifications of
-providers are never deleted. Row locks (such as FOR UPDATE) require the privilege UPDATE.
+to erase personal data. Users, products, orders, payments, refunds and notifications of providers
+are never deleted. Row locks (such as FOR UPDATE) require the privilege UPDATE.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from domain.paging import SORTED_CHARACTERS
 
 
 class ProductTable(Table):
-    """Products; `archived_at` is set on those that are no longer sold."""
+    """Products; `archived_at` is set on archived products, which are no longer sold."""
 
     id = UUIDField()
     sku = TextField(collation='"C"')
@@ -39,7 +39,7 @@ class ProductTable(Table):
     created_at = InstantField()
     updated_at = InstantField()
     search = words_of("sku || ' ' || name || ' ' || description")
-    # The words of the SKU and the name only: a search lists the products that match here first.
+    # The words of the SKU and the name only: a search lists products with a match here first.
     title_search = words_of("sku || ' ' || name", column_name="called")
 
     class Meta:
@@ -57,8 +57,8 @@ class ProductTable(Table):
 class StockTable(Table):
     """The quantity in stock of each product.
 
-    A table of its own, since every order updates it: each update writes a new version of the whole
-    row, which is small here.
+    A separate table, since every order updates it: PostgreSQL writes a new version of the whole row
+    for each update (MVCC), and this row is small.
     """
 
     product = foreign_key(ProductTable, "fk_stock_product_id")
@@ -128,7 +128,7 @@ _PRODUCTS = _ALL_PRODUCTS.where(ProductTable.archived_at.is_null())
 
 FIND = Statement(_PRODUCTS.where(ProductTable.id == Parameter("product_id")), Product._make)
 
-# Like FIND, and locks the product's row against updates until this transaction ends.
+# Like FIND, but locks the product's row against updates until this transaction ends.
 FIND_TO_CHANGE = Statement(
     _PRODUCTS.where(ProductTable.id == Parameter("product_id")).for_update(
         NO_KEY_UPDATE, of=ProductTable
@@ -136,7 +136,7 @@ FIND_TO_CHANGE = Statement(
     Product._make,
 )
 
-# Like FIND_TO_CHANGE, and finds archived products too.
+# Like FIND_TO_CHANGE, but also finds archived products.
 FIND_EVEN_ARCHIVED_TO_CHANGE = Statement(
     _ALL_PRODUCTS.where(ProductTable.id == Parameter("product_id")).for_update(
         NO_KEY_UPDATE, of=ProductTable
@@ -157,7 +157,8 @@ FIND_STOCK: Statement[int] = Statement(
     lambda columns: columns[0],
 )
 
-# Finds the given products, without those whose stock row another transaction has locked.
+# Locks the stock rows of the given products, and returns the ids of the products. Skips the rows
+# that another transaction has locked (SKIP LOCKED).
 FIND_UNLOCKED: Statement[UUID] = Statement(
     StockTable.select(StockTable.product)
     .where(StockTable.product == fn.any(Parameter("product_ids", "uuid[]")))
@@ -230,9 +231,9 @@ RESTORE = Command(
     ).where(ProductTable.id == Parameter("product_id"))
 )
 
-_WORDS = frozenset({"words", "title_words"})
-_PRICES = frozenset({"min_price", "max_price"})
-_STOCKS = frozenset({"min_stock", "max_stock"})
+_WORD_FILTERS = frozenset({"words", "title_words"})
+_PRICE_BOUNDS = frozenset({"min_price", "max_price"})
+_STOCK_BOUNDS = frozenset({"min_stock", "max_stock"})
 
 
 def _catalogue(archived: Expression) -> SearchListing[Product]:
@@ -242,7 +243,9 @@ def _catalogue(archived: Expression) -> SearchListing[Product]:
         id_field=ProductTable.id,
         sorts={
             "name": Sort(_SORTED_NAME, str, lambda product: product.name),
-            "price": Sort(ProductTable.price, int, lambda product: product.price, bounds=_PRICES),
+            "price": Sort(
+                ProductTable.price, int, lambda product: product.price, bounds=_PRICE_BOUNDS
+            ),
             "created_at": Sort(
                 ProductTable.created_at, datetime, lambda product: product.created_at
             ),
@@ -250,7 +253,7 @@ def _catalogue(archived: Expression) -> SearchListing[Product]:
                 StockTable.quantity,
                 int,
                 lambda product: product.stock,
-                bounds=_STOCKS,
+                bounds=_STOCK_BOUNDS,
                 id_field=StockTable.product,
             ),
         },
@@ -266,17 +269,17 @@ def _catalogue(archived: Expression) -> SearchListing[Product]:
             "max_stock": StockTable.quantity <= Parameter("max_stock"),
         },
         seeks=(
-            # Counted first: a count in the index of the stock stops at the limit, but a GIN index
-            # reads all of its matches before it returns the first one.
-            Seek(StockTable.select(StockTable.product), _STOCKS),
+            # Counted first: the count in this B-tree index stops at the limit, but a GIN index
+            # collects all matches before it returns the first one.
+            Seek(StockTable.select(StockTable.product), _STOCK_BOUNDS),
             Seek(
                 ProductTable.select(ProductTable.id).where(archived),
-                _WORDS | _PRICES,
+                _WORD_FILTERS | _PRICE_BOUNDS,
                 more_filters=frozenset({"without_title_words", "other_sku"}),
                 sorts=frozenset({"name", "price", "created_at"}),
             ),
         ),
-        misestimated=_WORDS | _STOCKS,
+        misestimated=_WORD_FILTERS | _STOCK_BOUNDS,
         unique={"sku"},
     )
 

@@ -9,7 +9,7 @@ from database.statement import Command, Statement
 
 
 class KnownProduct(NamedTuple):
-    """A stored product, with which the import compares a line of the file."""
+    """A stored product; the import compares it with a line of the file."""
 
     id: UUID
     sku: str
@@ -20,8 +20,8 @@ class KnownProduct(NamedTuple):
     archived: bool
 
 
-# An advisory lock, held until the transaction ends, so that imports run one after another. The
-# second of two imports then finds the products of the first, and two imports cannot deadlock.
+# An advisory lock, held until the transaction ends, serializes imports: the second of two imports
+# finds the products of the first, and two imports cannot deadlock.
 LOCK_IMPORTS = Command("SELECT pg_advisory_xact_lock(hashtext('orderly import_products'))")
 
 # Locks the products against updates until the import is committed; otherwise the import could

@@ -1,6 +1,6 @@
 """Refunds: their table, and the queries that read them and change their state.
 
-A refund is changed only while the order of its payment is locked, like a payment.
+Refunds, like payments, are changed only while the order is locked.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ index(
 
 
 class Refund(NamedTuple):
-    """A refund; the amount in minor units of `currency`."""
+    """A refund; the amount is in minor units of `currency`."""
 
     id: UUID
     payment_id: UUID

@@ -1,6 +1,7 @@
 """The security log: entries are appended and read, never changed.
 
-What names a person is in a table of its own, so that it can be erased without changing the log.
+The personal data of an event (IP address, user agent) is in a separate table, so that it can be
+erased without changing the log.
 """
 
 from __future__ import annotations
@@ -63,10 +64,10 @@ index(SecurityEventTable, "ix_security_event_user_id", "user_id, created_at, id"
 
 
 class SecurityEventSourceTable(Table):
-    """The client that caused an event. Deleted to erase a person, so never part of the log itself.
+    """The client that caused an event: personal data, which is deleted to erase a person.
 
-    `user_id` is the person whom the row names: the actor of the event, or if the actor is not
-    known, the user whom the event concerns. No column is a foreign key: a check would lock the
+    `user_id` is the person to whom the data belongs: the actor of the event or, if the actor is not
+    known, the user whom the event concerns. No column is a foreign key: its check would lock the
     event, which the privileges of the log forbid.
     """
 
@@ -143,8 +144,8 @@ LOG: Listing[SecurityEvent] = Listing(
     },
 )
 
-# Both rows in one statement, so in one round trip. Written as SQL, since Peewee cannot build common
-# table expressions that write.
+# Inserts both rows in one round trip. Written as SQL, since Peewee does not support data-modifying
+# common table expressions (CTEs).
 INSERT = Command(
     """
     WITH event AS (

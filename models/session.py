@@ -1,4 +1,4 @@
-"""Sessions (sign-ins) and their refresh tokens, each of which can be used once."""
+"""Sessions (sign-ins), and their single-use refresh tokens (refresh token rotation)."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class UsedToken(NamedTuple):
     seconds_since_use: float | None
 
 
-# Uses the database's clock, which is the same for all processes of the application.
+# Computed with the database's clock, which all processes of the application share.
 _EXPIRY = fn.now() + fn.make_interval(SQL("secs => %(seconds)s"))
 # A session ends this long after it began, however often it is refreshed.
 _LATEST_EXPIRY = SessionTable.created_at + fn.make_interval(SQL("secs => %(max_seconds)s"))
@@ -143,7 +143,7 @@ USE_TOKEN = Statement(
     lambda columns: columns[0],
 )
 
-# Returns no row if the session was revoked: a concurrent sign-out wins.
+# Returns no row if the session was revoked: a concurrent sign-out takes precedence.
 EXTEND = Statement(
     SessionTable.update(last_used_at=fn.now(), expires_at=fn.least(_EXPIRY, _LATEST_EXPIRY))
     .from_(UserTable)
@@ -180,8 +180,8 @@ FIND_SESSION_OF_TOKEN = Statement(
     lambda columns: columns[0],
 )
 
-# Not now(), which is when the transaction began: FIND_REVOKED reads only the revocations of a
-# limited time before it, and could miss a revocation with an earlier timestamp.
+# clock_timestamp(), not now() (the start of the transaction): FIND_REVOKED reads only recent
+# revocations, and could miss one with an earlier timestamp.
 REVOKE = Statement(
     SessionTable.update(revoked_at=fn.clock_timestamp())
     .where(SessionTable.id == Parameter("session_id"), SessionTable.revoked_at.is_null())
@@ -255,7 +255,7 @@ PURGE_TOKENS = Command(
     """
 )
 
-# Deletes sessions that expired `seconds` ago, and their tokens (ON DELETE CASCADE).
+# Deletes sessions that expired more than `seconds` ago, and their tokens (ON DELETE CASCADE).
 PURGE_SESSIONS = Command(
     """
     DELETE FROM session WHERE id IN (

@@ -1,7 +1,7 @@
 """Rate limits, shared by every process that uses the database.
 
-The generic cell rate algorithm (GCRA, ITU-T I.371). A bucket is stored as one instant: when it
-will be full again. Each attempt moves that instant into the future. One statement both checks and
+The generic cell rate algorithm (GCRA, ITU-T I.371). A bucket is stored as `full_at`: the time when
+it will be full again. Each attempt moves `full_at` into the future. One statement both checks and
 updates the bucket, so that two concurrent attempts cannot use the same capacity.
 """
 
@@ -16,7 +16,7 @@ from database.table import InstantField, Table, index, primary_key
 
 
 class ThrottleTable(Table):
-    """Buckets, one for each thing that is limited: an account, a network, or both."""
+    """Buckets, one for each subject of a limit: an account, a network, or both."""
 
     bucket = TextField(collation='"C"')
     full_at = InstantField()
@@ -32,15 +32,15 @@ index(ThrottleTable, "ix_throttle_full_at", "full_at")
 
 
 class Attempt(NamedTuple):
-    """Whether an attempt is allowed; if not, the number of seconds until the next one is."""
+    """Whether an attempt is allowed; if not, the number of seconds until one is allowed."""
 
     allowed: bool
     wait_seconds: float
 
 
-# Written as SQL, since Peewee cannot alias the table of an upsert. `interval` is the number of
-# seconds in which one attempt is refilled, `window` the number in which all of them are. A refused
-# attempt leaves the bucket as it is; otherwise a client that keeps trying would never be allowed.
+# Written as SQL, since Peewee cannot alias the table of an upsert. A bucket regains one
+# attempt in `interval` seconds, and all attempts in `window` seconds. A refused attempt does not
+# change the bucket; otherwise a client that keeps trying would never be allowed.
 TAKE = Statement(
     """
     WITH taken AS (
@@ -69,7 +69,7 @@ REFUND = Command(
     """
 )
 
-# Deletes full buckets, which mean the same as no bucket. SKIP LOCKED skips those in use.
+# Deletes full buckets, which are equivalent to no bucket. SKIP LOCKED skips buckets in use.
 PURGE = Command(
     """
     DELETE FROM throttle WHERE bucket IN (

@@ -58,7 +58,7 @@ index(UserTable, "ix_users_administrators", "id", where="role = 'ADMIN'")
 
 
 class User(NamedTuple):
-    """A user, without the password."""
+    """A user, without the password hash."""
 
     id: UUID
     email: str
@@ -69,7 +69,7 @@ class User(NamedTuple):
 
 
 class Credentials(NamedTuple):
-    """A user and the hash with which the password is verified."""
+    """A user, and the hash for verifying the password."""
 
     user: User
     password_hash: str
@@ -89,7 +89,7 @@ FIND = Statement(
     UserTable.select(*PUBLIC_COLUMNS).where(UserTable.id == Parameter("user_id")), User._make
 )
 
-# Like FIND, and locks the row against updates until this transaction ends.
+# Like FIND, but locks the row against updates until this transaction ends.
 FIND_TO_CHANGE = Statement(
     UserTable.select(*PUBLIC_COLUMNS)
     .where(UserTable.id == Parameter("user_id"))
@@ -140,7 +140,7 @@ FIND_TO_SIGN_IN = Statement(
     lambda columns: columns[0],
 )
 
-# An email that is taken violates uq_users_email.
+# An email that is already registered violates uq_users_email.
 INSERT = Statement(
     UserTable.insert(
         {
