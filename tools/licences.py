@@ -20,7 +20,7 @@ def report(sbom: Mapping[str, Any], rules: Mapping[str, Any]) -> tuple[list[str]
 
     Args:
         sbom: A CycloneDX document.
-        rules: `allowed`, a list of licences, and `exceptions`, the licences of single components.
+        rules: `allowed`, a list of licences, and `exceptions`, additional licences by component.
     """
     lines, faults = [], []
     for component in sbom["components"]:
@@ -43,7 +43,7 @@ def _licences(component: Mapping[str, Any]) -> list[str]:
 
 
 def main() -> None:
-    """Print the licences in the SBOM that is the argument of the command."""
+    """Print the licences in an SBOM; its path is the argument of the command."""
     (path,) = sys.argv[1:]
     rules = tomllib.loads(_PYPROJECT.read_text())["tool"]["orderly"]["licences"]
     lines, faults = report(json.loads(Path(path).read_text()), rules)

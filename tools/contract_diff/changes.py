@@ -82,7 +82,7 @@ def _security_scheme_changes(before: Node, after: Node) -> Iterator[Change]:
 
 
 def _removed_schemas(before: Node, after: Node) -> Iterator[Change]:
-    """Types in generated clients have the names of the schemas."""
+    """Yield the removed schemas: generated clients have types with their names."""
     old, new = (_components(document, "schemas") for document in (before, after))
     for name in old.keys() - new.keys():
         yield Change("schemas", f"{name} removed or renamed", breaking=True)
@@ -107,8 +107,8 @@ def _operation_changes(before: Node, after: Node) -> Iterator[Change]:
 def _operations(document: Node) -> dict[tuple[str, str], dict[str, Any]]:
     """Return each operation, with the parameters of its path item, by path and method.
 
-    The names of path parameters are left out of the path, so that renaming a path parameter
-    changes a parameter instead of the operation.
+    The keys omit the names of path parameters: a renamed path parameter is then a change of a
+    parameter, not of the operation.
     """
     return {
         (re.sub(r"\{[^}]*\}", "{}", path), method): {

@@ -82,11 +82,11 @@ class SchemaComparison:
             old_alternatives = _by_name(old_list, unless_in=new_list)
             new_alternatives = _by_name(new_list, unless_in=old_list)
             for name in old_alternatives.keys() - new_alternatives.keys():
-                # Without any alternative left, any value is valid.
+                # If no alternative is left, every value is valid.
                 breaking = direction.is_breaking(stricter=bool(new_list), looser=not new_list)
                 yield Change(location, f"alternative {name} removed", breaking)
             for name in new_alternatives.keys() - old_alternatives.keys():
-                # Without any alternative before, any value was valid.
+                # If there was no alternative before, every value was valid.
                 breaking = direction.is_breaking(stricter=not old_list, looser=bool(old_list))
                 yield Change(location, f"alternative {name} added", breaking)
             for name in old_alternatives.keys() & new_alternatives.keys():

@@ -1,4 +1,4 @@
-"""Find the differences between the keywords of two schemas, and whether each is stricter or looser.
+"""Find the keywords that differ between two schemas, and whether the new one is stricter or looser.
 
 The schemas of properties, items and alternatives are compared in `schema_changes`.
 """
@@ -14,7 +14,7 @@ from tools.contract_diff.change import Node
 # Keywords whose value is one schema: of all items, or of all properties that are not listed.
 SUBSCHEMAS: Final = ("items", "additionalProperties")
 
-# Functions that say whether a new bound is stricter than an old bound: `is_stricter(new, old)`.
+# Functions that return whether a new bound is stricter: `is_stricter(new, old)`.
 _BOUNDS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "minimum": gt,
     "minLength": gt,
@@ -27,7 +27,7 @@ _BOUNDS: Final[Mapping[str, Callable[[float, float], bool]]] = {
 }
 _BOUND_DEFAULTS: Final = {"minLength": 0, "minItems": 0, "minProperties": 0}
 _FLAGS: Final = ("uniqueItems", "exclusiveMinimum", "exclusiveMaximum")
-# Keywords for which no program can tell whether a new value is stricter or looser.
+# Keywords whose values cannot be compared: a new value may be stricter, looser, or both.
 _INCOMPARABLE: Final = ("pattern", "format", "multipleOf", "not")
 _DOCUMENTATION: Final = {"description", "example", "title", "externalDocs", "deprecated"}
 # Compared here or in `schema_changes`, or ignored as documentation.
@@ -39,7 +39,7 @@ _KNOWN: Final = {
 
 
 class Difference(NamedTuple):
-    """A difference between two schemas; both stricter and looser if no program can tell."""
+    """A difference between two schemas; both stricter and looser if the values are incomparable."""
 
     message: str
     stricter: bool  # rejects a value that was valid
@@ -60,7 +60,7 @@ def keyword_differences(old: Node, new: Node) -> Iterator[Difference]:
 def _type(old: Node, new: Node) -> Iterator[Difference]:
     old_type, new_type = old.get("type"), new.get("type")
     if old_type != new_type:
-        message = _changed("type", old_type, new_type)
+        message = _change_message("type", old_type, new_type)
         if {old_type, new_type} == {"integer", "number"}:
             # Every integer is a number.
             yield Difference(message, new_type == "integer", new_type == "number")
@@ -94,7 +94,7 @@ def _bounds(old: Node, new: Node) -> Iterator[Difference]:
             stricter = new_bound is not None and (
                 old_bound is None or is_stricter(new_bound, old_bound)
             )
-            yield Difference(_changed(keyword, old_bound, new_bound), stricter, not stricter)
+            yield Difference(_change_message(keyword, old_bound, new_bound), stricter, not stricter)
 
 
 def _flags(old: Node, new: Node) -> Iterator[Difference]:
@@ -110,7 +110,7 @@ def _incomparable(old: Node, new: Node) -> Iterator[Difference]:
             _without_documentation(schema.get(keyword)) for schema in (old, new)
         )
         if old_value != new_value:
-            message = _changed(keyword, old_value, new_value)
+            message = _change_message(keyword, old_value, new_value)
             yield Difference(message, new_value is not None, old_value is not None)
 
 
@@ -126,7 +126,7 @@ def _without_documentation(node: Any) -> Any:
 
 
 def _subschemas(old: Node, new: Node) -> Iterator[Difference]:
-    """Compare whether items and unlisted properties have a schema, and are allowed at all."""
+    """Compare whether items and unlisted properties have a schema, and the latter are allowed."""
     for keyword in SUBSCHEMAS:
         old_value, new_value = old.get(keyword), new.get(keyword)
         restricted = isinstance(new_value, Mapping)
@@ -137,7 +137,7 @@ def _subschemas(old: Node, new: Node) -> Iterator[Difference]:
     closed = new.get("additionalProperties") is False
     if closed != (old.get("additionalProperties") is False):
         message = f"{'rejects' if closed else 'allows'} unknown properties"
-        # Not looser for clients that read it: the contract makes them ignore unknown properties.
+        # Not looser for clients that read it: the contract requires them to ignore such properties.
         yield Difference(message, stricter=closed, looser=False)
 
 
@@ -146,9 +146,9 @@ def _unknown(old: Node, new: Node) -> Iterator[Difference]:
     for keyword in sorted((old.keys() | new.keys()) - _KNOWN):
         old_value, new_value = old.get(keyword), new.get(keyword)
         if old_value != new_value and not keyword.startswith("x-"):
-            message = _changed(keyword, old_value, new_value)
+            message = _change_message(keyword, old_value, new_value)
             yield Difference(message, stricter=True, looser=True)
 
 
-def _changed(keyword: str, old: Any, new: Any) -> str:
+def _change_message(keyword: str, old: Any, new: Any) -> str:
     return f"{keyword} changed from {old} to {new}"
