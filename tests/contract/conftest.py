@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from tests.support.contract_client import OnResponse, Servers
 from tests.support.contract_coverage import Coverage
 from tests.support.node_tools import REDOCLY
 from tests.support.prism import assert_no_violations, prism_proxy
-from tests.support.processes import run_server
+from tests.support.processes import Server, run_server
+from tests.support.proxies import run_caddy, run_nginx
 from tests.support.settings import NO_RATE_LIMIT_VARIABLES, SIGNING_KEY
 from tests.support.stripe_server import StripeServer, run_stripe_server, stripe_settings
 
@@ -37,6 +39,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--through-proxy",
         action="store_true",
         help="send the examples through Prism, which validates requests and responses too",
+    )
+    parser.addoption(
+        "--behind",
+        choices=("nginx", "caddy"),
+        help="send the examples over HTTPS through this proxy, with its file in deploy/",
     )
 
 
@@ -79,6 +86,7 @@ def servers(
         "ORDERLY_WORKER": "false",
         "ORDERLY_SANDBOX_PAYMENTS": "true",
         "ORDERLY_MANUAL_PAYMENT_EXPIRY_MINUTES": "10080",
+        "ORDERLY_TRUSTED_PROXIES": "127.0.0.1",
         **stripe_settings(stripe_server),
     }
     low_limits = dict.fromkeys(NO_RATE_LIMIT_VARIABLES, "1")
@@ -88,6 +96,10 @@ def servers(
         run_server(data_dir, **common, **NO_RATE_LIMIT_VARIABLES) as unlimited,
         run_server(directory("rate_limited") / "data", **common, **low_limits) as rate_limited,
     ):
+        if name := request.config.getoption("--behind"):
+            with behind(name, unlimited, rate_limited, directory) as urls:
+                yield Servers(*urls, data_dir)
+            return
         if not request.config.getoption("--through-proxy"):
             yield Servers(f"{unlimited.url}/api/v1", f"{rate_limited.url}/api/v1", data_dir)
             return
@@ -96,6 +108,25 @@ def servers(
             prism_proxy(rate_limited.url, directory("proxy")) as second,
         ):
             yield Servers(first, second, data_dir)
+
+
+@contextmanager
+def behind(
+    name: str, first: Server, second: Server, directory: Callable[[str], Path]
+) -> Iterator[tuple[str, str]]:
+    """Run a proxy with HTTPS before each server; yield the URLs of the API there."""
+    run = {"nginx": run_nginx, "caddy": run_caddy}[name]
+    with (
+        run(first.port, directory(name)) as one,
+        run(second.port, directory(name)) as two,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        trusted = directory("trusted") / "certificates.pem"
+        trusted.write_text(
+            "".join(proxy.certificate.certificate.read_text() for proxy in (one, two))
+        )
+        patch.setenv("SSL_CERT_FILE", str(trusted))  # OpenSSL reads it for each new client
+        yield f"{one.url}/api/v1", f"{two.url}/api/v1"
 
 
 @pytest.fixture
