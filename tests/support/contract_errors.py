@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from uuid import uuid4
 
+from integrations.payments import sandbox_events
 from tests.support.contract import DOCUMENT
 from tests.support.contract_client import INITIAL_STOCK, ExampleClient
 from tests.support.contract_requests import EXAMPLES, Request, json_request
@@ -253,7 +254,8 @@ def use_the_key_for_another_refund(client: ExampleClient, request: Request) -> N
 
 
 @triggers("invalid_signature")
-def sign_another_body(_client: ExampleClient, request: Request) -> None:
+def sign_another_body(client: ExampleClient, request: Request) -> None:
+    request.headers.update(sandbox_events.sign(client.sandbox.secret(), b"{}"))
     request.headers.update(sign(b"{}"))
 
 
