@@ -22,6 +22,7 @@ from models.session import RefreshTokenTable, SessionTable
 from models.stock_movement import StockMovementTable
 from models.throttle import ThrottleTable
 from models.user import UserTable
+from models.worker_heartbeat import WorkerHeartbeatTable
 
 _READ = frozenset({"SELECT"})
 _APPEND = _READ | {"INSERT"}
@@ -47,6 +48,7 @@ _BY_TABLE: dict[type[Table], frozenset[str]] = {
     SecurityEventTable: _APPEND,
     SecurityEventSourceTable: _ERASE,
     ThrottleTable: _DELETE,
+    WorkerHeartbeatTable: _CHANGE,
 }
 
 RUNTIME = {table._meta.table_name: allowed for table, allowed in _BY_TABLE.items()}

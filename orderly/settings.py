@@ -126,6 +126,8 @@ class Settings:
     sandbox_payments: bool
     # Whether `serve` runs the background worker too.
     worker: bool
+    # After how many seconds without any worker `serve` is not ready. 0: it needs none.
+    worker_silence_seconds: int
     # Where the worker of `serve` writes daily backups. None: it writes none.
     backup_dir: Path | None
     backups_kept: int
@@ -216,6 +218,7 @@ class Settings:
             refresh_token_seconds=self.refresh_token_days * 24 * 3600,
             order_expiry_minutes=self.order_expiry_minutes,
             manual_payment_expiry_minutes=self.manual_payment_expiry_minutes,
+            worker_silence_seconds=self.worker_silence_seconds,
             # A provider that does not answer must not occupy all threads.
             payment_calls_at_once=max(1, self.threads // 4),
             session_seconds=self.session_days * 24 * 3600,
@@ -374,6 +377,7 @@ def _read_database(env: _Reader) -> dict[str, Any]:
 
 
 def _read_server(env: _Reader) -> dict[str, Any]:
+    worker = env.bool("WORKER", True)
     return {
         "data_dir": settings_values.data_directory(env.str("DATA_DIR", None)),
         "host": env.str("HOST", "127.0.0.1"),
@@ -393,7 +397,10 @@ def _read_server(env: _Reader) -> dict[str, Any]:
         "cors_origins": env.str("CORS_ORIGINS", "", validate=settings_values.origins),
         "validate_responses": env.bool("VALIDATE_RESPONSES", False),
         "storefront": env.bool("STOREFRONT", False),
-        "worker": env.bool("WORKER", True),
+        "worker": worker,
+        "worker_silence_seconds": env.int(
+            "WORKER_SILENCE_SECONDS", 120 if worker else 0, validate=settings_values.silence
+        ),
         "backup_dir": settings_values.absolute_path(env.str("BACKUP_DIR", None)),
         "backups_kept": env.int("BACKUPS_KEPT", 7, validate=validate.Range(1, 10_000)),
     }

@@ -25,6 +25,10 @@ _HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]", re.ASCII | re.IGNORECASE)
 _INTEGER = re.compile(r"-?[0-9]{1,9}", re.ASCII)
 
 
+# A worker that has nothing to do pauses for up to 6 seconds.
+_SILENCE_SECONDS = range(10, 3601)
+
+
 def items(text: str) -> list[str]:
     """Return the items of a list that is separated by commas."""
     return [item for item in map(str.strip, text.split(",")) if item]
@@ -90,6 +94,13 @@ def hosts(hosts: str) -> None:
             raise ValidationError(
                 "Not a list of host names without ports (shop.example.com), separated by commas."
             )
+
+
+def silence(seconds: int) -> None:
+    """Refuse a time that is shorter than a pause of a worker; 0 means no limit."""
+    if seconds != 0 and seconds not in _SILENCE_SECONDS:
+        low, high = _SILENCE_SECONDS[0], _SILENCE_SECONDS[-1]
+        raise ValidationError(f"Must be 0, or from {low} to {high} (inclusive).")
 
 
 def currency(code: str) -> None:

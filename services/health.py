@@ -6,7 +6,7 @@ from typing import Final
 
 from database import migrations, server_state
 from domain.errors import NotReady, Unavailable
-from services import process, revocation
+from services import process, revocation, workers
 
 # docs/operations/readiness.md describes each reason.
 STOPPING: Final = "stopping"
@@ -14,6 +14,7 @@ DATABASE_UNAVAILABLE: Final = "database_unavailable"
 DATABASE_READ_ONLY: Final = "database_read_only"
 DATABASE_DISK_FULL: Final = "database_disk_full"
 MIGRATIONS_PENDING: Final = "migrations_pending"
+WORKER_MISSING: Final = "worker_missing"
 SESSIONS_NOT_LOADED: Final = "sessions_not_loaded"
 REASONS: Final = (
     STOPPING,
@@ -21,6 +22,7 @@ REASONS: Final = (
     DATABASE_READ_ONLY,
     DATABASE_DISK_FULL,
     MIGRATIONS_PENDING,
+    WORKER_MISSING,
     SESSIONS_NOT_LOADED,
 )
 
@@ -29,8 +31,8 @@ def ready() -> None:
     """Return if this process can serve requests, and orders can be placed.
 
     The process must not be stopping. The database must respond, accept writes, have space on its
-    disk, and have every migration that this code needs. The list of revoked sessions must be
-    recent: otherwise every access token is refused.
+    disk, and have every migration that this code needs. A worker must run if the settings say
+    so. The list of revoked sessions must be recent: otherwise every access token is refused.
 
     Raises:
         NotReady: one of these conditions does not hold.
@@ -44,6 +46,8 @@ def ready() -> None:
             raise NotReady(DATABASE_DISK_FULL)
         if migrations.pending():
             raise NotReady(MIGRATIONS_PENDING)
+        if workers.is_missing():
+            raise NotReady(WORKER_MISSING)
     except NotReady:
         raise
     except Unavailable as error:

@@ -6,6 +6,7 @@ all of it with one call of `bind`. Nothing else is kept in memory from one reque
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -54,6 +55,8 @@ class ProcessState:
     verified_tokens: dict[str, tuple[float, Any, Any]] = field(default_factory=dict)
     # Whether the process will stop soon: it still serves requests, but is not ready.
     is_stopping: bool = False
+    # On `time.monotonic()`
+    started_at: float = field(default_factory=time.monotonic)
 
 
 class _Binding:

@@ -18,7 +18,14 @@ from database.use import measure
 from domain.actor import Actor
 from domain.errors import Unavailable
 from orderly.background.job_metrics import JobMetrics
-from services import idempotency_keys, orders, payment_notifications, process, reconciliation
+from services import (
+    idempotency_keys,
+    orders,
+    payment_notifications,
+    process,
+    reconciliation,
+    workers,
+)
 
 # Seconds to wait when no job is due. With the jitter, a job starts at most a fifth later.
 PAUSE_SECONDS = 5.0
@@ -48,6 +55,7 @@ def _process_notifications() -> int:
 # Maps the name of the log event to the job. A job processes one batch per call and returns the
 # number of rows; 0 means that nothing is due.
 JOBS: Mapping[str, Job] = {
+    "worker_heartbeat": workers.beat,
     "orders_expired": _expire_orders,
     "payments_reconciled": _reconcile_payments,
     "refunds_completed": _reconcile_refunds,

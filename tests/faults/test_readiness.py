@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import pytest
 
 from orderly.embedded import EmbeddedPostgreSQL
 from services.demo import ACCOUNTS
+from tests.support.embedded_postgresql import connect
 from tests.support.problems import assert_problem
 from tests.support.processes import (
     ROOT,
@@ -141,6 +142,35 @@ def test_readiness_is_503_while_the_disk_of_the_database_is_full(data_dir: Path)
         assert reason(server) is None
         assert 201 == create(0).status_code
         assert add_product(admin)
+
+
+def test_a_server_that_needs_a_worker_is_ready_while_one_runs(data_dir: Path) -> None:
+    with run_server(data_dir, "--no-worker", ORDERLY_WORKER_SILENCE_SECONDS="10") as server:
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "orderly", "worker", "--data-dir", str(data_dir)],
+            cwd=data_dir.parent,
+            env=orderly_environment(),
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            wait_until(lambda: heartbeats(data_dir) == 1)
+            assert reason(server) is None
+            worker.send_signal(signal.SIGSTOP)
+
+            wait_until(lambda: reason(server) == "worker_missing")
+
+            worker.send_signal(signal.SIGCONT)
+            wait_until(lambda: reason(server) is None)
+        finally:
+            worker.send_signal(signal.SIGCONT)
+            worker.terminate()
+            assert 0 == worker.wait(TIMEOUT_SECONDS)
+
+
+def heartbeats(data_dir: Path) -> int:
+    with closing(connect(data_dir)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT FROM worker_heartbeat")
+        return cursor.rowcount
 
 
 @pytest.mark.parametrize("workers", [1, 2])

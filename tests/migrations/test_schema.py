@@ -23,6 +23,7 @@ from models import (
     stock_movement,
     throttle,
     user,
+    worker_heartbeat,
 )
 from services import security_events
 
@@ -41,6 +42,7 @@ TABLES = [
         stock_movement,
         security_event,
         throttle,
+        worker_heartbeat,
         migrations,
     )
     for table in vars(module).values()
@@ -101,7 +103,7 @@ def test_migrations_and_models_create_the_same_schema(both_schemas: None):
     for kind in QUERIES:
         assert by_migrations[kind], kind
         assert by_models[kind] == by_migrations[kind]
-    assert len(TABLES) == 17
+    assert len(TABLES) == 18
 
 
 def test_every_constraint_and_index_is_named_by_the_convention(both_schemas: None):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from database import binding, migrations
 from domain.errors import NotReady, Unavailable
-from services import health, process, revocation
+from services import health, process, revocation, workers
 from tests.services.test_database import raise_sqlstate
+from tests.support.database import Sql
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "operations" / "readiness.md"
 
@@ -80,6 +82,37 @@ def test_after_a_full_disk_a_process_is_not_ready_while_temporary_files_cannot_b
 
     # 53400, configuration_limit_exceeded, shows that a file was written, and is another reason.
     assert "database_unavailable" == reason()
+
+
+def test_a_process_that_needs_a_worker_is_not_ready_without_one(shop: str, sql: Sql) -> None:
+    process.bind(replace(process.configuration(), worker_silence_seconds=30))
+    revocation.refresh()
+    assert reason() is None  # there may be none yet
+
+    process.state().started_at -= 60
+    assert "worker_missing" == reason()
+
+    workers.beat()
+    assert reason() is None
+
+    sql("UPDATE worker_heartbeat SET beat_at = beat_at - interval '31 seconds'")
+    assert "worker_missing" == reason()
+
+    workers.beat()
+    assert reason() is None
+
+
+def test_several_workers_write_the_heartbeat_together(shop: str, sql: Sql) -> None:
+    find = "SELECT beat_at, xmin::text FROM worker_heartbeat"
+    workers.beat()
+    sql("UPDATE worker_heartbeat SET beat_at = beat_at + interval '1 hour'")  # another clock
+    workers.beat()
+    first = sql(find)
+
+    workers.beat()
+
+    assert first == sql(find)
+    assert [(True,)] == sql("SELECT beat_at <= clock_timestamp() FROM worker_heartbeat")
 
 
 def test_a_process_that_stops_is_not_ready(shop: str) -> None:

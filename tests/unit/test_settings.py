@@ -143,6 +143,7 @@ def test_all_invalid_values_are_reported_together() -> None:
         TRUSTED_PROXIES="10.0.0.0/8,proxy",
         VALIDATE_RESPONSES="2",
         WORKER="maybe",
+        WORKER_SILENCE_SECONDS="9",
         WORKERS="0",
     )
 
