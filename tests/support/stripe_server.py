@@ -33,6 +33,8 @@ class StripeServer:
     responses: dict[str, tuple[dict[str, Any], int, dict[str, Any]]] = field(default_factory=dict)
     # With a status, every request gets it and has no effect.
     status: int | None = None
+    # Whether connections are closed without a response.
+    drops_connections: bool = False
     # Seconds until each response.
     delay: float = 0
     requests: int = 0
@@ -172,6 +174,9 @@ def run_stripe_server() -> Iterator[StripeServer]:
             fake.versions.add(self.headers["Stripe-Version"])
             length = int(self.headers.get("Content-Length") or 0)
             parameters = dict(parse_qsl(self.rfile.read(length).decode()))
+            if fake.drops_connections:
+                self.close_connection = True
+                return
             time.sleep(fake.delay)
             if fake.status is not None:
                 status, body = fake.status, _error("api_error", "planted")
