@@ -1,4 +1,4 @@
-// The payment page of the sandbox: shows a payment, and tells the sandbox what the customer has chosen.
+// The payment page of the sandbox: shows a payment, and sends the outcome that the customer chooses.
 // The result arrives at the shop by a notification, so the page reads the payment until it has changed.
 
 const POLL_MILLISECONDS = 400;

@@ -94,7 +94,7 @@ class SandboxDesk:
     decline_code = "card_declined"
 
     def __init__(self, directory: Path) -> None:
-        # Late payments wait until they are told to succeed.
+        # A late payment stays PROCESSING until `pay`.
         self.provider = SandboxProvider(directory, late_seconds=3600)
 
     def pay(self, reference: str) -> None:
