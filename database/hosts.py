@@ -38,7 +38,7 @@ class _Host(NamedTuple):
         return f"{name} port {self.port}" if self.port else name
 
 
-# Part of the process's database binding, shared by all URLs that name the same hosts.
+# State of the process, like its database binding. URLs that name the same hosts share it.
 # Until when hosts that did not respond are skipped, on `time.monotonic()`
 _skip_until: dict[_Host, float] = {}
 # For each list of hosts and `target_session_attrs`, the host that accepted the latest connection
@@ -49,7 +49,8 @@ class Hosts:
     """The hosts of a database URL.
 
     `connect_timeout` is in seconds, and shared equally by the hosts. If the URL has its own
-    `connect_timeout`, each host gets that time, as in libpq; 0 means the default.
+    `connect_timeout`, each host gets that time, as in libpq. With 0 in the URL, the
+    argument applies.
 
     If the URL names several hosts and no `target_session_attrs`, only a server that accepts writes
     is used (`read-write`): the primary.
@@ -62,7 +63,8 @@ class Hosts:
         self._seconds = url_timeout if url_timeout > 0 else connect_timeout / len(self._hosts)
         attrs = parameters.get("target_session_attrs")
         self._key = self._hosts, attrs
-        # Like libpq, try all hosts for a standby, then for any server: one host has no preference.
+        # Like libpq, try all hosts for a standby, then all for any server. Each call of libpq gets
+        # one host, so libpq cannot do this itself.
         rounds = ("standby", "any") if attrs == "prefer-standby" else (attrs or "read-write",)
         self._rounds = [{"target_session_attrs": value} for value in rounds]
 
@@ -122,7 +124,10 @@ class Hosts:
 
 
 def _split(parameters: Mapping[str, str]) -> tuple[_Host, ...]:
-    """Return the hosts of a URL; a single host is an empty `_Host`: libpq reads it from the URL."""
+    """Return the hosts of a URL.
+
+    For a single host, return one `_Host` without values: libpq reads them from the URL.
+    """
     names = parameters.get("host", "").split(",")
     addresses = parameters.get("hostaddr", "").split(",")
     ports = parameters.get("port", "").split(",")

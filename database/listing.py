@@ -31,8 +31,8 @@ class Sort(Generic[Row]):
 
     `bounds` are the names of filters that limit this expression, such as a minimum price: with such
     a filter, an index scan on the sort key reads only this range (`adaptive_search.py` uses this).
-    `value_type` is the Python type of the expression, for the cursor. `id_field` is the id column
-    in the index of this sort key, if it is a column of another table.
+    `value_type` is the Python type of the expression, for the cursor. `id_field` is the
+    tie-breaker column, if the index of this sort key is on another table than the list.
     """
 
     expression: ColumnBase

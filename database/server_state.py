@@ -45,7 +45,7 @@ def check() -> ServerState:
     """
     state = _read()
     if state.is_read_only:
-        assert database.pool is not None  # noqa: S101  # it has run a statement
+        assert database.pool is not None  # noqa: S101  # a statement has run, so there is a pool
         database.pool.replace_connections()
     return state
 

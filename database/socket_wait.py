@@ -111,6 +111,7 @@ class SocketWatcher:
         os.close(self._descriptor)
 
     def _on_readable(self) -> None:
+        # A task that waits to write is resumed too: libpq must read while the server sends.
         if self._task is None:
             self.close()
         else:

@@ -1,6 +1,7 @@
 """Transaction decorators with retries, and the mapping of database errors to domain errors.
 
-Only services use the decorators. Statements of `models` must run in a decorated function.
+Services and this package use the decorators. Statements of `models` must run in a decorated
+function.
 """
 
 from __future__ import annotations
@@ -81,6 +82,11 @@ def transaction_without_timeout(function: Callable[P, R]) -> Callable[P, R]:
 def _with_connection(
     function: Callable[P, R], wrapper: Callable[[Callable[[], R]], R], *, max_attempts: int
 ) -> Callable[P, R]:
+    """Return the function with a connection for each call, and with retries.
+
+    In a transaction, or with a connection of the caller, it is called once: the caller retries.
+    """
+
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         if database.in_transaction():
@@ -154,11 +160,12 @@ def _count_failure(error: PeeweeException) -> None:
 def _disconnect_from_unusable_server(error: PeeweeException) -> None:
     """Replace all connections if their server became read-only or does not respond.
 
-    A read-only server has become a standby, or will: new connections go to the primary.
+    A read-only server is a standby, or the old primary of a failover: new connections go to the
+    primary.
     """
     original = getattr(error, "orig", None)
     if isinstance(original, (errors.ReadOnlySqlTransaction, NoResponse)):
-        assert database.pool is not None  # noqa: S101  # it has run a statement
+        assert database.pool is not None  # noqa: S101  # a statement has run, so there is a pool
         database.pool.replace_connections()
 
 
@@ -175,7 +182,8 @@ def _constraint(error: PeeweeException) -> str:
 
 def _lock_timeout(error: psycopg2.Error) -> DomainError:
     # PostgreSQL names the table only in the error's context. The server translates this text
-    # (lc_messages), but not the table's name in it.
+    # (lc_messages), but not the table's name in it. For an insert that waits for the same key, the
+    # context names the primary key's index instead.
     context = error.diag.context or ""
     for table, error_class in ERROR_BY_LOCKED_TABLE.items():
         if f'"{table}"' in context or f'"pk_{table}"' in context:

@@ -1,4 +1,4 @@
-"""Measures how much each request or job uses the database, and which of them runs a statement."""
+"""Measures the database use of each request or job, and has its name for comments in SQL."""
 
 from __future__ import annotations
 

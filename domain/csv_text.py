@@ -11,7 +11,7 @@ _START = f"\\A(?='*[{_OPERATORS}\t\r\n])"
 # new cell after each semicolon or tab in the text.
 _AFTER_SEPARATOR = f"(?<=[;\t])(?='*[{_OPERATORS}])"
 
-# A leading apostrophe marks a cell as text. Text that already has apostrophes before such a
+# A leading apostrophe marks a cell as text. Text that already has apostrophes before a formula
 # character gets one more, so that removing one apostrophe always restores the original text.
 _NEEDS_ESCAPE = re.compile(f"{_START}|{_AFTER_SEPARATOR}")
 _ESCAPED = re.compile(f"\\A'(?='*[{_OPERATORS}\t\r\n])|(?<=[;\t])'(?='*[{_OPERATORS}])")

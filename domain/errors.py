@@ -248,7 +248,7 @@ class RefundExceedsCaptured(DomainError):
 
 
 class InvalidSignature(DomainError):
-    """The signature of the notification is missing or wrong, or it is too old."""
+    """The signature of the notification is missing, invalid or too old."""
 
     code = "invalid_signature"
 

@@ -15,8 +15,8 @@ from services.process import configuration
 
 _NO_STORE = {"Cache-Control": "no-store"}
 # The browser's cache can contain responses to the signed-in user, and its storage the bearer token
-# that /docs saves. Without "cookies", which would also clear the cookies of other hosts of the
-# domain.
+# that /docs saves. The directive "cookies" is omitted: it would also clear the cookies of other
+# hosts of the domain.
 _CLEAR_SITE_DATA = {"Clear-Site-Data": '"cache", "storage"'}
 
 
@@ -29,7 +29,7 @@ def register(actor: Actor, body: dict[str, Any]) -> Response:
 
 
 def login(actor: Actor, refresh_cookie: str | None, body: dict[str, Any]) -> Response:
-    """Start a session and set its tokens as cookies, in place of those of another session."""
+    """Start a session and set its tokens as cookies; end the session whose cookie was sent."""
     sign_in = sessions.login(
         actor=actor,
         email=body["email"],
@@ -84,7 +84,7 @@ def revoke_session(actor: Actor, session_id: UUID) -> Response:
     return None, 204, {}
 
 
-def _sign_in(sign_in: sessions.SignIn) -> dict[str, Any]:
+def _sign_in_body(sign_in: sessions.SignIn) -> dict[str, Any]:
     return {
         "user": representations.user(sign_in.user),
         "session": representations.session(sign_in.session),
@@ -98,7 +98,7 @@ def _cookies() -> SessionCookies:
 
 def _tokens(sign_in: sessions.SignIn) -> dict[str, Any]:
     return {
-        **_sign_in(sign_in),
+        **_sign_in_body(sign_in),
         "token_type": "Bearer",
         "access_token": sign_in.access_token,
         "refresh_token": sign_in.refresh_token,
@@ -107,7 +107,7 @@ def _tokens(sign_in: sessions.SignIn) -> dict[str, Any]:
 
 
 def _response_with_cookies(sign_in: sessions.SignIn) -> Response:
-    return _sign_in(sign_in), 200, {"Set-Cookie": _set_cookies(sign_in), **_NO_STORE}
+    return _sign_in_body(sign_in), 200, {"Set-Cookie": _set_cookies(sign_in), **_NO_STORE}
 
 
 def _set_cookies(sign_in: sessions.SignIn) -> list[str]:

@@ -80,7 +80,7 @@ _VIOLATIONS = {
                     <> ALL (%(transitions)s)
             OR type NOT IN ('PLACED', 'STATUS_CHANGED') AND before <> after
     """,
-    "an order has the status of its last event, and a version for each": """
+    "an order has the status of its last event, and its version is the number of events": """
         SELECT 'order ' || id, 'is ' || status || ' at version ' || version || ', last event is '
             || coalesce(last, 'nothing') || ', events ' || coalesce(events, 0)
         FROM orders LEFT JOIN (
@@ -90,7 +90,7 @@ _VIOLATIONS = {
         ) AS timeline ON timeline.order_id = orders.id
         WHERE status IS DISTINCT FROM last OR version <> coalesce(events, 0)
     """,
-    "an idempotency key has placed one order of its owner": """
+    "an order was placed by at most one idempotency key, of the same user": """
         SELECT 'order ' || order_id, 'placed by ' || count(*) || ' keys'
         FROM idempotency_key WHERE order_id IS NOT NULL GROUP BY order_id HAVING count(*) > 1
         UNION ALL
@@ -111,7 +111,7 @@ _VIOLATIONS = {
         WHERE amount_paid <> coalesce(captured, 0) OR amount_refunded <> coalesce(returned, 0)
             OR amount_paid IS NULL AND captured IS NOT NULL
     """,
-    "a payment is refunded by its refunds, and never more than was captured": """
+    "a payment's refunded amount is the sum of its refunds, and at most its amount": """
         SELECT 'payment ' || id, status || ', amount ' || amount || ', refunded '
             || amount_refunded || ', refunds sum to ' || coalesce(returned, 0)
         FROM payment LEFT JOIN (
@@ -121,7 +121,7 @@ _VIOLATIONS = {
         WHERE amount_refunded <> coalesce(returned, 0) OR amount_refunded > amount
             OR amount_refunded > 0 AND status <> 'SUCCEEDED'
     """,
-    "a paid order is covered": """
+    "the payments of a paid order cover its total": """
         SELECT 'order ' || id, 'is ' || status || ', total ' || total || ', paid ' || amount_paid
         FROM orders
         WHERE status NOT IN ('PENDING', 'CANCELLED') AND amount_paid < total

@@ -105,11 +105,11 @@ CORRUPTIONS: dict[str, tuple[str, set[str]]] = {
     ),
     "a status without an event": (
         "UPDATE orders SET status = 'SHIPPED' WHERE id = {order}",
-        {"an order has the status of its last event, and a version for each"},
+        {"an order has the status of its last event, and its version is the number of events"},
     ),
     "a version without an event": (
         "UPDATE orders SET version = version + 1 WHERE id = {order}",
-        {"an order has the status of its last event, and a version for each"},
+        {"an order has the status of its last event, and its version is the number of events"},
     ),
     "a transition that is not allowed": (
         "UPDATE order_event SET to_status = 'DELIVERED'"
@@ -136,21 +136,21 @@ CORRUPTIONS: dict[str, tuple[str, set[str]]] = {
         "DELETE FROM order_event WHERE order_id = {order} AND type = 'PLACED'",
         {
             "a status is reached only by allowed transitions",
-            "an order has the status of its last event, and a version for each",
+            "an order has the status of its last event, and its version is the number of events",
         },
     ),
     "no events": (
         "DELETE FROM order_event WHERE order_id = {order}",
-        {"an order has the status of its last event, and a version for each"},
+        {"an order has the status of its last event, and its version is the number of events"},
     ),
     "two idempotency keys for one order": (
         "INSERT INTO idempotency_key SELECT user_id, 'k3', fingerprint, order_id, now()"
         " FROM idempotency_key WHERE key = 'k1'",
-        {"an idempotency key has placed one order of its owner"},
+        {"an order was placed by at most one idempotency key, of the same user"},
     ),
     "an idempotency key of another user": (
         "UPDATE idempotency_key SET user_id = {admin} WHERE key = 'k1'",
-        {"an idempotency key has placed one order of its owner"},
+        {"an order was placed by at most one idempotency key, of the same user"},
     ),
     "money that no payment has brought": (
         "UPDATE orders SET amount_paid = amount_paid + 1 WHERE id = {order}",
@@ -159,18 +159,18 @@ CORRUPTIONS: dict[str, tuple[str, set[str]]] = {
     "money that no refund has returned": (
         "UPDATE payment SET amount_refunded = 1 WHERE order_id = {order};"
         "UPDATE orders SET amount_refunded = 1 WHERE id = {order}",
-        {"a payment is refunded by its refunds, and never more than was captured"},
+        {"a payment's refunded amount is the sum of its refunds, and at most its amount"},
     ),
     "a paid order that is not covered": (
         "UPDATE payment SET amount = amount - 1 WHERE order_id = {order};"
         "UPDATE orders SET amount_paid = amount_paid - 1 WHERE id = {order}",
-        {"a paid order is covered"},
+        {"the payments of a paid order cover its total"},
     ),
     "a cancelled order that holds money": (
         "UPDATE orders SET status = 'CANCELLED' WHERE id = {order}",
         {
             "a cancelled order holds no money",
-            "an order has the status of its last event, and a version for each",
+            "an order has the status of its last event, and its version is the number of events",
             "cancelled and returned orders, and no others, have returned their units once",
         },
     ),

@@ -126,18 +126,23 @@ def _without_documentation(node: Any) -> Any:
 
 
 def _subschemas(old: Node, new: Node) -> Iterator[Difference]:
-    """Compare whether items and unlisted properties have a schema, and the latter are allowed."""
+    """Compare the schemas of items and of unknown properties.
+
+    A difference is a schema that was added or removed, or unknown properties that are now allowed
+    or rejected.
+    """
     for keyword in SUBSCHEMAS:
         old_value, new_value = old.get(keyword), new.get(keyword)
         restricted = isinstance(new_value, Mapping)
         was_restricted = isinstance(old_value, Mapping)
+        # A change from or to `false` is reported below.
         if restricted != was_restricted and False not in (old_value, new_value):
             message = f"schema of {keyword} {'added' if restricted else 'removed'}"
             yield Difference(message, restricted, was_restricted)
     closed = new.get("additionalProperties") is False
     if closed != (old.get("additionalProperties") is False):
         message = f"{'rejects' if closed else 'allows'} unknown properties"
-        # Not looser for clients that read it: the contract requires them to ignore such properties.
+        # Not looser for a client: it must ignore unknown properties of a response.
         yield Difference(message, stricter=closed, looser=False)
 
 
