@@ -35,7 +35,7 @@ READY = "/health/ready"
 # Runs a server whose data directory is a small file system of its own.
 ON_A_SMALL_DISK = [
     *("unshare", "--user", "--map-root-user", "--mount", "sh", "-c"),
-    'mount -t tmpfs -o size=200m none "$1" && shift && exec "$@"',
+    'mount -t tmpfs -o size=200m,mode=700 none "$1" && shift && exec "$@"',
     "sh",
 ]
 
