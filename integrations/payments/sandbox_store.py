@@ -90,6 +90,7 @@ class SandboxStore:
         """
         try:
             with closing(self._connect()) as connection:
+                _prepare(connection)
                 connection.execute("BEGIN IMMEDIATE")
                 with connection:
                     yield Changes(connection)
@@ -100,12 +101,14 @@ class SandboxStore:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # The file has a secret: only its owner may read it.
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
-        connection = sqlite3.connect(self._path, timeout=_LOCK_SECONDS, isolation_level=None)
-        # A crash of the machine may lose test data; a killed process does not.
-        connection.execute("PRAGMA synchronous = OFF")
-        if connection.execute("PRAGMA user_version").fetchone() != (_VERSION,):
-            _create_tables(connection)
-        return connection
+        return sqlite3.connect(self._path, timeout=_LOCK_SECONDS, isolation_level=None)
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    # A crash of the machine may lose test data; a killed process does not.
+    connection.execute("PRAGMA synchronous = OFF")
+    if connection.execute("PRAGMA user_version").fetchone() != (_VERSION,):
+        _create_tables(connection)
 
 
 def _create_tables(connection: sqlite3.Connection) -> None:
