@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +222,9 @@ def _migration_lock(connect: Callable[[], Any], wait_seconds: float) -> Iterator
             time.sleep(_POLL_SECONDS)
         yield
     finally:
+        # Without this, the server releases the lock only some time after the connection is closed.
+        with suppress(psycopg2.Error):  # the connection may be lost
+            connection.cursor().execute("ROLLBACK")
         connection.close()
 
 
