@@ -185,7 +185,7 @@ def test_attacks_from_many_networks_do_not_lock_a_user_out_of_a_known_network(
     start = time.monotonic()
     responses = [
         try_to_sign_in(servers[number % 2], "not the password", f"203.0.113.{number // 4}")
-        for number in range(60)
+        for number in range(55)
     ]
     refilled = int((time.monotonic() - start) / (600 / 50))  # attempts that became available again
 
@@ -195,6 +195,9 @@ def test_attacks_from_many_networks_do_not_lock_a_user_out_of_a_known_network(
     refused = [response for response in responses if response.status_code == 429]
     assert {"sign_in_account"} == {response.json()["policy"] for response in refused}
     assert 200 == try_to_sign_in(servers[1], PASSWORD, "198.51.100.1").status_code
+    # An attempt may have become available again: use it up.
+    while try_to_sign_in(servers[1], "not the password", "198.51.100.3").status_code != 429:
+        pass
     assert 429 == try_to_sign_in(servers[1], PASSWORD, "198.51.100.2").status_code
 
 
