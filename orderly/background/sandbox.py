@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from integrations.payments.sandbox import SandboxProvider
 from integrations.payments.sandbox_sender import SandboxSender
+from orderly.background.stoppable_thread import stoppable_thread
 from orderly.settings import Settings
 
 _SHUTDOWN_SECONDS = 6.0
@@ -23,11 +23,5 @@ def in_thread(settings: Settings, api_url: str) -> Iterator[Callable[[], None]]:
         # The server refuses requests for a host that is not in ORDERLY_ALLOWED_HOSTS.
         host=next(iter(settings.allowed_host_names), None),
     )
-    stopped = threading.Event()
-    thread = threading.Thread(target=sender.run, args=(stopped,), name="sandbox", daemon=True)
-    try:
-        yield thread.start
-    finally:
-        stopped.set()
-        if thread.ident is not None:
-            thread.join(_SHUTDOWN_SECONDS)
+    with stoppable_thread("sandbox", sender.run, shutdown_seconds=_SHUTDOWN_SECONDS) as start:
+        yield start

@@ -18,6 +18,7 @@ from database.use import measure
 from domain.actor import Actor
 from domain.errors import Unavailable
 from orderly.background.job_metrics import JobMetrics
+from orderly.background.stoppable_thread import stoppable_thread
 from services import (
     idempotency_keys,
     orders,
@@ -88,15 +89,12 @@ def in_thread(
     jobs: Mapping[str, Job] = JOBS, metrics: JobMetrics | None = None
 ) -> Iterator[Callable[[], None]]:
     """Yield a function that starts a worker in a thread; stop the worker after the block."""
-    stopped = threading.Event()
-    arguments = (stopped, jobs, PAUSE_SECONDS, metrics)
-    thread = threading.Thread(target=run, args=arguments, name="worker", daemon=True)
-    try:
-        yield thread.start
-    finally:
-        stopped.set()
-        if thread.ident is not None:
-            thread.join(_SHUTDOWN_SECONDS)
+    with stoppable_thread(
+        "worker",
+        lambda stopped: run(stopped, jobs, metrics=metrics),
+        shutdown_seconds=_SHUTDOWN_SECONDS,
+    ) as start:
+        yield start
 
 
 def _run_job(name: str, job: Job, counts: JobMetrics) -> bool:
