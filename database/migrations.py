@@ -13,7 +13,6 @@ import psycopg2
 from peewee import PeeweeException, TextField, fn
 from playhouse.migrations import Migration, MigrationError, Runner
 
-from database import restore
 from database.binding import ShopDatabase, database, set_pool
 from database.connection import Connector
 from database.table import InstantField, Table, primary_key
@@ -62,7 +61,7 @@ def apply(
     """Apply pending migrations to the bound database, in order, and return their names.
 
     `url` is the URL of the same database with another role, the owner of its tables. `last` is the
-    last migration to apply, for a restore: the marker of an unfinished restore is kept.
+    last migration to apply, for a restore of an older backup.
 
     Each migration is one transaction, unless its module sets `atomic = False`. It waits for a
     table lock at most `lock_timeout` seconds, since later queries on the table wait behind it. If
@@ -77,8 +76,6 @@ def apply(
     try:
         with _migration_database(url or database.database, wait_seconds) as target:
             names: list[str] = _Runner(target, directory, lock_timeout, progress).up(last)
-            if last is None:
-                restore.finish(target)  # drop the marker of an interrupted restore, if any
             return names
     except psycopg2.OperationalError as error:
         raise Unavailable from error

@@ -4,8 +4,9 @@ A backup is data, and may come from an attacker. The migrations create the table
 writes all SQL. So no statement, function, trigger or expression of a backup is ever executed.
 
 A marker, an empty table, says that a restore has begun and is not finished. It is created together
-with the removal of the old tables, and `migrations.apply` drops it: the last step of a restore, or
-the first of a server that starts after an interrupted one.
+with the removal of the old tables, and `services.schema.migrate` drops it at its end: the last step
+of a restore, and a step of each start of a server. So a server that starts after an interrupted
+restore makes the shop its own.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 import psycopg2
 from psycopg2 import extensions, sql
 
-from database.binding import ShopDatabase
+from database.binding import database
 from database.connection import connect_as_owner
 from domain.errors import Unavailable
 
@@ -189,10 +190,22 @@ def _copy_enabled() -> Iterator[None]:
         extensions.set_wait_callback(callback)
 
 
-def finish(owner: ShopDatabase) -> None:
-    """Drop the marker: the tables now belong to a shop that is used."""
-    if owner.execute_sql("SELECT to_regclass(%s) IS NOT NULL", (MARKER,)).fetchone() == (True,):
-        owner.execute_sql(f"DROP TABLE {MARKER}")
+def finish(owner_url: str | None) -> None:
+    """Drop the marker, if there is one: the tables now belong to a shop that is used.
+
+    `owner_url` is the URL of the role that owns the tables; None if the bound database's role does.
+
+    Raises:
+        Unavailable: the database cannot be reached.
+    """
+    try:
+        connection = connect_as_owner(owner_url or database.database)
+    except psycopg2.OperationalError as error:
+        raise Unavailable from error
+    with closing(connection), connection, connection.cursor() as cursor:
+        if _exists(cursor, MARKER):
+            # Another process that starts at the same time may have dropped it since.
+            cursor.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(MARKER)))
 
 
 def _exists(cursor: Any, table: str) -> bool:

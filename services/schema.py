@@ -26,9 +26,12 @@ def migrate(*, owner_url: str | None, progress: Callable[[str], None] | None = N
     if owner_url is not None:
         names = migrations.apply(progress, url=owner_url)
         roles.grant(owner_url, roles.current_role(), RUNTIME)
+        restore.finish(owner_url)  # last, so that an interrupted restore can be repeated until here
         return names
     if roles.may_migrate():
-        return migrations.apply(progress)
+        names = migrations.apply(progress)
+        restore.finish(None)
+        return names
     if migrations.pending():
         raise migrations.MigrationForbidden(
             f"The role {roles.current_role()} may not change the tables. Run `orderly migrate` with"

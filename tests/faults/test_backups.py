@@ -17,7 +17,8 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from database import binding, migrations
+from database import binding, migrations, roles
+from database.restore import ShopNotEmpty
 from orderly.background.daily_backup import DailyBackup
 from orderly.backups import archive, programs
 from orderly.backups import restore as restoring
@@ -417,6 +418,30 @@ def test_the_migrations_create_the_schema_of_a_restored_shop(
     restore_into(url, file)
 
     assert expected == dump_schema(url)
+
+
+def test_a_restore_interrupted_before_the_grants_can_be_repeated(
+    shop_url: str,
+    tmp_path: Path,
+    new_database: Callable[[str | None], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file, url = tmp_path / "shop.backup", new_database(None)
+    insert_user(shop_url, "Ada Lovelace")
+    write(shop_url, file)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(roles, "grant", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            restoring.restore(url, url, file, on_table=lambda _: None)
+    binding.close()
+
+    assert 1 == restore_into(url, file).row_counts.users
+    with pytest.raises(ShopNotEmpty):
+        restore_into(url, file)
 
 
 def dump_schema(url: str) -> list[str]:

@@ -89,6 +89,7 @@ def test_orders_continue_on_the_promoted_standby(
         wait_until(lambda: [order().status_code for _ in range(10)] == [503] * 10)
         wait_until(lambda: {server.get("/health/ready").status_code for _ in range(9)} == {503})
 
+        standby.catch_up_with(primary)
         standby.promote()
 
         report("promotion to order", seconds_until(lambda: order().status_code == 201))

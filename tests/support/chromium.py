@@ -42,7 +42,10 @@ def find_chromium() -> Chromium:
         if not (_PACKAGE / "node_modules/@sparticuz").is_dir():
             _run("npm", "ci", "--ignore-scripts", "--no-fund", "--no-audit")
         found: dict[str, Any] = json.loads(_run("node", "--input-type=module", "-e", _UNPACK))
-    fonts = {"FONTCONFIG_FILE": str(_PACKAGE / "fonts.conf")}
+    fonts = {
+        "FONTCONFIG_FILE": str(_PACKAGE / "fonts.conf"),
+        "XDG_CACHE_HOME": str(_UNPACKED),
+    }
     return Chromium(found["executable"], {**found["variables"], **fonts})
 
 

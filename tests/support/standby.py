@@ -76,6 +76,11 @@ class Replica:
         self.run("ALTER SYSTEM SET default_transaction_read_only = on")
         self.run("SELECT pg_reload_conf()")
 
+    def catch_up_with(self, primary: Replica) -> None:
+        """Wait until this standby has replayed all transactions of a primary."""
+        target = primary.run("SELECT pg_current_wal_insert_lsn()")[0][0]
+        wait_until(lambda: self.run(f"SELECT pg_last_wal_replay_lsn() >= '{target}'") == [(True,)])
+
     def promote(self) -> None:
         """Make a standby the primary; return when it accepts writes."""
         assert self.run("SELECT pg_promote()") == [(True,)]
@@ -92,8 +97,16 @@ def url_of_both(first: str, second: str) -> str:
 def primary_and_standby(directory: Path) -> Iterator[tuple[Replica, Replica]]:
     """Run two servers; the second one streams from the first one."""
     primary, standby = Replica(directory / "primary"), Replica(directory / "standby")
-    with EmbeddedPostgreSQL(primary.data_dir, fsync=False) as url:
-        _copy(url, primary.data_dir, standby.data_dir)
+    address = _loopback_address()
+    server = EmbeddedPostgreSQL(
+        primary.data_dir, fsync=False, options={"listen_addresses": address}
+    )
+    with server as url:
+        _copy(
+            urlsplit(url)._replace(query=f"host={address}").geturl(),
+            primary.data_dir,
+            standby.data_dir,
+        )
         with _Standby(standby.data_dir, fsync=False):
             wait_until(lambda: primary.run(_IS_STREAMING) == [(True,)])
             try:
@@ -101,6 +114,16 @@ def primary_and_standby(directory: Path) -> Iterator[tuple[Replica, Replica]]:
             finally:
                 primary.thaw()
                 standby.thaw()
+
+
+def _loopback_address() -> str:
+    """Return a loopback address of this process, so that the port is free.
+
+    The standby streams over TCP: if PostgreSQL runs as another user than the tests do, that user
+    may lack permission for the directory of the primary's socket.
+    """
+    pid = os.getpid()
+    return f"127.83.{pid >> 8 & 255}.{pid & 255}"
 
 
 def _copy(url: str, primary: Path, standby: Path) -> None:
