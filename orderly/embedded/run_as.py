@@ -2,8 +2,8 @@
 
 As an ordinary user, PostgreSQL runs as that user. As root, there are two ways:
 
-- In a user namespace, root appears as user 1000 to PostgreSQL. This needs no account and no change
-  of file owners, but ordinary containers forbid user namespaces.
+- In a user namespace, root appears as user `nobody` to PostgreSQL. This needs no change of file
+  owners, but ordinary containers forbid user namespaces.
 - As an existing system account: `nobody`, unless a setting names another one. This account owns the
   database cluster and the socket. It may lack permission for their parent directories: PostgreSQL
   inherits open descriptors of both, and opens them as `/proc/self/fd/N`.
@@ -21,7 +21,6 @@ from pathlib import Path
 from orderly.embedded.errors import UnsupportedSystemError
 
 DEFAULT_ACCOUNT = "nobody"
-_USER_NAMESPACE = ("unshare", "--user", "--map-user=1000")
 _DESCRIPTORS = Path("/proc/self/fd")
 
 
@@ -95,14 +94,17 @@ def choose_user(account: str | None) -> RunAs:
     """
     if os.geteuid() != 0:
         return RunAs(os.geteuid(), os.getegid())
-    if account is None and _user_namespaces_work():
-        return RunAs(0, 0, prefix=_USER_NAMESPACE)
-    return _system_account(account or DEFAULT_ACCOUNT)
+    system_account = _system_account(account or DEFAULT_ACCOUNT)
+    # The user must have an account: initdb looks up its name.
+    prefix = ("unshare", "--user", f"--map-user={system_account.uid}")
+    if account is None and _works(prefix):
+        return RunAs(0, 0, prefix=prefix)
+    return system_account
 
 
-def _user_namespaces_work() -> bool:
+def _works(prefix: tuple[str, ...]) -> bool:
     try:
-        subprocess.run([*_USER_NAMESPACE, "true"], capture_output=True, check=True)  # noqa: S603
+        subprocess.run([*prefix, "true"], capture_output=True, check=True)  # noqa: S603
     except (OSError, subprocess.CalledProcessError):
         return False
     return True

@@ -28,6 +28,12 @@ WITHOUT_NAMESPACES = [
     "sh",
 ]
 
+# Runs a command as root of a machine that has only the accounts in a file.
+WITH_ACCOUNTS = [
+    *("unshare", "--user", "--map-root-user", "--mount", "sh", "-c"),
+    'mount --bind "$0" /etc/passwd && exec "$@"',
+]
+
 
 def test_a_password_is_required_and_only_the_owner_can_read_its_file(tmp_path: Path) -> None:
     with EmbeddedPostgreSQL(tmp_path, fsync=False) as url:
@@ -95,6 +101,27 @@ def test_root_needs_no_new_account_and_changes_no_permissions(tmp_path: Path) ->
     assert parent_modes == [(folder, folder.stat().st_mode) for folder in tmp_path.parents]
     assert {owner} == {file.stat().st_uid for file in (data_dir / "postgresql").rglob("*")}
     assert (0, 0o700) == (data_dir.stat().st_uid, stat.S_IMODE(data_dir.stat().st_mode))
+
+
+def test_root_needs_no_other_account_than_nobody(tmp_path: Path, repository: Path) -> None:
+    accounts = tmp_path / "passwd"
+    accounts.write_text(
+        "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/nonexistent:/usr/sbin/nologin\n"
+    )
+    as_root = [*WITH_ACCOUNTS, str(accounts)]
+    if subprocess.run([*as_root, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this system allows no user namespaces")
+    script = START_SCRIPT.replace("time.sleep(60)", "database.stop()")
+
+    completed = subprocess.run(
+        [*as_root, sys.executable, "-c", script, str(tmp_path / "data")],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (0, "ready\n") == (completed.returncode, completed.stdout), completed.stderr
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can use another account")
