@@ -87,7 +87,7 @@ class ConnectionPool:
         # One object for each caller that holds a permit and waits for a connection
         self._opening: set[object] = set()
         self.size = size
-        # The number of checkouts that waited for a permit and that timed out, and the time waited
+        # The number of checkouts that waited and that timed out, and the time for which they waited
         self.waits = self.timeouts = 0
         self.wait_seconds = 0.0
         self._next_connect_at = 0.0
@@ -201,6 +201,7 @@ class ConnectionPool:
         """
         caller = object()
         self._opening.add(caller)
+        waiting_since: float | None = None
         try:
             while True:
                 now = time.monotonic()
@@ -208,17 +209,23 @@ class ConnectionPool:
                     try:
                         return self._open()
                     except psycopg2.OperationalError as error:
-                        if now > deadline or not (
-                            self._others_have_connections() or _is_connection_limit(error)
-                        ):
+                        if not (self._others_have_connections() or _is_connection_limit(error)):
+                            raise
+                        if now > deadline:
+                            self.timeouts += 1
                             raise
                         self._next_connect_at = time.monotonic() + _CONNECT_RETRY_SECONDS
+                if waiting_since is None:
+                    waiting_since = now
+                    self.waits += 1
                 sleep(_POLL_SECONDS)
                 connection = self._take_idle()
                 if connection is not None:
                     return connection
         finally:
             self._opening.discard(caller)
+            if waiting_since is not None:
+                self.wait_seconds += time.monotonic() - waiting_since
 
     def _others_have_connections(self) -> bool:
         """Return whether other callers have connections, which they will return.

@@ -196,6 +196,9 @@ def test_a_caller_waits_for_a_connection_that_another_process_has(few_connection
     timer.start()
 
     assert 1 == autocommit_scalar()
+    assert database.pool is not None
+    assert (1, 0) == (database.pool.waits, database.pool.timeouts)
+    assert database.pool.wait_seconds > 0
     others[1].close()
 
 
@@ -205,6 +208,8 @@ def test_the_wait_for_a_connection_beyond_the_limit_of_the_server_is_bounded(few
 
     with pytest.raises(Unavailable):
         autocommit_scalar()
+    assert database.pool is not None
+    assert (1, 1) == (database.pool.waits, database.pool.timeouts)
     for connection in others:
         connection.close()
 
