@@ -21,8 +21,8 @@ SET_CLOCK = """
 
 
 def exported_skew(server: Server) -> float:
-    (url,) = [line.split()[-1] for line in server.stdout.splitlines() if "Metrics" in line]
-    families = text_string_to_metric_families(httpx2.get(url).text)
+    response = httpx2.get(f"http://{server.metrics_address}/metrics")
+    families = text_string_to_metric_families(response.text)
     (skew,) = [one for one in families if one.name == "orderly_database_clock_skew_seconds"]
     return skew.samples[0].value
 

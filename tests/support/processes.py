@@ -131,6 +131,13 @@ class Server:
     def port(self) -> int:
         return int(self.url.rpartition(":")[2])
 
+    @property
+    def metrics_address(self) -> str:
+        """The host and port that serve metrics."""
+        match = re.search(r"Metrics +http://(\S+)/metrics", self.stdout)
+        assert match, self.stdout
+        return match[1]
+
     def get(self, path: str) -> httpx2.Response:
         """Send a GET request on a new connection; return the response."""
         return httpx2.get(self.url + path, timeout=TIMEOUT_SECONDS)
