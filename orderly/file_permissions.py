@@ -30,11 +30,18 @@ def why_directory_unsafe(path: Path) -> str | None:
     Raises:
         OSError: the directory does not exist or cannot be accessed.
     """
-    reason = why_unsafe(path, path.stat())
+    status = path.stat()
+    reason = why_unsafe(path, status)
     if reason is None:
         return None
+    if status.st_mode & stat.S_IWOTH:
+        remedy = f"Or, if you trust its content, remove the permission: chmod o-w {path}"
+    else:
+        remedy = (
+            "Or, if you trust its content, run this command as that user (with the files of"
+            " deploy/systemd: `orderly-command`)."
+        )
     return (
-        f"{reason}, and could have stored another signing key or database there. Choose another "
-        f"directory with --data-dir. Or, if you trust its content, run orderly as its owner, and "
-        f"remove the permission: chmod o-w {path}"
+        f"{reason}, and could contain another user's signing key or database. Choose another"
+        f" directory with --data-dir. {remedy}"
     )

@@ -98,11 +98,16 @@ def rotate(directory: Path, *, at_once: bool = False) -> None:
     """Add a new key to those in a directory; it signs after a few seconds.
 
     Raises:
-        SigningKeyError: the directory or the file cannot be used.
+        SigningKeyError: there is no key, or the directory or the file cannot be used.
     """
     path = directory / FILE_NAME
-    ring = load_or_create(directory).rotated(datetime.now(UTC), at_once=at_once)
     try:
+        if not path.exists():  # the wrong directory: a new key there would look like a success
+            raise SigningKeyError(
+                f"{directory} has no signing key yet: the first start creates one. Name the data"
+                " directory of the shop with --data-dir."
+            )
+        ring = load_or_create(directory).rotated(datetime.now(UTC), at_once=at_once)
         draft = _draft(path, ring)
         draft.replace(path)
     except OSError as error:

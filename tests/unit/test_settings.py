@@ -367,6 +367,13 @@ def test_an_immediate_rotation_deletes_the_old_key(tmp_path: Path) -> None:
     assert 0o600 == stat.S_IMODE((tmp_path / signing_keys.FILE_NAME).stat().st_mode)
 
 
+def test_the_keys_of_a_directory_without_keys_are_not_rotated(tmp_path: Path) -> None:
+    with pytest.raises(signing_keys.SigningKeyError, match=r"has no signing key yet.*--data-dir"):
+        signing_keys.rotate(tmp_path)
+
+    assert [] == list(tmp_path.iterdir())
+
+
 def test_a_key_file_from_before_key_rings_is_still_accepted(tmp_path: Path) -> None:
     (tmp_path / signing_keys.FILE_NAME).write_text(KEY.replace(" ", "-") + "\n")
 
