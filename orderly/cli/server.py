@@ -88,11 +88,16 @@ def worker(**options: Any) -> None:
     several workers and servers can run at the same time.
     """
     from orderly.http import logging  # noqa: PLC0415
+    from orderly.server.metrics import export_metrics  # noqa: PLC0415
     from orderly.server.signals import stop_event  # noqa: PLC0415
 
     settings = load_settings(**options)
     logging.configure_for(settings)
-    with stop_event() as stopped, shop_database(settings) as database:
+    with (
+        stop_event() as stopped,
+        export_metrics(settings) as (settings, metrics, metrics_url),
+        shop_database(settings) as database,
+    ):
         from orderly.background import worker  # noqa: PLC0415
         from orderly.server.provisioning import wait_for_database  # noqa: PLC0415
         from services import schema  # noqa: PLC0415
@@ -101,5 +106,7 @@ def worker(**options: Any) -> None:
         if stopped.is_set():
             return
         schema.migrate(owner_url=database.owner_url)
+        if metrics_url is not None:
+            click.echo(f"Metrics: {metrics_url}")
         click.echo("Running the background jobs. Press Ctrl-C to stop.")
-        worker.run(stopped)
+        worker.run(stopped, metrics=metrics)

@@ -9,11 +9,9 @@ from __future__ import annotations
 import os
 import socket
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -24,6 +22,7 @@ from orderly.http import logging
 from orderly.server import demo as demo_shop
 from orderly.server import processes
 from orderly.server.listen_socket import open_socket, url_of
+from orderly.server.metrics import export_metrics
 from orderly.server.provisioning import (
     ProvidedDatabase,
     check_currency,
@@ -119,7 +118,7 @@ def _run(
     settings = replace(settings, database_url=database.url, database_owner_url=None)
     is_embedded = data_dir is not None
     with (
-        _metrics(settings, data_dir) as (settings, jobs, metrics_url),
+        export_metrics(settings, data_dir=data_dir) as (settings, jobs, metrics_url),
         _worker(settings, backup_job, jobs) as start_worker,
         _sandbox(settings, server_socket) as start_sandbox,
     ):
@@ -136,27 +135,6 @@ def _run(
 
         hooks = ServerHooks(on_ready, on_tick=database.keep_alive)
         return processes.run(settings, server_socket, hooks, stop_signals)
-
-
-@contextmanager
-def _metrics(
-    settings: Settings, data_dir: Path | None
-) -> Iterator[tuple[Settings, JobMetrics | None, str | None]]:
-    """Serve metrics if the settings ask for them.
-
-    Yield the settings with the directory for reports, the metrics of the worker, and the URL.
-    """
-    if settings.metrics_port is None:
-        yield replace(settings, metrics_dir=None), None, None
-        return
-    from orderly.background.job_metrics import JobMetrics  # noqa: PLC0415  # slow to import
-    from orderly.server.metrics_exporter import Exporter, serve_metrics  # noqa: PLC0415
-
-    with tempfile.TemporaryDirectory(prefix="orderly-metrics-") as name:
-        directory, jobs = Path(name), JobMetrics()
-        exporter = Exporter(directory, jobs.samples, data_dir=data_dir)
-        with serve_metrics(settings, exporter) as url:
-            yield replace(settings, metrics_dir=directory), jobs, url
 
 
 @contextmanager

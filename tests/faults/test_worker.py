@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -14,9 +15,11 @@ import httpx2
 import psycopg2
 import pytest
 
+from orderly.background.worker import JOBS
 from orderly.embedded import running_url
 from tests.support.accounts import demo_client
 from tests.support.processes import orderly_environment, run_orderly, run_server, wait_until
+from tests.support.proxies import free_port
 
 MAKE_OVERDUE = """
     UPDATE orders SET created_at = created_at - interval '61 minutes' WHERE status = 'PENDING';
@@ -57,14 +60,16 @@ def is_cancelled(client: httpx2.Client, placed: dict[str, Any]) -> bool:
 
 
 @contextmanager
-def run_workers(data_dir: Path, count: int) -> Iterator[list[subprocess.Popen[str]]]:
+def run_workers(
+    data_dir: Path, count: int, **variables: str
+) -> Iterator[list[subprocess.Popen[str]]]:
     """Run several `orderly worker` processes for the duration of the block."""
     command = [sys.executable, "-m", "orderly", "worker", f"--data-dir={data_dir}"]
     workers = [
         subprocess.Popen(
             command,
             cwd=data_dir.parent,
-            env=orderly_environment(),
+            env=orderly_environment(**variables),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -74,7 +79,8 @@ def run_workers(data_dir: Path, count: int) -> Iterator[list[subprocess.Popen[st
     try:
         for worker in workers:
             assert worker.stdout
-            line = worker.stdout.readline()
+            lines = iter(worker.stdout.readline, "")
+            line = next(line for line in lines if not line.startswith("Metrics: "))
             assert line == "Running the background jobs. Press Ctrl-C to stop.\n"
         yield workers
     finally:
@@ -135,3 +141,14 @@ def test_a_worker_without_a_server_starts_and_stops_the_embedded_database(data_d
         worker.send_signal(signal.SIGTERM)
         assert 0 == worker.wait(60)
     assert not (data_dir / "postgresql" / "postmaster.pid").exists()
+
+
+def test_a_worker_exports_the_metrics_of_its_jobs(data_dir: Path) -> None:
+    port = free_port()
+
+    def names_of_jobs() -> list[str]:
+        text = httpx2.get(f"http://127.0.0.1:{port}/metrics").text
+        return re.findall(r'^orderly_job_lag_seconds{job_name="(\w+)"}', text, re.MULTILINE)
+
+    with run_workers(data_dir, 1, ORDERLY_METRICS_PORT=str(port)):
+        wait_until(lambda: names_of_jobs() == list(JOBS))
