@@ -51,6 +51,7 @@ class PlacedLine(NamedTuple):
 # movement Inserts the stock movements. Their time is clock_timestamp(), not now(): now() is when
 #          the statement began, before it waited for locks, and stock movements are sorted by time.
 # event    Inserts the first event of the order's timeline.
+# confirmation Inserts the mail to the customer, if the shop sends one.
 PLACE: Statement[PlacedLine] = Statement(
     f"""
     WITH line AS MATERIALIZED (
@@ -104,6 +105,10 @@ PLACE: Statement[PlacedLine] = Statement(
         SELECT %(event_id)s, id, 'PLACED', 'PENDING', 'PERSON', %(user_id)s, %(request_id)s,
             created_at
         FROM placed
+    ), confirmation AS (
+        INSERT INTO mail (kind, subject_id, user_id, created_at, next_attempt_at)
+        SELECT 'ORDER_PLACED', id, %(user_id)s, created_at, created_at FROM placed
+        WHERE %(sends_mail)s
     )
     SELECT placed.total, placed.created_at, product_id, sku, name, price, quantity
     FROM placed, line ORDER BY position

@@ -11,6 +11,7 @@ from __future__ import annotations
 from database.migrations import MigrationTable
 from database.table import Table
 from models.idempotency_key import IdempotencyKeyTable
+from models.mail import MailTable
 from models.order import OrderItemTable, OrderTable
 from models.order_event import OrderEventTable
 from models.payment import PaymentTable
@@ -49,6 +50,7 @@ _BY_TABLE: dict[type[Table], frozenset[str]] = {
     SecurityEventSourceTable: _ERASE,
     ThrottleTable: _DELETE,
     WorkerHeartbeatTable: _CHANGE,
+    MailTable: _DELETE,
 }
 
 RUNTIME = {table._meta.table_name: allowed for table, allowed in _BY_TABLE.items()}

@@ -35,6 +35,7 @@ from orderly.http.readiness import Readiness
 from orderly.http.request_log import RequestLog
 from orderly.http.server_metrics import ServerMetrics
 from orderly.http.slots import Slots
+from orderly.mail_setup import mail_setup
 from orderly.pages.routes import page_router
 from orderly.payment_providers import payment_providers
 from orderly.settings import Settings
@@ -59,7 +60,7 @@ def create_app(settings: Settings, *, tracer_provider: TracerProvider | None = N
     """
     if settings.database_url is None:
         raise ValueError("create_app needs settings with a database URL")
-    process.bind(settings.configuration(), payment_providers(settings))
+    process.bind(settings.configuration(), payment_providers(settings), mail_setup(settings))
     cookie_names = SessionCookies(settings.cookie_secure).names()
     contract = document.load(settings.currency, cookie_names=cookie_names)
     tracing = _tracing(settings, contract, tracer_provider) if settings.traces else None

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from environs import Env, EnvValidationError, validate
 
+from domain import mail
 from orderly import settings_values, signing_keys
 from orderly.secret_files import SUFFIX, read_secret_files
 from services.configuration import Configuration
@@ -44,6 +45,9 @@ _LIMITS = {"sign_in": 10, "registration": 20, "refresh": 60, "password_change": 
 _ATTEMPTS = validate.Range(1, 1_000_000)
 _UP_TO_AN_HOUR = validate.Range(0, 3600)
 _MILLISECONDS = validate.Range(0, 3_600_000)
+
+# RFC 8314, section 3.3; RFC 6409, section 3.1; RFC 5321.
+_SMTP_PORTS = {"tls": 465, "starttls": 587, "none": 25}
 
 # The prefixes of Stripe's keys for real money.
 _LIVE_KEYS = ("sk_live_", "rk_live_")
@@ -124,6 +128,23 @@ class Settings:
     stripe_url: str | None
     # Whether customers can pay by the sandbox, without money.
     sandbox_payments: bool
+    # The mail server. None: mails are kept in the sandbox, or the shop sends none.
+    smtp_host: str | None
+    smtp_port: int
+    smtp_security: str
+    smtp_username: str | None
+    smtp_password: str | None = field(repr=False)
+    # The authorities that verify the server's certificate. None: those of the system.
+    smtp_ca_file: Path | None
+    # The header `From`, such as `The Shop <shop@example.com>`.
+    mail_from: str | None
+    # Where links in mails lead to.
+    shop_url: str | None
+    # Templates that replace the usual ones.
+    mail_templates: Path | None
+    order_mails: str
+    # Whether mails are kept where everyone can read them, instead of sent.
+    sandbox_mail: bool
     # Whether `serve` runs the background worker too.
     worker: bool
     # After how many seconds without any worker `serve` is not ready. 0: it needs none.
@@ -173,6 +194,7 @@ class Settings:
         reader = _Reader(os.environ if environ is None else environ)
         settings = cls(**_read(reader))
         errors = reader.errors()
+        errors += settings._mail_errors()
         if settings.sandbox_payments and (settings.stripe_secret_key or "").startswith(_LIVE_KEYS):
             errors.append(
                 ("ORDERLY_SANDBOX_PAYMENTS", "Must be false with a live secret key of Stripe.")
@@ -180,6 +202,25 @@ class Settings:
         if errors:
             raise SettingsError(errors)
         return settings
+
+    def _mail_errors(self) -> list[tuple[str, str]]:
+        """Return (name, message) of the mail settings that do not fit together."""
+        if self.smtp_host is None:
+            return []
+        errors = [
+            (name, "Must be set together with ORDERLY_SMTP_HOST.")
+            for name, value in (
+                ("ORDERLY_MAIL_FROM", self.mail_from),
+                ("ORDERLY_SHOP_URL", self.shop_url),
+            )
+            if value is None
+        ]
+        if self.sandbox_mail:
+            errors.append(("ORDERLY_SANDBOX_MAIL", "Must be false with ORDERLY_SMTP_HOST."))
+        if self.smtp_username is not None and self.smtp_security == "none":
+            # Everybody on the way could read the password.
+            errors.append(("ORDERLY_SMTP_SECURITY", "Must not be none with ORDERLY_SMTP_USERNAME."))
+        return errors
 
     def as_environment(self) -> dict[str, str]:
         """Return these settings as environment variables.
@@ -232,6 +273,7 @@ class Settings:
             refresh_limit=self.refresh_limit,
             password_change_limit=self.password_change_limit,
             payment_limit=self.payment_limit,
+            mail_kinds=self._mail_kinds(),
         )
 
     def signing_keys(self) -> tuple[bytes, tuple[bytes, ...]]:
@@ -279,6 +321,14 @@ class Settings:
     def allowed_host_names(self) -> tuple[str, ...]:
         """The names of this server in the `Host` header of requests; empty if any is allowed."""
         return tuple(settings_values.items(self.allowed_hosts))
+
+    def _mail_kinds(self) -> frozenset[str]:
+        if self.smtp_host is None and not self.sandbox_mail:
+            return frozenset()
+        wanted = set(settings_values.order_mails(self.order_mails))
+        return frozenset(
+            kind for kind in mail.KINDS if kind not in mail.ORDER_KINDS or kind in wanted
+        )
 
     def _password_hashes_at_once(self) -> int:
         # One for each core except one, divided among the workers, but at most a quarter of a
@@ -349,6 +399,7 @@ def _read(env: _Reader) -> dict[str, Any]:
         **server,
         **_read_accounts(env, is_embedded=is_embedded),
         **_read_orders(env, is_local=is_embedded and is_loopback(server["host"])),
+        **_read_mail(env, is_local=is_embedded and is_loopback(server["host"])),
         **_read_observability(env),
     }
 
@@ -444,6 +495,31 @@ def _read_orders(env: _Reader, *, is_local: bool) -> dict[str, Any]:
         "stripe_url": env.str("STRIPE_URL", None),
         # Not by default where other people can order: they would get goods without paying.
         "sandbox_payments": env.bool("SANDBOX_PAYMENTS", is_local and stripe_key is None),
+    }
+
+
+def _read_mail(env: _Reader, *, is_local: bool) -> dict[str, Any]:
+    host = env.str("SMTP_HOST", None)
+    security = env.str("SMTP_SECURITY", "starttls", validate=validate.OneOf(tuple(_SMTP_PORTS)))
+    return {
+        "smtp_host": host,
+        "smtp_port": env.int(
+            "SMTP_PORT", _SMTP_PORTS.get(security, 587), validate=validate.Range(1, 65535)
+        ),
+        "smtp_security": security,
+        "smtp_username": env.str("SMTP_USERNAME", None),
+        "smtp_password": env.str("SMTP_PASSWORD", None),
+        "smtp_ca_file": settings_values.absolute_path(env.str("SMTP_CA_FILE", None)),
+        "mail_from": env.str("MAIL_FROM", None, validate=settings_values.mail_address),
+        "shop_url": env.str("SHOP_URL", None, validate=settings_values.web_address),
+        "mail_templates": settings_values.absolute_path(env.str("MAIL_TEMPLATES", None)),
+        "order_mails": env.str(
+            "ORDER_MAILS",
+            ",".join(settings_values.ORDER_MAILS),
+            validate=settings_values.order_mails,
+        ),
+        # Not by default where other people can read them: a mail may contain a secret link.
+        "sandbox_mail": env.bool("SANDBOX_MAIL", is_local and host is None),
     }
 
 

@@ -6,6 +6,9 @@ A check raises `ValidationError`, whose message never repeats the value: it migh
 from __future__ import annotations
 
 import re
+from email.errors import HeaderParseError
+from email.headerregistry import Address
+from email.utils import parseaddr
 from importlib.util import find_spec
 from ipaddress import ip_network
 from pathlib import Path
@@ -13,7 +16,7 @@ from pathlib import Path
 import platformdirs
 from environs import ValidationError
 
-from domain import money
+from domain import mail, money
 from orderly import signing_keys
 
 # An origin as browsers send it (RFC 6454, section 6.1): no path, not even a slash.
@@ -21,6 +24,12 @@ _ORIGIN = re.compile(r"https?://[a-z0-9.\-\[\]:]+", re.ASCII)
 
 # A name or an IPv4 address, or an IPv6 address in brackets, as in the header `Host`.
 _HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]", re.ASCII | re.IGNORECASE)
+
+# It is inserted into mails between < and >.
+_WEB_ADDRESS = re.compile(r'https?://[^\s<>"\\`#]+', re.ASCII | re.IGNORECASE)
+
+# The mails about orders, by the names that a setting uses for them.
+ORDER_MAILS = {kind.removeprefix("ORDER_").lower(): kind for kind in mail.ORDER_KINDS}
 
 _INTEGER = re.compile(r"-?[0-9]{1,9}", re.ASCII)
 
@@ -109,6 +118,33 @@ def currency(code: str) -> None:
         money.exponent(code)
     except ValueError:
         raise ValidationError("Not an ISO 4217 currency code, such as EUR.") from None
+
+
+def mail_address(text: str) -> None:
+    """Refuse a text that is not one mail address, with or without a name."""
+    name, address = parseaddr(text)
+    try:
+        Address(name, addr_spec=address)
+    except (HeaderParseError, ValueError, IndexError):
+        address = ""
+    if "@" not in address or not text.isprintable():
+        raise ValidationError("Not a mail address, such as The Shop <shop@example.com>.")
+
+
+def web_address(text: str) -> None:
+    """Refuse a text that is not the address of a page."""
+    if not _WEB_ADDRESS.fullmatch(text):
+        raise ValidationError("Not the address of a page, such as https://shop.example.com/.")
+
+
+def order_mails(text: str) -> list[str]:
+    """Return the kinds of mail that a list such as `placed,shipped` names; `none` names none."""
+    names = [] if text == "none" else items(text)
+    if set(names) - set(ORDER_MAILS):
+        raise ValidationError(
+            f"Not a list of {', '.join(ORDER_MAILS)}, separated by commas, or none."
+        )
+    return [ORDER_MAILS[name] for name in names]
 
 
 def long_enough(key: str) -> None:

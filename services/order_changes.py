@@ -10,11 +10,12 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from domain import order_status
+from domain import mail, order_status
 from domain.actor import Actor
 from models import order as orders
 from models import order_event, placement
 from models.order import Order
+from services import mails
 
 PERSON = "PERSON"
 SYSTEM = "SYSTEM"
@@ -30,6 +31,12 @@ REFUND_CREATED = "REFUND_CREATED"
 REFUND_SUCCEEDED = "REFUND_SUCCEEDED"
 REFUND_FAILED = "REFUND_FAILED"
 _STATUS_CHANGED = "STATUS_CHANGED"
+
+_MAIL_OF_STATUS = {
+    order_status.PAID: mail.ORDER_PAID,
+    order_status.SHIPPED: mail.ORDER_SHIPPED,
+    order_status.CANCELLED: mail.ORDER_CANCELLED,
+}
 
 
 def kind_of(actor: Actor) -> str:
@@ -60,6 +67,8 @@ def change_status(
     )
     if order_status.returns_stock(order.status, status):
         _return_stock(actor, order, status)
+    if status in _MAIL_OF_STATUS:
+        mails.enqueue(_MAIL_OF_STATUS[status], subject_id=order.id, user_id=order.user_id)
     _append(
         actor,
         order,
@@ -86,6 +95,13 @@ def record_payment_event(
     """Record an event of a payment or refund; add money that was captured or refunded."""
     orders.UPDATE_AMOUNTS.execute(order_id=order.id, captured=captured, refunded=refunded)
     _append(actor, order, event_type, payment_id=payment_id, amount=amount, **fields)
+    if event_type == REFUND_SUCCEEDED:
+        mails.enqueue(
+            mail.ORDER_REFUNDED,
+            subject_id=fields["refund_id"],
+            user_id=order.user_id,
+            details={"order_id": order.id, "amount": amount, "currency": order.currency},
+        )
 
 
 def _append(

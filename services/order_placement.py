@@ -25,6 +25,7 @@ from domain.errors import (
     UnavailableLine,
     UnderstockedLine,
 )
+from domain.mail import ORDER_PLACED
 from domain.order_status import PENDING
 from models import idempotency_key as keys
 from models import order as orders
@@ -127,6 +128,7 @@ def _try_to_place(
         fingerprint=request.fingerprint,
         shipping_address=request.address_json,
         note=request.note,
+        sends_mail=ORDER_PLACED in configuration().mail_kinds,
     )
     if not lines:
         return None

@@ -16,6 +16,7 @@ from integrations.payments.provider import PaymentProvider
 from services.configuration import Configuration
 from services.hashing_queue import Client, HashingQueue
 from services.in_flight import InFlight
+from services.mail_setup import MailSetup
 
 
 @dataclass(slots=True)
@@ -42,6 +43,10 @@ class ProcessState:
     sign_ins_in_flight: InFlight[Client] = field(default_factory=InFlight)
     # By name; the first one is the default.
     payment_providers: Mapping[str, PaymentProvider] = field(default_factory=dict)
+    # None: the shop sends no mail.
+    mail: MailSetup | None = None
+    # The number of mails that were refused, or could not be sent in time.
+    mails_given_up: int = 0
     # The number of orders that this process has placed.
     orders_placed: int = 0
     # The number of payments and refunds whose state reconciliation could not find out in time.
@@ -66,14 +71,16 @@ class _Binding:
 
 
 def bind(
-    configuration: Configuration, payment_providers: Mapping[str, PaymentProvider] | None = None
+    configuration: Configuration,
+    payment_providers: Mapping[str, PaymentProvider] | None = None,
+    mail: MailSetup | None = None,
 ) -> None:
     """Bind a new, empty state. Replaces a state that was bound before."""
     queue = HashingQueue(
         configuration.password_hashes_at_once, configuration.password_hashes_waiting
     )
     _Binding.state = ProcessState(
-        configuration, queue, payment_providers=dict(payment_providers or {})
+        configuration, queue, payment_providers=dict(payment_providers or {}), mail=mail
     )
 
 

@@ -9,18 +9,20 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg2
 import pytest
 from httpx2 import Client
-from psycopg2 import sql
+from psycopg2.sql import SQL, Composable, Identifier, Literal
 
 from database import binding
 from orderly.embedded import EmbeddedPostgreSQL
 from services import process, schema, users
 from services.configuration import Configuration
 from tests.support.accounts import ADMIN, PASSWORD
+from tests.support.database import Sql
 from tests.support.processes import ROOT, run_server
 from tests.support.settings import NO_RATE_LIMIT_VARIABLES, NO_RATE_LIMITS, SIGNING_KEY
 
@@ -44,9 +46,7 @@ def runtime_role(postgresql: str) -> tuple[str, str]:
     name, password = "runtime", "runtime-password"
     _run(
         postgresql,
-        sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(
-            sql.Identifier(name), sql.Literal(password)
-        ),
+        SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(Identifier(name), Literal(password)),
     )
     return name, password
 
@@ -59,9 +59,9 @@ def new_database(postgresql: str) -> Callable[[str | None], str]:
         name = f"test_{next(_database_numbers)}"
         _run(
             postgresql,
-            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
-                sql.Identifier(name),
-                sql.Identifier(template or "template0"),
+            SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
+                Identifier(name),
+                Identifier(template or "template0"),
             ),
         )
         return _with_database(postgresql, name)
@@ -116,6 +116,21 @@ def shop(database_url: str, runtime_url: str) -> Iterator[str]:
     binding.close()
 
 
+@pytest.fixture
+def sql(database_url: str) -> Iterator[Sql]:
+    """Return a function that runs a statement on its own connection, past the services."""
+    connection = psycopg2.connect(database_url)
+    connection.autocommit = True
+
+    def run(text: str, *values: Any) -> list[tuple[Any, ...]]:
+        cursor = connection.cursor()
+        cursor.execute(text, values or None)
+        return cursor.fetchall() if cursor.description else []
+
+    yield run
+    connection.close()
+
+
 @pytest.fixture(autouse=True)
 def _empty_tables(request: pytest.FixtureRequest) -> Iterator[None]:
     """Empty the shared database after each test that used it."""
@@ -132,18 +147,16 @@ def _empty(url: str) -> None:
     """
     tables = _run(
         url,
-        sql.SQL(
+        SQL(
             "SELECT tablename FROM pg_tables"
             " WHERE schemaname = 'public' AND tablename NOT LIKE 'schema\\_migration%'"
         ),
     )
-    delete = sql.SQL("; ").join(
-        sql.SQL("DELETE FROM {}").format(sql.Identifier(name)) for (name,) in tables
-    )
-    _run(url, sql.SQL("SET session_replication_role = replica; {}").format(delete))
+    delete = SQL("; ").join(SQL("DELETE FROM {}").format(Identifier(name)) for (name,) in tables)
+    _run(url, SQL("SET session_replication_role = replica; {}").format(delete))
 
 
-def _run(url: str, statement: sql.Composable) -> list[tuple[str, ...]]:
+def _run(url: str, statement: Composable) -> list[tuple[str, ...]]:
     connection = psycopg2.connect(url)
     try:
         connection.autocommit = True

@@ -21,6 +21,7 @@ from orderly.background.job_metrics import JobMetrics
 from orderly.background.stoppable_thread import stoppable_thread
 from services import (
     idempotency_keys,
+    mail_delivery,
     orders,
     payment_notifications,
     process,
@@ -61,6 +62,8 @@ JOBS: Mapping[str, Job] = {
     "payments_reconciled": _reconcile_payments,
     "refunds_completed": _reconcile_refunds,
     "payment_notifications_applied": _process_notifications,
+    "mails_sent": mail_delivery.send_due,
+    "mails_deleted": mail_delivery.purge,
     "idempotency_keys_deleted": idempotency_keys.purge_idempotency_keys,
 }
 

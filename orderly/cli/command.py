@@ -84,12 +84,13 @@ def load_settings(**options: object) -> Settings:
 def shop_database(settings: Settings) -> Iterator[ProvidedDatabase]:
     """Bind the shop's services to a running database while the block runs."""
     from database import binding  # noqa: PLC0415
+    from orderly.mail_setup import mail_setup  # noqa: PLC0415
     from orderly.payment_providers import payment_providers  # noqa: PLC0415
     from orderly.server.provisioning import provide_database  # noqa: PLC0415
     from services import process  # noqa: PLC0415
 
     with provide_database(settings, may_be_running=True) as provided:
-        process.bind(settings.configuration(), payment_providers(settings))
+        process.bind(settings.configuration(), payment_providers(settings), mail_setup(settings))
         binding.bind(
             provided.url,
             max_connections=2,

@@ -67,6 +67,9 @@ def serve(settings: Settings, *, demo: bool, reset: bool = False, output: Print)
         stop_signals.installed(),
         closing(open_socket(settings.host, settings.port)) as server_socket,
     ):
+        if settings.sandbox_mail and settings.shop_url is None:
+            url = url_of(server_socket, settings.host)
+            settings = replace(settings, shop_url=f"{url}/examples/storefront/")
         with provide_database(settings) as database:
             try:
                 accounts = _prepare(settings, database, demo=demo, reset=reset)
@@ -197,10 +200,11 @@ def _prepare(
     The lines omit accounts that are disabled or have a new password.
     """
     from database import binding  # noqa: PLC0415  # slow: import after binding the socket
+    from orderly.mail_setup import mail_setup  # noqa: PLC0415
     from orderly.payment_providers import payment_providers  # noqa: PLC0415
     from services import process, schema  # noqa: PLC0415
 
-    process.bind(settings.configuration(), payment_providers(settings))
+    process.bind(settings.configuration(), payment_providers(settings), mail_setup(settings))
     binding.bind(database.url, max_connections=1)
     try:
         wait_for_database(settings)

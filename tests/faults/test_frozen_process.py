@@ -15,7 +15,9 @@ from tests.support.processes import run_orderly, run_server, wait_until
 from tests.support.shop import cancel_order, place_order
 
 LOCK = "SELECT FROM stock WHERE product_id = %s FOR UPDATE"
-IN_STATE = "SELECT FROM pg_stat_activity WHERE state = %s AND query LIKE '/*cancel_order*/%%'"
+CANCELLATION = "FROM pg_stat_activity WHERE query LIKE '/*cancel_order*/%'"
+WAITS_FOR_LOCK = f"SELECT {CANCELLATION} AND wait_event_type = 'Lock'"
+IS_IN_TRANSACTION = f"SELECT {CANCELLATION} AND state = 'idle in transaction'"
 
 
 def test_a_process_frozen_in_a_transaction_releases_the_stock(tmp_path: Path) -> None:
@@ -32,19 +34,19 @@ def test_a_process_frozen_in_a_transaction_releases_the_stock(tmp_path: Path) ->
         one, two = sorted(found, key=lambda product: product["id"])[:2]
         order = place_order(client, (one, 1), (two, 1)).json()
 
-        def is_in_state(state: str) -> bool:
-            look.execute(IN_STATE, (state,))
+        def finds(query: str) -> bool:
+            look.execute(query)
             return look.rowcount == 1
 
         with ThreadPoolExecutor(1) as clients:
             # The cancellation locks the first product, then waits for the second one.
             lock.execute(LOCK, (two["id"],))
             cancellation = clients.submit(cancel_order, client, order)
-            wait_until(lambda: is_in_state("active"))
+            wait_until(lambda: finds(WAITS_FOR_LOCK))
             server.send_signal(signal.SIGSTOP)
             try:
                 locking.rollback()
-                wait_until(lambda: is_in_state("idle in transaction"))
+                wait_until(lambda: finds(IS_IN_TRANSACTION))
                 frozen_at = time.monotonic()
                 look.execute("SET lock_timeout = '60s'")
                 for product in (one, two):

@@ -11,8 +11,7 @@ import pytest
 
 from orderly import __version__
 from tests.support.containers import Containers
-from tests.support.processes import wait_until
-from tests.support.proxies import free_port
+from tests.support.processes import free_port, wait_until
 
 BASE = "localhost/orderly-base"
 IMAGE = "localhost/orderly"

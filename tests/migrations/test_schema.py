@@ -12,6 +12,7 @@ from database.transactions import autocommit
 from domain import order_status
 from models import (
     idempotency_key,
+    mail,
     order,
     order_event,
     payment,
@@ -43,6 +44,7 @@ TABLES = [
         security_event,
         throttle,
         worker_heartbeat,
+        mail,
         migrations,
     )
     for table in vars(module).values()
@@ -103,7 +105,7 @@ def test_migrations_and_models_create_the_same_schema(both_schemas: None):
     for kind in QUERIES:
         assert by_migrations[kind], kind
         assert by_models[kind] == by_migrations[kind]
-    assert len(TABLES) == 18
+    assert len(TABLES) == 19
 
 
 def test_every_constraint_and_index_is_named_by_the_convention(both_schemas: None):

@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import psycopg2
 import pytest
 
 from database import binding
@@ -14,7 +13,6 @@ from domain.actor import ADMIN, CLIENT, Actor
 from services import products, users
 from services.audit import audit
 from services.products import Product
-from tests.support.database import Sql
 from tests.support.services import PASSWORD, AddProduct, make_actor
 
 
@@ -87,18 +85,3 @@ def add_product(admin: Actor) -> AddProduct:
         return products.create_product(actor=admin, stock=stock, price=price, **(defaults | fields))
 
     return add
-
-
-@pytest.fixture
-def sql(database_url: str) -> Iterator[Sql]:
-    """Return a function that runs a statement on its own connection, past the services."""
-    connection = psycopg2.connect(database_url)
-    connection.autocommit = True
-
-    def run(text: str, *values: Any) -> list[tuple[Any, ...]]:
-        cursor = connection.cursor()
-        cursor.execute(text, values or None)
-        return cursor.fetchall() if cursor.description else []
-
-    yield run
-    connection.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ import httpx2
 
 from tests.support.contract_client import Request
 from tests.support.node_tools import PRISM
-from tests.support.processes import wait_until
+from tests.support.processes import free_port, wait_until
 
 
 @contextmanager
@@ -27,7 +26,7 @@ def prism_proxy(server: str, directory: Path) -> Iterator[str]:
     """
     document = directory / "openapi.json"
     document.write_bytes(httpx2.get(f"{server}/openapi.json").content)
-    port = _free_port()
+    port = free_port()
     command = [str(PRISM), "proxy", str(document), f"{server}/api/v1", "--port", str(port)]
     log = directory / "log"
     with log.open("wb") as file:
@@ -54,10 +53,3 @@ def assert_no_violations(request: Request, response: httpx2.Response) -> None:
     if response.is_error:
         violations = [found for found in violations if found["location"][0] == "response"]
     assert [] == violations, f"{request.operation_id}: {response.status_code} {response.text[:500]}"
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

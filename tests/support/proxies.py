@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.processes import ROOT, wait_until
+from tests.support.processes import ROOT, free_port, wait_until
 
 NGINX = ROOT / "deploy" / "nginx" / "orderly.conf"
 CADDY = ROOT / "deploy" / "caddy" / "Caddyfile"
@@ -123,13 +123,6 @@ def run_caddy(upstream: int, directory: Path, changes: Mapping[str, str] = {}) -
 
 def _new_proxy(directory: Path) -> Proxy:
     return Proxy(free_port(), free_port(), Certificate.create(directory), directory)
-
-
-def free_port() -> int:
-    """Return a port on which nothing listens."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        return int(bound.getsockname()[1])
 
 
 def _replace(text: str, changes: Mapping[str, str]) -> str:
