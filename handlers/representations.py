@@ -16,6 +16,7 @@ from services.process import configuration
 from services.product_files import ImportReport
 from services.products import Product
 from services.refunds import Refund
+from services.sandbox import SandboxMail
 from services.security_events import SecurityEvent
 from services.sessions import OpenSession, Session
 from services.stock import StockMovement
@@ -242,3 +243,15 @@ def _printable(text: str) -> str:
 
 def _money(amount: int, currency: str) -> Representation:
     return {"amount": amount, "currency": currency}
+
+
+def sandbox_mail(row: SandboxMail) -> Representation:
+    """Return a mail as the contract's SandboxMail."""
+    return {
+        "id": row.id,
+        "sent_at": instant(row.sent_at),
+        "to": row.to,
+        "subject": row.subject,
+        "text": row.text,
+        "html": row.html,
+    }

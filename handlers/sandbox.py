@@ -1,4 +1,4 @@
-"""HTTP handlers of the sandbox, a payment provider for tests."""
+"""HTTP handlers of the sandbox: payments without money, and mails that are not sent."""
 
 from __future__ import annotations
 
@@ -18,3 +18,9 @@ def settle_sandbox_payment(actor: Actor, payment_id: UUID, body: dict[str, Any])
     )
     tag = preconditions.entity_tag(payment.version)
     return representations.payment(payment), 200, {"ETag": tag}
+
+
+def list_sandbox_mail(limit: int, to: str | None = None) -> Response:
+    """List the newest mails that were kept instead of sent."""
+    mails = sandbox.list_sandbox_mail(limit=limit, to=to)
+    return {"items": [representations.sandbox_mail(mail) for mail in mails]}, 200, {}

@@ -16,9 +16,13 @@ from pathlib import Path
 from database import binding, migrations
 from database.server_facts import ServerFacts, server_facts
 from domain.errors import Unavailable
+from domain.mail import KINDS
+from integrations.mail.rendering import TemplateInvalid
+from integrations.mail.sender import MailUnavailable
 from integrations.payments import sandbox
 from integrations.payments.provider import ProviderRefused, ProviderUnavailable
 from orderly import signing_keys
+from orderly.mail_setup import mail_setup
 from orderly.payment_providers import payment_providers
 from orderly.server.demo import refuse_public_passwords
 from orderly.server.open_files import allow_open_files
@@ -54,6 +58,7 @@ def check(settings: Settings) -> Iterator[Result]:
     yield from _check_database(settings)
     yield from _check_signing_key(settings)
     yield from _check_payments(settings)
+    yield from _check_mail(settings)
     yield from _check_network(settings)
     yield from _check_files(settings)
 
@@ -205,6 +210,27 @@ def _check_payments(settings: Settings) -> Iterator[Result]:
                 if name == sandbox.NAME
                 else _ok("payments", f"{name} accepts the secret key")
             )
+
+
+def _check_mail(settings: Settings) -> Iterator[Result]:
+    setup = mail_setup(settings)
+    if setup is None:
+        yield _note("mail", "No mail server: the shop sends no mail.")
+        return
+    for kind in KINDS:
+        try:
+            setup.templates.check(kind)
+        except TemplateInvalid as error:
+            yield _problem("mail", f"ORDERLY_MAIL_TEMPLATES: {error}.")
+    if settings.sandbox_mail:
+        yield _note("mail", "Mails are not sent: everyone can read them at /sandbox/mail.")
+        return
+    try:
+        setup.sender.check()
+    except MailUnavailable as error:
+        yield _problem("mail", f"{settings.smtp_host}: {error}.")
+    else:
+        yield _ok("mail", f"{settings.smtp_host} accepts the connection")
 
 
 def _check_network(settings: Settings) -> Iterator[Result]:

@@ -113,6 +113,7 @@ def create_app(settings: Settings, *, tracer_provider: TracerProvider | None = N
             readiness=readiness,
             storefront=settings.storefront,
             sandbox=settings.sandbox_payments,
+            sandbox_mail=settings.sandbox_mail,
         ),
         allowed_hosts=settings.allowed_host_names,
         lifespan=lifespan,

@@ -1,18 +1,27 @@
-"""The sandbox, a provider without real money: choosing the outcome of its payments."""
+"""The sandbox: choosing the outcome of payments without money, and reading mails that are kept."""
 
 from __future__ import annotations
 
+from itertools import islice
 from uuid import UUID
 
+from database.greenlets import run_in_thread
 from domain.actor import Actor
 from domain.errors import NotFound, PaymentNotOpen, PaymentProviderNotEnabled
+from integrations.mail.sandbox import SandboxMail, SandboxMailbox
 from integrations.payments import sandbox
 from integrations.payments.provider import ProviderRefused
 from integrations.payments.sandbox import Outcome, SandboxProvider
-from services import payment_providers
+from services import payment_providers, process
 from services.payments import Payment, create_at_provider, find_payment, get_payment, is_unanswered
 
-__all__ = ["Payment", "settle_sandbox_payment"]
+__all__ = [
+    "Payment",
+    "SandboxMail",
+    "get_sandbox_mail",
+    "list_sandbox_mail",
+    "settle_sandbox_payment",
+]
 
 
 def settle_sandbox_payment(*, actor: Actor, payment_id: UUID, outcome: str) -> Payment:
@@ -49,3 +58,35 @@ def _find_sandbox() -> SandboxProvider:
         raise NotFound("sandbox") from error
     assert isinstance(provider, SandboxProvider)  # noqa: S101  # no other provider has this name
     return provider
+
+
+@run_in_thread
+def list_sandbox_mail(*, limit: int, to: str | None) -> list[SandboxMail]:
+    """Return the newest mails, only those to the address `to` unless it is None.
+
+    Raises:
+        NotFound: the shop does not keep its mails.
+    """
+    mails = _find_mailbox().newest()
+    found = (mail for mail in mails if to is None or mail.to.lower() == to.lower())
+    return list(islice(found, limit))
+
+
+@run_in_thread
+def get_sandbox_mail(mail_id: str) -> SandboxMail:
+    """Return a mail.
+
+    Raises:
+        NotFound: the shop does not keep its mails, or has no such mail.
+    """
+    try:
+        return _find_mailbox().get(mail_id)
+    except KeyError as error:
+        raise NotFound("mail") from error
+
+
+def _find_mailbox() -> SandboxMailbox:
+    setup = process.state().mail
+    if setup is None or not isinstance(setup.sender, SandboxMailbox):
+        raise NotFound("sandbox")
+    return setup.sender

@@ -74,6 +74,18 @@ class MailTemplates:
             raise TemplateInvalid(f"{name}: {error}") from error
         return RenderedMail(subject, text, html)
 
+    def check(self, kind: str) -> None:
+        """Check the syntax of a kind's template, before a mail needs it.
+
+        Raises:
+            TemplateInvalid: there is an error in the template.
+        """
+        name = f"{kind.lower()}.md"
+        try:
+            self._as_text.get_template(name)
+        except TemplateError as error:
+            raise TemplateInvalid(f"{name}: {error}") from error
+
     @cached_property
     def _as_text(self) -> Environment:
         return self._environment(autoescape=False, finalize=_as_text)

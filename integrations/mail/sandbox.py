@@ -75,9 +75,9 @@ class SandboxMailbox:
         except OSError as error:
             raise MailUnavailable(f"{error.strerror}: {error.filename}") from error
 
-    def newest(self, limit: int) -> Iterator[SandboxMail]:
-        """Yield at most `limit` mails, the newest first."""
-        for key in self._keys()[:limit]:
+    def newest(self) -> Iterator[SandboxMail]:
+        """Yield the mails, the newest first."""
+        for key in self._keys():
             with suppress(KeyError, FileNotFoundError):  # deleted meanwhile
                 yield self.get(key)
 

@@ -24,6 +24,15 @@ PAGE_POLICY: Final[Headers] = (
         b"object-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
     ),
 )
+# A mail in a frame of the sandbox's page: no scripts, and its links open in the window.
+MAIL_POLICY: Final[Headers] = (
+    (
+        b"content-security-policy",
+        b"default-src 'none'; style-src 'unsafe-inline'; img-src https: data:; base-uri 'none'; "
+        b"form-action 'none'; frame-ancestors 'self'; "
+        b"sandbox allow-top-navigation-by-user-activation",
+    ),
+)
 
 
 def server_headers(*, https_only: bool) -> list[tuple[str, str]]:

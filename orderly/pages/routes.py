@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
@@ -9,22 +10,31 @@ from pathlib import Path
 from typing import Any, Final
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import (
+    HTMLResponse,
+    JSONResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+)
 from starlette.routing import Mount, Route, Router
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
+from domain.errors import NotFound
 from handlers import preconditions
 from integrations.payments.sandbox import PAGE
 from orderly.contract import document
 from orderly.http.readiness import Readiness
-from orderly.http.security_headers import PAGE_POLICY
+from orderly.http.security_headers import MAIL_POLICY, PAGE_POLICY
 from orderly.pages.changelog import changelog_page
 from orderly.pages.landing import landing_page
 from orderly.pages.problem_types import problem_types_page
+from services.sandbox import get_sandbox_mail
 
 _HERE = Path(__file__).resolve().parent
 _STOREFRONT_URL: Final = "/examples/storefront/"
+_MAIL_URL: Final = "/sandbox/mail"
 # The wheel contains a copy of the storefront in this package; a checkout has it in docs/examples.
 _STOREFRONT_DIRECTORIES: Final = (
     _HERE / "storefront",
@@ -48,6 +58,7 @@ def page_router(
     readiness: Readiness,
     storefront: bool = False,
     sandbox: bool = False,
+    sandbox_mail: bool = False,
 ) -> Router:
     """Return a router for every path outside the API's base path.
 
@@ -56,6 +67,7 @@ def page_router(
         readiness: Whether this process can serve requests.
         storefront: Whether to serve the example storefront too.
         sandbox: Whether to serve the payment page of the sandbox too.
+        sandbox_mail: Whether to serve the page with the mails of the sandbox too.
     """
     files = {
         "/": (landing_page(contract, storefront=storefront), "text/html"),
@@ -75,12 +87,17 @@ def page_router(
         # The same page for all payments: its script reads the id in the path.
         files[PAGE + "{payment_id}"] = ((_HERE / "sandbox.html").read_bytes(), "text/html")
         files["/sandbox.js"] = ((_HERE / "sandbox.js").read_bytes(), "text/javascript")
+    if sandbox_mail:
+        files[_MAIL_URL] = ((_HERE / "sandbox_mail.html").read_bytes(), "text/html")
+        files["/sandbox_mail.js"] = ((_HERE / "sandbox_mail.js").read_bytes(), "text/javascript")
+    if sandbox or sandbox_mail:
         files["/sandbox.css"] = ((_HERE / "sandbox.css").read_bytes(), "text/css")
     return _PageRouter(
         [
             *(Route(path, _file_endpoint(*file)) for path, file in files.items()),
             *(Route(path, _redirect_endpoint(target)) for path, target in redirects.items()),
             Mount("/docs", StaticFiles(directory=_swagger_ui_directory())),
+            *([Route(_MAIL_URL + "/{mail_id}", _mail)] if sandbox_mail else []),
             Route("/health/live", _live),
             Route("/health/ready", _readiness_endpoint(readiness)),
         ],
@@ -127,6 +144,17 @@ def _redirect_endpoint(url: str) -> Callable[[Request], Response]:
         return RedirectResponse(url)
 
     return redirect  # type: ignore[return-value]  # see _file_endpoint
+
+
+async def _mail(request: Request) -> Response:
+    """Return the HTML part of a mail, for a frame whose links open in the window around it."""
+    try:
+        mail = await asyncio.to_thread(get_sandbox_mail, request.path_params["mail_id"])
+    except NotFound:
+        return PlainTextResponse("This mail is not in the sandbox any more.", 404)
+    request.scope["orderly"]["headers"] = MAIL_POLICY
+    html = mail.html.replace("<head>", '<head><base target="_top">', 1)
+    return HTMLResponse(html, headers={"Cache-Control": "no-store"})
 
 
 async def _live(_request: Request) -> Response:

@@ -102,6 +102,8 @@ def _summary(
     ]
     if settings.storefront:
         lines.append(f"  Storefront     {url}/examples/storefront/")
+    if settings.sandbox_mail:
+        lines.append(f"  Mails          {url}/sandbox/mail")
     if database.account is not None:
         lines.append(f"  PostgreSQL     runs as {database.account}: it refuses to run as root")
     return lines
@@ -133,6 +135,7 @@ def _run(
             start_sandbox()
             _warn_of_insecure_cookies(settings)
             _warn_of_sandbox(settings, is_embedded=is_embedded)
+            _warn_of_sandbox_mail(settings, is_embedded=is_embedded)
             with suppress(OSError):  # standard output may be closed
                 output("\n".join(lines))
 
@@ -272,6 +275,15 @@ def _warn_of_sandbox(settings: Settings, *, is_embedded: bool) -> None:
             "sandbox_payments_enabled",
             reason="Customers can pay with the sandbox, without money.",
             remedy="Unless this is a test, set ORDERLY_SANDBOX_PAYMENTS=false.",
+        )
+
+
+def _warn_of_sandbox_mail(settings: Settings, *, is_embedded: bool) -> None:
+    if settings.sandbox_mail and not (is_embedded and is_loopback(settings.host)):
+        structlog.get_logger("orderly").warning(
+            "sandbox_mail_enabled",
+            reason="Everyone can read all mails, with their secret links.",
+            remedy="Unless this is a test, set ORDERLY_SANDBOX_MAIL=false.",
         )
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.embedded_postgresql import run_statement
 from tests.support.processes import run_orderly, run_server
+from tests.support.smtp_server import HOST, PASSWORD, USER, smtp_server
 from tests.support.stripe_server import SECRET_KEY, WEBHOOK_SECRET, run_stripe_server
 
 KEY = "a signing key for tests, 32 bytes long"
@@ -44,6 +45,7 @@ def test_an_empty_directory_is_no_problem_and_stays_empty(tmp_path: Path) -> Non
         f"note    database: {data_dir} has no shop yet: the first start creates one.",
         f"note    signing key: The first start creates one in {data_dir}.",
         "note    payments: sandbox: customers can pay without money.",
+        "note    mail: Mails are not sent: everyone can read them at /sandbox/mail.",
     ] == results
     assert [] == list(tmp_path.iterdir())
 
@@ -53,9 +55,16 @@ def test_all_is_tried_and_no_secret_is_printed(
 ) -> None:
     (tmp_path / "url").write_text(runtime_url)
     (tmp_path / "key").write_text(KEY)
-    with run_stripe_server() as stripe:
+    with run_stripe_server() as stripe, smtp_server(tmp_path) as mail:
         status, table, results = check_config(
             tmp_path,
+            ORDERLY_SMTP_HOST=HOST,
+            ORDERLY_SMTP_PORT=str(mail.port),
+            ORDERLY_SMTP_USERNAME=USER,
+            ORDERLY_SMTP_PASSWORD=PASSWORD,
+            ORDERLY_SMTP_CA_FILE=str(mail.ca_file),
+            ORDERLY_MAIL_FROM="The Shop <shop@example.com>",
+            ORDERLY_SHOP_URL="https://shop.example.com/",
             ORDERLY_DATABASE_URL_FILE=str(tmp_path / "url"),
             ORDERLY_DATABASE_OWNER_URL=database_url,
             ORDERLY_SIGNING_KEY_FILE=str(tmp_path / "key"),
@@ -72,7 +81,8 @@ def test_all_is_tried_and_no_secret_is_printed(
     assert ["(secret)", f"file {tmp_path / 'key'}"] == row(table, "SIGNING_KEY")
     assert ["(secret)", "environment"] == row(table, "STRIPE_SECRET_KEY")
     output = table + "\n".join(results)
-    for secret in (password, urlsplit(database_url).password, KEY, SECRET_KEY, WEBHOOK_SECRET):
+    database_password = urlsplit(database_url).password
+    for secret in (password, database_password, KEY, SECRET_KEY, WEBHOOK_SECRET, PASSWORD):
         assert secret
         assert secret not in output
     database, *others = results
@@ -80,6 +90,7 @@ def test_all_is_tried_and_no_secret_is_printed(
     assert [
         "ok      signing key: set by ORDERLY_SIGNING_KEY",
         "ok      payments: stripe accepts the secret key",
+        f"ok      mail: {HOST} accepts the connection",
     ] == others
 
 
@@ -87,6 +98,7 @@ def test_what_orderly_could_not_use_is_a_problem(
     tmp_path: Path, postgresql: str, runtime_url: str, runtime_role: tuple[str, str]
 ) -> None:
     (tmp_path / "file").write_text("")
+    (tmp_path / "order_paid.md").write_text("{% if %}")
     with run_stripe_server() as stripe:
         status, table, results = check_config(
             tmp_path,
@@ -94,6 +106,11 @@ def test_what_orderly_could_not_use_is_a_problem(
             ORDERLY_DATABASE_OWNER_URL=postgresql,  # the maintenance database
             ORDERLY_DATA_DIR=str(tmp_path / "file"),
             ORDERLY_BACKUP_DIR=str(tmp_path / "file"),
+            ORDERLY_MAIL_TEMPLATES=str(tmp_path),
+            ORDERLY_SMTP_HOST="127.0.0.1",
+            ORDERLY_SMTP_PORT="1",
+            ORDERLY_MAIL_FROM="shop@example.com",
+            ORDERLY_SHOP_URL="https://shop.example.com/",
             ORDERLY_STRIPE_SECRET_KEY="sk_test_wrong",
             ORDERLY_STRIPE_WEBHOOK_SECRET=WEBHOOK_SECRET,
             ORDERLY_STRIPE_URL=stripe.url,
@@ -106,6 +123,9 @@ def test_what_orderly_could_not_use_is_a_problem(
         "database: ORDERLY_DATABASE_OWNER_URL: Names another database than ORDERLY_DATABASE_URL.",
         f"signing key: {not_a_directory}",
         "payments: stripe refuses the secret key.",
+        "mail: ORDERLY_MAIL_TEMPLATES: order_paid.md: Expected an expression, got"
+        " 'end of statement block'.",
+        "mail: 127.0.0.1: [Errno 111] Connection refused.",
         f"backups: {not_a_directory}",
     ] == [result[8:] for result in results if result.startswith("problem ")]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from domain.mail import ORDER_KINDS
 from orderly import signing_keys
 from orderly.secret_files import MAX_BYTES
 from orderly.settings import ADMIN_PASSWORD_VARIABLE, SECRETS, Settings, SettingsError
@@ -95,6 +96,75 @@ def test_the_sandbox_is_refused_where_real_money_is_taken(key: str) -> None:
     assert {"ORDERLY_SANDBOX_PAYMENTS"} == errors_of(SANDBOX_PAYMENTS="true", **keys).keys()
 
 
+MAIL = {
+    "SMTP_HOST": "mail.example.com",
+    "MAIL_FROM": "The Shop <shop@example.com>",
+    "SHOP_URL": "https://shop.example.com/",
+}
+
+
+@pytest.mark.parametrize(
+    ("variables", "is_enabled"),
+    [
+        ({}, True),
+        ({"HOST": "0.0.0.0"}, False),
+        ({"DATABASE_URL": URL}, False),
+        (MAIL, False),
+        ({"SANDBOX_MAIL": "false"}, False),
+    ],
+)
+def test_mails_are_by_default_kept_only_on_ones_own_machine(
+    variables: dict[str, str], is_enabled: bool
+) -> None:
+    settings = Settings.from_environment(
+        {f"ORDERLY_{name}": value for name, value in variables.items()}
+    )
+
+    assert is_enabled is settings.sandbox_mail
+
+
+@pytest.mark.parametrize(("security", "port"), [("tls", 465), ("starttls", 587), ("none", 25)])
+def test_the_port_of_the_mail_server_follows_from_its_security(security: str, port: int) -> None:
+    settings = Settings.from_environment({"ORDERLY_SMTP_SECURITY": security})
+
+    assert port == settings.smtp_port
+
+
+@pytest.mark.parametrize(
+    ("variables", "names"),
+    [
+        ({"SMTP_HOST": "mail.example.com"}, {"MAIL_FROM", "SHOP_URL"}),
+        ({**MAIL, "SANDBOX_MAIL": "true"}, {"SANDBOX_MAIL"}),
+        ({**MAIL, "SMTP_USERNAME": "shop", "SMTP_SECURITY": "none"}, {"SMTP_SECURITY"}),
+        ({**MAIL, "MAIL_FROM": "The Shop"}, {"MAIL_FROM"}),
+        ({**MAIL, "MAIL_FROM": "a@example.com\nBcc: b@example.com"}, {"MAIL_FROM"}),
+        ({**MAIL, "SHOP_URL": "shop.example.com"}, {"SHOP_URL"}),
+        ({**MAIL, "SHOP_URL": "https://shop.example.com/>"}, {"SHOP_URL"}),
+        ({**MAIL, "ORDER_MAILS": "placed,sold"}, {"ORDER_MAILS"}),
+    ],
+)
+def test_mail_settings_that_cannot_work_are_refused(
+    variables: dict[str, str], names: set[str]
+) -> None:
+    assert {f"ORDERLY_{name}" for name in names} == errors_of(**variables).keys()
+
+
+@pytest.mark.parametrize(
+    ("order_mails", "kinds"),
+    [
+        ("none", set()),
+        ("placed, shipped", {"ORDER_PLACED", "ORDER_SHIPPED"}),
+        ("", set(ORDER_KINDS)),
+    ],
+)
+def test_the_mails_about_orders_can_be_chosen(order_mails: str, kinds: set[str]) -> None:
+    settings = Settings.from_environment(
+        {"ORDERLY_ORDER_MAILS": order_mails, "ORDERLY_SIGNING_KEY": KEY}
+    )
+
+    assert kinds == settings.configuration().mail_kinds & set(ORDER_KINDS)
+
+
 def test_all_invalid_values_are_reported_together() -> None:
     errors = errors_of(
         ACCESS_TOKEN_MINUTES="0",
@@ -117,6 +187,7 @@ def test_all_invalid_values_are_reported_together() -> None:
         MANUAL_PAYMENT_EXPIRY_MINUTES="-1",
         MAX_CONNECTIONS="0",
         ORDER_EXPIRY_MINUTES="-1",
+        ORDER_MAILS="sold",
         OTHER_SIGNING_KEYS="short",
         PASSWORD_CHANGE_LIMIT="0",
         PAYMENT_LIMIT="0",
@@ -129,7 +200,10 @@ def test_all_invalid_values_are_reported_together() -> None:
         REFRESH_TOKEN_DAYS="-1",
         REGISTRATION_LIMIT="0",
         REQUEST_HEAD_SECONDS="0",
+        SANDBOX_MAIL="perhaps",
         SANDBOX_PAYMENTS="perhaps",
+        SMTP_PORT="0",
+        SMTP_SECURITY="ssl",
         SESSION_DAYS="0",
         SIGNING_KEY="short",
         SIGN_IN_LIMIT="0",
@@ -390,6 +464,15 @@ def test_the_document_describes_every_setting_with_its_default() -> None:
         "ORDERLY_ALLOWED_HOSTS",
         "ORDERLY_BACKUP_DIR",
         "ORDERLY_SANDBOX_PAYMENTS",
+        "ORDERLY_MAIL_FROM",
+        "ORDERLY_MAIL_TEMPLATES",
+        "ORDERLY_SANDBOX_MAIL",
+        "ORDERLY_SHOP_URL",
+        "ORDERLY_SMTP_CA_FILE",
+        "ORDERLY_SMTP_HOST",
+        "ORDERLY_SMTP_PASSWORD",
+        "ORDERLY_SMTP_PORT",
+        "ORDERLY_SMTP_USERNAME",
         "ORDERLY_STRIPE_SECRET_KEY",
         "ORDERLY_STRIPE_URL",
         "ORDERLY_STRIPE_WEBHOOK_SECRET",
@@ -435,6 +518,7 @@ SECRET_VALUES = {
     "ORDERLY_OTHER_SIGNING_KEYS": f"{'n' * 32} {'o' * 32}",
     "ORDERLY_STRIPE_SECRET_KEY": "sk_test_1",
     "ORDERLY_STRIPE_WEBHOOK_SECRET": "whsec_1",
+    "ORDERLY_SMTP_PASSWORD": "a mail password",
 }
 
 
