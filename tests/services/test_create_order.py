@@ -306,6 +306,7 @@ def test_a_request_waits_a_limited_time_for_another_request_with_its_key(
             "fingerprint": b"x" * 32,
             "shipping_address": None,
             "note": None,
+            "sends_mail": False,
         },
     )
 
