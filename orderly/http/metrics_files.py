@@ -55,6 +55,7 @@ class MetricsFile:
         report: dict[str, Any] = {
             "pid": os.getpid(),
             "is_final": is_final,
+            "written_at": time.time(),
             "samples": [[sample.name, sample.labels, sample.value] for sample in samples],
         }
         temporary.write_bytes(orjson.dumps(report))
@@ -69,4 +70,4 @@ def read_all(directory: Path) -> dict[Path, Report]:
 def _read(path: Path) -> Report:
     report = orjson.loads(path.read_bytes())
     samples = [Sample(name, tuple(labels), value) for name, labels, value in report["samples"]]
-    return Report(report["pid"], report["is_final"], path.stat().st_mtime, samples)
+    return Report(report["pid"], report["is_final"], report["written_at"], samples)

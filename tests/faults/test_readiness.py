@@ -7,9 +7,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ from services.demo import ACCOUNTS
 from tests.support.embedded_postgresql import connect
 from tests.support.problems import assert_problem
 from tests.support.processes import (
-    ROOT,
     TIMEOUT_SECONDS,
     Server,
     orderly_environment,
@@ -29,15 +27,10 @@ from tests.support.processes import (
     wait_until,
 )
 from tests.support.shop import add_product
+from tests.support.small_disk import server_on_a_small_disk
 from tests.support.standby import Replica
 
 READY = "/health/ready"
-# Runs a server whose data directory is a small file system of its own.
-ON_A_SMALL_DISK = [
-    *("unshare", "--user", "--map-root-user", "--mount", "sh", "-c"),
-    'mount -t tmpfs -o size=200m,mode=700 none "$1" && shift && exec "$@"',
-    "sh",
-]
 
 
 @pytest.fixture
@@ -81,49 +74,16 @@ def test_a_database_that_hangs_occupies_one_thread_however_many_clients_ask(
         wait_until(lambda: reason(server) is None)
 
 
-@contextmanager
-def server_on_a_small_disk(data_dir: Path) -> Iterator[Server]:
-    data_dir.mkdir()
-    arguments = ["serve", "--demo", "--no-worker", "--port", "0", "--data-dir", str(data_dir)]
-    with (
-        (data_dir.parent / "stdout").open("wb") as out,
-        (data_dir.parent / "stderr").open("wb") as err,
-    ):
-        process = subprocess.Popen(
-            [*ON_A_SMALL_DISK, str(data_dir), sys.executable, "-m", "orderly", *arguments],
-            cwd=ROOT,
-            env=orderly_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=err,
-            start_new_session=True,
-        )
-    server = Server(process, data_dir.parent)
-    try:
-        server.wait_until_ready()
-        yield server
-    finally:
-        if process.poll() is None:
-            server.stop()
-
-
 def test_readiness_is_503_while_the_disk_of_the_database_is_full(data_dir: Path) -> None:
-    data_dir.parent.joinpath("probe").mkdir()
-    probe = subprocess.run(
-        [*ON_A_SMALL_DISK, str(data_dir.parent / "probe"), "true"], capture_output=True, check=False
-    )
-    if probe.returncode != 0:
-        pytest.skip("this system allows no user namespaces")
     with (
-        server_on_a_small_disk(data_dir) as server,
+        server_on_a_small_disk(data_dir) as (server, disk),
         httpx2.Client(base_url=server.url, timeout=TIMEOUT_SECONDS) as admin,
     ):
         account = {"email": ACCOUNTS[0].email, "password": ACCOUNTS[0].password}
         assert 200 == admin.post("/api/v1/auth/login", json=account).status_code
         assert reason(server) is None
-        filler = Path(f"/proc/{server.process.pid}/root{data_dir}/filler")
-        free = shutil.disk_usage(filler.parent).free
-        filler.write_bytes(bytes(free))
+        filler = disk / "filler"
+        filler.write_bytes(bytes(shutil.disk_usage(disk).free))
 
         def create(number: int) -> Any:
             price = {"amount": 1, "currency": "EUR"}
