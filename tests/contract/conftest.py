@@ -77,7 +77,11 @@ def servers(
     stripe_server: StripeServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Servers]:
-    """Run two servers on one database: without rate limits, and with limits of one attempt."""
+    """Run two servers on one database.
+
+    The first one has no rate limits, and keeps mails; the second one has limits of one attempt, and
+    no mail.
+    """
     common = {
         "ORDERLY_DATABASE_URL": database_url,
         "ORDERLY_SIGNING_KEY": SIGNING_KEY,
@@ -89,11 +93,12 @@ def servers(
         "ORDERLY_TRUSTED_PROXIES": "127.0.0.1",
         **stripe_settings(stripe_server),
     }
+    with_mail = {"ORDERLY_SANDBOX_MAIL": "true", **NO_RATE_LIMIT_VARIABLES}
     low_limits = dict.fromkeys(NO_RATE_LIMIT_VARIABLES, "1")
     directory = tmp_path_factory.mktemp
     data_dir = directory("unlimited") / "data"
     with (
-        run_server(data_dir, **common, **NO_RATE_LIMIT_VARIABLES) as unlimited,
+        run_server(data_dir, **common, **with_mail) as unlimited,
         run_server(directory("rate_limited") / "data", **common, **low_limits) as rate_limited,
     ):
         if name := request.config.getoption("--behind"):

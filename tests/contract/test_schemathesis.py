@@ -40,6 +40,7 @@ def server(shop: str, tmp_path: Path) -> Iterator[Server]:
         ORDERLY_VALIDATE_RESPONSES="true",
         ORDERLY_WORKER="false",
         ORDERLY_SANDBOX_PAYMENTS="true",
+        ORDERLY_SANDBOX_MAIL="true",
         ORDERLY_MANUAL_PAYMENT_EXPIRY_MINUTES="10080",
         **NO_RATE_LIMIT_VARIABLES,
     ) as server:

@@ -269,6 +269,11 @@ def send_a_notification_that_is_too_large(_client: ExampleClient, request: Reque
     request.content = b" " * (256 * 1024 + 1)
 
 
+@triggers("list_sandbox_mail not_found")
+def use_the_server_without_mail(_client: ExampleClient, request: Request) -> None:
+    request.rate_limited = True
+
+
 @triggers("payment_not_open")
 def decline_the_payment_before(client: ExampleClient, request: Request) -> None:
     request.body = {"outcome": "DECLINE"}
