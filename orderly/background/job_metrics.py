@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 from orderly.http.metrics import Sample
 
@@ -17,21 +18,25 @@ class _Counts:
         self.succeeded_at = now
 
 
+class GivenUp(NamedTuple):
+    """How many payments and refunds, and how many mails, the jobs have given up."""
+
+    payment_checks: int = 0
+    mails: int = 0
+
+
 class JobMetrics:
     """Counts of each job. The lag of a job grows while it hangs or fails."""
 
     def __init__(self) -> None:
         self._jobs: dict[str, _Counts] = {}
-        self._checks_given_up: Callable[[], int] = lambda: 0
+        self._given_up: Callable[[], GivenUp] = GivenUp
 
-    def start(self, names: Iterable[str], checks_given_up: Callable[[], int]) -> None:
-        """Count jobs that start to run now.
-
-        `checks_given_up` returns for how many payments and refunds reconciliation has given up.
-        """
+    def start(self, names: Iterable[str], given_up: Callable[[], GivenUp]) -> None:
+        """Count jobs that start to run now; `given_up` returns what they have given up."""
         now = time.monotonic()
         self._jobs = {name: _Counts(now) for name in names}
-        self._checks_given_up = checks_given_up
+        self._given_up = given_up
 
     def count(self, name: str, rows: int | None, seconds: float) -> None:
         """Count a batch; `rows` is None if it failed."""
@@ -54,4 +59,6 @@ class JobMetrics:
             yield Sample("orderly_job_failures_total", job, counts.failures)
             yield Sample("orderly_job_duration_seconds_total", job, counts.seconds)
             yield Sample("orderly_job_lag_seconds", job, now - counts.succeeded_at)
-        yield Sample("orderly_payment_checks_given_up_total", (), self._checks_given_up())
+        given_up = self._given_up()
+        yield Sample("orderly_payment_checks_given_up_total", (), given_up.payment_checks)
+        yield Sample("orderly_mails_given_up_total", (), given_up.mails)

@@ -17,7 +17,7 @@ import uuid_utils
 from database.use import measure
 from domain.actor import Actor
 from domain.errors import Unavailable
-from orderly.background.job_metrics import JobMetrics
+from orderly.background.job_metrics import GivenUp, JobMetrics
 from orderly.background.stoppable_thread import stoppable_thread
 from services import (
     idempotency_keys,
@@ -79,7 +79,7 @@ def run(
     A job that fails is logged and retried after a pause, so the worker survives a database outage.
     """
     counts = metrics or JobMetrics()
-    counts.start(jobs, lambda: process.state().payment_checks_given_up)
+    counts.start(jobs, _given_up)
     while not stopped.is_set():
         busy = [_run_job(name, job, counts) for name, job in jobs.items() if not stopped.is_set()]
         if not any(busy):
@@ -98,6 +98,11 @@ def in_thread(
         shutdown_seconds=_SHUTDOWN_SECONDS,
     ) as start:
         yield start
+
+
+def _given_up() -> GivenUp:
+    state = process.state()
+    return GivenUp(state.payment_checks_given_up, state.mails_given_up)
 
 
 def _run_job(name: str, job: Job, counts: JobMetrics) -> bool:

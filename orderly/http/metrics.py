@@ -114,6 +114,9 @@ METRICS: Mapping[str, Metric] = {
     "orderly_payment_checks_given_up_total": Metric(
         "counter", "Payments and refunds whose state the reconciliation could not find out."
     ),
+    "orderly_mails_given_up_total": Metric(
+        "counter", "Mails that were refused, or could not be sent for two days."
+    ),
     "orderly_data_directory_free_bytes": Metric(
         "gauge", "Free space on the disk of the data directory."
     ),

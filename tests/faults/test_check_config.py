@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.embedded_postgresql import run_statement
 from tests.support.processes import run_orderly, run_server
-from tests.support.smtp_server import HOST, PASSWORD, USER, smtp_server
+from tests.support.smtp_server import HOST, PASSWORD, smtp_server, smtp_settings
 from tests.support.stripe_server import SECRET_KEY, WEBHOOK_SECRET, run_stripe_server
 
 KEY = "a signing key for tests, 32 bytes long"
@@ -58,13 +58,7 @@ def test_all_is_tried_and_no_secret_is_printed(
     with run_stripe_server() as stripe, smtp_server(tmp_path) as mail:
         status, table, results = check_config(
             tmp_path,
-            ORDERLY_SMTP_HOST=HOST,
-            ORDERLY_SMTP_PORT=str(mail.port),
-            ORDERLY_SMTP_USERNAME=USER,
-            ORDERLY_SMTP_PASSWORD=PASSWORD,
-            ORDERLY_SMTP_CA_FILE=str(mail.ca_file),
-            ORDERLY_MAIL_FROM="The Shop <shop@example.com>",
-            ORDERLY_SHOP_URL="https://shop.example.com/",
+            **smtp_settings(mail),
             ORDERLY_DATABASE_URL_FILE=str(tmp_path / "url"),
             ORDERLY_DATABASE_OWNER_URL=database_url,
             ORDERLY_SIGNING_KEY_FILE=str(tmp_path / "key"),

@@ -28,6 +28,7 @@ from tests.support.prometheus import RULES, Prometheus, run_prometheus
 from tests.support.proxies import free_port
 from tests.support.shop import PRODUCTS, add_product, place_order
 from tests.support.small_disk import server_on_a_small_disk
+from tests.support.smtp_server import SmtpServer, smtp_server, smtp_settings
 from tests.support.standby import Replica
 from tests.support.stripe_server import StripeServer, run_stripe_server, stripe_settings
 
@@ -40,6 +41,7 @@ class Shop:
     data_dir: Path
     prometheus: Prometheus
     stripe: StripeServer
+    mail: SmtpServer
 
     @property
     def url(self) -> str:
@@ -59,6 +61,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     directory = tmp_path_factory.mktemp("shop")
     with (
         run_stripe_server() as stripe,
+        smtp_server(directory) as mail,
         run_server(
             directory / "data",
             "--demo",
@@ -66,10 +69,11 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
             ORDERLY_METRICS_PORT="0",
             ORDERLY_QUEUE_TARGET_MS="200",  # the default
             **stripe_settings(stripe),
+            **smtp_settings(mail),
         ) as server,
         run_prometheus(directory / "prometheus", server.metrics_address) as prometheus,
     ):
-        yield Shop(server, directory / "data", prometheus, stripe)
+        yield Shop(server, directory / "data", prometheus, stripe, mail)
 
 
 def assert_fires(
@@ -177,6 +181,18 @@ def test_a_payment_provider_that_does_not_respond_for_a_day(shop: Shop) -> None:
         shop.stripe.drops_connections = False
 
     shop.assert_fires("OrderlyPaymentCheckGivenUp", old_payment())
+
+
+def test_a_mail_server_that_refuses_a_recipient(shop: Shop) -> None:
+    @contextmanager
+    def refused_mail() -> Iterator[None]:
+        shop.mail.replies_to_recipients.append("550 5.1.1 No such user")
+        with demo_client(shop.server) as client:
+            product = client.get(f"{PRODUCTS}?in_stock=true").json()["items"][0]
+            assert 201 == place_order(client, (product, 1)).status_code
+        yield
+
+    shop.assert_fires("OrderlyMailGivenUp", refused_mail())
 
 
 def test_a_full_disk(tmp_path: Path) -> None:

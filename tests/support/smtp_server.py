@@ -72,6 +72,19 @@ class SmtpServer:
         return reply
 
 
+def smtp_settings(server: SmtpServer) -> dict[str, str]:
+    """Return the settings of a shop that sends its mails by a server."""
+    return {
+        "ORDERLY_SMTP_HOST": HOST,
+        "ORDERLY_SMTP_PORT": str(server.port),
+        "ORDERLY_SMTP_USERNAME": USER,
+        "ORDERLY_SMTP_PASSWORD": PASSWORD,
+        "ORDERLY_SMTP_CA_FILE": str(server.ca_file),
+        "ORDERLY_MAIL_FROM": "The Shop <shop@example.com>",
+        "ORDERLY_SHOP_URL": "https://shop.example.com/",
+    }
+
+
 @contextmanager
 def smtp_server(directory: Path, *, tls: bool = False, port: int = 0) -> Iterator[SmtpServer]:
     """Run a server: with TLS from the beginning, or with STARTTLS, which it then requires."""

@@ -13,7 +13,7 @@ import yaml
 from prometheus_client import CollectorRegistry, generate_latest
 
 from database.use import DatabaseUse
-from orderly.background.job_metrics import JobMetrics
+from orderly.background.job_metrics import GivenUp, JobMetrics
 from orderly.http import metrics_files
 from orderly.http.metrics import METRICS, RequestMetrics, Sample
 from orderly.http.metrics_files import MetricsFile
@@ -97,7 +97,7 @@ def test_a_process_that_shuts_down_is_no_crash_and_its_counters_remain(tmp_path:
 
 def test_the_lag_of_a_job_grows_until_it_succeeds(tmp_path: Path) -> None:
     jobs = JobMetrics()
-    jobs.start(["backups_written"], lambda: 2)
+    jobs.start(["backups_written"], lambda: GivenUp(2, 3))
     jobs.count("backups_written", None, 0.1)
     first = exported(tmp_path, jobs)()
     second = exported(tmp_path, jobs)()
@@ -112,6 +112,7 @@ def test_the_lag_of_a_job_grows_until_it_succeeds(tmp_path: Path) -> None:
     assert 1 == last['orderly_job_failures_total{job_name="backups_written"}']
     assert 2 == last['orderly_job_batches_total{job_name="backups_written"}']
     assert 2 == last["orderly_payment_checks_given_up_total"]
+    assert 3 == last["orderly_mails_given_up_total"]
 
 
 def test_the_document_describes_each_metric() -> None:
