@@ -12,14 +12,25 @@ import httpx2
 import pytest
 
 from tests.support.accounts import demo_client
-from tests.support.processes import Server, run_orderly, run_server, wait_until
+from tests.support.processes import (
+    TIMEOUT_SECONDS,
+    Server,
+    run_orderly,
+    run_server,
+    wait_until,
+)
 
 BUYERS = 8
 
 
-def buy(server: Server, acknowledged: dict[str, str], stopped: threading.Event) -> None:
+def buy(
+    server: Server, session: httpx2.Cookies, acknowledged: dict[str, str], stopped: threading.Event
+) -> None:
     """Place orders, each with its own idempotency key, until the connection fails."""
-    with suppress(httpx2.TransportError), demo_client(server) as client:
+    with (
+        suppress(httpx2.TransportError),
+        httpx2.Client(base_url=server.url, cookies=session, timeout=TIMEOUT_SECONDS) as client,
+    ):
         products = client.get("/api/v1/products", params={"in_stock": "true"}).json()["items"]
         while not stopped.is_set():
             for product in products:
@@ -38,8 +49,10 @@ def test_every_acknowledged_order_survives_sigkill(tmp_path: Path, workers: str)
     acknowledged: dict[str, str] = {}
     stopped = threading.Event()
     with run_server(data_dir, "--demo", "--workers", workers) as server:
+        with demo_client(server) as client:
+            session = client.cookies
         buyers = [
-            threading.Thread(target=buy, args=(server, acknowledged, stopped))
+            threading.Thread(target=buy, args=(server, session, acknowledged, stopped))
             for _ in range(BUYERS)
         ]
         for buyer in buyers:
