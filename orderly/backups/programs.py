@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import tempfile
@@ -20,7 +19,7 @@ from database.connection import connect_as_owner
 from domain.errors import Unavailable
 from orderly.backups.errors import BackupError
 from orderly.embedded import UnsupportedSystemError
-from orderly.embedded.programs import client_command, program
+from orderly.embedded.programs import client_command, major_version, program
 
 OnLine = Callable[[str], None]
 
@@ -131,14 +130,7 @@ def _server_version(url: str) -> int:
 
 
 def _version(path: Path) -> int:
-    """Return the major version of a program, from output such as `pg_dump (PostgreSQL) 18.6`.
-
-    0 if the program does not run.
-    """
-    command = [str(path), "--version"]
-    printed = subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603
-    match = re.search(r"\) (\d+)", printed)
-    return int(match[1]) if match else 0
+    return major_version(path) or 0
 
 
 def _without_password(url: str) -> str:

@@ -26,6 +26,12 @@ class RestoreResult:
     row_counts: RowCounts
     findings: list[Finding]
 
+    @property
+    def summary(self) -> str:
+        """The numbers of users, products and orders, for a sentence."""
+        counts = self.row_counts
+        return f"{counts.users} users, {counts.products} products, {counts.orders} orders"
+
 
 def restore(url: str, owner_url: str | None, file: Path, *, on_table: OnTable) -> RestoreResult:
     """Restore an archive into a database that has no tables of a shop, or only empty ones.

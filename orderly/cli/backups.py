@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orderly.cli.command import FAILED, data_dir_option, load_settings, report_errors
+from orderly.cli.progress import end_progress, show_progress
 
 if TYPE_CHECKING:
     from orderly.backups.restore import RestoreResult
@@ -39,8 +40,8 @@ def backup(file: Path, verify: bool, replace: bool, **options: Any) -> None:
         require_migrated_database()
         owner_url = database.owner_url or database.url
         tables = schema.tables()
-        archive.write(owner_url, file, tables, replace=replace, on_table=_show_progress)
-    _end_progress()
+        archive.write(owner_url, file, tables, replace=replace, on_table=show_progress)
+    end_progress()
     click.echo(f"Wrote {file} ({file.stat().st_size / 2**20:.1f} MiB).")
     if verify:
         _verify(settings, file)
@@ -68,23 +69,18 @@ def restore(file: Path, **options: Any) -> None:
 
     settings = load_settings(**options)
     with provide_database(settings) as database:
-        result = restore_file(database.url, database.owner_url, file, on_table=_show_progress)
-    _end_progress()
-    _report(f"Restored {_summary(result)}.", result)
+        result = restore_file(database.url, database.owner_url, file, on_table=show_progress)
+    end_progress()
+    _report(f"Restored {result.summary}.", result)
 
 
 def _verify(settings: Settings, file: Path) -> None:
     from orderly.backups.restore import verify  # noqa: PLC0415
 
     account = settings.database_system_user
-    result = verify(file, account=account, on_table=_show_progress)
-    _end_progress()
-    _report(f"The backup can be restored: {_summary(result)}.", result)
-
-
-def _summary(result: RestoreResult) -> str:
-    counts = result.row_counts
-    return f"{counts.users} users, {counts.products} products, {counts.orders} orders"
+    result = verify(file, account=account, on_table=show_progress)
+    end_progress()
+    _report(f"The backup can be restored: {result.summary}.", result)
 
 
 def _report(summary: str, result: RestoreResult) -> None:
@@ -94,13 +90,3 @@ def _report(summary: str, result: RestoreResult) -> None:
     if result.findings:
         sys.exit(FAILED)
     click.echo("All checks passed.")
-
-
-def _show_progress(table: str) -> None:
-    if sys.stderr.isatty():
-        click.echo(f"\r\x1b[K{table} ...", err=True, nl=False)
-
-
-def _end_progress() -> None:
-    if sys.stderr.isatty():
-        click.echo("\r\x1b[K", err=True, nl=False)

@@ -8,7 +8,17 @@ from __future__ import annotations
 import click
 
 from orderly import __version__
-from orderly.cli import accounts, backups, configuration, contract, database, keys, products, server
+from orderly.cli import (
+    accounts,
+    backups,
+    configuration,
+    contract,
+    database,
+    keys,
+    products,
+    server,
+    upgrade,
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -32,6 +42,7 @@ for command in (
     backups.backup,
     backups.verify_backup,
     backups.restore,
+    upgrade.upgrade_database,
     accounts.create_admin,
     products.import_products,
     products.export_products,

@@ -1,4 +1,7 @@
-"""The files in the data directory: the lock, the cluster, its password, the socket and the log."""
+"""The files in the data directory: the lock, the cluster, its password, the socket and the log.
+
+`orderly.backups.upgrade` says what the directories of an upgrade contain.
+"""
 
 from __future__ import annotations
 
@@ -44,9 +47,15 @@ class DataDirectory:
         self.password = path / "postgresql-password"
         self.runtime_password = path / "postgresql-runtime-password"
         self.server_lock = path / "postgresql-lock"
+        self.upgrade = path / "postgresql-upgrade"
+        self.upgraded = path / "postgresql-upgraded"
         self._socket_path = path / "postgresql-socket"
         self._lock_file = path / "lock"
         self._temporary_socket_directory: Path | None = None
+
+    def cluster_before_upgrade(self, version: int) -> Path:
+        """Return the path under which an upgrade keeps the cluster of an older major version."""
+        return self.path / f"postgresql-{version}"
 
     def lock(self) -> IO[str]:
         """Return the locked lock file. The lock ends when the file is closed or the process ends.
@@ -103,8 +112,15 @@ class DataDirectory:
             time.sleep(0.01)
 
     def create_password(self, *, fsync: bool) -> None:
-        """Write a new random password of the owner."""
-        self._write_private(self.password, secrets.token_urlsafe(32), fsync=fsync)
+        """Write a random password of the owner, unless `copy_password_of` has written one."""
+        if not _read(self.password) or self.password.stat().st_uid != os.geteuid():
+            self._write_private(self.password, secrets.token_urlsafe(32), fsync=fsync)
+
+    def copy_password_of(self, other: DataDirectory) -> None:
+        """Use the same password of the owner as another data directory."""
+        password = _read(other.password)
+        assert password  # noqa: S101  # checked by the caller
+        self._write_private(self.password, password, fsync=True)
 
     def read_or_create_runtime_password(self, *, fsync: bool) -> str:
         """Return the password of the role that serves requests; create it if it is missing."""

@@ -33,6 +33,12 @@ class LogFile:
             self._path.replace(self._previous)
         return open(self._path, "ab", opener=_open_private)
 
+    def read_from(self, offset: int) -> str:
+        """Return what was logged after a position in the file."""
+        with self._path.open("rb") as log:
+            log.seek(offset)
+            return log.read().decode(errors="replace")
+
     def rotate_if_too_large(self) -> None:
         """Rotate the file in a thread if necessary. Call this often: the check is a system call."""
         is_running = self._rotation is not None and self._rotation.is_alive()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
+import subprocess
 import sys
 import tempfile
 from importlib.metadata import version
@@ -34,20 +36,64 @@ def program(name: str) -> Path:
     return _installation() / "bin" / name
 
 
-def command(run_as: RunAs, name: str, *arguments: str) -> list[str]:
-    """Return the command that runs `postgres` or `initdb` as a child of this process.
+def installed_version() -> int:
+    """Return the major version of the embedded PostgreSQL.
 
     Raises:
-        UnsupportedSystemError: there is no PostgreSQL for this system.
+        UnsupportedSystemError: there is none for this system.
     """
-    installation, user = _installation(), "-"
-    if run_as.account is not None:
-        user = f"{run_as.uid}:{run_as.gid}"
-        if not _can_be_run_by_all_users(installation):
-            installation = _copy(installation)
+    postgres = program("postgres")
+    found = major_version(postgres)
+    if found is None:
+        raise UnsupportedSystemError(
+            f"{postgres} cannot be run on this system. Set ORDERLY_DATABASE_URL."
+        )
+    return found
+
+
+def major_version(path: Path) -> int | None:
+    """Return the major version of a program, from output such as `postgres (PostgreSQL) 18.6`.
+
+    None if it cannot be run.
+    """
+    try:
+        completed = subprocess.run(  # noqa: S603
+            [path, "--version"], capture_output=True, text=True, check=False, env=environment()
+        )
+    except OSError:
+        return None
+    match = re.search(r"\) (\d+)", completed.stdout)
+    return int(match[1]) if match else None
+
+
+def command(run_as: RunAs, name: str, *arguments: str, programs: Path | None = None) -> list[str]:
+    """Return the command that runs `postgres` or `initdb` as a child of this process.
+
+    `programs` is the directory of another PostgreSQL's programs.
+
+    Raises:
+        UnsupportedSystemError: there is no PostgreSQL for this system, or the account of `run_as`
+            cannot run it.
+    """
+    user = "-" if run_as.account is None else f"{run_as.uid}:{run_as.gid}"
+    path = _embedded_program(run_as, name) if programs is None else programs / name
+    if programs is not None and run_as.account is not None and not _can_be_run_by_all_users(path):
+        raise UnsupportedSystemError(
+            f"{run_as.account} cannot run {path}. Copy the programs to a directory that all users "
+            "can access, or run orderly as another user than root."
+        )
     launcher = [sys.executable, "-I", "-S", str(_LAUNCHER)]
     parent = [str(os.getpid()), _STOP_SIGNALS[name]]
-    return [*run_as.prefix, *launcher, *parent, user, str(installation / "bin" / name), *arguments]
+    return [*run_as.prefix, *launcher, *parent, user, str(path), *arguments]
+
+
+def _embedded_program(run_as: RunAs, name: str) -> Path:
+    installation = _installation()
+    if run_as.account is not None and not _can_be_run_by_all_users(
+        installation / "bin" / "postgres"
+    ):
+        installation = _copy(installation)
+    return installation / "bin" / name
 
 
 def client_command(path: Path, *arguments: str) -> list[str]:
@@ -83,10 +129,9 @@ def _installation() -> Path:
     )
 
 
-def _can_be_run_by_all_users(installation: Path) -> bool:
-    """Return whether the permission bits allow all users to run the programs."""
-    paths = (installation / "bin" / "postgres", *(installation / "bin" / "postgres").parents)
-    return all(path.stat().st_mode & stat.S_IXOTH for path in paths)
+def _can_be_run_by_all_users(file: Path) -> bool:
+    """Return whether the permission bits allow all users to run a program."""
+    return all(path.stat().st_mode & stat.S_IXOTH for path in (file, *file.parents))
 
 
 def _copy(installation: Path) -> Path:
