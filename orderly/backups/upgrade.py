@@ -46,6 +46,8 @@ from services import schema
 
 # A new cluster without data, and its first WAL segments.
 _EMPTY_CLUSTER_BYTES = 64 << 20
+# With less free space, a server cannot start, and cannot even log why.
+_WAL_SEGMENT_BYTES = 16 << 20
 _FULL_DISK = "No space left on device"
 
 _HAS_SHOP = "SELECT to_regclass('schema_migration') IS NOT NULL"
@@ -141,6 +143,9 @@ class _Upgrade:
             staging.path.mkdir(mode=0o700)
             staging.copy_password_of(self._directory)
             yield staging
+        except (UpgradeError, KeyboardInterrupt):
+            finish_upgrade(self._directory)
+            raise
         except BaseException as error:
             is_full = _is_disk_full(error, staging)
             finish_upgrade(self._directory)
@@ -216,7 +221,12 @@ def _backup(staging: DataDirectory) -> Path:
 
 
 def _is_disk_full(error: BaseException, staging: DataDirectory) -> bool:
-    """Return whether an error, one of its causes or the log of the new server says so."""
+    """Return whether the disk is full, or an error, its causes or the new server's log say so.
+
+    What a failed statement has written is removed, so there may be free space again.
+    """
+    if shutil.disk_usage(staging.path.parent).free < _WAL_SEGMENT_BYTES:
+        return True
     texts = [LogFile(staging.log).read_from(0)] if staging.log.exists() else []
     cause: BaseException | None = error
     while cause is not None:
