@@ -17,6 +17,7 @@ import pytest
 from orderly.embedded import EmbeddedPostgreSQL, UnusableDirectoryError
 from services.demo import ACCOUNTS
 from tests.support.embedded_postgresql import postmaster_pid, run_statement
+from tests.support.mounted_disk import SmallDisk, fill_disk, on_a_small_disk
 from tests.support.old_postgresql import (
     PROGRAMS,
     VERSION,
@@ -30,7 +31,6 @@ from tests.support.processes import (
     run_server,
     wait_until,
 )
-from tests.support.mounted_disk import SmallDisk, fill_disk, on_a_small_disk
 
 MOVED = f"Moved 2 users, 24 products, 0 orders from PostgreSQL {VERSION}.\n"
 ALREADY_MOVED = "The database does not need an upgrade.\n"
