@@ -107,11 +107,14 @@ def serving(stack: str, on: Ground, workers: int = 1) -> Iterator[Running]:
 
 
 @contextmanager
-def orderly(settings: Settings, directory: Path) -> Iterator[Running]:
-    """Run `orderly serve` with its default settings; the request log is written to a file."""
+def orderly(settings: Settings, directory: Path, module: str = "orderly") -> Iterator[Running]:
+    """Run `orderly serve` with its default settings; the request log is written to a file.
+
+    Another module may run the command instead.
+    """
     with (directory / "orderly.log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "orderly", "serve", "--port", "0"],
+            [sys.executable, "-m", module, "serve", "--port", "0"],
             env={**os.environ, **settings.as_environment(), "ORDERLY_PORT": "0"},
             stdout=subprocess.PIPE,
             stderr=log,
