@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import socket
 
+_DUPLICATES = 15
+
 
 class AddressError(Exception):
     """The server cannot listen on an address; the message names the address and the reason."""
@@ -44,6 +46,16 @@ def listen(server_socket: socket.socket, backlog: int) -> None:
     except OSError as error:
         host, port = server_socket.getsockname()[:2]
         raise AddressError(f"Cannot listen on {host} port {port}: {_reason(error)}.") from error
+
+
+def accepting_sockets(server_socket: socket.socket) -> list[socket.socket]:
+    """Return the socket and duplicates of it, which a server process accepts connections from.
+
+    uvloop accepts one connection from each socket in an iteration of its event loop. Under overload
+    an iteration takes milliseconds, and new connections, also those of health checks, would wait
+    for as many iterations as there are connections before them.
+    """
+    return [server_socket, *(server_socket.dup() for _ in range(_DUPLICATES))]
 
 
 def url_of(server_socket: socket.socket, host: str) -> str:

@@ -22,7 +22,7 @@ from orderly.http import logging
 from orderly.http.security_headers import server_headers
 from orderly.server.connection_guard import ConnectionGuard
 from orderly.server.http_protocol import HttpProtocol
-from orderly.server.listen_socket import listen
+from orderly.server.listen_socket import accepting_sockets, listen
 from orderly.server.open_files import allow_open_files
 from orderly.server.server_hooks import FAILED, FORCED, STOPPED, ServerHooks
 from orderly.server.signals import StopSignals
@@ -57,16 +57,17 @@ def run(
     """
     allow_open_files(settings)
     listen(bound, _BACKLOG)
+    sockets = accepting_sockets(bound)
     options = _uvicorn_options(settings)
     if settings.workers == 1:
         from orderly.factory import create_app  # noqa: PLC0415  # slow to import
 
         app = _freeze((create or create_app)(settings))
         server = _Server(uvicorn.Config(app, **options), hooks, settings.drain_seconds)
-        return server.run_until_stopped(stop_signals, bound)
+        return server.run_until_stopped(stop_signals, sockets)
     _replace_environment(settings.environment_of_child())
     config = uvicorn.Config("orderly.server.processes:worker_app", factory=True, **options)
-    supervisor = Supervisor(config, bound, hooks, stop_signals, settings.drain_seconds)
+    supervisor = Supervisor(config, sockets, hooks, stop_signals, settings.drain_seconds)
     return supervisor.run_until_stopped()
 
 
@@ -135,14 +136,14 @@ class _Server(uvicorn.Server):
         self._failed = not self._hooks.on_tick()
         return self._failed
 
-    def run_until_stopped(self, stop_signals: StopSignals, bound: socket.socket) -> int:
+    def run_until_stopped(self, stop_signals: StopSignals, sockets: list[socket.socket]) -> int:
         def stop() -> None:
             _be_not_ready()
             self.should_exit = True
 
         previous, stop_signals.on_hang_up = stop_signals.on_hang_up, stop
         try:
-            self.run(sockets=[bound])
+            self.run(sockets=sockets)
         except KeyboardInterrupt:
             pass  # after a graceful shutdown, uvicorn raises the signal that caused it again
         except SystemExit:

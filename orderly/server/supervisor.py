@@ -34,18 +34,18 @@ _STOP_GRACE_SECONDS = 5
 class Supervisor(Multiprocess):
     """uvicorn's supervisor with hooks, an exit status, and faster reactions to signals.
 
-    `listening_socket` is shared by all server processes.
+    All server processes share the listening sockets.
     """
 
     def __init__(
         self,
         config: uvicorn.Config,
-        listening_socket: socket.socket,
+        sockets: list[socket.socket],
         hooks: ServerHooks,
         stop_signals: StopSignals,
         drain_seconds: int,
     ) -> None:
-        super().__init__(config, sockets=[listening_socket])
+        super().__init__(config, sockets=sockets)
         self._hooks = hooks
         self._stop_signals = stop_signals
         self._status = STOPPED
@@ -164,8 +164,8 @@ class Supervisor(Multiprocess):
             deadline = time.monotonic() + self._drain_seconds
             while time.monotonic() < deadline and not self.signal_queue:
                 time.sleep(_POLL_SECONDS)
-        # The supervisor has its own copy of the listening socket. If it stayed open, clients could
-        # still connect, and would never get a response.
+        # The supervisor has its own copies of the listening sockets. If one stayed open, clients
+        # could still connect, and would never get a response.
         for listening_socket in self.sockets:
             listening_socket.close()
         super().terminate_all()
