@@ -38,6 +38,7 @@ from orderly.embedded.cluster import (
     replace_cluster,
 )
 from orderly.embedded.data_directory import DATABASE, DataDirectory
+from orderly.embedded.disk_space import is_disk_full
 from orderly.embedded.log_file import LogFile
 from orderly.embedded.old_server import find_old_programs, run_old_server
 from orderly.embedded.programs import installed_version
@@ -46,9 +47,6 @@ from services import schema
 
 # A new cluster without data, and its first WAL segments.
 _EMPTY_CLUSTER_BYTES = 64 << 20
-# With less free space, a server cannot start, and cannot even log why.
-_WAL_SEGMENT_BYTES = 16 << 20
-_FULL_DISK = "No space left on device"
 
 _HAS_SHOP = "SELECT to_regclass('schema_migration') IS NOT NULL"
 _SIZE = "SELECT pg_database_size(current_database())"
@@ -147,7 +145,8 @@ class _Upgrade:
             finish_upgrade(self._directory)
             raise
         except BaseException as error:
-            is_full = _is_disk_full(error, staging)
+            log = LogFile(staging.log).read_from(0) if staging.log.exists() else ""
+            is_full = is_disk_full(self._directory.path, error, log)
             finish_upgrade(self._directory)
             if is_full:
                 raise UpgradeError(
@@ -218,21 +217,6 @@ class _Upgrade:
 
 def _backup(staging: DataDirectory) -> Path:
     return staging.path / "shop.backup"
-
-
-def _is_disk_full(error: BaseException, staging: DataDirectory) -> bool:
-    """Return whether the disk is full, or an error, its causes or the new server's log say so.
-
-    What a failed statement has written is removed, so there may be free space again.
-    """
-    if shutil.disk_usage(staging.path.parent).free < _WAL_SEGMENT_BYTES:
-        return True
-    texts = [LogFile(staging.log).read_from(0)] if staging.log.exists() else []
-    cause: BaseException | None = error
-    while cause is not None:
-        texts.append(str(cause))
-        cause = cause.__cause__
-    return any(_FULL_DISK in text for text in texts)
 
 
 def _describe(restored: RestoreResult) -> str:

@@ -11,6 +11,7 @@ import secrets
 import shutil
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 from urllib.parse import quote
@@ -78,6 +79,10 @@ class DataDirectory:
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()
+        except OSError as error:
+            with suppress(OSError):  # it tries to write again
+                file.close()
+            raise UnusableDirectoryError.from_os_error(self.path, error) from error
         except BaseException:
             file.close()
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from errno import EDQUOT, ENOSPC
 from pathlib import Path
 from typing import Self
 
@@ -30,10 +31,9 @@ class UnusableDirectoryError(EmbeddedDatabaseError):
     def from_os_error(cls, directory: Path, error: OSError) -> Self:
         """Return an error that contains the operating system's reason."""
         where = "" if error.filename is None else f" ({error.filename})"
-        return cls(
-            f"Cannot store data in {directory}: {error.strerror}{where}. "
-            "Choose a directory of your own with --data-dir."
-        )
+        is_full = error.errno in {ENOSPC, EDQUOT}
+        remedy = "Free space" if is_full else "Choose a directory of your own with --data-dir"
+        return cls(f"Cannot store data in {directory}: {error.strerror}{where}. {remedy}.")
 
 
 class UnsupportedSystemError(EmbeddedDatabaseError):

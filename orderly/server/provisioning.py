@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING
 
 import psycopg2
 import structlog
@@ -16,9 +15,6 @@ import structlog
 from domain.errors import Unavailable
 from orderly.http.tracebacks import summarize
 from orderly.settings import Settings, SettingsError
-
-if TYPE_CHECKING:
-    from orderly.embedded import EmbeddedPostgreSQL
 
 _START_TIMEOUT_SECONDS = 30.0
 _POLL_SECONDS = 0.1
@@ -39,7 +35,8 @@ class ProvidedDatabase:
     url: str
     # For the role that owns the tables and applies migrations. None: it is the role of `url`.
     owner_url: str | None = None
-    # Restarts an embedded server whose process has ended. Returns False if that fails.
+    # Restarts an embedded server whose process has ended. Returns False if that fails; while the
+    # disk is full, it returns True and tries again.
     keep_alive: Callable[[], bool] = _always_alive
     # Replaces an embedded database with an empty one. None: an external database is never emptied.
     recreate: Callable[[], None] | None = None
@@ -49,12 +46,13 @@ class ProvidedDatabase:
 
 @contextmanager
 def provide_database(
-    settings: Settings, *, may_be_running: bool = False
+    settings: Settings, *, may_be_running: bool = False, wait_for_disk_seconds: float = 0
 ) -> Iterator[ProvidedDatabase]:
     """Provide the database of the settings while the block runs.
 
     With `may_be_running`, use an embedded server that another process runs, so that a command
-    works while `orderly serve` runs.
+    works while `orderly serve` runs. If the disk of an embedded server is full, retry the start for
+    `wait_for_disk_seconds`.
 
     Raises:
         EmbeddedDatabaseError: the embedded server cannot run, or already runs in another process
@@ -69,6 +67,10 @@ def provide_database(
         EmbeddedPostgreSQL,
         running_runtime_url,
     )
+    from orderly.server.embedded_database import (  # noqa: PLC0415
+        KeepAlive,
+        start_when_disk_has_space,
+    )
 
     server = EmbeddedPostgreSQL(
         settings.data_dir,
@@ -76,7 +78,9 @@ def provide_database(
         options={"max_connections": str(_max_connections(settings)), **_log_options(settings)},
     )
     try:
-        owner_url = server.start()
+        owner_url = start_when_disk_has_space(
+            server, settings.data_dir, max_wait_seconds=wait_for_disk_seconds
+        )
     except DataDirectoryInUseError:
         running_owner_url = _wait_for_running_server(settings.data_dir) if may_be_running else None
         if running_owner_url is None:
@@ -88,7 +92,7 @@ def provide_database(
         yield ProvidedDatabase(
             server.runtime_url,
             owner_url,
-            keep_alive=lambda: _keep_alive(server, owner_url),
+            keep_alive=KeepAlive(server, settings.data_dir, owner_url),
             recreate=server.recreate_database,
             account=server.account,
         )
@@ -112,22 +116,6 @@ def _log_options(settings: Settings) -> dict[str, str]:
         options["auto_explain.log_min_duration"] = str(settings.postgresql_log_plans_ms)
         options["auto_explain.log_parameter_max_length"] = "0"
     return options
-
-
-def _keep_alive(server: EmbeddedPostgreSQL, url: str) -> bool:
-    from orderly.embedded import EmbeddedDatabaseError  # noqa: PLC0415  # see provide_database()
-
-    if server.is_alive():
-        server.rotate_log()
-        return True
-    log = structlog.get_logger("orderly")
-    log.error("embedded_database_died")
-    server.stop()
-    try:
-        return server.start() == url
-    except EmbeddedDatabaseError as error:
-        log.error("embedded_database_restart_failed", exc_info=error)
-        return False
 
 
 def _wait_for_running_server(data_dir: Path) -> str | None:

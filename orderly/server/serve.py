@@ -70,7 +70,9 @@ def serve(settings: Settings, *, demo: bool, reset: bool = False, output: Print)
         if settings.sandbox_mail and settings.shop_url is None:
             url = url_of(server_socket, settings.host)
             settings = replace(settings, shop_url=f"{url}/examples/storefront/")
-        with provide_database(settings) as database:
+        with provide_database(
+            settings, wait_for_disk_seconds=settings.database_wait_seconds
+        ) as database:
             try:
                 accounts = _prepare(settings, database, demo=demo, reset=reset)
                 lines = [

@@ -15,9 +15,15 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from orderly.embedded import DataDirectoryInUseError, EmbeddedPostgreSQL, running_url
+from orderly.embedded import (
+    DataDirectoryInUseError,
+    EmbeddedPostgreSQL,
+    running_url,
+    server_process,
+)
 from tests.support.embedded_postgresql import START_SCRIPT, postmaster_pid, run_statement
 from tests.support.processes import wait_until
+from tests.support.standby import Replica
 
 Start = Callable[..., subprocess.Popen[str]]
 ACCOUNTS = [
@@ -235,6 +241,35 @@ with open(sys.argv[1], "w") as lock:
 
         with EmbeddedPostgreSQL(tmp_path, fsync=False) as url:
             assert [(1,)] == run_statement(url, "SELECT 1")
+
+
+def test_a_frozen_server_is_continued_and_shut_down(tmp_path: Path) -> None:
+    server = EmbeddedPostgreSQL(tmp_path, fsync=False)
+    server.start()
+    os.kill(postmaster_pid(tmp_path), signal.SIGSTOP)
+
+    server.stop()
+
+    assert "database system is shut down" in (tmp_path / "postgresql.log").read_text()
+
+
+def test_a_server_whose_processes_are_all_frozen_is_stopped_and_its_data_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        server_process,
+        "_STOP_SIGNALS",
+        ((signal.SIGINT, 0.5), *server_process._STOP_SIGNALS[1:]),
+    )
+    server = EmbeddedPostgreSQL(tmp_path)
+    run_statement(server.start(), "CREATE TABLE saved AS SELECT 7 AS value")
+    Replica(tmp_path).freeze()
+
+    server.stop()
+
+    assert "received immediate shutdown request" in (tmp_path / "postgresql.log").read_text()
+    with EmbeddedPostgreSQL(tmp_path) as url:
+        assert [(7,)] == run_statement(url, "SELECT value FROM saved")
 
 
 def test_stopping_twice_does_nothing(tmp_path: Path) -> None:
