@@ -84,8 +84,8 @@ def mock(**options: Any) -> None:
 def worker(**options: Any) -> None:
     """Run only the background jobs, until stopped by Ctrl-C or SIGTERM.
 
-    The jobs cancel unpaid orders and delete old idempotency keys. `orderly serve` runs them too;
-    several workers and servers can run at the same time.
+    The jobs send mails, cancel unpaid orders, ask payment providers, and delete old rows. `orderly
+    serve` runs them too; several workers and servers can run at the same time.
     """
     from orderly.http import logging  # noqa: PLC0415
     from orderly.server.metrics import export_metrics  # noqa: PLC0415
