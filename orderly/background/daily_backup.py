@@ -14,12 +14,15 @@ from typing import IO, Self
 
 import structlog
 
+from orderly.backups import archive
 from orderly.backups.errors import BackupError
 from orderly.settings import Settings
 
 _DAY_SECONDS = 24 * 3600.0
 # After a failure, such as a full disk.
 _RETRY_SECONDS = 600.0
+# Longer than any backup should take. A frozen process would otherwise prevent all further backups.
+_TIME_LIMIT_SECONDS = 12 * 3600.0
 _PATTERN = "orderly-????-??-??T??????Z.backup"
 
 
@@ -42,13 +45,14 @@ class DailyBackup:
         """Begin a backup if the newest one is a day old; return 1 when one was written, else 0.
 
         Raises:
-            BackupError: the command failed; the message is its error output.
+            BackupError: the command failed or did not end; the message says why.
         """
         if self._running is not None:
             return self._finish(self._running)
         if time.monotonic() >= self._next_attempt and self._is_due():
             self._next_attempt = time.monotonic() + _RETRY_SECONDS
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            archive.remove_interrupted(self._directory, _PATTERN)
             file = self._directory / f"orderly-{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}.backup"
             self._running = _BackupProcess.start(file, self._environment)
         return 0
@@ -56,7 +60,10 @@ class DailyBackup:
     def _finish(self, running: _BackupProcess) -> int:
         status = running.process.poll()
         if status is None:
-            return 0
+            if time.monotonic() < running.deadline:
+                return 0
+            running.process.kill()
+            running.process.wait()
         self._running = None
         with running.output as output:
             output.seek(0)
@@ -64,7 +71,10 @@ class DailyBackup:
         if status != 0:
             # A file that could not be verified must not count as a backup.
             running.file.unlink(missing_ok=True)
-            raise BackupError(text)
+            if status is None:
+                hours = _TIME_LIMIT_SECONDS / 3600
+                text = f"The backup had not ended after {hours:.0f} hours, and was killed."
+            raise BackupError(text or f"The command `orderly backup` ended with status {status}.")
         structlog.get_logger("orderly").info("backup_written", file=str(running.file))
         for old in self._backups()[: -self._max_backups]:
             old.unlink()
@@ -86,6 +96,7 @@ class _BackupProcess:
     file: Path
     process: subprocess.Popen[bytes]
     output: IO[bytes]
+    deadline: float
 
     @classmethod
     def start(cls, file: Path, environment: Mapping[str, str]) -> Self:
@@ -94,4 +105,4 @@ class _BackupProcess:
         process = subprocess.Popen(  # noqa: S603  # this program
             command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
         )
-        return cls(file, process, output)
+        return cls(file, process, output, time.monotonic() + _TIME_LIMIT_SECONDS)

@@ -6,7 +6,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -146,6 +146,13 @@ def _new_file(file: Path, *, replace: bool) -> Iterator[IO[bytes]]:
             partial.unlink(missing_ok=True)
             raise
         _fsync(file.parent)
+
+
+def remove_interrupted(directory: Path, pattern: str) -> None:
+    """Delete the partial files of interrupted backups whose names match a pattern."""
+    for partial in directory.glob(f"{pattern}.partial"):
+        with suppress(BackupError):  # another backup is writing it, or it is not one of ours
+            _remove_interrupted(partial, partial.with_suffix(""))
 
 
 def _remove_interrupted(partial: Path, file: Path) -> None:

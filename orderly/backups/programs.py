@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -25,6 +26,7 @@ OnLine = Callable[[str], None]
 
 # The maximum number of lines of stderr that an error message quotes.
 _ERROR_LINES = 3
+_SEVERITY = re.compile(r"\b(?:error|detail|hint):")
 _CONNECT_SECONDS = 10
 
 
@@ -91,7 +93,8 @@ def output(name: str, *arguments: str) -> Iterator[IO[bytes]]:
 
 
 def _failure(name: str, lines: Iterable[str], status: int) -> BackupError:
-    errors = [line.removeprefix(f"{name}: ").strip() for line in lines]
+    # Progress messages have the prefix too, but no severity.
+    errors = [line.removeprefix(f"{name}: ").strip() for line in lines if _SEVERITY.search(line)]
     return BackupError(f"{name} failed: {' '.join(errors) or f'status {status}'}")
 
 

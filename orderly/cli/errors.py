@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 from peewee import PeeweeException
 from playhouse.migrations import MigrationError
 
@@ -32,8 +35,22 @@ else:
 EXPECTED = tuple(_EXPECTED)
 
 
+_NO_SPACE = os.strerror(errno.ENOSPC)
+
+
 def message_of(error: Exception) -> str:
-    """Return an error's message; of a database error only its first line."""
+    """Return an error's message; of a database error only its first line.
+
+    If a disk is full, return the line that says so, and the remedy.
+    """
+    message = _message_of(error)
+    full = [line for line in message.splitlines() if _NO_SPACE in line]
+    if full:
+        return f"A disk is full. Free space, then repeat the command. ({full[-1].strip()})"
+    return message
+
+
+def _message_of(error: Exception) -> str:
     if isinstance(error, OSError):
         return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}."
     message = (str(error) or error.__doc__ or "").strip()

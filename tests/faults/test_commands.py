@@ -249,7 +249,8 @@ def test_a_full_disk_is_a_one_line_error(tmp_path: Path) -> None:
             check=False,
         )
 
-    assert (1, "orderly: No space left on device.\n") == (completed.returncode, completed.stderr)
+    message = "A disk is full. Free space, then repeat the command. (No space left on device.)"
+    assert (1, f"orderly: {message}\n") == (completed.returncode, completed.stderr)
 
 
 def test_a_closed_output_pipe_prints_no_error(tmp_path: Path) -> None:
