@@ -1,4 +1,4 @@
-"""Periodic work of each server process: refresh caches, check the clock, delete expired rows.
+"""Periodic work of each server process: refresh caches, check clock and files, delete expired rows.
 
 It runs in a thread with its own database connection, so that neither the event loop nor a request
 waits for it.
@@ -15,19 +15,21 @@ import structlog
 
 from database.use import measure
 from orderly.background.clock_check import ClockCheck
+from orderly.background.open_files_check import OpenFilesCheck
 from orderly.settings import Settings
 from services import housekeeping, process, revocation
 from services.process import configuration
 
 _RELOAD_KEYS_EVERY_SECONDS = 1.0
-_CHECK_CLOCK_EVERY_SECONDS = 5.0
+_CHECK_EVERY_SECONDS = 5.0
 _DELETE_EXPIRED_EVERY_SECONDS = 60.0
 
 
 class BackgroundRefresh:
     """A thread that refreshes revoked sessions and signing keys, and deletes expired rows.
 
-    It also compares the clocks of this machine and of the database server.
+    It also compares the clocks of this machine and of the database server, and the number of open
+    files with its limit.
     """
 
     def __init__(
@@ -40,8 +42,8 @@ class BackgroundRefresh:
         self._refreshed = threading.Event()
         self._failing: set[Callable[[], object]] = set()
         now = time.monotonic()
-        self._check_clock = ClockCheck()
-        self._check_clock_at = now
+        self._checks: list[Callable[[], None]] = [OpenFilesCheck(), ClockCheck()]
+        self._check_at = now
         self._reload_keys_at = now + _RELOAD_KEYS_EVERY_SECONDS
         # Jitter, so that several processes do not delete at the same time.
         first_delay = random.uniform(0.5, 1) * _DELETE_EXPIRED_EVERY_SECONDS  # noqa: S311
@@ -67,9 +69,10 @@ class BackgroundRefresh:
             if now >= self._reload_keys_at:
                 self._reload_keys_at = now + _RELOAD_KEYS_EVERY_SECONDS
                 self._attempt(self._reload_keys)
-            if now >= self._check_clock_at:
-                self._check_clock_at = now + _CHECK_CLOCK_EVERY_SECONDS
-                self._attempt(self._check_clock)
+            if now >= self._check_at:
+                self._check_at = now + _CHECK_EVERY_SECONDS
+                for check in self._checks:
+                    self._attempt(check)
             if now >= self._delete_expired_at:
                 self._delete_expired_at = now + _DELETE_EXPIRED_EVERY_SECONDS
                 self._run_in_thread(lambda: self._attempt(housekeeping.delete_expired))
