@@ -13,6 +13,8 @@ import sys
 from functools import partial
 from typing import Protocol
 
+import psycopg2
+
 from database.greenlets import GreenletRunner, GreenletTask, current_task
 
 
@@ -73,6 +75,9 @@ class SocketWatcher:
 
     It closes itself when the database server sends data while no task waits (which is almost always
     EOF or a shutdown notice), and when the task finds the connection closed.
+
+    Raises:
+        psycopg2.OperationalError: the process has no free file descriptor.
     """
 
     def __init__(
@@ -88,7 +93,10 @@ class SocketWatcher:
         self._task: GreenletTask | None = None
         self._writing = False
         self._timer: asyncio.TimerHandle | None = None
-        self._descriptor = os.dup(connection.fileno())
+        try:
+            self._descriptor = os.dup(connection.fileno())
+        except OSError as error:
+            raise psycopg2.OperationalError(str(error)) from error
         loop.add_reader(self._descriptor, self._on_readable)
         runner.resources.add(self)
 

@@ -51,6 +51,7 @@ def measured(request: pytest.FixtureRequest) -> Measured:
         print(f"\n{text}")  # noqa: T201
         assert (0, 0, 0) == (row.lost, row.doubled, row.oversold)
         assert "" == shop.audit()
+        assert [] == shop.errors()
         assert fault.load.outcomes <= EXPECTED
         if request.config.getoption("--record"):
             _record(row.test, text)

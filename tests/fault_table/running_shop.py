@@ -33,7 +33,7 @@ SCARCE_STOCK = 30
 # How long a fault lasts that no alert reports.
 _HOLD_SECONDS = 5.0
 _numbers = itertools.count()
-_STORED = "SELECT note, id::text FROM orders"
+_STORED = "SELECT note, id::text FROM orders WHERE note IS NOT NULL"
 _SOLD = """
     SELECT coalesce(sum(quantity), 0)::int FROM order_item JOIN orders ON orders.id = order_id
     WHERE product_id = '{}' AND status <> 'CANCELLED'
@@ -86,6 +86,12 @@ class Shop:
         """Start the server again; return when it is ready."""
         self.launch()
         self.server.wait_until_ready()
+
+    def errors(self) -> list[str]:
+        """Return the tracebacks of internal errors in the log, since the last start."""
+        return [
+            line["exception"] for line in self.server.log if line["event"] == "unexpected_error"
+        ]
 
     @contextmanager
     def administrator(self) -> Iterator[httpx2.Client]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import resource
-import shutil
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -47,7 +46,9 @@ def small_disk(directory: Path) -> Iterator[None]:
 def fill(directory: Path) -> Path:
     """Fill a disk; return the file."""
     filler = directory / "filler"
-    filler.write_bytes(bytes(shutil.disk_usage(directory).free))
+    with suppress(OSError), filler.open("wb", buffering=0) as file:
+        while file.write(bytes(1 << 20)):
+            pass
     return filler
 
 
@@ -101,7 +102,7 @@ def test_overload(shop: Shop, measured: Measured) -> None:
             host="127.0.0.1",
             port=shop.server.port,
             tokens=shop.tokens,
-            products=[fault.other["id"]],
+            products=[fault.other["id"]] * 500,  # it takes a sample of 500
             patience_seconds=3.0,
             core=None,
             reads=0.0,
@@ -173,11 +174,13 @@ def test_clock_skew(tmp_path: Path, measured: Measured) -> None:
         EmbeddedPostgreSQL(tmp_path / "p", fsync=False) as url,
         run_shop(
             tmp_path,
+            # With libfaketime, the supervisor does not notice that server processes are ready.
+            *("--workers", "1"),
             database_url=url,
             ORDERLY_DATABASE_URL=url,
             LD_PRELOAD=LIBFAKETIME,
             FAKETIME_TIMESTAMP_FILE=str(clock),
-            FAKETIME_NO_CACHE="1",
+            FAKETIME_CACHE_DURATION="1",
             DONT_FAKE_MONOTONIC="1",
         ) as shop,
         measured(shop, "OrderlyClockSkew") as fault,
@@ -248,5 +251,5 @@ def test_payment_provider_down(shop: Shop, measured: Measured) -> None:
         fault.notes.append("payments 503 after 10 s")
         shop.stripe.delay = 0
         fault.end()
-        assert all(status >= 500 for status in statuses)
+        assert 503 in statuses <= {429, 503}  # a user may create only some at the same time
         wait_until(lambda: all(pay(order) in {201, 409} for order in orders))
