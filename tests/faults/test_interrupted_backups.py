@@ -6,6 +6,7 @@ After each fault, the same command succeeds. docs/operations/backup.md has the t
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -252,6 +253,25 @@ def test_a_killed_daily_backup_is_an_error_and_repeated(daily: DailyBackup, tmp_
     retry_now(daily)
     run_until_written(daily)
     assert [".backup"] == [file.suffix for file in (tmp_path / "daily").iterdir()]
+
+
+def test_a_daily_backup_on_a_full_disk_is_an_error_and_repeated(
+    daily: DailyBackup, tmp_path: Path
+) -> None:
+    # The limit of a file's size stands for the full disk; the child process inherits it.
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, hard))
+    try:
+        start(daily)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    with pytest.raises(BackupError, match="File too large"):
+        wait_until(lambda: daily() == 1)
+
+    assert [] == list((tmp_path / "daily").iterdir())
+    retry_now(daily)
+    run_until_written(daily)
 
 
 def test_a_frozen_daily_backup_is_killed_in_the_end(

@@ -68,7 +68,7 @@ def connector(url: str, connect_timeout: float = 5) -> Connector:
 
 
 def test_a_host_that_does_not_respond_is_tried_once(database_url: str, silent: Silent) -> None:
-    connect = connector(silent.before(database_url), connect_timeout=2)
+    connect = connector(silent.before(database_url), connect_timeout=0.2)
 
     for expected in (1, 0, 0):
         with closing(connect()) as connection:
@@ -98,7 +98,7 @@ def test_a_skipped_host_is_tried_again_by_one_caller(
 
 def test_an_error_names_each_host_and_its_reason(silent: Silent) -> None:
     url = silent.before("postgresql://shop:hunter2@/shop?host=/nowhere&port=5432")
-    connect = connector(url, connect_timeout=2)
+    connect = connector(url, connect_timeout=0.2)
 
     for reason in ("the server did not respond within 0.1 s", "did not respond recently"):
         with pytest.raises(psycopg2.OperationalError) as raised:
