@@ -195,14 +195,14 @@ class _Sender:
         self._connection = None
 
 
-def describe(attempts: list[Attempt]) -> str:
-    """Return what clients saw, as text."""
+def describe(attempts: list[Attempt], began: float) -> str:
+    """Return what clients saw in attempts since the beginning of a fault, as text."""
     bad = Counter(str(one.outcome) for one in attempts if one.outcome not in _OK)
     texts = [f"{count} x {outcome}" for outcome, count in sorted(bad.items())]
     slowest = max((one.seconds for one in attempts if one.outcome in _OK), default=0.0)
     if slowest > SLOW_SECONDS:
         texts.append(f"slowest answer {slowest:.1f} s")
-    placed = [one.ended for one in attempts if one.outcome == 201]
+    placed = [began, *(one.ended for one in attempts if one.outcome == 201)]
     gap = max((later - one for one, later in pairwise(placed)), default=0.0)
     if gap > SLOW_SECONDS:
         texts.append(f"no order for {gap:.1f} s")

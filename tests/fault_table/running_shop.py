@@ -184,7 +184,7 @@ class Fault:
         return Row(
             fault=fault,
             test=test,
-            seen="; ".join([describe(attempts), *self.notes]),
+            seen="; ".join([describe(attempts, self._began), *self.notes]),
             recovery_seconds=max(bad, default=self._ended) - self._ended,
             orders=len(acknowledged),
             lost=sum(by_key.get(key) != id_ for key, id_ in acknowledged.items()),
