@@ -15,8 +15,14 @@ _MESSAGES = (os.strerror(ENOSPC), os.strerror(EDQUOT), "No space left on device"
 
 
 def has_space(directory: Path) -> bool:
-    """Return whether PostgreSQL can start in a directory; quotas are not considered."""
-    return shutil.disk_usage(directory).free >= _MIN_FREE_BYTES
+    """Return whether PostgreSQL can start in a directory; quotas are not considered.
+
+    True if there is no such directory: then something else is wrong.
+    """
+    try:
+        return shutil.disk_usage(directory).free >= _MIN_FREE_BYTES
+    except (FileNotFoundError, NotADirectoryError):
+        return True
 
 
 def is_disk_full(directory: Path, error: BaseException, *texts: str) -> bool:

