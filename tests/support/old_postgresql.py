@@ -97,11 +97,13 @@ def create_old_shop(data_dir: Path) -> None:
 def run_old_postgresql(data_dir: Path, database: str = "orderly") -> Iterator[str]:
     """Run the server; yield the URL of a database as its owner."""
     directory = DataDirectory(data_dir)
+    run_as = choose_user(None)
+    run_as.take_ownership(directory.cluster)  # a copy of a cluster belongs to who copied it
     server = ServerProcess(
         directory.cluster,
         lock_file=directory.server_lock,
         log_file=LogFile(directory.log),
-        run_as=choose_user(None),
+        run_as=run_as,
         options={},
         programs=PROGRAMS,
     )
