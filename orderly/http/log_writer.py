@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import select
+import stat
 import threading
 import time
 from collections.abc import Callable
@@ -19,13 +20,14 @@ from typing import Any, Protocol
 
 MAX_QUEUED_BYTES = 4 << 20
 # The thread writes at once, then collects lines for this time and writes them together. While it
-# writes, it competes with the event loop for the GIL: more batches cost more CPU time.
-_BATCH_SECONDS = 0.05
+# writes, it competes with the event loop for the GIL, and each handover costs CPU time.
+_BATCH_SECONDS = 0.25
 # POSIX guarantees that a write of up to PIPE_BUF bytes to a pipe is atomic. Longer writes of
 # several processes to the same pipe could be interleaved.
 _MAX_PIPE_BYTES = select.PIPE_BUF if hasattr(select, "PIPE_BUF") else 4096
-# Writes to files that are opened for appending (O_APPEND) have no such limit.
-_MAX_FILE_BYTES = 1 << 16
+# Writes to files have no such limit: processes append (O_APPEND), or share an open file, whose
+# writes the kernel serializes.
+_MAX_FILE_BYTES = 1 << 20
 _CLOSE_SECONDS = 2.0
 _POLL_SECONDS = 0.001
 
@@ -43,9 +45,8 @@ class Sink(Protocol):
 class StreamSink:
     """An open stream, such as standard error."""
 
-    max_bytes = _MAX_PIPE_BYTES
-
     def __init__(self, stream: Any) -> None:
+        self.max_bytes = _MAX_FILE_BYTES if _is_file(stream) else _MAX_PIPE_BYTES
         # Bypass the buffer: a blocked write would hold its lock, and so block all threads that
         # print to standard error, and the exit of the process.
         self._stream = getattr(stream, "raw", stream)
@@ -60,6 +61,14 @@ class StreamSink:
                 select.select([], [self._stream], [], 1)
             else:
                 remaining = remaining[written:]
+
+
+def _is_file(stream: Any) -> bool:
+    """Return whether a stream is a regular file, as with `2>>orderly.log`."""
+    try:
+        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError):  # a stream without a descriptor
+        return False
 
 
 class FileSink:

@@ -106,11 +106,11 @@ class Server:
 
     @property
     def stderr(self) -> str:
-        """What the server has logged. A server that runs writes its log in batches of 50 ms."""
+        """What the server has logged. A server that runs writes its log in batches of 250 ms."""
         size = -1
         while self.process.poll() is None and size != self._stderr.stat().st_size:
             size = self._stderr.stat().st_size
-            time.sleep(0.15)
+            time.sleep(0.35)
         return self._stderr.read_text()
 
     @property
