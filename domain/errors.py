@@ -92,6 +92,18 @@ class CurrentPasswordWrong(DomainError):
     code = "current_password_wrong"
 
 
+class TokenInvalid(DomainError):
+    """The token is unknown, expired or used, or a newer mail has replaced it."""
+
+    code = "token_invalid"
+
+
+class EmailNotVerified(DomainError):
+    """Your email address is not verified."""
+
+    code = "email_not_verified"
+
+
 class LastAdministrator(DomainError):
     """The shop needs an active administrator, and this is the only one."""
 

@@ -10,7 +10,7 @@ from domain.actor import Actor
 from handlers import representations
 from handlers.cookies import SessionCookies
 from handlers.responses import BASE_PATH, Response
-from services import password_changes, sessions, users
+from services import password_changes, password_resets, sessions, users
 from services.process import configuration
 
 _NO_STORE = {"Cache-Control": "no-store"}
@@ -67,6 +67,20 @@ def change_password(actor: Actor, by_cookie: bool, body: dict[str, Any]) -> Resp
     if by_cookie:
         return None, 204, {"Set-Cookie": _set_cookies(sign_in)}
     return _tokens(sign_in), 200, _NO_STORE
+
+
+def request_password_reset(actor: Actor, body: dict[str, Any]) -> Response:
+    """Request a mail with a link to set a new password."""
+    request = password_resets.request_password_reset(actor=actor, email=body["email"])
+    return representations.mail_request(request), 202, {}
+
+
+def confirm_password_reset(actor: Actor, body: dict[str, Any]) -> Response:
+    """Set a new password by the token of a mail."""
+    password_resets.confirm_password_reset(
+        actor=actor, token=body["token"], new_password=body["new_password"]
+    )
+    return None, 204, {}
 
 
 def list_sessions(actor: Actor, limit: int, cursor: str | None = None) -> Response:

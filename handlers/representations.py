@@ -10,6 +10,7 @@ from uuid import UUID
 
 from domain.paging import Page
 from services.orders import Order, OrderEvent, expires_at
+from services.password_resets import MailRequest
 from services.payment_notifications import PaymentNotification
 from services.payments import Payment
 from services.process import configuration
@@ -34,8 +35,14 @@ def user(row: User) -> Representation:
         "name": row.name,
         "role": row.role,
         "active": row.active,
+        "email_verified": row.email_verified,
         "created_at": instant(row.created_at),
     }
+
+
+def mail_request(row: MailRequest) -> Representation:
+    """Return the request of a mail as the contract's MailRequest."""
+    return row._asdict()
 
 
 def session(row: Session) -> Representation:

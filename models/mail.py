@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -64,6 +65,7 @@ class Mail(NamedTuple):
     attempt: int
     is_expired: bool
     age_seconds: float
+    created_at: datetime
 
 
 # Writes nothing if there is such a mail already. `placement.PLACE` inserts the mail about a new
@@ -91,7 +93,7 @@ CLAIM_DUE = Statement(
     )
     RETURNING kind, subject_id, user_id, recipient, details, attempts,
         coalesce(expires_at <= clock_timestamp(), false),
-        date_part('epoch', clock_timestamp() - created_at)
+        date_part('epoch', clock_timestamp() - created_at), created_at
     """,
     Mail._make,
 )

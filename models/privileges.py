@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from database.migrations import MigrationTable
 from database.table import Table
+from models.account_token import AccountTokenTable
 from models.idempotency_key import IdempotencyKeyTable
 from models.mail import MailTable
 from models.order import OrderItemTable, OrderTable
@@ -51,6 +52,7 @@ _BY_TABLE: dict[type[Table], frozenset[str]] = {
     ThrottleTable: _DELETE,
     WorkerHeartbeatTable: _CHANGE,
     MailTable: _DELETE,
+    AccountTokenTable: _DELETE,
 }
 
 RUNTIME = {table._meta.table_name: allowed for table, allowed in _BY_TABLE.items()}

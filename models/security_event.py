@@ -50,7 +50,8 @@ class SecurityEventTable(Table):
                 " 'SESSION_REVOKED', 'ROLE_CHANGED', 'USER_DISABLED', 'USER_ENABLED',"
                 " 'RATE_LIMITED', 'ACCESS_DENIED', 'REGISTRATION_REFUSED', 'DATA_EXPORTED',"
                 " 'PRODUCTS_IMPORTED', 'PRODUCT_CREATED', 'PRODUCT_UPDATED', 'PRODUCT_ARCHIVED',"
-                " 'PRODUCT_RESTORED', 'STOCK_ADJUSTED')",
+                " 'PRODUCT_RESTORED', 'STOCK_ADJUSTED', 'PASSWORD_RESET', 'EMAIL_VERIFIED',"
+                " 'EMAIL_CHANGE_REQUESTED', 'EMAIL_CHANGE_FAILED', 'EMAIL_CHANGED')",
             ),
             check(
                 "ck_security_event_role",

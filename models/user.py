@@ -38,6 +38,8 @@ class UserTable(Table):
     created_at = InstantField()
     updated_at = InstantField()
     password_version = IntegerField(constraints=[SQL("DEFAULT 1")])
+    # Whether the user has proven access to the email.
+    email_verified = BooleanField(constraints=[SQL("DEFAULT false")])
     search = words_of("email || ' ' || name")
 
     class Meta:
@@ -66,6 +68,7 @@ class User(NamedTuple):
     role: str
     active: bool
     created_at: datetime
+    email_verified: bool
 
 
 class Credentials(NamedTuple):
@@ -83,6 +86,7 @@ PUBLIC_COLUMNS = (
     UserTable.role,
     UserTable.active,
     UserTable.created_at,
+    UserTable.email_verified,
 )
 
 FIND = Statement(
@@ -151,6 +155,7 @@ INSERT = Statement(
             UserTable.role: Parameter("role"),
             UserTable.active: True,
             UserTable.password_version: 1,
+            UserTable.email_verified: Parameter("email_verified"),
             UserTable.created_at: fn.now(),
             UserTable.updated_at: fn.now(),
         }
@@ -176,6 +181,17 @@ CHANGE_PASSWORD = Command(
         UserTable.id == Parameter("user_id"),
         UserTable.password_version == Parameter("password_version"),
     )
+)
+
+# The user's row is locked, so the password is not changed concurrently. The token of the mail has
+# proven access to the email.
+RESET_PASSWORD = Command(
+    UserTable.update(
+        password_hash=Parameter("new_hash"),
+        password_version=UserTable.password_version + 1,
+        email_verified=True,
+        updated_at=fn.now(),
+    ).where(UserTable.id == Parameter("user_id"))
 )
 
 UPDATE_NAME = Statement(

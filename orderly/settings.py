@@ -41,7 +41,14 @@ PASSWORD_HASHES: Mapping[str, tuple[int, int, int]] = {
 }
 
 # Attempts in the window that services/throttling.py defines for each.
-_LIMITS = {"sign_in": 10, "registration": 20, "refresh": 60, "password_change": 10, "payment": 30}
+_LIMITS = {
+    "sign_in": 10,
+    "registration": 20,
+    "refresh": 60,
+    "password_change": 10,
+    "account_mail": 5,
+    "payment": 30,
+}
 _ATTEMPTS = validate.Range(1, 1_000_000)
 _UP_TO_AN_HOUR = validate.Range(0, 3600)
 _MILLISECONDS = validate.Range(0, 3_600_000)
@@ -157,6 +164,7 @@ class Settings:
     registration_limit: int
     refresh_limit: int
     password_change_limit: int
+    account_mail_limit: int
     payment_limit: int
     password_hash: str
     validate_responses: bool
@@ -272,6 +280,7 @@ class Settings:
             registration_limit=self.registration_limit,
             refresh_limit=self.refresh_limit,
             password_change_limit=self.password_change_limit,
+            account_mail_limit=self.account_mail_limit,
             payment_limit=self.payment_limit,
             mail_kinds=self._mail_kinds(),
         )

@@ -50,3 +50,4 @@ class Configuration:
     refresh_limit: int = 60
     password_change_limit: int = 10
     payment_limit: int = 30
+    account_mail_limit: int = 5

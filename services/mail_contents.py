@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from database.transactions import autocommit
@@ -15,14 +15,11 @@ from models import order as orders
 from models import user as users
 from models.mail import Mail
 from models.order import Order
+from services import account_mail_contents
+from services.account_mail_contents import MailContent
 from services.order_transitions import expires_at
 
-
-class MailContent(NamedTuple):
-    """The recipient of a mail, and the values for its template."""
-
-    recipient: str
-    values: Mapping[str, Any]
+__all__ = ["MailContent", "content_of"]
 
 
 @autocommit
@@ -111,4 +108,5 @@ _CONTENT_OF_KIND: Mapping[str, Callable[[Mail], MailContent | None]] = {
     kinds.ORDER_SHIPPED: _order_mail,
     kinds.ORDER_CANCELLED: _order_mail,
     kinds.ORDER_REFUNDED: _order_refunded,
+    **account_mail_contents.CONTENT_OF_KIND,
 }

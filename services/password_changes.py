@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from uuid_utils.compat import uuid7
+
 from database.transactions import autocommit_without_retry, transaction
+from domain import mail as mail_kinds
+from domain.account_tokens import EMAIL_CHANGE, PASSWORD_RESET
 from domain.actor import Actor
 from domain.errors import CurrentPasswordWrong, SessionExpired
 from models import session as session_table
 from models import user as users
 from models.user import Credentials
-from services import passwords, revocation, security_events, sessions, throttling
+from services import (
+    account_tokens,
+    mails,
+    passwords,
+    revocation,
+    security_events,
+    sessions,
+    throttling,
+)
 from services.hashing_queue import Client
 from services.sessions import SignIn
 from services.throttling import CountedAttempt
@@ -71,6 +83,8 @@ def _replace_password(
     )
     if not changed:  # the password was changed while the current one was being verified
         raise CurrentPasswordWrong
+    # Somebody with the old password may have requested these.
+    account_tokens.forget(user_id, [PASSWORD_RESET, EMAIL_CHANGE])
     others = session_table.REVOKE_OTHERS.all(user_id=user_id, except_session_id=actor.session_id)
     security_events.append(
         security_events.PASSWORD_CHANGED,
@@ -79,5 +93,6 @@ def _replace_password(
         session_id=actor.session_id,
     )
     security_events.append_revoked_sessions(actor, user_id, others)
+    mails.enqueue(mail_kinds.PASSWORD_CHANGED, subject_id=uuid7(), user_id=user_id)
     sign_in = sessions.replace_session(actor=actor, user=credentials.user)
     return sign_in, [*others, actor.session_id]

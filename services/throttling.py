@@ -194,6 +194,31 @@ def count_password_change(actor: Actor) -> list[CountedAttempt]:
     )
 
 
+def count_password_reset(actor: Actor) -> list[CountedAttempt]:
+    """Count an attempt to set a new password by a token from a mail.
+
+    Raises:
+        TooManyAttempts: from this network.
+    """
+    limit = configuration().password_change_limit
+    return [_count(Quota("password_reset_network", limit, _TEN_MINUTES), actor.network)]
+
+
+def count_account_mail(actor: Actor, email: str) -> list[CountedAttempt]:
+    """Count a request to send a mail about an account to an address, registered or not.
+
+    Raises:
+        TooManyAttempts: from this network, or to this address.
+    """
+    limit = configuration().account_mail_limit
+    return _count_all(
+        [
+            (Quota("account_mail", limit, _HOUR), email),
+            (Quota("account_mail_network", limit * _SHARED_QUOTA_FACTOR, _HOUR), actor.network),
+        ]
+    )
+
+
 @autocommit_without_retry
 def refund(counted: list[CountedAttempt]) -> None:
     """Undo the counting of attempts that succeeded, or that the server was too busy to handle."""

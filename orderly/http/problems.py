@@ -64,6 +64,12 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
     "forbidden": ProblemType(
         403, "Permission denied", "Ask an administrator: this operation requires another role."
     ),
+    "email_not_verified": ProblemType(
+        403,
+        "Email not verified",
+        "Use the link in the mail that you got, or request another one by"
+        " `POST /auth/email-verifications`.",
+    ),
     "cross_site_request": ProblemType(
         403,
         "Cross-site request refused",
@@ -155,6 +161,11 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
     ),
     "current_password_wrong": ProblemType(
         409, "Current password incorrect", "Send the password that you sign in with."
+    ),
+    "token_invalid": ProblemType(
+        409,
+        "Token invalid",
+        "Request a new mail, and use the link in the newest one. Each link works once.",
     ),
     "last_administrator": ProblemType(
         409, "No other active administrator", "Make another user an administrator first."

@@ -15,15 +15,19 @@ import os
 import random
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx2
 import schemathesis
 
+from database import binding
+from domain.account_tokens import PASSWORD_RESET
 from integrations.payments import sandbox_events
 from integrations.payments.sandbox import SandboxProvider
+from services import account_tokens
 
 # Hooks do not see command line options: if a run names other accounts with --auth-wfc FILE, set
 # ORDERLY_CONTRACT_CREDENTIALS to the same file.
@@ -32,6 +36,8 @@ _CREDENTIALS_FILE = os.environ.get(
 )
 # The data directory of the server, whose sandbox signs notifications. Without it, none is signed.
 _DATA_DIR = os.environ.get("ORDERLY_CONTRACT_DATA_DIR")
+# The database of the server, in which tokens of mails are created. Without it, none is valid.
+_DATABASE_URL = os.environ.get("ORDERLY_CONTRACT_DATABASE_URL")
 # Email address and password by the name of the account.
 _ACCOUNTS = {
     account["name"]: (
@@ -50,6 +56,8 @@ _random = random.Random(20261123)
 _ADJUSTED_SHARE = 0.5
 _alternating = itertools.cycle((True, False))
 _client = httpx2.Client()
+if _DATABASE_URL:
+    binding.bind(_DATABASE_URL, max_connections=1)
 
 
 @schemathesis.deserializer("text/csv")
@@ -151,6 +159,21 @@ def _keep_the_password(case: schemathesis.Case, token: str) -> None:
     # With a bearer token, the response contains the new tokens; with cookies, it sets new cookies.
     if token and next(_alternating):
         case.headers["Authorization"] = f"Bearer {token}"
+
+
+def _use_token_of_new_user(case: schemathesis.Case, _token: str) -> None:
+    """Create the token of a mail to a new user, as the worker does when it sends the mail."""
+    if not _DATABASE_URL:
+        return
+    email = f"{uuid4()}@example.com"
+    body = {"email": email, "name": "New", "password": str(uuid4())}
+    user = _client.post(f"{case.operation.base_url}/auth/register", json=body).json()
+    kind = _TOKEN_KINDS[case.operation.definition.raw["operationId"]]
+    case.body["token"] = account_tokens.issue(
+        kind, user_id=UUID(user["id"]), email=email, requested_at=datetime.now(UTC)
+    )
+    if "new_password" in case.body:
+        case.body["new_password"] = str(uuid4())
 
 
 def _use_unused_sku(case: schemathesis.Case, _token: str) -> None:
@@ -297,12 +320,16 @@ def _sign_notification(case: schemathesis.Case, _token: str) -> None:
         case.headers.update(sandbox_events.sign(secret, json.dumps(case.body).encode()))
 
 
+# By operationId: the kind of the token that the operation takes.
+_TOKEN_KINDS = {"confirm_password_reset": PASSWORD_RESET}
+
 # By operationId: changes that make a valid request succeed.
 _ADJUSTMENTS: dict[str, Callable[[schemathesis.Case, str], None]] = {
     "register": _use_new_account,
     "login": _use_credentials_of_a_customer,
     "issue_token": _use_credentials_of_a_customer,
     "change_password": _keep_the_password,
+    "confirm_password_reset": _use_token_of_new_user,
     "revoke_session": _use_another_session_of_the_user,
     "create_product": _use_unused_sku,
     "import_products": _import_one_product,

@@ -25,6 +25,7 @@ UNSAFE = ("put", "post", "patch", "delete")
 RETURNS_TOKENS_BY_CREDENTIAL = {"change_password"}
 RATE_LIMITED = {
     *("register", "login", "issue_token", "refresh_session", "change_password"),
+    *("request_password_reset", "confirm_password_reset"),
     *("create_payment", "cancel_payment"),
 }
 SNAKE_CASE = re.compile(r"[a-z]+(_[a-z]+)*")

@@ -55,7 +55,11 @@ def server(shop: str, tmp_path: Path) -> Iterator[Server]:
 
 
 def test_generated_requests_get_documented_responses(
-    request: pytest.FixtureRequest, repository: Path, coverage: Coverage, tmp_path: Path
+    request: pytest.FixtureRequest,
+    repository: Path,
+    coverage: Coverage,
+    tmp_path: Path,
+    database_url: str,
 ) -> None:
     arguments = request.config.getoption("--schemathesis", None)
     if arguments is None:
@@ -76,7 +80,11 @@ def test_generated_requests_get_documented_responses(
     ]
     click.echo(f"\n{shlex.join(command[2:])}")
     # Warnings fail the run too: `fail-on` in schemathesis.toml.
-    environment = {**os.environ, "ORDERLY_CONTRACT_DATA_DIR": str(tmp_path / "data")}
+    environment = {
+        **os.environ,
+        "ORDERLY_CONTRACT_DATA_DIR": str(tmp_path / "data"),
+        "ORDERLY_CONTRACT_DATABASE_URL": database_url,
+    }
     finished = subprocess.run(command, cwd=repository, env=environment, check=False)
     assert 0 == finished.returncode
 

@@ -11,6 +11,7 @@ from database.table import Table
 from database.transactions import autocommit
 from domain import order_status
 from models import (
+    account_token,
     idempotency_key,
     mail,
     order,
@@ -45,6 +46,7 @@ TABLES = [
         throttle,
         worker_heartbeat,
         mail,
+        account_token,
         migrations,
     )
     for table in vars(module).values()
@@ -105,7 +107,7 @@ def test_migrations_and_models_create_the_same_schema(both_schemas: None):
     for kind in QUERIES:
         assert by_migrations[kind], kind
         assert by_models[kind] == by_migrations[kind]
-    assert len(TABLES) == 19
+    assert len(TABLES) == 20
 
 
 def test_every_constraint_and_index_is_named_by_the_convention(both_schemas: None):

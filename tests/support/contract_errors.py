@@ -103,6 +103,11 @@ def use_wrong_current_password(_client: ExampleClient, request: Request) -> None
     request.body["current_password"] = WRONG_PASSWORD
 
 
+@triggers("token_invalid")
+def use_the_token_twice(client: ExampleClient, request: Request) -> None:
+    client.send_successfully(request)
+
+
 @triggers("issue_token refresh_raced")
 def use_the_refresh_token_twice(client: ExampleClient, request: Request) -> None:
     request.body = {"refresh_token": client.sign_in_ada().refresh_token}

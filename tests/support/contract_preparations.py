@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from uuid import uuid4
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
 
+from domain.account_tokens import PASSWORD_RESET
 from integrations.payments import sandbox_events
-from services import payment_notifications
+from services import account_tokens, payment_notifications
 from tests.support.contract_client import ExampleClient, Preparation
 from tests.support.contract_requests import Request, json_request
 from tests.support.stripe_server import sign
@@ -31,6 +33,18 @@ def prepares(*keys: str) -> Callable[[Preparation], Preparation]:
 @prepares("login", "issue_token")
 def register_ada(client: ExampleClient, _request: Request) -> None:
     client.sign_in_ada()
+
+
+@prepares("confirm_password_reset")
+def mail_a_token(client: ExampleClient, request: Request) -> None:
+    """Create the token as the worker does when it sends the mail."""
+    ada = client.sign_in_ada()
+    request.body["token"] = account_tokens.issue(
+        PASSWORD_RESET,
+        user_id=UUID(ada.user_id),
+        email="ada@example.com",
+        requested_at=datetime.now(UTC),
+    )
 
 
 @prepares("create_order", "create_payment")

@@ -11,6 +11,7 @@ NO_RATE_LIMITS = {
     "refresh_limit": 100_000,
     "password_change_limit": 100_000,
     "payment_limit": 100_000,
+    "account_mail_limit": 100_000,
 }
 NO_RATE_LIMIT_VARIABLES = {
     f"ORDERLY_{name.upper()}": str(limit) for name, limit in NO_RATE_LIMITS.items()

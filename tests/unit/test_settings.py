@@ -189,6 +189,7 @@ def test_all_invalid_values_are_reported_together() -> None:
         ORDER_EXPIRY_MINUTES="-1",
         ORDER_MAILS="sold",
         OTHER_SIGNING_KEYS="short",
+        ACCOUNT_MAIL_LIMIT="0",
         PASSWORD_CHANGE_LIMIT="0",
         PAYMENT_LIMIT="0",
         PASSWORD_HASH="md5",

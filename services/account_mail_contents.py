@@ -1,0 +1,58 @@
+"""What the mails about accounts say.
+
+No mail repeats a name or another text that a user has chosen: somebody could register another
+person's address, and so send that person a text of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from domain import account_tokens as token_kinds
+from domain import mail as kinds
+from integrations.mail.rendering import Verbatim
+from models import user as users
+from models.mail import Mail
+from models.user import User
+from services import account_tokens
+
+
+class MailContent(NamedTuple):
+    """The recipient of a mail, and the values for its template."""
+
+    recipient: str
+    values: Mapping[str, Any]
+
+
+def _password_reset(mail: Mail) -> MailContent | None:
+    credentials = users.FIND_CREDENTIALS.one(email=mail.details["email"])
+    if credentials is None or not credentials.user.active:
+        return None
+    return _with_token(mail, token_kinds.PASSWORD_RESET, credentials.user, credentials.user.email)
+
+
+def _already_registered(mail: Mail) -> MailContent | None:
+    credentials = users.FIND_CREDENTIALS.one(email=mail.details["email"])
+    if credentials is None or not credentials.user.active:
+        return None
+    return MailContent(credentials.user.email, {})
+
+
+def _notice(mail: Mail) -> MailContent | None:
+    user = users.FIND.one(user_id=mail.user_id)
+    if user is None or not user.active:
+        return None
+    return MailContent(mail.recipient or user.email, {})
+
+
+def _with_token(mail: Mail, kind: str, user: User, email: str) -> MailContent | None:
+    token = account_tokens.issue(kind, user_id=user.id, email=email, requested_at=mail.created_at)
+    return None if token is None else MailContent(email, {"token": Verbatim(token)})
+
+
+CONTENT_OF_KIND: Mapping[str, Callable[[Mail], MailContent | None]] = {
+    kinds.PASSWORD_RESET: _password_reset,
+    kinds.PASSWORD_CHANGED: _notice,
+    kinds.ALREADY_REGISTERED: _already_registered,
+}
