@@ -10,7 +10,7 @@ from domain.actor import Actor
 from handlers import representations
 from handlers.cookies import SessionCookies
 from handlers.responses import BASE_PATH, Response
-from services import password_changes, password_resets, sessions, users
+from services import email_addresses, password_changes, password_resets, sessions, users
 from services.process import configuration
 
 _NO_STORE = {"Cache-Control": "no-store"}
@@ -80,6 +80,18 @@ def confirm_password_reset(actor: Actor, body: dict[str, Any]) -> Response:
     password_resets.confirm_password_reset(
         actor=actor, token=body["token"], new_password=body["new_password"]
     )
+    return None, 204, {}
+
+
+def request_email_verification(actor: Actor) -> Response:
+    """Request a mail with a link that verifies the caller's address."""
+    request = email_addresses.request_email_verification(actor=actor)
+    return representations.mail_request(request), 202, {}
+
+
+def confirm_email_verification(actor: Actor, body: dict[str, Any]) -> Response:
+    """Verify an address by the token of a mail."""
+    email_addresses.confirm_email_verification(actor=actor, token=body["token"])
     return None, 204, {}
 
 

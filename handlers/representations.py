@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from domain.paging import Page
+from services.mails import MailRequest
 from services.orders import Order, OrderEvent, expires_at
-from services.password_resets import MailRequest
 from services.payment_notifications import PaymentNotification
 from services.payments import Payment
 from services.process import configuration

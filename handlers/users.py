@@ -8,7 +8,7 @@ from uuid import UUID
 from domain.actor import Actor
 from handlers import representations
 from handlers.responses import BASE_PATH, Response
-from services import users
+from services import email_addresses, users
 
 
 def get_me(actor: Actor) -> Response:
@@ -19,6 +19,14 @@ def get_me(actor: Actor) -> Response:
 def update_me(actor: Actor, body: dict[str, Any]) -> Response:
     """Change the caller's own name."""
     return representations.user(users.update_me(actor=actor, name=body["name"])), 200, {}
+
+
+def change_email(actor: Actor, body: dict[str, Any]) -> Response:
+    """Request a change of the caller's own address."""
+    request = email_addresses.change_email(
+        actor=actor, email=body["email"], current_password=body["current_password"]
+    )
+    return representations.mail_request(request), 202, {}
 
 
 def list_users(

@@ -106,11 +106,11 @@ POSTPONE = Command(
     """
 )
 
-# Erases the details, which may contain a secret link.
+# Erases what may be personal data: nobody needs it any more.
 FINISH = Command(
     """
     UPDATE mail SET outcome = %(outcome)s, failure = %(failure)s, done_at = clock_timestamp(),
-        next_attempt_at = NULL, details = NULL
+        next_attempt_at = NULL, recipient = NULL, details = NULL
     WHERE kind = %(kind)s AND subject_id = %(subject_id)s AND outcome IS NULL
     """
 )

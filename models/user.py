@@ -194,6 +194,13 @@ RESET_PASSWORD = Command(
     ).where(UserTable.id == Parameter("user_id"))
 )
 
+# A new email that another user has violates uq_users_email.
+SET_VERIFIED_EMAIL = Command(
+    UserTable.update(email=Parameter("email"), email_verified=True, updated_at=fn.now()).where(
+        UserTable.id == Parameter("user_id")
+    )
+)
+
 UPDATE_NAME = Statement(
     UserTable.update(name=Parameter("name"), updated_at=fn.now())
     .where(UserTable.id == Parameter("user_id"), UserTable.active)

@@ -152,6 +152,8 @@ class Settings:
     order_mails: str
     # Whether mails are kept where everyone can read them, instead of sent.
     sandbox_mail: bool
+    # Whether only users with a verified address can place orders.
+    verified_email_required: bool
     # Whether `serve` runs the background worker too.
     worker: bool
     # After how many seconds without any worker `serve` is not ready. 0: it needs none.
@@ -214,6 +216,8 @@ class Settings:
     def _mail_errors(self) -> list[tuple[str, str]]:
         """Return (name, message) of the mail settings that do not fit together."""
         if self.smtp_host is None:
+            if self.verified_email_required and not self.sandbox_mail:
+                return [("ORDERLY_VERIFIED_EMAIL_REQUIRED", "Needs ORDERLY_SMTP_HOST.")]
             return []
         errors = [
             (name, "Must be set together with ORDERLY_SMTP_HOST.")
@@ -283,6 +287,7 @@ class Settings:
             account_mail_limit=self.account_mail_limit,
             payment_limit=self.payment_limit,
             mail_kinds=self._mail_kinds(),
+            verified_email_required=self.verified_email_required,
         )
 
     def signing_keys(self) -> tuple[bytes, tuple[bytes, ...]]:
@@ -528,6 +533,7 @@ def _read_mail(env: _Reader, *, is_local: bool) -> dict[str, Any]:
             validate=settings_values.order_mails,
         ),
         # Not by default where other people can read them: a mail may contain a secret link.
+        "verified_email_required": env.bool("VERIFIED_EMAIL_REQUIRED", False),
         "sandbox_mail": env.bool("SANDBOX_MAIL", is_local and host is None),
     }
 

@@ -34,6 +34,8 @@ class Configuration:
     # The same for orders whose customer chose to pay manually, such as by bank transfer; 0 means
     # that customers cannot choose this.
     manual_payment_expiry_minutes: int = 0
+    # Whether only users with a verified address can place orders.
+    verified_email_required: bool = False
     # The kinds of mail that the shop sends; empty if it sends none.
     mail_kinds: frozenset[str] = frozenset()
     # After how many seconds without any worker this process is not ready. 0: it needs none.

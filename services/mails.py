@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -11,6 +11,13 @@ import orjson
 from database.transactions import transaction
 from models import mail as mails
 from services.process import configuration
+
+
+class MailRequest(NamedTuple):
+    """A mail that will be sent to an address, and for how long its link is valid."""
+
+    email: str
+    valid_seconds: int
 
 
 @transaction

@@ -30,6 +30,7 @@ from services.order_transitions import (
     with_allowed_transitions,
 )
 from services.order_visibility import can_see
+from services.users import require_verified_email
 
 __all__ = [
     "Customer",
@@ -74,12 +75,14 @@ def create_order(
     """Place an order for (product id, quantity) lines; lines of the same product are summed.
 
     Raises:
+        EmailNotVerified: the shop requires a verified address, and the actor has none.
         ProductsUnavailable: products are unknown or archived; lists all of them.
         InsufficientStock: products have too little stock; lists all of them.
         AmountOverflow: the total is too large to be represented exactly.
         IdempotencyKeyReused: the key was first used with a different request.
         IdempotencyInFlight: the first request with this key is still running.
     """
+    require_verified_email(actor)
     request = OrderRequest(quantity_by_product(items), shipping_address, note)
     order, replayed = place(actor=actor, request=request, idempotency_key=idempotency_key)
     if not replayed:

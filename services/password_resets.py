@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -15,14 +14,8 @@ from models import session as sessions
 from models import user as users
 from services import account_tokens, mails, passwords, revocation, security_events, throttling
 from services.hashing_queue import Client
+from services.mails import MailRequest
 from services.users import canonical_email
-
-
-class MailRequest(NamedTuple):
-    """A mail that will be sent to an address, and for how long its link is valid."""
-
-    email: str
-    valid_seconds: int
 
 
 def request_password_reset(*, actor: Actor, email: str) -> MailRequest:
@@ -47,7 +40,7 @@ def confirm_password_reset(*, actor: Actor, token: str, new_password: str) -> No
         PasswordRejected: the new password is easily guessed; the token stays valid.
         TooManyAttempts: from this network.
     """
-    counted = throttling.count_password_reset(actor)
+    counted = throttling.count_mail_token(actor)
     with throttling.refund_if_unavailable(counted):
         user = account_tokens.find(token, [PASSWORD_RESET]).user
         passwords.require_strong(new_password, email=user.email, name=user.name)

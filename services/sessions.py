@@ -29,7 +29,7 @@ from models.user import Credentials, User
 from services import access_tokens, passwords, revocation, security_events, throttling
 from services.hashing_queue import Client
 from services.process import configuration
-from services.throttling import CountedAttempt, SignInAttempt
+from services.throttling import CountedAttempt, PasswordAttempt
 from services.users import canonical_email
 
 __all__ = [
@@ -189,7 +189,7 @@ def _login(*, actor: Actor, client: Client, password: str) -> SignIn:
 
 
 @autocommit_without_retry
-def _count_sign_in(*, actor: Actor, email: str) -> tuple[SignInAttempt, Credentials | None]:
+def _count_sign_in(*, actor: Actor, email: str) -> tuple[PasswordAttempt, Credentials | None]:
     attempt = throttling.count_sign_in(actor, email)
     return attempt, users.FIND_CREDENTIALS.one(email=email)
 

@@ -63,8 +63,8 @@ class CountedAttempt(NamedTuple):
     bucket: str
 
 
-class SignInAttempt(NamedTuple):
-    """A counted attempt to sign in. `failures` is the part to refund if it succeeds."""
+class PasswordAttempt(NamedTuple):
+    """A counted attempt with a password. `failures` is the part to refund if it is correct."""
 
     counted: list[CountedAttempt]
     failures: list[CountedAttempt]
@@ -112,7 +112,7 @@ def _in_flight(in_flight: InFlight[Key], key: Key, policy: str, subject: str) ->
         yield
 
 
-def count_sign_in(actor: Actor, email: str) -> SignInAttempt:
+def count_sign_in(actor: Actor, email: str) -> PasswordAttempt:
     """Count an attempt to sign in against the quotas of all attempts and of failures.
 
     If the attempt succeeds, the caller refunds its `failures`.
@@ -138,7 +138,7 @@ def count_sign_in(actor: Actor, email: str) -> SignInAttempt:
         (Quota("sign_in_network_total", shared * _SHARED_QUOTA_FACTOR, _TEN_MINUTES), network),
     ]
     counted = _count_all([*failures, *attempts])
-    return SignInAttempt(counted, counted[: len(failures)])
+    return PasswordAttempt(counted, counted[: len(failures)])
 
 
 def count_registration(actor: Actor, email: str) -> list[CountedAttempt]:
@@ -184,39 +184,56 @@ def count_password_change(actor: Actor) -> list[CountedAttempt]:
     Raises:
         TooManyAttempts: from this network, or by this user.
     """
-    limit = configuration().password_change_limit
-    network_quota = Quota("password_change_network", limit * _SHARED_QUOTA_FACTOR, _TEN_MINUTES)
-    return _count_all(
-        [
-            (Quota("password_change", limit, _TEN_MINUTES), str(actor.user_id)),
-            (network_quota, actor.network),
-        ]
-    )
+    return _count_all(_password_change_quotas(actor))
 
 
-def count_password_reset(actor: Actor) -> list[CountedAttempt]:
-    """Count an attempt to set a new password by a token from a mail.
+def count_mail_token(actor: Actor) -> list[CountedAttempt]:
+    """Count an attempt to use a token from a mail.
 
     Raises:
         TooManyAttempts: from this network.
     """
     limit = configuration().password_change_limit
-    return [_count(Quota("password_reset_network", limit, _TEN_MINUTES), actor.network)]
+    return [_count(Quota("mail_token_network", limit, _TEN_MINUTES), actor.network)]
 
 
-def count_account_mail(actor: Actor, email: str) -> list[CountedAttempt]:
-    """Count a request to send a mail about an account to an address, registered or not.
+def count_account_mail(actor: Actor, recipient: str) -> list[CountedAttempt]:
+    """Count a request to send a mail to a user, or to an address, registered or not.
 
     Raises:
-        TooManyAttempts: from this network, or to this address.
+        TooManyAttempts: from this network, or to this recipient.
     """
+    return _count_all(_account_mail_quotas(actor, recipient))
+
+
+def count_email_change(actor: Actor, email: str) -> PasswordAttempt:
+    """Count an attempt to change the actor's address, and the mail to the new one.
+
+    Raises:
+        TooManyAttempts: from this network, by this user, or to this address.
+    """
+    failures = _password_change_quotas(actor)
+    by_user = Quota("account_mail", configuration().account_mail_limit, _HOUR)
+    mails = [(by_user, str(actor.user_id)), *_account_mail_quotas(actor, email)]
+    counted = _count_all([*failures, *mails])
+    return PasswordAttempt(counted, counted[: len(failures)])
+
+
+def _account_mail_quotas(actor: Actor, recipient: str) -> list[tuple[Quota, str]]:
     limit = configuration().account_mail_limit
-    return _count_all(
-        [
-            (Quota("account_mail", limit, _HOUR), email),
-            (Quota("account_mail_network", limit * _SHARED_QUOTA_FACTOR, _HOUR), actor.network),
-        ]
-    )
+    return [
+        (Quota("account_mail", limit, _HOUR), recipient),
+        (Quota("account_mail_network", limit * _SHARED_QUOTA_FACTOR, _HOUR), actor.network),
+    ]
+
+
+def _password_change_quotas(actor: Actor) -> list[tuple[Quota, str]]:
+    limit = configuration().password_change_limit
+    network_quota = Quota("password_change_network", limit * _SHARED_QUOTA_FACTOR, _TEN_MINUTES)
+    return [
+        (Quota("password_change", limit, _TEN_MINUTES), str(actor.user_id)),
+        (network_quota, actor.network),
+    ]
 
 
 @autocommit_without_retry

@@ -8,8 +8,11 @@ from uuid_utils.compat import uuid7
 
 from database import text_search
 from database.transactions import autocommit, autocommit_without_retry, transaction
+from domain import mail as mail_kinds
+from domain.account_tokens import EMAIL_VERIFICATION, VALID_SECONDS
 from domain.actor import ADMIN, CLIENT, COMMAND_LINE, Actor
 from domain.errors import (
+    EmailNotVerified,
     EmailTaken,
     Forbidden,
     LastAdministrator,
@@ -21,8 +24,9 @@ from domain.paging import Page
 from models import session as sessions
 from models import user as users
 from models.user import User
-from services import passwords, revocation, security_events, throttling
+from services import mails, passwords, revocation, security_events, throttling
 from services.hashing_queue import Client
+from services.process import configuration
 from services.throttling import CountedAttempt
 
 __all__ = [
@@ -133,6 +137,18 @@ def get_user(*, user_id: UUID) -> User:
         NotFound: no user has this id.
     """
     return _require(users.FIND.one(user_id=user_id))
+
+
+@autocommit
+def require_verified_email(actor: Actor) -> None:
+    """Check that the actor's address is verified, if the shop requires that of orders.
+
+    Raises:
+        EmailNotVerified: it is not.
+        SessionExpired: the account was deleted or disabled after the access token was issued.
+    """
+    if configuration().verified_email_required and not get_me(actor=actor).email_verified:
+        raise EmailNotVerified
 
 
 def update_user(
@@ -250,6 +266,13 @@ def _insert(
     )
     assert user is not None  # noqa: S101  # INSERT ... RETURNING returns a row or raises
     security_events.append(security_events.REGISTERED, actor=actor, user_id=user_id)
+    if not user.email_verified:
+        mails.enqueue(
+            mail_kinds.EMAIL_VERIFICATION,
+            subject_id=user_id,
+            user_id=user_id,
+            expiry_seconds=VALID_SECONDS[EMAIL_VERIFICATION],
+        )
     return user
 
 

@@ -79,8 +79,8 @@ def servers(
 ) -> Iterator[Servers]:
     """Run two servers on one database.
 
-    The first one has no rate limits, and keeps mails; the second one has limits of one attempt, and
-    no mail.
+    The first one has no rate limits, and keeps mails. The second one has limits of one attempt,
+    requires verified addresses, and has a mail server, which is never called.
     """
     common = {
         "ORDERLY_DATABASE_URL": database_url,
@@ -94,7 +94,13 @@ def servers(
         **stripe_settings(stripe_server),
     }
     with_mail = {"ORDERLY_SANDBOX_MAIL": "true", **NO_RATE_LIMIT_VARIABLES}
-    low_limits = dict.fromkeys(NO_RATE_LIMIT_VARIABLES, "1")
+    low_limits = {
+        "ORDERLY_VERIFIED_EMAIL_REQUIRED": "true",
+        "ORDERLY_SMTP_HOST": "smtp.invalid",
+        "ORDERLY_MAIL_FROM": "shop@example.com",
+        "ORDERLY_SHOP_URL": "https://shop.example.com/",
+        **dict.fromkeys(NO_RATE_LIMIT_VARIABLES, "1"),
+    }
     directory = tmp_path_factory.mktemp
     data_dir = directory("unlimited") / "data"
     with (

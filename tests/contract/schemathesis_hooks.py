@@ -24,7 +24,7 @@ import httpx2
 import schemathesis
 
 from database import binding
-from domain.account_tokens import PASSWORD_RESET
+from domain.account_tokens import EMAIL_VERIFICATION, PASSWORD_RESET
 from integrations.payments import sandbox_events
 from integrations.payments.sandbox import SandboxProvider
 from services import account_tokens
@@ -159,6 +159,11 @@ def _keep_the_password(case: schemathesis.Case, token: str) -> None:
     # With a bearer token, the response contains the new tokens; with cookies, it sets new cookies.
     if token and next(_alternating):
         case.headers["Authorization"] = f"Bearer {token}"
+
+
+def _use_current_password(case: schemathesis.Case, _token: str) -> None:
+    # The mail is not sent, so the email stays the same.
+    _, case.body["current_password"] = _ACCOUNTS.get(str(case.auth_identity), ("", "unknown"))
 
 
 def _use_token_of_new_user(case: schemathesis.Case, _token: str) -> None:
@@ -321,7 +326,10 @@ def _sign_notification(case: schemathesis.Case, _token: str) -> None:
 
 
 # By operationId: the kind of the token that the operation takes.
-_TOKEN_KINDS = {"confirm_password_reset": PASSWORD_RESET}
+_TOKEN_KINDS = {
+    "confirm_password_reset": PASSWORD_RESET,
+    "confirm_email_verification": EMAIL_VERIFICATION,
+}
 
 # By operationId: changes that make a valid request succeed.
 _ADJUSTMENTS: dict[str, Callable[[schemathesis.Case, str], None]] = {
@@ -330,6 +338,8 @@ _ADJUSTMENTS: dict[str, Callable[[schemathesis.Case, str], None]] = {
     "issue_token": _use_credentials_of_a_customer,
     "change_password": _keep_the_password,
     "confirm_password_reset": _use_token_of_new_user,
+    "confirm_email_verification": _use_token_of_new_user,
+    "change_email": _use_current_password,
     "revoke_session": _use_another_session_of_the_user,
     "create_product": _use_unused_sku,
     "import_products": _import_one_product,

@@ -18,7 +18,9 @@ from tests.support.processes import Server, run_server
 
 BASE = "/api/v1"
 # Only a payment provider can sign its requests, and only a mail has the token of a user.
-WITHOUT_REQUEST = {"receive_payment_notification", "confirm_password_reset"}
+WITHOUT_REQUEST = {
+    *("receive_payment_notification", "confirm_password_reset", "confirm_email_verification"),
+}
 
 
 class Request(NamedTuple):

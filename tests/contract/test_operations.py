@@ -26,6 +26,7 @@ RETURNS_TOKENS_BY_CREDENTIAL = {"change_password"}
 RATE_LIMITED = {
     *("register", "login", "issue_token", "refresh_session", "change_password"),
     *("request_password_reset", "confirm_password_reset"),
+    *("request_email_verification", "confirm_email_verification", "change_email"),
     *("create_payment", "cancel_payment"),
 }
 SNAKE_CASE = re.compile(r"[a-z]+(_[a-z]+)*")

@@ -14,7 +14,7 @@ import pytest
 
 from domain.actor import Actor
 from domain.address import ShippingAddress
-from domain.mail import GIVE_UP_AFTER_SECONDS, KINDS
+from domain.mail import GIVE_UP_AFTER_SECONDS, ORDER_KINDS
 from integrations.mail.rendering import MailTemplates
 from integrations.mail.smtp import SmtpSender
 from services import mail_delivery, orders, process, users
@@ -38,7 +38,7 @@ def server(tmp_path: Path) -> Iterator[SmtpServer]:
 
 def use(sender: SmtpSender, templates: MailTemplates | None = None, **fields: Any) -> None:
     """Send mail in this process by a sender."""
-    configuration = {"mail_kinds": frozenset(KINDS), **fields}
+    configuration = {"mail_kinds": frozenset(ORDER_KINDS), **fields}
     process.bind(
         replace(process.configuration(), **configuration),
         mail=MailSetup(
@@ -165,7 +165,7 @@ def test_names_are_neither_markup_nor_headers(server: SmtpServer, place: Callabl
 def test_mails_of_a_kind_that_is_turned_off_are_not_written(
     server: SmtpServer, place: Callable[..., Order], sql: Sql
 ):
-    use(server.sender(), mail_kinds=frozenset(KINDS) - {"ORDER_PLACED"})
+    use(server.sender(), mail_kinds=frozenset(ORDER_KINDS) - {"ORDER_PLACED"})
     place()
 
     assert mail_delivery.send_due() == 0

@@ -39,7 +39,7 @@ class Servers(NamedTuple):
     """The base URLs of the API at two servers of the same shop."""
 
     unlimited: str
-    rate_limited: str  # returns 429 from the second attempt on
+    rate_limited: str  # returns 429 from the second attempt on, and requires verified addresses
     data_dir: Path  # of the first one
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from uuid import uuid4
 
+from domain.account_tokens import EMAIL_CHANGE
 from integrations.payments import sandbox_events
 from tests.support.contract import DOCUMENT
 from tests.support.contract_client import INITIAL_STOCK, ExampleClient
+from tests.support.contract_preparations import mail_token
 from tests.support.contract_requests import EXAMPLES, Request, json_request
 from tests.support.stripe_server import sign
 
@@ -103,6 +105,19 @@ def use_wrong_current_password(_client: ExampleClient, request: Request) -> None
     request.body["current_password"] = WRONG_PASSWORD
 
 
+@triggers("confirm_email_verification email_taken")
+def confirm_the_email_of_another_user(client: ExampleClient, request: Request) -> None:
+    client.send_successfully(
+        json_request("register", {**EXAMPLES["registration"], "email": "countess@example.com"})
+    )
+    request.body["token"] = mail_token(client, EMAIL_CHANGE, "countess@example.com")
+
+
+@triggers("create_order email_not_verified")
+def use_the_server_that_requires_a_verified_email(_client: ExampleClient, request: Request) -> None:
+    request.rate_limited = True
+
+
 @triggers("token_invalid")
 def use_the_token_twice(client: ExampleClient, request: Request) -> None:
     client.send_successfully(request)
@@ -169,7 +184,7 @@ def use_the_key_for_another_order(client: ExampleClient, request: Request) -> No
 
 @triggers("too_many_attempts")
 def exceed_the_rate_limit(client: ExampleClient, request: Request) -> None:
-    if request.operation_id in {"login", "issue_token", "change_password"}:
+    if request.operation_id in {"login", "issue_token", "change_password", "change_email"}:
         # The rate limit counts failed attempts only.
         field = "current_password" if "current_password" in request.body else "password"
         request.body[field] = WRONG_PASSWORD

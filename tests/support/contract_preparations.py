@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
-from domain.account_tokens import PASSWORD_RESET
+from domain.account_tokens import EMAIL_VERIFICATION, PASSWORD_RESET
 from integrations.payments import sandbox_events
 from services import account_tokens, payment_notifications
 from tests.support.contract_client import ExampleClient, Preparation
@@ -35,14 +35,19 @@ def register_ada(client: ExampleClient, _request: Request) -> None:
     client.sign_in_ada()
 
 
-@prepares("confirm_password_reset")
-def mail_a_token(client: ExampleClient, request: Request) -> None:
-    """Create the token as the worker does when it sends the mail."""
-    ada = client.sign_in_ada()
-    request.body["token"] = account_tokens.issue(
-        PASSWORD_RESET,
-        user_id=UUID(ada.user_id),
-        email="ada@example.com",
+@prepares("confirm_password_reset", "confirm_email_verification")
+def add_the_token_of_a_mail(client: ExampleClient, request: Request) -> None:
+    is_reset = request.operation_id == "confirm_password_reset"
+    kind = PASSWORD_RESET if is_reset else EMAIL_VERIFICATION
+    request.body["token"] = mail_token(client, kind, "ada@example.com")
+
+
+def mail_token(client: ExampleClient, kind: str, email: str) -> str | None:
+    """Create a token for Ada as the worker does when it sends the mail."""
+    return account_tokens.issue(
+        kind,
+        user_id=UUID(client.sign_in_ada().user_id),
+        email=email,
         requested_at=datetime.now(UTC),
     )
 

@@ -48,12 +48,12 @@ class MailShop:
         mail_delivery.send_due()
         return self.smtp.messages[before:]
 
-    def register(self, email: str, **changes: Any) -> None:
-        """Register a user, and deliver the mails about it."""
+    def register(self, email: str, **changes: Any) -> list[EmailMessage]:
+        """Register a user; return the mails that have arrived."""
         body = {"email": email, "name": "Ada", "password": PASSWORD, **changes}
         response = self.client.post(f"{AUTH}/register", json=body)
         assert response.is_success, response.text
-        self.deliver()
+        return self.deliver()
 
     def sign_in(self, email: str, password: str = PASSWORD) -> httpx2.Response:
         """Sign in as a program; return the response."""
@@ -75,6 +75,10 @@ class MailShop:
         """Set a new password by a token."""
         body = {"token": token, "new_password": new_password}
         return self.client.post(f"{AUTH}/password-resets/confirm", json=body)
+
+    def confirm_email(self, token: str) -> httpx2.Response:
+        """Verify an address by a token."""
+        return self.client.post(f"{AUTH}/email-verifications/confirm", json={"token": token})
 
     def reset_token(self, email: str) -> str:
         """Request a reset, deliver its mail, and return the token in it."""

@@ -134,6 +134,10 @@ def test_the_port_of_the_mail_server_follows_from_its_security(security: str, po
     ("variables", "names"),
     [
         ({"SMTP_HOST": "mail.example.com"}, {"MAIL_FROM", "SHOP_URL"}),
+        (
+            {"VERIFIED_EMAIL_REQUIRED": "true", "SANDBOX_MAIL": "false"},
+            {"VERIFIED_EMAIL_REQUIRED"},
+        ),
         ({**MAIL, "SANDBOX_MAIL": "true"}, {"SANDBOX_MAIL"}),
         ({**MAIL, "SMTP_USERNAME": "shop", "SMTP_SECURITY": "none"}, {"SMTP_SECURITY"}),
         ({**MAIL, "MAIL_FROM": "The Shop"}, {"MAIL_FROM"}),
@@ -217,6 +221,7 @@ def test_all_invalid_values_are_reported_together() -> None:
         TRANSFER_SECONDS="3601",
         TRUSTED_PROXIES="10.0.0.0/8,proxy",
         VALIDATE_RESPONSES="2",
+        VERIFIED_EMAIL_REQUIRED="perhaps",
         WORKER="maybe",
         WORKER_SILENCE_SECONDS="9",
         WORKERS="0",
