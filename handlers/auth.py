@@ -10,7 +10,8 @@ from domain.actor import Actor
 from handlers import representations
 from handlers.cookies import SessionCookies
 from handlers.responses import BASE_PATH, Response
-from services import email_addresses, password_changes, password_resets, sessions, users
+from services import email_addresses, password_changes, password_resets, registrations, sessions
+from services.mails import MailRequest
 from services.process import configuration
 
 _NO_STORE = {"Cache-Control": "no-store"}
@@ -22,10 +23,12 @@ _CLEAR_SITE_DATA = {"Clear-Site-Data": '"cache", "storage"'}
 
 def register(actor: Actor, body: dict[str, Any]) -> Response:
     """Create an account."""
-    row = users.register(
+    registered = registrations.register(
         actor=actor, email=body["email"], name=body["name"], password=body["password"]
     )
-    return representations.user(row), 201, {"Location": f"{BASE_PATH}/users/me"}
+    if isinstance(registered, MailRequest):
+        return representations.mail_request(registered), 202, {}
+    return representations.user(registered), 201, {"Location": f"{BASE_PATH}/users/me"}
 
 
 def login(actor: Actor, refresh_cookie: str | None, body: dict[str, Any]) -> Response:

@@ -40,6 +40,8 @@ class UserTable(Table):
     password_version = IntegerField(constraints=[SQL("DEFAULT 1")])
     # Whether the user has proven access to the email.
     email_verified = BooleanField(constraints=[SQL("DEFAULT false")])
+    # Whether signing in is refused until the email is verified.
+    verify_before_sign_in = BooleanField(constraints=[SQL("DEFAULT false")])
     search = words_of("email || ' ' || name")
 
     class Meta:
@@ -77,6 +79,7 @@ class Credentials(NamedTuple):
     user: User
     password_hash: str
     password_version: int
+    may_sign_in: bool
 
 
 PUBLIC_COLUMNS = (
@@ -102,12 +105,15 @@ FIND_TO_CHANGE = Statement(
 )
 
 _CREDENTIALS = UserTable.select(
-    *PUBLIC_COLUMNS, UserTable.password_hash, UserTable.password_version
+    *PUBLIC_COLUMNS,
+    UserTable.password_hash,
+    UserTable.password_version,
+    UserTable.active & (UserTable.email_verified | ~UserTable.verify_before_sign_in),
 )
 
 
 def _credentials(columns: Sequence[Any]) -> Credentials:
-    return Credentials(User._make(columns[:-2]), *columns[-2:])
+    return Credentials(User._make(columns[:-3]), *columns[-3:])
 
 
 # Returns one user; no row if there are no users.
@@ -144,22 +150,30 @@ FIND_TO_SIGN_IN = Statement(
     lambda columns: columns[0],
 )
 
+_INSERT = UserTable.insert(
+    {
+        UserTable.id: Parameter("user_id"),
+        UserTable.email: Parameter("email"),
+        UserTable.name: Parameter("name"),
+        UserTable.password_hash: Parameter("password_hash"),
+        UserTable.role: Parameter("role"),
+        UserTable.active: True,
+        UserTable.password_version: 1,
+        UserTable.email_verified: Parameter("email_verified"),
+        UserTable.verify_before_sign_in: Parameter("verify_before_sign_in"),
+        UserTable.created_at: fn.now(),
+        UserTable.updated_at: fn.now(),
+    }
+)
+
 # An email that is already registered violates uq_users_email.
-INSERT = Statement(
-    UserTable.insert(
-        {
-            UserTable.id: Parameter("user_id"),
-            UserTable.email: Parameter("email"),
-            UserTable.name: Parameter("name"),
-            UserTable.password_hash: Parameter("password_hash"),
-            UserTable.role: Parameter("role"),
-            UserTable.active: True,
-            UserTable.password_version: 1,
-            UserTable.email_verified: Parameter("email_verified"),
-            UserTable.created_at: fn.now(),
-            UserTable.updated_at: fn.now(),
-        }
-    ).returning(*PUBLIC_COLUMNS),
+INSERT = Statement(_INSERT.returning(*PUBLIC_COLUMNS), User._make)
+
+# Inserts nothing, and returns no row, if the email is already registered.
+INSERT_UNLESS_TAKEN = Statement(
+    _INSERT.on_conflict(action="IGNORE", conflict_target=[UserTable.email]).returning(
+        *PUBLIC_COLUMNS
+    ),
     User._make,
 )
 

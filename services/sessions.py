@@ -66,7 +66,8 @@ def login(
     """Start a session. Refusing an unknown email takes as long as refusing a wrong password.
 
     Raises:
-        InvalidCredentials: unknown email, wrong password, or a disabled account.
+        InvalidCredentials: unknown email, wrong password, a disabled account, or one whose email
+            must be verified first.
         TooManyAttempts: from this network, or to this account.
         Unavailable: too many users are signing in at the same time.
     """
@@ -171,7 +172,7 @@ def _login(*, actor: Actor, client: Client, password: str) -> SignIn:
         verification = passwords.verify(
             password, credentials.password_hash if credentials else None, client
         )
-    if credentials is None or not verification.matches or not credentials.user.active:
+    if credentials is None or not verification.matches or not credentials.may_sign_in:
         user_id = credentials.user.id if credentials else None
         security_events.append(security_events.SIGN_IN_FAILED, actor=actor, user_id=user_id)
         raise InvalidCredentials

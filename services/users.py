@@ -179,6 +179,19 @@ def disable_user(*, user_id: UUID) -> None:
     revocation.add(_disable(user_id=user_id))
 
 
+@transaction
+def record_registration(*, actor: Actor, user: User) -> None:
+    """Log a new user, and mail a link to verify the address. Joins the caller's transaction."""
+    security_events.append(security_events.REGISTERED, actor=actor, user_id=user.id)
+    if not user.email_verified:
+        mails.enqueue(
+            mail_kinds.EMAIL_VERIFICATION,
+            subject_id=user.id,
+            user_id=user.id,
+            expiry_seconds=VALID_SECONDS[EMAIL_VERIFICATION],
+        )
+
+
 def canonical_email(email: str) -> str:
     """Return an email as it is stored and compared: in lower case."""
     return email.lower()
@@ -263,16 +276,10 @@ def _insert(
         role=role,
         # Somebody who can run commands on the server has chosen it.
         email_verified=role == ADMIN,
+        verify_before_sign_in=False,
     )
     assert user is not None  # noqa: S101  # INSERT ... RETURNING returns a row or raises
-    security_events.append(security_events.REGISTERED, actor=actor, user_id=user_id)
-    if not user.email_verified:
-        mails.enqueue(
-            mail_kinds.EMAIL_VERIFICATION,
-            subject_id=user_id,
-            user_id=user_id,
-            expiry_seconds=VALID_SECONDS[EMAIL_VERIFICATION],
-        )
+    record_registration(actor=actor, user=user)
     return user
 
 

@@ -30,6 +30,26 @@ def mail_url(
         yield url
 
 
+@pytest.fixture(scope="session")
+def strict_url(
+    runtime_url: str, mail_server: SmtpServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Run a server that requires verified addresses."""
+    setting = {"ORDERLY_VERIFIED_EMAIL_REQUIRED": "true"}
+    with _run(runtime_url, mail_server, tmp_path_factory, **setting) as url:
+        yield url
+
+
+@pytest.fixture
+def strict_shop(shop: str, strict_url: str, mail_server: SmtpServer) -> Iterator[MailShop]:
+    """Return a shop that requires verified addresses."""
+    del shop  # binds this process to the database
+    with httpx2.Client(base_url=strict_url, timeout=60) as client:
+        found = MailShop(client, mail_server)
+        found.bind()
+        yield found
+
+
 @pytest.fixture
 def mail_shop(shop: str, mail_url: str, mail_server: SmtpServer) -> Iterator[MailShop]:
     """Return a shop that sends mails."""
