@@ -61,7 +61,7 @@ def open_session(row: OpenSession, *, current_id: UUID | None) -> Representation
         "created_at": instant(row.created_at),
         "last_used_at": instant(row.last_used_at),
         "expires_at": instant(row.expires_at),
-        "user_agent": _printable(row.user_agent),
+        "user_agent": printable(row.user_agent),
         "current": row.id == current_id,
     }
 
@@ -79,7 +79,7 @@ def security_event(row: SecurityEvent) -> Representation:
         "product_id": row.product_id,
         "detail": row.detail,
         "address": row.address,
-        "user_agent": _printable(row.user_agent),
+        "user_agent": printable(row.user_agent),
         "request_id": row.request_id,
         "created_at": instant(row.created_at),
     }
@@ -243,8 +243,8 @@ def instant(moment: datetime) -> str:
     return moment.isoformat().replace("+00:00", "Z")
 
 
-def _printable(text: str) -> str:
-    """Replace the control characters in a text that a client sent."""
+def printable(text: str) -> str:
+    """Return a text that a client sent, with its control characters replaced."""
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 

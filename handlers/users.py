@@ -7,8 +7,10 @@ from uuid import UUID
 
 from domain.actor import Actor
 from handlers import representations
+from handlers.personal_data import as_json
 from handlers.responses import BASE_PATH, Response
-from services import email_addresses, users
+from services import email_addresses, personal_data, users
+from services.personal_data import PersonalData
 
 
 def get_me(actor: Actor) -> Response:
@@ -27,6 +29,11 @@ def change_email(actor: Actor, body: dict[str, Any]) -> Response:
         actor=actor, email=body["email"], current_password=body["current_password"]
     )
     return representations.mail_request(request), 202, {}
+
+
+def export_me(actor: Actor) -> Response:
+    """Return everything about the caller as a JSON stream."""
+    return _download(personal_data.export_me(actor=actor))
 
 
 def list_users(
@@ -55,3 +62,16 @@ def update_user(actor: Actor, user_id: UUID, body: dict[str, Any]) -> Response:
         actor=actor, user_id=user_id, role=body.get("role"), active=body.get("active")
     )
     return representations.user(row), 200, {}
+
+
+def export_user(actor: Actor, user_id: UUID) -> Response:
+    """Return everything about a user as a JSON stream."""
+    return _download(personal_data.export_user(actor=actor, user_id=user_id))
+
+
+def _download(data: PersonalData) -> Response:
+    headers = {
+        "Cache-Control": "no-store",
+        "Content-Disposition": 'attachment; filename="personal-data.json"',
+    }
+    return as_json(data), 200, headers

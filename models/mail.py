@@ -68,6 +68,26 @@ class Mail(NamedTuple):
     created_at: datetime
 
 
+class MailRecord(NamedTuple):
+    """What is stored about a mail to a user. `outcome` is None until the mail is done."""
+
+    kind: str
+    subject_id: UUID
+    created_at: datetime
+    outcome: str | None
+    done_at: datetime | None
+
+
+# The next mails of a user after this kind and subject.
+FIND_OF_USER = Statement(
+    """
+    SELECT kind, subject_id, created_at, outcome, done_at FROM mail
+    WHERE user_id = %(user_id)s AND (kind, subject_id) > (%(after_kind)s, %(after_subject_id)s)
+    ORDER BY kind, subject_id LIMIT %(limit)s
+    """,
+    MailRecord._make,
+)
+
 # Writes nothing if there is such a mail already. `placement.PLACE` inserts the mail about a new
 # order itself.
 INSERT = Command(

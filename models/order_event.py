@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from peewee import BigIntegerField, TextField, UUIDField
+from peewee import BigIntegerField, TextField, UUIDField, fn
 
 from database.listing import Listing, Sort
-from database.statement import Command, Parameter
+from database.statement import Command, Parameter, Statement
 from database.table import InstantField, Table, check, foreign_key, index, primary_key
 from models.order import OrderTable
 from models.payment import PaymentTable
@@ -80,32 +80,44 @@ class OrderEvent(NamedTuple):
     refund_id: UUID | None
     amount: int | None
     currency: str
+    order_id: UUID
 
 
 _CURRENCY = OrderTable.select(OrderTable.currency).where(OrderTable.id == OrderEventTable.order)
 
+_EVENTS = OrderEventTable.select(
+    OrderEventTable.id,
+    OrderEventTable.type,
+    OrderEventTable.from_status,
+    OrderEventTable.to_status,
+    OrderEventTable.actor_kind,
+    OrderEventTable.actor_user,
+    OrderEventTable.request_id,
+    OrderEventTable.created_at,
+    OrderEventTable.reason,
+    OrderEventTable.payment,
+    OrderEventTable.refund,
+    OrderEventTable.amount,
+    _CURRENCY,
+    OrderEventTable.order,
+)
+
 TIMELINE: Listing[OrderEvent] = Listing(
-    OrderEventTable.select(
-        OrderEventTable.id,
-        OrderEventTable.type,
-        OrderEventTable.from_status,
-        OrderEventTable.to_status,
-        OrderEventTable.actor_kind,
-        OrderEventTable.actor_user,
-        OrderEventTable.request_id,
-        OrderEventTable.created_at,
-        OrderEventTable.reason,
-        OrderEventTable.payment,
-        OrderEventTable.refund,
-        OrderEventTable.amount,
-        _CURRENCY,
-    ),
+    _EVENTS,
     OrderEvent._make,
     id_field=OrderEventTable.id,
     sorts={
         "created_at": Sort(OrderEventTable.created_at, datetime, lambda event: event.created_at)
     },
     filters={"order_id": OrderEventTable.order == Parameter("order_id")},
+)
+
+# The events of several orders, each order's oldest event first.
+FIND_OF_ORDERS = Statement(
+    _EVENTS.where(OrderEventTable.order == fn.any(Parameter("order_ids", "uuid[]"))).order_by(
+        OrderEventTable.created_at, OrderEventTable.id
+    ),
+    OrderEvent._make,
 )
 
 # The event's time is the order's `updated_at`: run this after the order was updated.

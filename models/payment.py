@@ -169,6 +169,14 @@ FIND_REFUNDABLE = Statement(
     _payment,
 )
 
+# The payments of several orders, oldest first.
+FIND_OF_ORDERS = Statement(
+    _PAYMENTS.where(PaymentTable.order == fn.any(Parameter("order_ids", "uuid[]"))).order_by(
+        PaymentTable.created_at, PaymentTable.id
+    ),
+    _payment,
+)
+
 PAYMENTS: Listing[Payment] = Listing(
     _PAYMENTS,
     _payment,

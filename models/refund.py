@@ -112,6 +112,18 @@ FIND_BY_REFERENCE = Statement(
     _refund,
 )
 
+# The refunds of several orders, oldest first.
+FIND_OF_ORDERS = Statement(
+    _REFUNDS.where(
+        RefundTable.payment.in_(
+            PaymentTable.select(PaymentTable.id).where(
+                PaymentTable.order == fn.any(Parameter("order_ids", "uuid[]"))
+            )
+        )
+    ).order_by(RefundTable.created_at, RefundTable.id),
+    _refund,
+)
+
 REFUNDS: Listing[Refund] = Listing(
     _REFUNDS,
     _refund,

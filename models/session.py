@@ -81,6 +81,18 @@ class OpenSession(NamedTuple):
     user_agent: str
 
 
+class StoredSession(NamedTuple):
+    """A session, open or not, with everything that is stored about its client."""
+
+    id: UUID
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None
+    address: str
+    user_agent: str
+
+
 class RevokedSession(NamedTuple):
     """A revoked session, and the number of seconds since it was revoked."""
 
@@ -240,6 +252,22 @@ OPEN_SESSIONS: Listing[OpenSession] = Listing(
         SessionTable.user_agent,
     ).where(_IS_OPEN),
     OpenSession._make,
+    id_field=SessionTable.id,
+    sorts={"created_at": Sort(SessionTable.created_at, datetime, lambda row: row.created_at)},
+    filters={"user_id": SessionTable.user == Parameter("user_id")},
+)
+
+SESSIONS: Listing[StoredSession] = Listing(
+    SessionTable.select(
+        SessionTable.id,
+        SessionTable.created_at,
+        SessionTable.last_used_at,
+        SessionTable.expires_at,
+        SessionTable.revoked_at,
+        SessionTable.address,
+        SessionTable.user_agent,
+    ),
+    StoredSession._make,
     id_field=SessionTable.id,
     sorts={"created_at": Sort(SessionTable.created_at, datetime, lambda row: row.created_at)},
     filters={"user_id": SessionTable.user == Parameter("user_id")},

@@ -7,7 +7,7 @@ built once, at start.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -176,7 +176,7 @@ class CompiledOperation:
             headers.append((b"cache-control", b"private, no-cache"))
         if self._check_response is not None:
             self._check_response(content, status, headers)
-        if media_type and not is_json(media_type.decode()):
+        if isinstance(content, Iterator):
             headers.append((b"content-type", media_type))
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send_chunks(content, run=self._run_without_client, receive=receive, send=send)
