@@ -39,8 +39,8 @@ def order(page: Page) -> Locator:
     """Order a product in the storefront; return the card of the order."""
     page.goto(STOREFRONT)
     page.get_by_role("button", name="Sign in").click()
-    page.get_by_label("Email").fill(DEMO_CLIENT["email"])
-    page.get_by_label("Password").fill(DEMO_CLIENT["password"])
+    page.locator("dialog").get_by_label("Email").fill(DEMO_CLIENT["email"])
+    page.locator("dialog").get_by_label("Password").fill(DEMO_CLIENT["password"])
     page.locator("dialog").get_by_role("button", name="Sign in").click()
     expect(page.locator("#user-name")).not_to_be_empty()
     page.get_by_label("Search").fill("hand grinder")

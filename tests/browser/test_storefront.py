@@ -31,8 +31,8 @@ def add_to_cart(page: Page, sku: str) -> None:
 
 def sign_in(page: Page, name: str = "alice") -> None:
     page.get_by_role("button", name="Sign in").click()
-    page.get_by_label("Email").fill(f"{name}@example.com")
-    page.get_by_label("Password").fill(PASSWORD)
+    page.locator("dialog").get_by_label("Email").fill(f"{name}@example.com")
+    page.locator("dialog").get_by_label("Password").fill(PASSWORD)
     page.locator("dialog").get_by_role("button", name="Sign in").click()
     expect(page.locator("#user-name")).to_have_text(name.title())
 
@@ -83,12 +83,12 @@ def test_a_customer_can_sign_up_place_an_order_and_cancel_it(page: Page, admin: 
     expect(page.locator("#cart-content")).to_contain_text("€39.80")
 
     page.get_by_role("button", name="Place order").click()  # opens the sign-in dialog first
-    page.get_by_label("Email").fill("grace@example.com")
-    page.get_by_label("Password").fill("short")
-    page.get_by_label("Name").fill("Grace")
+    page.locator("dialog").get_by_label("Email").fill("grace@example.com")
+    page.locator("dialog").get_by_label("Password").fill("short")
+    page.locator("dialog").get_by_label("Name").fill("Grace")
     page.get_by_role("button", name="Sign up").click()
     expect(page.locator("#sign-in-error")).to_contain_text("/password")
-    page.get_by_label("Password").fill(PASSWORD)
+    page.locator("dialog").get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign up").click()
     expect(page.locator("#user-name")).to_have_text("Grace")
 

@@ -18,6 +18,8 @@ let user;
 /** @type {string | null} */
 let nextCursor = null;
 let searchCount = 0;
+/** The token of the mail whose link has led here; empty if there is none. */
+let mailToken = "";
 
 // --- Calling the API ------------------------------------------------------------------------------
 
@@ -290,14 +292,25 @@ async function submitSignIn(event) {
   const form = new FormData(element("sign-in-form", HTMLFormElement));
   const body = { email: String(form.get("email")), password: String(form.get("password")) };
   try {
+    if (action === "forgot-password") {
+      await requestPasswordReset(body.email);
+      return;
+    }
     if (action === "sign-up") {
-      dataOf(await api.POST("/auth/register", { body: { ...body, name: String(form.get("name")).trim() } }));
+      const name = String(form.get("name")).trim();
+      const registered = dataOf(await api.POST("/auth/register", { body: { ...body, name } }));
+      if (!("id" in registered)) {
+        // The shop requires verified addresses, and does not say whether this one was registered before.
+        element("sign-in-dialog", HTMLDialogElement).close();
+        showMessage(`We have sent a mail to ${registered.email}. Use the link in it, then sign in.`);
+        return;
+      }
     }
     const { user: signedIn } = dataOf(await api.POST("/auth/login", { body }));
     setUser(signedIn);
     element("sign-in-dialog", HTMLDialogElement).close();
     showMessage(`Welcome, ${signedIn.name}.`);
-    await showOrders();
+    await showSection();
   } catch (error) {
     element("sign-in-error").textContent = errorText(error);
   }
@@ -311,7 +324,7 @@ async function signInOrOut() {
   dataOf(await api.POST("/auth/logout"));
   setUser(undefined);
   showMessage("You are signed out.");
-  await showOrders();
+  await showSection();
 }
 
 /** @param {Schemas["User"] | undefined} newUser */
@@ -330,6 +343,63 @@ async function restoreSession() {
   user = /** @type {Schemas["User"]} */ ({});
   const me = await api.GET("/users/me");
   setUser(me.data);
+}
+
+// --- Account: password and email address ----------------------------------------------------------
+
+/** @param {string} email */
+async function requestPasswordReset(email) {
+  const request = dataOf(await api.POST("/auth/password-resets", { body: { email } }));
+  element("sign-in-dialog", HTMLDialogElement).close();
+  showMessage(`If ${request.email} has an account here, you get a mail with a link. It is valid for 30 minutes.`);
+}
+
+/** @param {FormData} form */
+async function resetPassword(form) {
+  const body = { token: mailToken, new_password: String(form.get("new_password")) };
+  dataOf(await api.POST("/auth/password-resets/confirm", { body }));
+  mailToken = "";
+  setUser(undefined); // all sessions have ended
+  location.hash = "products";
+  showMessage("Your new password is set. Sign in with it.");
+  openSignIn();
+}
+
+async function verifyEmail() {
+  dataOf(await api.POST("/auth/email-verifications/confirm", { body: { token: mailToken } }));
+  mailToken = "";
+  location.hash = "account";
+  showMessage("Thank you! Your email address is confirmed.");
+}
+
+async function showAccount() {
+  const content = element("account-content");
+  element("change-email-form").hidden = user === undefined;
+  if (user === undefined) {
+    content.replaceChildren(emptyNote("Sign in to see your account."));
+    return;
+  }
+  const me = dataOf(await api.GET("/users/me"));
+  const card = create("div", "card", create("h2", "", me.name), create("p", "", me.email));
+  if (me.email_verified) card.append(create("p", "faint", "This address is confirmed."));
+  else {
+    card.append(create("p", "faint", "This address is not confirmed yet: use the link in the mail."));
+    card.append(button("Send another mail", requestEmailVerification, "secondary"));
+  }
+  content.replaceChildren(card);
+}
+
+async function requestEmailVerification() {
+  const request = dataOf(await api.POST("/auth/email-verifications"));
+  showMessage(`We send a mail to ${request.email}. Use the link in it.`);
+}
+
+/** @param {FormData} form */
+async function changeEmail(form) {
+  const body = { email: String(form.get("email")), current_password: String(form.get("current_password")) };
+  const request = dataOf(await api.PUT("/users/me/email", { body }));
+  element("change-email-form", HTMLFormElement).reset();
+  showMessage(`We send a mail to ${request.email}. Your address changes when you use the link in it.`);
 }
 
 // --- Messages -------------------------------------------------------------------------------------
@@ -353,6 +423,7 @@ function errorText(error) {
     return `${name}: you ordered ${line.requested}, but the stock is ${line.available}.`;
   });
   const errors = (problem.errors ?? []).map((entry) => `${entry.pointer ?? entry.parameter}: ${entry.message}`);
+  if (problem.code === "email_not_verified") lines.push('Use the link in our mail, or get another one at "Account".');
   return [problem.detail, problem.reason, ...lines, ...errors].filter(Boolean).join("\n");
 }
 
@@ -395,6 +466,16 @@ function button(text, action, className = "") {
   return created;
 }
 
+/** Run an action with the data of a form when it is submitted.
+ * @param {string} id @param {(form: FormData) => Promise<void>} action */
+function onSubmit(id, action) {
+  const form = element(id, HTMLFormElement);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    void attempt(() => action(new FormData(form)));
+  });
+}
+
 /** @template {keyof HTMLElementTagNameMap} Tag
  * @param {Tag} tag @param {string} className @param {(Node | string)[]} content */
 function create(tag, className, ...content) {
@@ -414,19 +495,30 @@ function element(id, type) {
   return /** @type {Type} */ (found);
 }
 
-/** Show the section that the URL fragment names. */
+const SECTIONS = ["products", "account", "cart", "orders", "reset-password", "verify-email"];
+
+/** Show the section that the URL fragment names. Links in mails have a token behind the name. */
 async function showSection() {
-  const name = ["cart", "orders"].find((section) => location.hash === `#${section}`) ?? "products";
-  for (const section of ["products", "cart", "orders"]) element(section).hidden = section !== name;
+  const [fragment, token] = location.hash.slice(1).split("=");
+  const name = SECTIONS.find((section) => section === fragment) ?? "products";
+  if (token !== undefined) {
+    mailToken = token;
+    history.replaceState(null, "", `#${name}`); // the token must not stay in the history
+  }
+  for (const section of SECTIONS) element(section).hidden = section !== name;
   element(name).focus({ preventScroll: true });
   scrollTo(0, 0);
   if (name === "orders") await showOrders();
+  if (name === "account") await showAccount();
 }
 
 element("search").addEventListener("input", () => attempt(loadProducts));
 element("search").addEventListener("submit", (event) => event.preventDefault());
 element("show-more").addEventListener("click", () => attempt(() => loadProducts(nextCursor ?? undefined)));
 element("sign-in-button").addEventListener("click", () => attempt(signInOrOut));
+onSubmit("change-email-form", changeEmail);
+onSubmit("reset-password-form", resetPassword);
+onSubmit("verify-email-form", verifyEmail);
 element("sign-in-form").addEventListener("submit", (event) => void submitSignIn(event));
 addEventListener("hashchange", () => attempt(showSection));
 
