@@ -1,4 +1,4 @@
-"""The demo: fills an empty shop with sample products and two accounts to sign in with.
+"""The demo: fills an empty shop with products, people and orders, and accounts to sign in with.
 
 The passwords of the accounts are public: before a shop has real users, these accounts must be
 disabled or get new passwords.
@@ -6,17 +6,25 @@ disabled or get new passwords.
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from database.transactions import autocommit, transaction
 from domain.actor import ADMIN, CLIENT, DEMO, Actor
-from domain.errors import EmailTaken, SkuTaken
+from domain.errors import EmailTaken
+from domain.money import Money
+from domain.payments import PaymentState
+from integrations.payments import sandbox
+from integrations.payments.sandbox import Outcome, SandboxProvider
+from models import demo as rows
 from models import product as products
 from models import user as users
 from models.user import Credentials
-from services import passwords
+from services import demo_history, passwords, payment_providers
+from services.demo_data import ADA, ARTICLES, PEOPLE, Person
 from services.hashing_queue import Client
-from services.products import create_product
+from services.process import configuration
 from services.users import create_admin, disable_user, register
 
 _SYSTEM = Actor(None, None, None, request_id=DEMO, address="", user_agent="")
@@ -41,6 +49,8 @@ class Demo(NamedTuple):
 ACCOUNTS = (
     Account("admin@orderly.example", "turquoise kettle 27", ADMIN),
     Account("client@orderly.example", "marmalade lantern 64", CLIENT),
+    # The customer in the contract's examples.
+    Account(ADA.email, "brew-42-slow-mornings", CLIENT),
 )
 
 
@@ -50,12 +60,9 @@ def fill() -> Demo:
     Safe to repeat. A shop that has any product, archived or not, gets no products.
     """
     for account in ACCOUNTS:
-        _create_account(account)
-    try:
-        created = _create_products()
-    except SkuTaken:  # another process is filling the same shop
-        created = 0
-    return Demo(created, ACCOUNTS)
+        if account.email != ADA.email:  # her id is that of the contract's examples
+            _create_account(account)
+    return Demo(_create_history(), ACCOUNTS)
 
 
 @autocommit
@@ -110,41 +117,47 @@ def _find_credentials(email: str) -> Credentials | None:
     return users.FIND_CREDENTIALS.one(email=email)
 
 
-@transaction
-def _create_products() -> int:
-    if products.FIND_ANY.one() is not None:
+def _create_history() -> int:
+    """Create the people, products and orders of the demo; return the number of products."""
+    if _has_products():
         return 0
-    for sku, name, description, price, stock in _PRODUCTS:
-        create_product(
-            actor=_SYSTEM, sku=sku, name=name, description=description, price=price, stock=stock
-        )
-    return len(_PRODUCTS)
+    _pay_in_sandbox()
+    passwords_by_email = {account.email: account.password for account in ACCOUNTS}
+    unknown_password = secrets.token_urlsafe()
+    hashes = {
+        password: passwords.hash_password(password, _HASHING_CLIENT)
+        for password in {passwords_by_email[ADA.email], unknown_password}
+    }
+    return _insert_history(
+        {
+            person: hashes[passwords_by_email.get(person.email, unknown_password)]
+            for person in PEOPLE
+        }
+    )
 
 
-# SKU, name, description, price in minor units (cents, for most currencies), units in stock.
-_PRODUCTS = (
-    ("BEAN-ETH-250", "Ethiopia Guji, 250 g", "Washed; apricot, jasmine, black tea.", 1290, 80),
-    ("BEAN-COL-250", "Colombia Huila, 250 g", "Washed; caramel, red apple, cocoa.", 1150, 120),
-    ("BEAN-BRA-1000", "Brazil Cerrado, 1 kg", "Natural; hazelnut, dark chocolate.", 2990, 60),
-    ("BEAN-KEN-250", "Kenya Nyeri, 250 g", "Washed; blackcurrant, grapefruit.", 1490, 35),
-    ("BEAN-DEC-250", "Decaf Mexico, 250 g", "Water process; milk chocolate, fig.", 1250, 45),
-    ("BEAN-ESP-1000", "House espresso, 1 kg", "Two beans, medium roast, thick crema.", 2690, 150),
-    ("GRND-HAND-01", "Hand grinder", "Conical steel burrs, 36 clicks, 25 g of beans.", 8900, 18),
-    ("GRND-ELEC-01", "Electric grinder", "64 mm flat burrs, doses by weight.", 34900, 6),
-    ("BREW-V60-02", "Pour-over dripper", "Ceramic, for one to four cups.", 2450, 40),
-    ("BREW-AERO-01", "Travel press", "Brews a cup in a minute, anywhere.", 3690, 52),
-    ("BREW-FREN-08", "French press, 1 l", "Borosilicate glass, steel plunger.", 3290, 24),
-    ("BREW-MOKA-06", "Moka pot, 6 cups", "Aluminium; not for induction hobs.", 2990, 30),
-    ("KETL-GOOS-01", "Gooseneck kettle", "Holds its temperature to a degree, 0.9 l.", 12900, 9),
-    ("SCAL-01", "Brewing scale", "0.1 g and a timer; charges by USB-C.", 4990, 22),
-    ("FILT-02-100", "Paper filters, 100 pieces", "Bleached with oxygen, size 02.", 590, 400),
-    ("FILT-METAL", "Metal filter", "Fits size 02; rinse it and use it again.", 1890, 15),
-    ("MUG-BLUE-300", "Mug, blue, 300 ml", "Stoneware, glazed by hand.", 1690, 48),
-    ("MUG-SAND-300", "Mug, sand, 300 ml", "Stoneware, glazed by hand.", 1690, 3),
-    ("CUP-ESP-2", "Espresso cups, pair", "Porcelain, thick walls, 70 ml.", 1990, 26),
-    ("GLAS-CORT-4", "Cortado glasses, set of 4", "Tempered glass, 130 ml.", 1490, 33),
-    ("PITC-600", "Milk pitcher, 600 ml", "Steel, with a spout for latte art.", 2290, 20),
-    ("CLEAN-TABS", "Cleaning tablets, 60 pieces", "For espresso machines.", 1390, 70),
-    ("BOOK-BREW", "Brewing, step by step", "160 pages, hardcover.", 2800, 12),
-    ("GIFT-BOX", "Tasting box", "Four coffees of 60 g each. Sold out until spring.", 1990, 0),
-)
+@autocommit
+def _has_products() -> bool:
+    return products.FIND_ANY.one() is not None
+
+
+@transaction
+def _insert_history(password_hashes: Mapping[Person, str]) -> int:
+    rows.LOCK.execute()
+    if products.FIND_ANY.one() is not None:  # another process has filled the same shop
+        return 0
+    demo_history.insert(password_hashes)
+    return len(ARTICLES)
+
+
+def _pay_in_sandbox() -> None:
+    """Create the payments at the sandbox, so that they can be paid, canceled and refunded."""
+    if sandbox.NAME not in payment_providers.enabled():
+        return
+    provider = payment_providers.find(sandbox.NAME)
+    assert isinstance(provider, SandboxProvider)  # noqa: S101  # no other provider has this name
+    for payment_id, total, is_paid in demo_history.sandbox_payments():
+        amount = Money(total, configuration().currency)
+        created = provider.create(payment_id, amount, order_number="")
+        if is_paid and created.state is PaymentState.PENDING:
+            provider.settle(created.reference, Outcome.SUCCEED)

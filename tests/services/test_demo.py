@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from domain.actor import Actor
-from services import demo, process, products, sessions
+from domain.actor import ADMIN, Actor
+from domain.order_status import STATUSES
+from services import demo, orders, process, products, sessions
 from services.audit import audit
 from services.process import configuration
 from tests.support.concurrency import run_concurrently
@@ -18,9 +19,19 @@ def test_an_empty_shop_is_filled_once(anonymous: Actor):
     assert first.products >= 20
     assert second == demo.Demo(0, first.accounts)
     listed = products.list_products(limit=100).items
-    assert len(listed) == first.products
+    archived = products.list_archived_products(limit=100).items
+    assert len(listed) + len(archived) == first.products
     assert {product.stock > 0 for product in listed} == {True, False}
     assert audit() == []
+
+
+def test_the_demo_has_orders_in_every_status(anonymous: Actor):
+    demo.fill()
+
+    found = orders.list_orders(actor=replace(anonymous, role=ADMIN), limit=100).items
+
+    assert {order.status for order in found} == set(STATUSES)
+    assert len({order.user_id for order in found}) > 2
 
 
 def test_the_demo_accounts_can_sign_in(anonymous: Actor):
@@ -47,6 +58,6 @@ def test_a_shop_that_has_or_had_products_gets_no_demo_products(
 def test_concurrent_calls_fill_the_shop_once(anonymous: Actor):
     outcomes = run_concurrently(*[demo.fill] * 4)
 
-    assert sum(outcome.products for outcome in outcomes) == len(
-        products.list_products(limit=100).items
-    )
+    listed = products.list_products(limit=100).items
+    archived = products.list_archived_products(limit=100).items
+    assert sum(outcome.products for outcome in outcomes) == len(listed) + len(archived)
