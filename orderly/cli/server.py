@@ -23,7 +23,7 @@ from orderly.cli.command import (
 @port_option
 @click.option("--workers", type=click.IntRange(min=1), help="Number of server processes.")
 @click.option("--worker/--no-worker", default=None, help="Whether to run background jobs too.")
-@click.option("--demo", is_flag=True, help="Add sample products and two accounts to an empty shop.")
+@click.option("--demo", is_flag=True, help="Fill an empty shop with products, people and orders.")
 @click.option("--reset", is_flag=True, help="With --demo: delete all data of the demo first.")
 @report_errors
 def serve(demo: bool, reset: bool, **options: Any) -> None:

@@ -1,16 +1,30 @@
 // Swagger UI fills in the first example of every parameter, so "Execute" would send all filters and
-// a cursor. Leave optional parameters empty until the user selects an example.
+// a cursor. Leave optional parameters empty until the user selects an example. If the schema has an
+// example too, Swagger UI prefers it: remove it.
 const omitted = { summary: "(omitted)", value: "" };
 
-function omitOptionalParameters(contract) {
+function fillInParameters(contract) {
   const lists = Object.values(contract.paths).flatMap((pathItem) =>
     [pathItem, ...Object.values(pathItem)].map((holder) => holder.parameters ?? []),
   );
   for (const parameter of [...Object.values(contract.components.parameters), ...lists.flat()]) {
-    if (parameter.examples && !parameter.required) {
-      parameter.examples = { omitted, ...parameter.examples };
+    if (parameter.examples) {
+      if (!parameter.required) {
+        parameter.examples = { omitted, ...parameter.examples };
+      }
       const schema = contract.components.schemas[parameter.schema.$ref?.split("/").pop()];
       parameter.schema = { ...(schema ?? parameter.schema), example: undefined };
+    }
+  }
+  return contract;
+}
+
+// For a file, Swagger UI shows a file picker without the example. Show a text area with the example.
+function editFilesAsText(contract) {
+  const operations = Object.values(contract.paths).flatMap((pathItem) => Object.values(pathItem));
+  for (const content of operations.map((operation) => operation.requestBody?.content ?? {})) {
+    if (content["text/csv"]) {
+      content["text/csv"].schema = { type: "string" };
     }
   }
   return contract;
@@ -33,7 +47,7 @@ window.ui = SwaggerUIBundle({
       statePlugins: {
         spec: {
           wrapActions: {
-            updateJsonSpec: (update) => (contract) => update(omitOptionalParameters(contract)),
+            updateJsonSpec: (update) => (contract) => update(editFilesAsText(fillInParameters(contract))),
           },
         },
       },

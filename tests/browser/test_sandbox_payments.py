@@ -44,7 +44,7 @@ def order(page: Page) -> Locator:
     page.locator("dialog").get_by_role("button", name="Sign in").click()
     expect(page.locator("#user-name")).not_to_be_empty()
     page.get_by_label("Search").fill("hand grinder")
-    page.locator("[data-sku='GRND-HAND-01'] button").click()
+    page.locator("[data-sku='GRINDER-01'] button").click()
     page.get_by_role("link", name="Cart").click()
     page.get_by_role("button", name="Place order").click()
     expect(page.locator("#message")).to_contain_text("Thank you!")
@@ -56,7 +56,7 @@ def order(page: Page) -> Locator:
 def open_payment_page(page: Page, order: Locator) -> None:
     order.get_by_role("button", name="Pay").click()
     page.wait_for_url(re.compile("/sandbox/payments/"))
-    expect(page.locator("#amount")).to_have_text("€89.00")
+    expect(page.locator("#amount")).to_have_text("€64.90")
 
 
 def return_to_shop(page: Page) -> Locator:
@@ -97,7 +97,7 @@ def test_a_customer_pays_an_order_and_sees_its_refund(
     refund_last_payment(base_url)
     page.reload()
 
-    expect(order).to_contain_text("Refunded: €89.00")
+    expect(order).to_contain_text("Refunded: €64.90")
     take_screenshot(page, "storefront-refunded")
 
 

@@ -12,9 +12,9 @@ TIMEOUT_SECONDS = 180.0
 # The beginning of each line that both example clients print.
 SCENARIO = [
     "signed in: client@orderly.example CLIENT",
-    "found: GRND-HAND-01 8900 EUR",
-    "ordered: PENDING 17800, once: true",
-    "paid: SUCCEEDED 17800, the order is PAID",
+    "found: GRINDER-01 6490 EUR",
+    "ordered: PENDING 12980, once: true",
+    "paid: SUCCEEDED 12980, the order is PAID",
     "shipped: SHIPPED, next DELIVERED",
     "timeline: PLACED, PAYMENT_CREATED, STATUS_CHANGED, STATUS_CHANGED",
     "refused: 409, wanted 900, there are",

@@ -1,0 +1,64 @@
+"""The first examples of each operation succeed, alone, in a new demo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import pytest
+
+from integrations.payments.sandbox import NAME, SandboxProvider
+from integrations.payments.sandbox_store import FILE_NAME
+from services import demo, process
+from tests.support.accounts import DEMO_ADMIN
+from tests.support.contract_client import Servers
+from tests.support.contract_requests import EXAMPLES, OPERATIONS, Request, assert_documented
+
+# Nobody can send these requests without a secret, so the examples are refused as documented.
+REFUSED = {"receive_payment_notification": 400, "confirm_password_reset": 409}
+
+
+@pytest.fixture
+def client(servers: Servers, shop: str) -> Iterator[httpx2.Client]:
+    """Fill the shop with the demo; return an HTTP client."""
+    del shop
+    (servers.data_dir / FILE_NAME).unlink(missing_ok=True)
+    process.bind(process.configuration(), {NAME: SandboxProvider(servers.data_dir)})
+    demo.fill()
+    with httpx2.Client(base_url=servers.unlimited, timeout=60) as client:
+        yield client
+
+
+def example_of(holder: dict[str, Any]) -> Any:
+    """Return the first example of a parameter or a body."""
+    return next(iter(holder["examples"].values()))["value"]
+
+
+@pytest.mark.parametrize("operation_id", OPERATIONS)
+def test_the_first_examples_succeed_in_a_new_demo(client: httpx2.Client, operation_id: str) -> None:
+    operation = OPERATIONS[operation_id]
+    is_for_admins = operation.get("x-required-role") == "ADMIN"
+    credentials = DEMO_ADMIN if is_for_admins else EXAMPLES["credentials"]
+    assert client.post("/auth/login", json=credentials).status_code == 200
+
+    path, headers = operation["path"], {}
+    for parameter in operation["parameters"]:
+        if parameter.get("required"):
+            if parameter["in"] == "path":
+                path = path.replace(f"{{{parameter['name']}}}", str(example_of(parameter)))
+            else:
+                headers[parameter["name"]] = example_of(parameter)
+    arguments: dict[str, Any] = {"headers": headers}
+    for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
+        headers["Content-Type"] = media_type
+        body = example_of(content)
+        arguments |= {"content": body} if isinstance(body, str) else {"json": body}
+        break
+    response = client.request(operation["method"], path, **arguments)
+
+    assert_documented(Request(operation_id), response)
+    if operation_id in REFUSED:
+        assert REFUSED[operation_id] == response.status_code
+    else:
+        assert response.is_success, response.text
