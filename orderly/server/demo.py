@@ -59,7 +59,7 @@ def refuse_public_passwords(settings: Settings) -> None:
     from services import demo  # noqa: PLC0415
 
     if accounts := demo.exposed_accounts():
-        emails = " and ".join(account.email for account in accounts)
+        emails = ", ".join(account.email for account in accounts)
         message = (
             f"Is required, because the passwords of {emails} are public. To serve this shop "
             f"without it, run `{_leave_command(settings)}`, which disables these accounts, or sign "

@@ -27,6 +27,7 @@ from orderly.backups.restore import RestoreResult
 from orderly.settings import Settings
 from services import schema
 from services.demo import ACCOUNTS
+from tests.support.demo_contents import CONTENTS
 from tests.support.embedded_postgresql import connect, run_statement
 from tests.support.processes import (
     ROOT,
@@ -36,7 +37,6 @@ from tests.support.processes import (
     wait_until,
 )
 
-DEMO = "2 users, 24 products, 0 orders"
 NOT_EMPTY = (
     "orderly: The shop is not empty. Restore into a new database, or another data directory.\n"
 )
@@ -54,7 +54,7 @@ def demo_backup(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert (0, "") == (completed.returncode, completed.stderr)
     lines = completed.stdout.splitlines()
     assert lines[0].startswith("Wrote shop.backup (")
-    assert [f"The backup can be restored: {DEMO}.", "All checks passed."] == lines[1:]
+    assert [f"The backup can be restored: {CONTENTS}.", "All checks passed."] == lines[1:]
     return directory / "shop.backup"
 
 
@@ -74,7 +74,7 @@ def test_a_restored_shop_serves_the_same_products_and_accounts(
     completed = restore(demo_backup, data_dir)
 
     assert (0, "") == (completed.returncode, completed.stderr)
-    assert f"Restored {DEMO}.\nAll checks passed.\n" == completed.stdout
+    assert f"Restored {CONTENTS}.\nAll checks passed.\n" == completed.stdout
     with run_server(data_dir, "--demo") as server:
         assert 24 == len(server.get("/api/v1/products?limit=100").json()["items"])
         account = {"email": ACCOUNTS[0].email, "password": ACCOUNTS[0].password}

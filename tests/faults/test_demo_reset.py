@@ -11,9 +11,10 @@ import httpx2
 import pytest
 
 from services.demo import ACCOUNTS
+from tests.support.contract_requests import EXAMPLES
 from tests.support.processes import Server, run_orderly, run_server
 
-ADA = {"email": "ada@example.com", "name": "Ada", "password": "brew-42-slow-mornings"}
+MARY = EXAMPLES["another_registration"]
 ADMIN = {"email": ACCOUNTS[0].email, "password": ACCOUNTS[0].password}
 
 
@@ -47,17 +48,17 @@ def is_known(server: Server, access_token: str) -> bool:
 def test_the_demo_keeps_its_data_until_it_is_reset(data_dir: Path) -> None:
     with run_server(data_dir, "--demo") as server:
         before = server.get("/api/v1/products").json()
-        assert 201 == server.post("/api/v1/auth/register", ADA).status_code
+        assert 201 == server.post("/api/v1/auth/register", MARY).status_code
         token = tokens(server)["access_token"]
     with run_server(data_dir, "--demo") as server:
         assert before == server.get("/api/v1/products").json()
-        assert 409 == server.post("/api/v1/auth/register", ADA).status_code
+        assert 409 == server.post("/api/v1/auth/register", MARY).status_code
         assert is_known(server, token)
 
     for _ in range(2):
         with run_server(data_dir, "--demo", "--reset") as server:
             after = server.get("/api/v1/products").json()
-            assert 201 == server.post("/api/v1/auth/register", ADA).status_code
+            assert 201 == server.post("/api/v1/auth/register", MARY).status_code
             assert not is_known(server, token)
             assert is_known(server, tokens(server)["access_token"])
 
@@ -77,7 +78,7 @@ def test_the_first_start_can_have_the_reset_option(data_dir: Path) -> None:
 @pytest.mark.parametrize("seconds", [0.7, 1.1, 1.6])
 def test_the_next_start_completes_a_reset_that_was_killed(data_dir: Path, seconds: float) -> None:
     with run_server(data_dir, "--demo") as server:
-        assert 201 == server.post("/api/v1/auth/register", ADA).status_code
+        assert 201 == server.post("/api/v1/auth/register", MARY).status_code
         products = len(server.get("/api/v1/products?limit=100").json()["items"])
     killed = Server.start(data_dir, "--demo", "--reset")
     time.sleep(seconds)
@@ -89,16 +90,16 @@ def test_the_next_start_completes_a_reset_that_was_killed(data_dir: Path, second
         assert is_known(server, tokens(server)["access_token"])
     with run_server(data_dir, "--demo", "--reset") as server:
         assert products == len(server.get("/api/v1/products?limit=100").json()["items"])
-        assert 201 == server.post("/api/v1/auth/register", ADA).status_code
+        assert 201 == server.post("/api/v1/auth/register", MARY).status_code
 
 
 def test_a_shop_that_was_not_created_as_a_demo_is_never_reset(data_dir: Path) -> None:
     with run_server(data_dir) as server:
-        assert 201 == server.post("/api/v1/auth/register", ADA).status_code
+        assert 201 == server.post("/api/v1/auth/register", MARY).status_code
 
     assert "was created or served without --demo" in reset_error(data_dir, "--demo")
     with run_server(data_dir, "--demo") as server:
-        assert 409 == server.post("/api/v1/auth/register", ADA).status_code
+        assert 409 == server.post("/api/v1/auth/register", MARY).status_code
     assert "was created or served without --demo" in reset_error(data_dir, "--demo")
 
 
@@ -108,11 +109,11 @@ def test_a_demo_that_was_once_served_without_the_demo_option_is_never_reset(data
     leave = run_orderly("leave-demo", f"--data-dir={data_dir}", directory=data_dir.parent)
     assert 0 == leave.returncode, leave.stderr
     with run_server(data_dir) as server:
-        assert 201 == server.post("/api/v1/auth/register", ADA).status_code
+        assert 201 == server.post("/api/v1/auth/register", MARY).status_code
 
     assert "was created or served without --demo" in reset_error(data_dir, "--demo")
     with run_server(data_dir) as server:
-        assert 409 == server.post("/api/v1/auth/register", ADA).status_code
+        assert 409 == server.post("/api/v1/auth/register", MARY).status_code
 
 
 def test_a_reset_needs_the_demo_option_and_the_embedded_database(

@@ -245,7 +245,9 @@ def test_the_embedded_database_has_a_connection_for_every_thread(data_dir: Path)
 
 def test_the_printed_demo_accounts_can_sign_in(data_dir: Path) -> None:
     with run_server(data_dir, "--demo") as server:
-        sign_ins = [line.split("  ")[-2:] for line in server.stdout.splitlines()[-3:-1]]
+        sign_ins = [
+            line.split("  ")[-2:] for line in server.stdout.splitlines()[-1 - len(ACCOUNTS) : -1]
+        ]
         assert [[account.email, account.password] for account in ACCOUNTS] == [
             [email.strip(), password] for email, password in sign_ins
         ]

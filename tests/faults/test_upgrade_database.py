@@ -17,6 +17,7 @@ import pytest
 
 from orderly.embedded import EmbeddedPostgreSQL, UnusableDirectoryError
 from services.demo import ACCOUNTS
+from tests.support.demo_contents import CONTENTS
 from tests.support.embedded_postgresql import postmaster_pid, run_statement
 from tests.support.mounted_disk import SmallDisk, fill_disk, on_a_small_disk
 from tests.support.old_postgresql import (
@@ -33,7 +34,7 @@ from tests.support.processes import (
     wait_until,
 )
 
-MOVED = f"Moved 2 users, 24 products, 0 orders from PostgreSQL {VERSION}.\n"
+MOVED = f"Moved {CONTENTS} from PostgreSQL {VERSION}.\n"
 ALREADY_MOVED = "The database does not need an upgrade.\n"
 PASSWORDS = ("postgresql-password", "postgresql-runtime-password")
 
