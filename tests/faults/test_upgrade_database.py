@@ -17,6 +17,7 @@ import pytest
 
 from orderly.embedded import EmbeddedPostgreSQL, UnusableDirectoryError
 from services.demo import ACCOUNTS
+from services.demo_data import ARTICLES
 from tests.support.demo_contents import CONTENTS
 from tests.support.embedded_postgresql import postmaster_pid, run_statement
 from tests.support.mounted_disk import SmallDisk, fill_disk, on_a_small_disk
@@ -87,7 +88,7 @@ def assert_complete(data_dir: Path) -> None:
     assert UPGRADED == versions(data_dir)
     assert not list(data_dir.glob("postgresql-upgrade*"))
     with EmbeddedPostgreSQL(data_dir, fsync=False) as url:
-        assert [(24,)] == run_statement(url, "SELECT count(*) FROM product")
+        assert [(len(ARTICLES),)] == run_statement(url, "SELECT count(*) FROM product")
 
 
 def test_an_upgraded_shop_serves_the_same_products_and_accounts(
