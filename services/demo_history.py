@@ -272,6 +272,7 @@ def _user(person: Person, now: datetime, password_hash: str) -> dict[str, Any]:
         "password_hash": password_hash,
         "role": person.role,
         "active": True,
+        "email_verified": True,
         "created_at": now - _OPENED,
         "updated_at": now - _OPENED,
     }

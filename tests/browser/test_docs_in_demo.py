@@ -20,12 +20,14 @@ METHODS = ("get", "post", "put", "patch", "delete")
 # What a request answers after the operations above it on the page have changed the shop. All other
 # requests succeed.
 REFUSED = {
-    # `change_password` has revoked the other sessions.
+    # `change_password` has changed the password, and revoked the other sessions.
+    "change_email": "409",
     "revoke_session": "404",
     # Only the provider can sign a notification.
     "receive_payment_notification": "400",
     # Only the mail has the token.
     "confirm_password_reset": "409",
+    "confirm_email_verification": "409",
     # `cancel_order` has cancelled the order, and `cancel_payment` the payment.
     "create_payment": "409",
     "record_manual_payment": "409",

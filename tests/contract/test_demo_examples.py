@@ -16,7 +16,11 @@ from tests.support.contract_client import Servers
 from tests.support.contract_requests import EXAMPLES, OPERATIONS, Request, assert_documented
 
 # Nobody can send these requests without a secret, so the examples are refused as documented.
-REFUSED = {"receive_payment_notification": 400, "confirm_password_reset": 409}
+REFUSED = {
+    "receive_payment_notification": 400,
+    "confirm_password_reset": 409,
+    "confirm_email_verification": 409,
+}
 
 
 @pytest.fixture
