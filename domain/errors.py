@@ -110,6 +110,20 @@ class LastAdministrator(DomainError):
     code = "last_administrator"
 
 
+class UserDeleted(DomainError):
+    """The user was deleted and cannot be changed."""
+
+    code = "user_deleted"
+
+
+@dataclass(eq=False)
+class OrdersInProgress(DomainError):
+    """Orders of this account are not finished yet."""
+
+    code: ClassVar[str] = "orders_in_progress"
+    order_numbers: Sequence[str]
+
+
 @dataclass(eq=False)
 class TooManyAttempts(DomainError):
     """Too many attempts. Try again in {retry_after} seconds."""

@@ -40,6 +40,9 @@ TRANSITIONS: Mapping[tuple[str, str], frozenset[Party]] = MappingProxyType(
 # In these statuses the order's units are not in stock; in the others they were returned to stock.
 HOLDING_UNITS = frozenset({PENDING, PAID, SHIPPED, DELIVERED})
 
+# In these statuses the customer still waits for the order, or the shop for its money.
+IN_PROGRESS = (PENDING, PAID, SHIPPED)
+
 
 def parties(*, admin: bool, owner: bool) -> frozenset[Party]:
     """Return the relations of a user to an order; a user may be both its owner and an admin."""

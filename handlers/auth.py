@@ -8,17 +8,13 @@ from uuid import UUID
 
 from domain.actor import Actor
 from handlers import representations
-from handlers.cookies import SessionCookies
+from handlers.cookies import CLEAR_SITE_DATA, SessionCookies
 from handlers.responses import BASE_PATH, Response
 from services import email_addresses, password_changes, password_resets, registrations, sessions
 from services.mails import MailRequest
 from services.process import configuration
 
 _NO_STORE = {"Cache-Control": "no-store"}
-# The browser's cache can contain responses to the signed-in user, and its storage the bearer token
-# that /docs saves. The directive "cookies" is omitted: it would also clear the cookies of other
-# hosts of the domain.
-_CLEAR_SITE_DATA = {"Clear-Site-Data": '"cache", "storage"'}
 
 
 def register(actor: Actor, body: dict[str, Any]) -> Response:
@@ -57,7 +53,7 @@ def refresh_session(actor: Actor, credential: str) -> Response:
 def logout(actor: Actor, refresh_cookie: str | None) -> Response:
     """End the sessions of the request's credentials; clear cookies, cache and storage."""
     sessions.logout(actor=actor, refresh_token=refresh_cookie)
-    return None, 204, {"Set-Cookie": _cookies().clear(), **_CLEAR_SITE_DATA}
+    return None, 204, {"Set-Cookie": _cookies().clear(), **CLEAR_SITE_DATA}
 
 
 def change_password(actor: Actor, by_cookie: bool, body: dict[str, Any]) -> Response:

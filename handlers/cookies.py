@@ -19,6 +19,11 @@ _REFRESH_PATH = f"{BASE_PATH}/auth"
 # another host of the same domain cannot set it.
 _SECURE_PREFIXES = {ACCESS_COOKIE: "__Host-", REFRESH_COOKIE: "__Secure-"}
 
+# The browser's cache can contain responses to the signed-in user, and its storage the bearer token
+# that /docs saves. The directive "cookies" is omitted: it would also clear the cookies of other
+# hosts of the domain.
+CLEAR_SITE_DATA = {"Clear-Site-Data": '"cache", "storage"'}
+
 _EPOCH = "Thu, 01 Jan 1970 00:00:00 GMT"
 
 

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from domain.paging import Page
+from services.account_deletion import AccountDeletion
 from services.mails import MailRequest
 from services.orders import Order, OrderEvent, expires_at
 from services.payment_notifications import PaymentNotification
@@ -37,7 +38,13 @@ def user(row: User) -> Representation:
         "active": row.active,
         "email_verified": row.email_verified,
         "created_at": instant(row.created_at),
+        "deleted_at": instant(row.deleted_at) if row.deleted_at else None,
     }
+
+
+def account_deletion(row: AccountDeletion) -> Representation:
+    """Return a deletion as the contract's AccountDeletion."""
+    return {"user_id": row.user_id, "deleted_at": instant(row.deleted_at)}
 
 
 def mail_request(row: MailRequest) -> Representation:

@@ -7,10 +7,12 @@ from uuid import UUID
 
 from domain.actor import Actor
 from handlers import representations
+from handlers.cookies import CLEAR_SITE_DATA, SessionCookies
 from handlers.personal_data import as_json
 from handlers.responses import BASE_PATH, Response
-from services import email_addresses, personal_data, users
+from services import account_deletion, email_addresses, personal_data, users
 from services.personal_data import PersonalData
+from services.process import configuration
 
 
 def get_me(actor: Actor) -> Response:
@@ -29,6 +31,14 @@ def change_email(actor: Actor, body: dict[str, Any]) -> Response:
         actor=actor, email=body["email"], current_password=body["current_password"]
     )
     return representations.mail_request(request), 202, {}
+
+
+def delete_me(actor: Actor, body: dict[str, Any]) -> Response:
+    """Delete the caller's own account; clear cookies, cache and storage."""
+    deletion = account_deletion.delete_me(actor=actor, current_password=body["current_password"])
+    cookies = SessionCookies(configuration().cookie_secure)
+    headers = {"Set-Cookie": cookies.clear(), **CLEAR_SITE_DATA}
+    return representations.account_deletion(deletion), 202, headers
 
 
 def export_me(actor: Actor) -> Response:
@@ -62,6 +72,14 @@ def update_user(actor: Actor, user_id: UUID, body: dict[str, Any]) -> Response:
         actor=actor, user_id=user_id, role=body.get("role"), active=body.get("active")
     )
     return representations.user(row), 200, {}
+
+
+def delete_user(actor: Actor, user_id: UUID, body: dict[str, Any]) -> Response:
+    """Delete a user's account."""
+    deletion = account_deletion.delete_user(
+        actor=actor, user_id=user_id, current_password=body["current_password"]
+    )
+    return representations.account_deletion(deletion), 202, {}
 
 
 def export_user(actor: Actor, user_id: UUID) -> Response:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from peewee import BigIntegerField, TextField, UUIDField, fn
+from peewee import JOIN, BigIntegerField, TextField, UUIDField, fn
 
 from database.listing import Listing, Sort
 from database.statement import Command, Parameter, Statement
@@ -32,6 +32,7 @@ class OrderEventTable(Table):
     actor_user = foreign_key(UserTable, "fk_order_event_actor_user_id", null=True)
     request_id = TextField()
     created_at = InstantField()
+    # Written only by servers of the version before during a rolling upgrade; otherwise null.
     reason = TextField(null=True)
     payment = foreign_key(PaymentTable, "fk_order_event_payment_id", null=True)
     refund = foreign_key(RefundTable, "fk_order_event_refund_id", null=True)
@@ -47,7 +48,7 @@ class OrderEventTable(Table):
                 "ck_order_event_type",
                 "type IN ('PLACED', 'STATUS_CHANGED', 'PAYMENT_CREATED', 'PAYMENT_SUCCEEDED',"
                 " 'PAYMENT_FAILED', 'PAYMENT_CANCELED', 'PAYMENT_MISMATCHED', 'PAYMENT_KEPT',"
-                " 'REFUND_CREATED', 'REFUND_SUCCEEDED', 'REFUND_FAILED')",
+                " 'REFUND_CREATED', 'REFUND_SUCCEEDED', 'REFUND_FAILED', 'PERSONAL_DATA_ERASED')",
             ),
             check("ck_order_event_from_status", "(type = 'PLACED') = (from_status IS NULL)"),
             check("ck_order_event_actor_kind", "actor_kind IN ('PERSON', 'SYSTEM', 'PROVIDER')"),
@@ -59,6 +60,22 @@ class OrderEventTable(Table):
 
 
 index(OrderEventTable, "ix_order_event_order_id", "order_id, created_at, id")
+
+
+class OrderEventReasonTable(Table):
+    """The reasons of events, which people have written: they can be deleted, to erase a person."""
+
+    event = foreign_key(OrderEventTable, "fk_order_event_reason_event_id")
+    reason = TextField()
+
+    class Meta:
+        """The table's name and constraints."""
+
+        table_name = "order_event_reason"
+        constraints = (
+            primary_key("pk_order_event_reason", "event_id"),
+            check("ck_order_event_reason_reason", "char_length(reason) BETWEEN 1 AND 500"),
+        )
 
 
 class OrderEvent(NamedTuple):
@@ -94,12 +111,16 @@ _EVENTS = OrderEventTable.select(
     OrderEventTable.actor_user,
     OrderEventTable.request_id,
     OrderEventTable.created_at,
-    OrderEventTable.reason,
+    fn.coalesce(OrderEventReasonTable.reason, OrderEventTable.reason),
     OrderEventTable.payment,
     OrderEventTable.refund,
     OrderEventTable.amount,
     _CURRENCY,
     OrderEventTable.order,
+).join(
+    OrderEventReasonTable,
+    JOIN.LEFT_OUTER,
+    on=OrderEventReasonTable.event == OrderEventTable.id,
 )
 
 TIMELINE: Listing[OrderEvent] = Listing(
@@ -120,25 +141,19 @@ FIND_OF_ORDERS = Statement(
     OrderEvent._make,
 )
 
-# The event's time is the order's `updated_at`: run this after the order was updated.
+# The event's time is the order's `updated_at`: run this after the order was updated. This is SQL,
+# since Peewee does not support data-modifying common table expressions (CTEs).
 INSERT = Command(
-    OrderEventTable.insert(
-        {
-            OrderEventTable.id: Parameter("event_id"),
-            OrderEventTable.order: Parameter("order_id"),
-            OrderEventTable.type: Parameter("type"),
-            OrderEventTable.from_status: Parameter("from_status"),
-            OrderEventTable.to_status: Parameter("to_status"),
-            OrderEventTable.actor_kind: Parameter("actor_kind"),
-            OrderEventTable.actor_user: Parameter("actor_user_id"),
-            OrderEventTable.request_id: Parameter("request_id"),
-            OrderEventTable.reason: Parameter("reason"),
-            OrderEventTable.payment: Parameter("payment_id"),
-            OrderEventTable.refund: Parameter("refund_id"),
-            OrderEventTable.amount: Parameter("amount"),
-            OrderEventTable.created_at: OrderTable.select(OrderTable.updated_at).where(
-                OrderTable.id == Parameter("order_id")
-            ),
-        }
+    """
+    WITH event AS (
+        INSERT INTO order_event (id, order_id, type, from_status, to_status, actor_kind,
+            actor_user_id, request_id, payment_id, refund_id, amount, created_at)
+        SELECT %(event_id)s, id, %(type)s, %(from_status)s, %(to_status)s, %(actor_kind)s,
+            %(actor_user_id)s, %(request_id)s, %(payment_id)s, %(refund_id)s, %(amount)s, updated_at
+        FROM orders WHERE id = %(order_id)s
+        RETURNING id
     )
+    INSERT INTO order_event_reason (event_id, reason)
+    SELECT id, %(reason)s FROM event WHERE %(reason)s::text IS NOT NULL
+    """
 )

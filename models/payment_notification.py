@@ -61,6 +61,12 @@ class PaymentNotificationTable(Table):
 index(PaymentNotificationTable, "ix_payment_notification_created_at", "created_at, id")
 index(
     PaymentNotificationTable,
+    "ix_payment_notification_payment_id",
+    "payment_id",
+    where="payment_id IS NOT NULL",
+)
+index(
+    PaymentNotificationTable,
     "ix_payment_notification_next_check_at",
     "next_check_at, id",
     where="next_check_at IS NOT NULL",
@@ -153,12 +159,18 @@ FIND_TO_PROCESS = Statement(
     StoredNews._make,
 )
 
-# An unmatched notification is checked again later; all others are done.
+# An unmatched notification is checked again later; all others are done. The body is not kept if the
+# customer was deleted: it can name the person.
 RECORD_OUTCOME = Command(
     """
     UPDATE payment_notification SET outcome = %(outcome)s, detail = %(detail)s,
         payment_id = %(payment_id)s, refund_id = %(refund_id)s, processed_at = clock_timestamp(),
-        next_check_at = CASE WHEN %(outcome)s::text = 'UNMATCHED' THEN next_check_at END
+        next_check_at = CASE WHEN %(outcome)s::text = 'UNMATCHED' THEN next_check_at END,
+        body = CASE WHEN EXISTS (
+            SELECT FROM payment JOIN orders ON orders.id = payment.order_id
+            JOIN users ON users.id = orders.user_id
+            WHERE payment.id = %(payment_id)s AND users.deleted_at IS NOT NULL
+        ) THEN '' ELSE body END
     WHERE id = %(notification_id)s
     """
 )
@@ -199,8 +211,9 @@ FIND_UNMATCHED: Statement[UUID] = Statement(
     lambda columns: columns[0],
 )
 
+# Also erases the body: nothing says whom it concerns, so it could not be erased with that person.
 STOP_CHECKS = Command(
-    PaymentNotificationTable.update(next_check_at=None).where(
-        PaymentNotificationTable.id == Parameter("notification_id")
-    )
+    """
+    UPDATE payment_notification SET next_check_at = NULL, body = '' WHERE id = %(notification_id)s
+    """
 )

@@ -24,10 +24,13 @@ class PlacedLine(NamedTuple):
     item: OrderItem
 
 
-# Returns no rows and writes nothing if a product is not found or has too little stock, the total is
-# too large, or the idempotency key was used before. Each CTE reads rows of an earlier one, so
-# PostgreSQL runs them in this order:
+# Returns no rows and writes nothing if the user was deleted, a product is not found or has too
+# little stock, the total is too large, or the idempotency key was used before. Each CTE reads rows
+# of an earlier one, so PostgreSQL runs them in this order:
 #
+# buyer    The user, unless deleted. The lock makes a deletion of the user wait for this order. If
+#          the deletion came first, this waits for it, and finds no row. Stock is locked only
+#          afterwards: an order that waits for a deletion does not make other orders wait.
 # line     The requested products that are not archived, with their stock rows locked. Stock is
 #          always locked in the order of the product ids: two orders with the same products cannot
 #          deadlock. `available` is the quantity after the lock was acquired; a WHERE condition on
@@ -54,14 +57,16 @@ class PlacedLine(NamedTuple):
 # confirmation Inserts the mail to the customer, if the shop sends one.
 PLACE: Statement[PlacedLine] = Statement(
     f"""
-    WITH line AS MATERIALIZED (
+    WITH buyer AS MATERIALIZED (
+        SELECT id FROM users WHERE id = %(user_id)s AND deleted_at IS NULL FOR KEY SHARE
+    ), line AS MATERIALIZED (
         SELECT wanted.*, product.sku, product.name, product.price, stock.quantity AS available
         FROM unnest(
             %(product_ids)s::uuid[], %(quantities)s::integer[], %(movement_ids)s::uuid[]
         ) WITH ORDINALITY AS wanted (product_id, quantity, movement_id, position)
         JOIN stock ON stock.product_id = wanted.product_id
         JOIN product ON product.id = wanted.product_id
-        WHERE product.archived_at IS NULL
+        WHERE product.archived_at IS NULL AND EXISTS (SELECT FROM buyer)
         ORDER BY stock.product_id FOR NO KEY UPDATE OF stock
     ), priced AS MATERIALIZED (
         SELECT sum(price::numeric * quantity)::bigint AS total, clock_timestamp() AS placed_at

@@ -51,7 +51,8 @@ class SecurityEventTable(Table):
                 " 'RATE_LIMITED', 'ACCESS_DENIED', 'REGISTRATION_REFUSED', 'DATA_EXPORTED',"
                 " 'PRODUCTS_IMPORTED', 'PRODUCT_CREATED', 'PRODUCT_UPDATED', 'PRODUCT_ARCHIVED',"
                 " 'PRODUCT_RESTORED', 'STOCK_ADJUSTED', 'PASSWORD_RESET', 'EMAIL_VERIFIED',"
-                " 'EMAIL_CHANGE_REQUESTED', 'EMAIL_CHANGE_FAILED', 'EMAIL_CHANGED')",
+                " 'EMAIL_CHANGE_REQUESTED', 'EMAIL_CHANGE_FAILED', 'EMAIL_CHANGED',"
+                " 'USER_DELETED', 'USER_DELETION_FAILED')",
             ),
             check(
                 "ck_security_event_role",
@@ -145,8 +146,8 @@ LOG: Listing[SecurityEvent] = Listing(
     },
 )
 
-# Inserts both rows in one round trip. Written as SQL, since Peewee does not support data-modifying
-# common table expressions (CTEs).
+# Inserts both rows in one round trip, but no address of a deleted person. Written as SQL, since
+# Peewee does not support data-modifying common table expressions (CTEs).
 INSERT = Command(
     """
     WITH event AS (
@@ -159,6 +160,7 @@ INSERT = Command(
     )
     INSERT INTO security_event_source (event_id, user_id, address, user_agent)
     SELECT id, person, %(address)s, %(user_agent)s FROM event
+    WHERE NOT EXISTS (SELECT FROM users WHERE users.id = person AND deleted_at IS NOT NULL)
     """
 )
 

@@ -42,6 +42,8 @@ class UserTable(Table):
     email_verified = BooleanField(constraints=[SQL("DEFAULT false")])
     # Whether signing in is refused until the email is verified.
     verify_before_sign_in = BooleanField(constraints=[SQL("DEFAULT false")])
+    # A deleted user has neither email nor name, only placeholders, and stays disabled.
+    deleted_at = InstantField(null=True)
     search = words_of("email || ' ' || name")
 
     class Meta:
@@ -53,6 +55,7 @@ class UserTable(Table):
             unique("uq_users_email", "email"),
             check("ck_users_email", "email = lower(email)"),
             check("ck_users_role", "role IN ('CLIENT', 'ADMIN')"),
+            check("ck_users_deleted", "deleted_at IS NULL OR NOT active"),
         )
 
 
@@ -71,6 +74,7 @@ class User(NamedTuple):
     active: bool
     created_at: datetime
     email_verified: bool
+    deleted_at: datetime | None
 
 
 class Credentials(NamedTuple):
@@ -90,6 +94,7 @@ PUBLIC_COLUMNS = (
     UserTable.active,
     UserTable.created_at,
     UserTable.email_verified,
+    UserTable.deleted_at,
 )
 
 FIND = Statement(
@@ -101,6 +106,13 @@ FIND_TO_CHANGE = Statement(
     UserTable.select(*PUBLIC_COLUMNS)
     .where(UserTable.id == Parameter("user_id"))
     .for_update(NO_KEY_UPDATE),
+    User._make,
+)
+
+# Like FIND, but also waits for transactions that insert rows of this user, such as orders: their
+# foreign keys lock the user's row (FOR KEY SHARE). Those that begin later wait for this one.
+FIND_TO_DELETE = Statement(
+    UserTable.select(*PUBLIC_COLUMNS).where(UserTable.id == Parameter("user_id")).for_update(),
     User._make,
 )
 

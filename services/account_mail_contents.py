@@ -69,6 +69,10 @@ def _notice(mail: Mail) -> MailContent | None:
     return MailContent(mail.recipient or user.email, {})
 
 
+def _account_deleted(mail: Mail) -> MailContent | None:
+    return None if mail.recipient is None else MailContent(mail.recipient, {})
+
+
 def _with_token(mail: Mail, kind: str, user: User, email: str) -> MailContent | None:
     token = account_tokens.issue(kind, user_id=user.id, email=email, requested_at=mail.created_at)
     return None if token is None else MailContent(email, {"token": Verbatim(token)})
@@ -82,4 +86,5 @@ CONTENT_OF_KIND: Mapping[str, Callable[[Mail], MailContent | None]] = {
     kinds.EMAIL_CHANGE_REQUESTED: _notice,
     kinds.EMAIL_CHANGED: _notice,
     kinds.ALREADY_REGISTERED: _already_registered,
+    kinds.ACCOUNT_DELETED: _account_deleted,
 }

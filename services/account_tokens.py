@@ -29,10 +29,16 @@ _TOKEN_BYTES = 32
 def issue(kind: str, *, user_id: UUID, email: str, requested_at: datetime) -> str | None:
     """Return a new token for a mail to `email`; None if a newer mail of this kind has been sent.
 
+    Also None if the user was disabled or deleted since the mail was composed.
+
     Tokens of mails that were requested before become invalid. Joins the transaction of the caller,
     if any.
     """
-    users.FIND_TO_CHANGE.one(user_id=user_id)  # the lock that `models.account_token` requires
+    user = users.FIND_TO_CHANGE.one(
+        user_id=user_id
+    )  # the lock that `models.account_token` requires
+    if user is None or not user.active:
+        return None
     token = secrets.token_urlsafe(_TOKEN_BYTES)
     inserted = tokens.REPLACE.execute(
         token_hash=_hash(token),

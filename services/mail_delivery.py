@@ -14,7 +14,7 @@ import structlog
 
 from database.transactions import autocommit, transaction
 from domain.errors import Unavailable
-from domain.mail import GIVE_UP_AFTER_SECONDS, pause_seconds
+from domain.mail import ACCOUNT_DELETED, GIVE_UP_AFTER_SECONDS, pause_seconds
 from integrations.mail.rendering import TemplateInvalid, Verbatim, message
 from integrations.mail.sender import MailDeferred, MailRefused, MailSession, MailUnavailable
 from models import mail as mails
@@ -88,6 +88,8 @@ def _send(setup: MailSetup, session: MailSession, mail: Mail) -> None:
         _finish(mail, _NOT_NEEDED)
         return
     try:
+        if mail.kind == ACCOUNT_DELETED:
+            setup.sender.erase(content.recipient)
         session.send(_message(setup, mail, content))
     except (MailDeferred, TemplateInvalid) as error:
         _postpone(mail, str(error))
@@ -145,6 +147,8 @@ def _finish(mail: Mail, outcome: str, failure: str | None = None) -> None:
 
 @autocommit
 def _record_outcome(mail: Mail, outcome: str, failure: str | None) -> None:
+    if mail.kind == ACCOUNT_DELETED:
+        failure = None  # mail servers often repeat the address
     mails.FINISH.execute(
         kind=mail.kind, subject_id=mail.subject_id, outcome=outcome, failure=failure
     )

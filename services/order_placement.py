@@ -31,6 +31,7 @@ from models import idempotency_key as keys
 from models import order as orders
 from models import placement
 from models import product as products
+from models import user as users
 from models.order import Order
 from services.process import configuration
 
@@ -93,7 +94,7 @@ def place(
         replayed = _find_replay(actor.user_id, idempotency_key, request.fingerprint)
         if replayed is not None:
             return replayed, True
-        _raise_refusal(request.quantities)
+        _raise_refusal(actor.user_id, request.quantities)
     raise Unavailable
 
 
@@ -179,8 +180,11 @@ def _find_replay(user_id: UUID, idempotency_key: str | None, fingerprint: bytes)
 
 
 @autocommit
-def _raise_refusal(quantities: Mapping[UUID, int]) -> None:
+def _raise_refusal(user_id: UUID, quantities: Mapping[UUID, int]) -> None:
     """Raise the reason why an order cannot be placed; return if the reason no longer exists."""
+    user = users.FIND.one(user_id=user_id)
+    if user is None or user.deleted_at is not None:
+        raise SessionExpired
     found = products.FIND_OFFERS.all(product_ids=placement.uuid_array(quantities))
     offers = {offer.product_id: offer for offer in found}
     missing = [

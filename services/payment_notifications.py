@@ -116,7 +116,8 @@ def _store(provider: str, body: bytes, event: ProviderEvent | None) -> UUID | No
         if event
         else f"sha256:{hashlib.sha256(body).hexdigest()}",
         type=event.type[:_MAX_TYPE_CHARACTERS] if event else "unused",
-        body=body,
+        # Nothing says whom an ignored event concerns, so it could not be erased with that person.
+        body=body if event else b"",
         news=orjson.dumps(to_json(event)).decode() if event else None,
         outcome=None if event else IGNORED,
         detail=None,

@@ -179,7 +179,7 @@ def count_account_refresh(user_id: object) -> list[CountedAttempt]:
 
 
 def count_password_change(actor: Actor) -> list[CountedAttempt]:
-    """Count an attempt to change a password.
+    """Count an attempt to change a password, or to delete an account, with the current password.
 
     Raises:
         TooManyAttempts: from this network, or by this user.

@@ -19,6 +19,7 @@ from domain.errors import (
     NotFound,
     PasswordRejected,
     SessionExpired,
+    UserDeleted,
 )
 from domain.paging import Page
 from models import session as sessions
@@ -162,6 +163,7 @@ def update_user(
         Forbidden: the actor is no longer an active administrator.
         NotFound: no user has this id.
         LastAdministrator: the shop would be left without an active administrator.
+        UserDeleted: the user was deleted.
     """
     user, revoked = _update(actor=actor, user_id=user_id, role=role, active=active)
     revocation.add(revoked)
@@ -217,6 +219,8 @@ def _update(
         role=before.role if role is None else role,
         active=before.active if active is None else active,
     )
+    if before.deleted_at is not None:
+        raise UserDeleted
     if after == before:
         return before, []
     if administrators == [user_id] and (after.role, after.active) != (ADMIN, True):

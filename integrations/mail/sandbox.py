@@ -75,6 +75,19 @@ class SandboxMailbox:
         except OSError as error:
             raise MailUnavailable(f"{error.strerror}: {error.filename}") from error
 
+    def erase(self, address: str) -> None:
+        """Delete the mails to an address.
+
+        Raises:
+            MailUnavailable: a file cannot be deleted.
+        """
+        try:
+            for mail in self.newest():
+                if mail.to.lower() == address.lower():
+                    (self._path / "new" / mail.id).unlink(missing_ok=True)
+        except OSError as error:
+            raise MailUnavailable(f"{error.strerror}: {error.filename}") from error
+
     def newest(self) -> Iterator[SandboxMail]:
         """Yield the mails, the newest first."""
         for key in self._keys():

@@ -49,6 +49,13 @@ class MailSender(Protocol):
     def connect(self) -> MailSession:
         """Return a session, to be used in a `with` statement."""
 
+    def erase(self, address: str) -> None:
+        """Delete the mails to an address that this shop has kept, if it keeps any.
+
+        Raises:
+            MailUnavailable: that is not possible now.
+        """
+
     def check(self) -> None:
         """Sign in to the mail server and send nothing.
 

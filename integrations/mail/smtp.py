@@ -35,6 +35,9 @@ class SmtpSender:
         """Return a session; the connection is opened for the first mail."""
         return SmtpSession(self)
 
+    def erase(self, address: str) -> None:
+        """Do nothing: this shop keeps no mails."""
+
     def check(self) -> None:
         """Sign in to the mail server and send nothing.
 

@@ -170,6 +170,15 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
     "last_administrator": ProblemType(
         409, "No other active administrator", "Make another user an administrator first."
     ),
+    "user_deleted": ProblemType(
+        409, "User deleted", "Choose another user: a deleted account cannot be used again."
+    ),
+    "orders_in_progress": ProblemType(
+        409,
+        "Orders in progress",
+        "Wait until the orders in `order_numbers` are delivered, cancelled or returned, and their"
+        " payments and refunds are completed. Cancel what you no longer want.",
+    ),
     "password_rejected": ProblemType(
         409, "Password refused", "Choose another password: `reason` says what is wrong with it."
     ),

@@ -110,6 +110,9 @@ def before_call(
     operation_id = case.operation.definition.raw["operationId"]
     if operation_id == "update_user":
         _keep_test_accounts_active(case, token)
+    if operation_id in {"delete_me", "delete_user"} and isinstance(case.body, dict):
+        # The run must not delete its own accounts, whatever the generated password is.
+        case.body["current_password"] = str(uuid4())
     adjustment = _ADJUSTMENTS.get(operation_id)
     if adjustment and case.meta and case.meta.generation.mode.is_positive:
         is_example = case.meta.phase.name.value == "examples"
@@ -171,14 +174,38 @@ def _use_token_of_new_user(case: schemathesis.Case, _token: str) -> None:
     if not _DATABASE_URL:
         return
     email = f"{uuid4()}@example.com"
-    body = {"email": email, "name": "New", "password": str(uuid4())}
-    user = _client.post(f"{case.operation.base_url}/auth/register", json=body).json()
+    user = _register(case, email, str(uuid4()))
     kind = _TOKEN_KINDS[case.operation.definition.raw["operationId"]]
     case.body["token"] = account_tokens.issue(
         kind, user_id=UUID(user["id"]), email=email, requested_at=datetime.now(UTC)
     )
     if "new_password" in case.body:
         case.body["new_password"] = str(uuid4())
+
+
+def _delete_new_user(case: schemathesis.Case, _token: str) -> None:
+    """Register a user, and delete the account as this user."""
+    email, password = f"{uuid4()}@example.com", str(uuid4())
+    _register(case, email, password)
+    body = {"email": email, "password": password}
+    tokens = httpx2.post(f"{case.operation.base_url}/auth/token", json=body).json()
+    case.headers["Authorization"] = f"Bearer {tokens['access_token']}"
+    case.body = {"current_password": password}
+
+
+def _delete_another_new_user(case: schemathesis.Case, _token: str) -> None:
+    """Register a user, and delete the account as the administrator."""
+    user = _register(case, f"{uuid4()}@example.com", str(uuid4()))
+    case.path_parameters["user_id"] = user["id"]
+    _use_current_password(case, "")
+
+
+def _register(case: schemathesis.Case, email: str, password: str) -> dict[str, Any]:
+    body = {"email": email, "name": "New", "password": password}
+    user: dict[str, Any] = _client.post(
+        f"{case.operation.base_url}/auth/register", json=body
+    ).json()
+    return user
 
 
 def _use_unused_sku(case: schemathesis.Case, _token: str) -> None:
@@ -340,6 +367,8 @@ _ADJUSTMENTS: dict[str, Callable[[schemathesis.Case, str], None]] = {
     "confirm_password_reset": _use_token_of_new_user,
     "confirm_email_verification": _use_token_of_new_user,
     "change_email": _use_current_password,
+    "delete_me": _delete_new_user,
+    "delete_user": _delete_another_new_user,
     "revoke_session": _use_another_session_of_the_user,
     "create_product": _use_unused_sku,
     "import_products": _import_one_product,

@@ -28,7 +28,7 @@ RATE_LIMITED = {
     *("register", "login", "issue_token", "refresh_session", "change_password"),
     *("request_password_reset", "confirm_password_reset"),
     *("request_email_verification", "confirm_email_verification", "change_email"),
-    *("create_payment", "cancel_payment"),
+    *("create_payment", "cancel_payment", "delete_me", "delete_user"),
 }
 SNAKE_CASE = re.compile(r"[a-z]+(_[a-z]+)*")
 

@@ -78,6 +78,11 @@ class ExampleClient:
         """The sandbox of the server."""
         return SandboxProvider(self._servers.data_dir)
 
+    @property
+    def admin_password(self) -> str:
+        """The password of the administrator."""
+        return self._admin["password"]
+
     def close(self) -> None:
         """Close the HTTP client."""
         self._client.close()
@@ -103,6 +108,8 @@ class ExampleClient:
         assert_documented(request, response)
         if request.body == EXAMPLES["registration"] and response.is_success:
             self._ada_is_registered = True
+        if request.operation_id in {"delete_me", "delete_user"} and response.is_success:
+            self._ada_is_registered = False
         self._coverage.record_status(
             COVERAGE_SOURCE, request.operation_id, str(response.status_code)
         )

@@ -20,6 +20,10 @@ WRONG_PASSWORD = "brew-42-fast-mornings"
 
 # By the error code, or by the operationId and the error code.
 TRIGGERS: dict[str, Trigger] = {}
+# Their rate limit counts failed attempts only.
+_LIMITED_BY_FAILURES = {
+    *("login", "issue_token", "change_password", "change_email", "delete_me", "delete_user"),
+}
 # Only two concurrent requests cause these.
 UNTRIGGERED = {"import_products sku_taken"} | {
     f"{operation_id} idempotency_in_flight"
@@ -156,6 +160,26 @@ def demote_the_only_administrator(_client: ExampleClient, request: Request) -> N
     request.body = {"role": "CLIENT"}
 
 
+@triggers("delete_me last_administrator", "delete_user last_administrator")
+def delete_the_only_administrator(client: ExampleClient, request: Request) -> None:
+    request.session = client.sign_in_admin()
+    request.body = {"current_password": client.admin_password}
+    if request.path:
+        request.path["user_id"] = request.session.user_id
+
+
+@triggers("delete_me orders_in_progress", "delete_user orders_in_progress")
+def place_an_order_before(client: ExampleClient, _request: Request) -> None:
+    client.create_order(client.sign_in_ada())
+
+
+@triggers("user_deleted")
+def delete_the_user_before(client: ExampleClient, request: Request) -> None:
+    deletion = json_request("delete_user", {"current_password": client.admin_password})
+    deletion.session, deletion.path = request.session, request.path
+    client.send_successfully(deletion)
+
+
 @triggers("precondition_failed")
 def send_outdated_etag(_client: ExampleClient, request: Request) -> None:
     request.headers["If-Match"] = '"0"'
@@ -184,8 +208,7 @@ def use_the_key_for_another_order(client: ExampleClient, request: Request) -> No
 
 @triggers("too_many_attempts")
 def exceed_the_rate_limit(client: ExampleClient, request: Request) -> None:
-    if request.operation_id in {"login", "issue_token", "change_password", "change_email"}:
-        # The rate limit counts failed attempts only.
+    if request.operation_id in _LIMITED_BY_FAILURES:
         field = "current_password" if "current_password" in request.body else "password"
         request.body[field] = WRONG_PASSWORD
     request.rate_limited = True

@@ -42,6 +42,11 @@ def add_the_token_of_a_mail(client: ExampleClient, request: Request) -> None:
     request.body["token"] = mail_token(client, kind, "ada@example.com")
 
 
+@prepares("delete_user")
+def confirm_with_the_password_of_the_administrator(client: ExampleClient, request: Request) -> None:
+    request.body["current_password"] = client.admin_password
+
+
 def mail_token(client: ExampleClient, kind: str, email: str) -> str | None:
     """Create a token for Ada as the worker does when it sends the mail."""
     return account_tokens.issue(

@@ -16,6 +16,7 @@ CASES = [
     errors.PasswordRejected("it is a common one"),
     errors.InsufficientStock((UnderstockedLine(PRODUCT_ID, 3, 1),)),
     errors.ProductsUnavailable((UnavailableLine(PRODUCT_ID, 1),)),
+    errors.OrdersInProgress(["ORD-7K3M-9Q2X"]),
     errors.TransitionNotAllowed("PENDING", "DELIVERED", ("PAID", "CANCELLED")),
 ]
 CLASSES = [value for value in vars(errors).values() if isinstance(value, type)]
