@@ -8,6 +8,7 @@ import psycopg2
 from httpx2 import Client
 
 from services.audit import audit
+from tests.support.database import Sql
 from tests.support.problems import assert_problem
 from tests.support.shop import ORDERS, add_product, place_order, update_status
 
@@ -60,6 +61,18 @@ def test_events_stay_in_order_when_the_database_clock_is_set_back(
     now = alice.get(f"{ORDERS}/{order['id']}").json()
     assert now["created_at"] < now["updated_at"] == events[-1]["created_at"]
     assert [] == audit()
+
+
+def test_the_reason_of_an_event_by_a_server_of_the_version_before_is_shown(
+    admin: Client, alice: Client, sql: Sql
+) -> None:
+    """During a rolling upgrade, servers of the version before still write to this column."""
+    order = place_order(alice, (add_product(admin), 1)).json()
+    sql("UPDATE order_event SET reason = 'Old.'")
+
+    (event,) = alice.get(f"{ORDERS}/{order['id']}/events").json()["items"]
+
+    assert "Old." == event["reason"]
 
 
 def test_the_events_of_another_customers_order_are_404(

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from httpx2 import Client
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.accounts import PASSWORD
+from services import users
+from tests.support.accounts import ADMIN, PASSWORD
 from tests.support.processes import Server, run_server
 from tests.support.settings import NO_RATE_LIMIT_VARIABLES, SIGNING_KEY
+from tests.support.shop import add_product
 
 ADDRESS = "/examples/storefront/"
 EMAIL, NEW_EMAIL = "ada@example.com", "countess@example.com"
@@ -134,7 +139,7 @@ def test_a_new_user_confirms_the_address_and_changes_it(page: Page, required: st
     screenshot(page, "account")
 
     page.get_by_label("New email").fill(NEW_EMAIL)
-    page.get_by_label("Current password").fill(PASSWORD)
+    page.locator("#change-email-form").get_by_label("Current password").fill(PASSWORD)
     page.get_by_role("button", name="Change").click()
     message(page, "We send a mail to countess@example.com.")
 
@@ -147,3 +152,75 @@ def test_a_link_that_was_used_says_what_to_do(page: Page) -> None:
     page.get_by_role("button", name="Confirm").click()
 
     expect(page.locator("#message .bad")).to_contain_text("The token is unknown, expired or used")
+
+
+@pytest.fixture
+def mug(shop: str, server: Server) -> dict[str, Any]:
+    """Return a product."""
+    del shop
+    email, password = ADMIN
+    users.create_admin(email=email, name="Ada Admin", password=password)
+    with Client(base_url=server.url) as admin:
+        assert admin.post("/api/v1/auth/login", json={"email": email, "password": password})
+        return add_product(admin)
+
+
+def test_a_customer_downloads_all_data_and_deletes_the_account(
+    page: Page, required: str, mug: dict[str, Any]
+) -> None:
+    page.goto(ADDRESS)
+    sign_up(page)
+    message(page, "Welcome, Ada" if required == "false" else "We have sent a mail")
+    confirm_address(page, "Confirm your email address")
+    if required == "true":
+        sign_in(page)
+    page.goto(f"{ADDRESS}#products")
+    page.locator(f"[data-sku='{mug['sku']}'] button").click()
+    page.get_by_role("link", name="Cart").click()
+    page.get_by_role("button", name="Place order").click()
+    message(page, "Thank you! Your order")
+    number = page.locator("#order-list h3").inner_text()
+
+    page.get_by_role("link", name="Account").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download my data").click()
+    assert "personal-data.json" == download.value.suggested_filename
+    exported = json.loads(download.value.path().read_text())
+    assert (EMAIL, [number]) == (
+        exported["user"]["email"],
+        [record["order"]["number"] for record in exported["orders"]],
+    )
+
+    form = page.locator("#delete-account-form")
+    form.get_by_label("Current password").fill(PASSWORD)
+    screenshot(page, f"delete-account-{required}")
+    form.get_by_role("button").click()
+    message(page, number)
+    page.get_by_role("link", name="My orders").click()
+    page.get_by_role("button", name="Cancel order").click()
+    message(page, f"Order {number} is cancelled.")
+
+    page.get_by_role("link", name="Account").click()
+    form.get_by_label("Current password").fill("not the password")
+    form.get_by_role("button").click()
+    message(page, "The current password is incorrect.")
+    form.get_by_label("Current password").fill(PASSWORD)
+    form.get_by_role("button").click()
+    message(page, "Your account is deleted.")
+    expect(page.locator("#user-name")).to_have_text("")
+
+    page.get_by_role("button", name="Sign in").click()
+    page.locator("dialog").get_by_label("Email").fill(EMAIL)
+    page.locator("dialog").get_by_label("Password").fill(PASSWORD)
+    page.locator("dialog").get_by_role("button", name="Sign in").click()
+    expect(page.locator("#sign-in-error")).to_have_text("The email or the password is incorrect.")
+    only_the_last_mail_is_kept(page)
+
+
+def only_the_last_mail_is_kept(page: Page) -> None:
+    """Wait until the worker has erased the mails to the address and sent the last one."""
+    last = page.locator("summary", has_text="Your account was deleted")
+    page.goto("/sandbox/mail")
+    while not last.count():
+        page.reload()
+    expect(page.locator("summary")).to_have_count(1)

@@ -115,6 +115,40 @@ def test_what_names_a_person_is_moved_out_of_the_security_log(empty: str, tmp_pa
     ) == [(user_id, "203.0.113.7", "Firefox")]
 
 
+def test_what_names_a_person_is_moved_out_of_the_order_events(empty: str):
+    migrations.apply(last="0021_verify_before_sign_in")
+    run(
+        empty,
+        "SET session_replication_role = replica;"  # without the order and the payment
+        "INSERT INTO order_event (id, order_id, type, from_status, to_status, actor_kind,"
+        " actor_user_id, request_id, created_at, reason) VALUES"
+        " (gen_random_uuid(), gen_random_uuid(), 'STATUS_CHANGED', 'PENDING', 'PAID', 'PERSON',"
+        " gen_random_uuid(), 'r', now(), 'Ada called.'),"
+        " (gen_random_uuid(), gen_random_uuid(), 'STATUS_CHANGED', 'PENDING', 'PAID', 'PERSON',"
+        " gen_random_uuid(), 'r', now(), NULL);"
+        "INSERT INTO payment_notification (id, provider, event_id, type, body, outcome,"
+        " next_check_at, created_at) VALUES"
+        " (gen_random_uuid(), 'stripe', '1', 'unused', 'Ada', 'IGNORED', NULL, now()),"
+        " (gen_random_uuid(), 'stripe', '2', 'given up', 'Ada', 'UNMATCHED', NULL, now()),"
+        " (gen_random_uuid(), 'stripe', '3', 'waiting', 'Ada', 'UNMATCHED', now(), now()),"
+        " (gen_random_uuid(), 'stripe', '4', 'applied', 'Ada', 'APPLIED', NULL, now())",
+    )
+    reasons = "SELECT reason FROM order_event WHERE reason IS NOT NULL"
+
+    migrations.apply(last="0022_deleted_users")
+
+    assert run(empty, reasons) == []
+    assert run(
+        empty,
+        "SELECT moved.reason FROM order_event_reason AS moved JOIN order_event ON id = event_id",
+    ) == [("Ada called.",)]
+    bodies = run(empty, "SELECT type, body <> '' FROM payment_notification ORDER BY event_id")
+    assert [("unused", False), ("given up", False), ("waiting", True), ("applied", True)] == bodies
+
+    assert migrations.revert() == ["0022_deleted_users"]
+    assert run(empty, reasons) == [("Ada called.",)]
+
+
 def test_concurrent_threads_apply_each_migration_once(empty: str):
     with ThreadPoolExecutor(6) as executor:
         runs = [executor.submit(migrations.apply) for _ in range(6)]

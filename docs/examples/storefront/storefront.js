@@ -374,7 +374,7 @@ async function verifyEmail() {
 
 async function showAccount() {
   const content = element("account-content");
-  element("change-email-form").hidden = user === undefined;
+  for (const id of ["change-email-form", "my-data", "delete-account-form"]) element(id).hidden = user === undefined;
   if (user === undefined) {
     content.replaceChildren(emptyNote("Sign in to see your account."));
     return;
@@ -402,6 +402,27 @@ async function changeEmail(form) {
   showMessage(`We send a mail to ${request.email}. Your address changes when you use the link in it.`);
 }
 
+/** Save everything that the shop has stored about the user as a file. Not by a plain link: the access
+ * cookie may have expired. */
+async function downloadMyData() {
+  const blob = dataOf(await api.GET("/users/me/export", { parseAs: "blob" }));
+  const link = create("a", "");
+  link.href = URL.createObjectURL(blob);
+  link.download = "personal-data.json";
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+/** @param {FormData} form */
+async function deleteAccount(form) {
+  const body = { current_password: String(form.get("current_password")) };
+  dataOf(await api.DELETE("/users/me", { body }));
+  element("delete-account-form", HTMLFormElement).reset();
+  setUser(undefined);
+  location.hash = "products";
+  showMessage("Your account is deleted. A last mail confirms it.");
+}
+
 // --- Messages -------------------------------------------------------------------------------------
 
 /** @param {string} text @param {"good" | "bad"} [kind] */
@@ -423,6 +444,7 @@ function errorText(error) {
     return `${name}: you ordered ${line.requested}, but the stock is ${line.available}.`;
   });
   const errors = (problem.errors ?? []).map((entry) => `${entry.pointer ?? entry.parameter}: ${entry.message}`);
+  if (problem.order_numbers !== undefined) lines.push(problem.order_numbers.join(", "));
   if (problem.code === "email_not_verified") lines.push('Use the link in our mail, or get another one at "Account".');
   return [problem.detail, problem.reason, ...lines, ...errors].filter(Boolean).join("\n");
 }
@@ -517,6 +539,8 @@ element("search").addEventListener("submit", (event) => event.preventDefault());
 element("show-more").addEventListener("click", () => attempt(() => loadProducts(nextCursor ?? undefined)));
 element("sign-in-button").addEventListener("click", () => attempt(signInOrOut));
 onSubmit("change-email-form", changeEmail);
+onSubmit("delete-account-form", deleteAccount);
+element("download-my-data").addEventListener("click", () => attempt(downloadMyData));
 onSubmit("reset-password-form", resetPassword);
 onSubmit("verify-email-form", verifyEmail);
 element("sign-in-form").addEventListener("submit", (event) => void submitSignIn(event));
