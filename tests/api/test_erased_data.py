@@ -254,6 +254,8 @@ def test_nothing_in_the_database_names_a_deleted_person(
     (mail,) = mails.deliver()
     assert (EMAIL, "Your account was deleted") == (mail["To"], mail["Subject"])
     assert {} == columns_with(sql, NEEDLES)
+    # These name nobody, but they are secrets of the person. The administrator still has one.
+    assert [(1,)] == sql("SELECT count(*) FROM refresh_token")
     assert [] == audit()
 
 

@@ -11,7 +11,13 @@ import psycopg2
 import pytest
 
 from domain.actor import ADMIN, Actor
-from domain.errors import CurrentPasswordWrong, Forbidden, OrdersInProgress, SessionExpired
+from domain.errors import (
+    CurrentPasswordWrong,
+    Forbidden,
+    OrdersInProgress,
+    SessionExpired,
+    TooManyAttempts,
+)
 from domain.mail import KINDS
 from services import (
     account_deletion,
@@ -310,3 +316,14 @@ def test_only_a_user_who_was_not_disabled_gets_a_last_mail(
     delete_user(actor=admin, user_id=client.user_id, current_password=PASSWORD)
 
     assert sql("SELECT count(*) FROM mail WHERE kind = 'ACCOUNT_DELETED'") == [(mails,)]
+
+
+def test_the_current_password_cannot_be_guessed_by_deleting_the_account(client: Actor):
+    process.bind(replace(process.configuration(), password_change_limit=3))
+
+    for _ in range(3):
+        with pytest.raises(CurrentPasswordWrong):
+            delete_me(actor=client, current_password="not the password")
+
+    with pytest.raises(TooManyAttempts):
+        delete(client)
