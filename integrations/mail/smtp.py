@@ -11,8 +11,6 @@ from typing import Self
 
 from integrations.mail.sender import MailDeferred, MailRefused, MailUnavailable
 
-# The time limit of each response of the server.
-_TIMEOUT_SECONDS = 20.0
 _PERMANENT = range(500, 600)
 
 
@@ -30,6 +28,8 @@ class SmtpSender:
     password: str | None = field(default=None, repr=False)
     # The authorities that certificates are verified with; None: those of the system.
     ca_file: str | None = None
+    # The time limit of each reply of the server
+    timeout_seconds: float = 20.0
 
     def connect(self) -> SmtpSession:
         """Return a session; the connection is opened for the first mail."""
@@ -116,10 +116,10 @@ class SmtpSession:
         connection: smtplib.SMTP
         if sender.security == "tls":
             connection = smtplib.SMTP_SSL(
-                sender.host, sender.port, timeout=_TIMEOUT_SECONDS, context=context
+                sender.host, sender.port, timeout=sender.timeout_seconds, context=context
             )
         else:
-            connection = smtplib.SMTP(sender.host, sender.port, timeout=_TIMEOUT_SECONDS)
+            connection = smtplib.SMTP(sender.host, sender.port, timeout=sender.timeout_seconds)
         try:
             if sender.security == "starttls":
                 connection.starttls(context=context)

@@ -241,6 +241,34 @@ def test_while_the_server_is_down_all_mails_wait(
         assert len(server.messages) == 2
 
 
+def test_a_slow_server_delays_only_mail(server: SmtpServer, place: Callable[..., Order], sql: Sql):
+    server.seconds_to_reply = 0.5
+    place(sku="A")
+    place(sku="B")
+
+    assert mail_delivery.send_due() == 2
+
+    assert len(server.messages) == 2
+    assert outcomes(sql) == [("ORDER_PLACED", "SENT", 1)] * 2
+
+
+def test_a_server_that_does_not_reply_in_time_gets_the_mail_again_under_the_same_id(
+    server: SmtpServer, place: Callable[..., Order], sql: Sql
+):
+    use(server.sender(timeout_seconds=0.5))
+    server.seconds_to_reply = 2.0
+    place()
+
+    assert mail_delivery.send_due() == 0  # the server may have accepted it or not
+
+    assert outcomes(sql) == [("ORDER_PLACED", None, 1)]
+    server.seconds_to_reply = 0.0
+    sql("UPDATE mail SET next_attempt_at = now()")
+    assert mail_delivery.send_due() == 1
+    first, second = server.messages
+    assert first["Message-ID"] == second["Message-ID"]
+
+
 def test_a_mail_is_given_up_after_two_days(
     server: SmtpServer, place: Callable[..., Order], sql: Sql
 ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections import deque
 from collections.abc import Iterator
@@ -36,6 +37,8 @@ class SmtpServer:
     replies_to_recipients: deque[str] = field(default_factory=deque)
     replies_to_data: deque[str] = field(default_factory=deque)
     encrypted: list[bool] = field(default_factory=list)
+    # How long the server takes to reply to DATA
+    seconds_to_reply: float = 0.0
 
     def sender(self, **changes: Any) -> SmtpSender:
         """Return a sender for this server that verifies its certificate."""
@@ -62,13 +65,14 @@ class SmtpServer:
     async def handle_DATA(  # noqa: N802
         self, _server: Any, session: Session, envelope: Envelope
     ) -> str:
-        """Keep a message."""
+        """Keep a message, then reply."""
         reply = self.replies_to_data.popleft() if self.replies_to_data else OK
         if reply == OK:
             assert isinstance(envelope.content, bytes)
             self.messages.append(message_from_bytes(envelope.content, policy=policy.default))
             self.recipients += envelope.rcpt_tos
             self.encrypted.append(session.ssl is not None)
+        await asyncio.sleep(self.seconds_to_reply)
         return reply
 
 
