@@ -54,8 +54,8 @@ _JWT = re.compile(r"(?:[\w-]+\.){2}[\w-]+", re.ASCII)
 # A separate random generator: Hypothesis resets the seed of the global one before each example, so
 # that each example would get the same numbers.
 _random = random.Random(20261123)
-# Whether to adjust the next valid request, by operation and phase: every other one. The first one is
-# adjusted, so that each phase has a request that succeeds.
+# Whether to adjust the next valid request, by operation and phase: every other one, beginning with
+# the first, so that each phase has a request that succeeds.
 _turns: defaultdict[tuple[str, str], Iterator[bool]] = defaultdict(
     lambda: itertools.cycle((True, False))
 )
