@@ -23,6 +23,9 @@ REFUSED = {
     # `change_password` has changed the password, and revoked the other sessions.
     "change_email": "409",
     "revoke_session": "404",
+    # Ada has orders in progress.
+    "delete_me": "409",
+    "delete_user": "409",
     # Only the provider can sign a notification.
     "receive_payment_notification": "400",
     # Only the mail has the token.

@@ -15,8 +15,12 @@ from tests.support.accounts import DEMO_ADMIN
 from tests.support.contract_client import Servers
 from tests.support.contract_requests import EXAMPLES, OPERATIONS, Request, assert_documented
 
-# Nobody can send these requests without a secret, so the examples are refused as documented.
+# The examples of these requests are refused as documented.
 REFUSED = {
+    # Ada has orders in progress.
+    "delete_me": 409,
+    "delete_user": 409,
+    # Only the provider can sign a notification, and only a mail has a token.
     "receive_payment_notification": 400,
     "confirm_password_reset": 409,
     "confirm_email_verification": 409,
