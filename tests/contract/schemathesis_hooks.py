@@ -352,7 +352,7 @@ def _use_new_sandbox_payment(case: schemathesis.Case, token: str) -> None:
 def _sign_notification(case: schemathesis.Case, _token: str) -> None:
     """Sign the bytes that Schemathesis will send, like the sandbox of the shop.
 
-    A signed notification that contradicts an existing payment is logged as an error: name another one.
+    If it contradicted an existing payment, that would be logged as an error: name another payment.
     """
     if _DATA_DIR:
         payment = case.body.get("payment")
