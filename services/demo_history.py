@@ -39,7 +39,6 @@ from services.demo_data import (
     ARTICLES,
     GRACE,
     ORDERS,
-    PEOPLE,
     PHONE,
     Article,
     PastOrder,
@@ -65,11 +64,21 @@ def insert(password_hashes: Mapping[Person, str]) -> None:
     """Insert all rows of the demo, in the caller's transaction."""
     now = datetime.now(UTC)
     history = _History(now)
-    rows.insert(UserTable, [_user(one, now, password_hashes[one]) for one in PEOPLE])
+    insert_people(password_hashes)
     rows.insert(SessionTable, [_phone(now)])
     for order in sorted(ORDERS, key=lambda order: -order.days_ago):
         history.add(order)
     history.insert()
+
+
+def insert_people(password_hashes: Mapping[Person, str]) -> None:
+    """Insert users, whose addresses are verified.
+
+    Raises:
+        EmailTaken: there is a user with such an email.
+    """
+    now = datetime.now(UTC)
+    rows.insert(UserTable, [_user(one, now, hash_) for one, hash_ in password_hashes.items()])
 
 
 def sandbox_payments() -> Iterator[tuple[UUID, int, bool]]:
