@@ -26,7 +26,7 @@ from domain.order_status import (
 )
 from models import demo as rows
 from models.order import OrderItemTable, OrderTable
-from models.order_event import OrderEventTable
+from models.order_event import OrderEventReasonTable, OrderEventTable
 from models.payment import PaymentTable
 from models.product import ProductTable, StockTable
 from models.session import SessionTable
@@ -136,7 +136,7 @@ class _History:
             movement["quantity_after"] = stock[movement["product"]]
         for table in (
             *(ProductTable, StockTable, OrderTable, OrderItemTable),
-            *(PaymentTable, OrderEventTable),
+            *(PaymentTable, OrderEventTable, OrderEventReasonTable),
         ):
             rows.insert(table, self._tables[table])
         rows.insert(StockMovementTable, movements)
@@ -238,9 +238,10 @@ class _History:
         else:
             by_customer = status in {PENDING, CANCELLED}
             kind, person = "PERSON", order.customer.id if by_customer else GRACE.id
+        event_id = uuid7()
         self._tables[OrderEventTable].append(
             {
-                "id": uuid7(),
+                "id": event_id,
                 "order": order.id,
                 "type": "PLACED" if previous is None else "STATUS_CHANGED",
                 "from_status": previous,
@@ -249,9 +250,12 @@ class _History:
                 "actor_user": person,
                 "request_id": DEMO,
                 "created_at": at,
-                "reason": "Ordered the wrong grinder." if status == CANCELLED else None,
             }
         )
+        if status == CANCELLED:
+            self._tables[OrderEventReasonTable].append(
+                {"event": event_id, "reason": "Ordered the wrong grinder."}
+            )
 
     def _move_stock(self, order: PastOrder, kind: str, sign: int, at: datetime) -> None:
         for sku, quantity in order.lines:
