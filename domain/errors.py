@@ -176,11 +176,15 @@ class StockNotAsExpected(DomainError):
 
 @dataclass(eq=False)
 class ImportRefused(DomainError):
-    """Nothing was imported. Invalid lines: {faulty}."""
+    """Nothing was imported: lines of the file are invalid."""
 
     code: ClassVar[str] = "import_refused"
     faulty: int
     faults: Sequence[LineFault]
+
+    def __str__(self) -> str:
+        lines = "1 line is" if self.faulty == 1 else f"{self.faulty} lines are"
+        return f"Nothing was imported: {lines} invalid."
 
 
 @dataclass(eq=False)

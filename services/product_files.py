@@ -58,9 +58,9 @@ def import_products(
 ) -> ImportReport:
     """Create the products of a file; update those whose SKU exists.
 
-    `lines` is iterated again if the transaction is retried. A dry run reports what an import would
-    do. With `skip_faulty`, the valid lines are imported even if others are invalid. `progress` is
-    called with the number of lines that have been read.
+    `lines` is iterated again if the transaction is retried. A dry run returns or raises what an
+    import would, and changes nothing. With `skip_faulty`, the valid lines are imported even if
+    others are invalid. `progress` is called with the number of lines that have been read.
 
     Raises:
         ImportRefused: lines are invalid and `skip_faulty` is false, or the file cannot be read to
@@ -91,7 +91,7 @@ def _import(
     for batch in _valid_lines(lines, report, progress):
         _import_batch(actor, batch, report, new_stocks)
     report.faults.sort(key=lambda fault: fault.line)
-    if report.faulty and not (report.dry_run or skip_faulty):
+    if report.faulty and not skip_faulty:
         raise ImportRefused(faulty=report.faulty, faults=report.faults)
     _set_stocks(actor, new_stocks)
     if report.dry_run:
@@ -122,7 +122,7 @@ def _valid_lines(
     """Return the valid lines in batches, and report the faults of the others.
 
     Raises:
-        ImportRefused: the file cannot be read to its end, and this is not a dry run.
+        ImportRefused: the file cannot be read to its end.
     """
     first_line_of: dict[str, int] = {}
     source, lines_read = iter(lines), 0
@@ -134,7 +134,7 @@ def _valid_lines(
                 valid.append(parsed)
                 continue
             report.add_faulty_line(*parsed)
-            if line.is_last_readable and not report.dry_run:
+            if line.is_last_readable:
                 # Not skipped: an unknown number of lines follow, which would be lost silently.
                 raise ImportRefused(faulty=report.faulty, faults=report.faults)
         yield valid

@@ -137,12 +137,26 @@ def test_a_dry_run_returns_the_report_and_changes_nothing(admin: Client) -> None
     add_product(admin, "MUG", 1990, stock=10)
     before = catalogue(admin)
 
-    response = import_csv(admin, HEADER, "MUG,Mug,,1,1", "NEW,New,,1,1", "x,X,,1,1", dry_run="true")
+    lines = (HEADER, "MUG,Mug,,1,1", "NEW,New,,1,1", "x,X,,1,1")
+    response = import_csv(admin, *lines, dry_run="true", skip_faulty="true")
 
     assert (1, 1, 0, 1) == counts(response)
     assert response.json()["dry_run"]
     assert before == catalogue(admin)
     assert [] == audit()
+
+
+def test_a_dry_run_is_refused_if_the_import_would_be(admin: Client) -> None:
+    before = catalogue(admin)
+    for invalid in ("x,X,,1,1", '"a quote that is never closed'):
+        lines = (HEADER, "NEW,New,,1,1", invalid)
+
+        dry = assert_problem(import_csv(admin, *lines, dry_run="true"), 409, "import_refused")
+        real = assert_problem(import_csv(admin, *lines), 409, "import_refused")
+
+        assert dry["faults"] == real["faults"]
+        assert "Nothing was imported: 1 line is invalid." == dry["detail"] == real["detail"]
+    assert before == catalogue(admin)
 
 
 @pytest.mark.parametrize(

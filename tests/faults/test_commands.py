@@ -226,8 +226,10 @@ def test_products_can_be_imported_from_a_file_and_exported_to_a_file(
     )
     assert (0, ["0 created, 0 updated, 2 unchanged."]) == run("import-products", "shop.csv")
     with_error = PRODUCTS.replace("7\n", "9\n").replace("49.00", "expensive")
-    status, lines = run("import-products", "-", stdin=with_error)
-    assert (1, "orderly: line 3: price") == (status, lines[0][:22])
+    for dry_run in ([], ["--dry-run"]):
+        status, lines = run("import-products", "-", *dry_run, stdin=with_error)
+        assert (1, "orderly: line 3: price") == (status, lines[0][:22])
+        assert "orderly: Nothing was imported: 1 line is invalid." == lines[-1]
     assert (0, ["0 created, 1 updated, 0 unchanged, 1 invalid."]) == (
         (run("import-products", "-", "--skip-faulty", stdin=with_error)[0]),
         run("import-products", "-", "--skip-faulty", stdin=with_error.replace("9\n", "8\n"))[1][:1],
