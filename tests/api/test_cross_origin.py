@@ -97,7 +97,7 @@ def test_other_origins_get_no_cors_headers(client: httpx2.Client, origin: str) -
     [
         ("GET", ME, 401, "unauthenticated"),
         ("GET", "/api/v1/nowhere", 404, "not_found"),
-        ("DELETE", ME, 405, "method_not_allowed"),
+        ("PUT", ME, 405, "method_not_allowed"),
         ("POST", "/api/v1/auth/login", 415, "unsupported_media_type"),
         ("GET", f"{PRODUCTS}?limit=0", 400, "malformed_request"),
     ],
