@@ -25,8 +25,8 @@ from tests.support.accounts import demo_client
 from tests.support.embedded_postgresql import connect
 from tests.support.processes import Server, run_orderly, run_server, wait_until
 
-ADA = {"email": "ada@example.com", "name": "Ada", "password": "brew-42-slow-mornings"}
-LOGIN = {"email": ADA["email"], "password": ADA["password"]}
+MARY = {"email": "mary@example.com", "name": "Mary", "password": "nine-tides-over-burntisland"}
+LOGIN = {"email": MARY["email"], "password": MARY["password"]}
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_a_second_ctrl_c_stops_without_waiting_for_requests(data_dir: Path, work
 @pytest.mark.parametrize("workers", [1, 2])
 def test_acknowledged_writes_survive_sigkill(data_dir: Path, workers: int) -> None:
     with run_server(data_dir, "--workers", str(workers)) as server:
-        assert 201 == server.post("/api/v1/auth/register", ADA).status_code
+        assert 201 == server.post("/api/v1/auth/register", MARY).status_code
         server.send_signal(signal.SIGKILL)
         server.wait()
 
@@ -201,7 +201,7 @@ def test_an_unreachable_database_is_a_one_line_error_without_the_password(tmp_pa
 def test_the_server_uses_the_database_of_the_setting(tmp_path: Path, database_url: str) -> None:
     with run_server(tmp_path / "data", ORDERLY_DATABASE_URL=database_url) as server:
         assert "ORDERLY_DATABASE_URL" in server.stdout.splitlines()[0]
-        assert 201 == server.post("/api/v1/auth/register", ADA).status_code
+        assert 201 == server.post("/api/v1/auth/register", MARY).status_code
         cookies = server.post("/api/v1/auth/login", LOGIN).headers.get_list("set-cookie")
 
     assert 2 == len(cookies)
@@ -322,7 +322,7 @@ def test_all_invalid_settings_are_reported_before_anything_starts(tmp_path: Path
 
 def test_an_embedded_database_that_dies_is_restarted(data_dir: Path) -> None:
     with run_server(data_dir) as server:
-        assert 201 == server.post("/api/v1/auth/register", ADA).status_code
+        assert 201 == server.post("/api/v1/auth/register", MARY).status_code
 
         server.kill_postgresql(data_dir)
 
@@ -457,7 +457,7 @@ class HalfSentRequest:
     """A registration request of which the last five bytes have not been sent."""
 
     def __init__(self, connection: socket.socket) -> None:
-        body = httpx2.Request("POST", "http://shop", json=ADA).read()
+        body = httpx2.Request("POST", "http://shop", json=MARY).read()
         head = (
             "POST /api/v1/auth/register HTTP/1.1\r\nHost: shop\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.accounts import DEMO_CLIENT
+from tests.support.accounts import BUYERS_ACCOUNT, DEMO_CLIENT
 from tests.support.embedded_postgresql import connect
 from tests.support.processes import TIMEOUT_SECONDS, Server, run_orderly, run_server, wait_until
 from tests.support.settings import NO_RATE_LIMIT_VARIABLES
@@ -173,7 +173,7 @@ def add_stock(data_dir: Path) -> None:
 def stored_orders(data_dir: Path) -> set[str]:
     with connect(data_dir) as connection:
         cursor = connection.cursor()
-        cursor.execute("SELECT id::text FROM orders")
+        cursor.execute(f"SELECT id::text FROM orders WHERE user_id IN {BUYERS_ACCOUNT}")
         return {order_id for (order_id,) in cursor.fetchall()}
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from orderly.background.worker import JOBS
 from orderly.embedded import running_url
-from tests.support.accounts import demo_client
+from tests.support.accounts import BUYERS_ACCOUNT, demo_client
 from tests.support.processes import orderly_environment, run_orderly, run_server, wait_until
 from tests.support.proxies import free_port
 
@@ -135,7 +135,9 @@ def test_separate_workers_run_the_jobs_if_serve_does_not(data_dir: Path) -> None
                 worker.send_signal(number)
             assert [0, 0, 0] == [worker.wait(60) for worker in workers]
         assert [(20,)] == run_sql(
-            data_dir, "SELECT count(*) FROM stock_movement WHERE kind = 'RELEASE'"
+            data_dir,
+            "SELECT count(*) FROM stock_movement JOIN orders ON orders.id = order_id"
+            f" WHERE kind = 'RELEASE' AND user_id IN {BUYERS_ACCOUNT}",
         )
         audit = run_orderly("audit", f"--data-dir={data_dir}", directory=data_dir.parent)
         assert 0 == audit.returncode, audit.stdout

@@ -15,6 +15,8 @@ PASSWORD = "a long enough passphrase"
 # The administrator and the customer of a shop that `orderly serve --demo` fills.
 DEMO_ADMIN = {"email": "admin@orderly.example", "password": "turquoise kettle 27"}
 DEMO_CLIENT = {"email": "client@orderly.example", "password": "marmalade lantern 64"}
+# SQL that selects the id of the demo's customer, who has no order in a new demo.
+BUYERS_ACCOUNT = "(SELECT id FROM users WHERE email = 'client@orderly.example')"
 
 
 @contextmanager
