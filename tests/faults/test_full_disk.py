@@ -53,6 +53,9 @@ def test_a_start_waits_for_space(tmp_path: Path) -> None:
             waiting = server.stderr.readline()
             (disk.path / "filler").unlink()
             restarted = server.stderr.readline()
+            assert server.stdout is not None
+            while "Ctrl-C" not in server.stdout.readline():
+                pass
             server.terminate()
             assert 0 == server.wait(TIMEOUT_SECONDS)
 

@@ -46,13 +46,13 @@ class SmallDisk:
         )
 
     def start(self, *command: str) -> subprocess.Popen[str]:
-        """Start a program in the namespaces; only its standard error is kept."""
+        """Start a program in the namespaces, with pipes for its outputs."""
         return subprocess.Popen(
             self._command(command),
             cwd=ROOT,
             env=orderly_environment(),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
