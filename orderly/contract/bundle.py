@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import yaml
 
-from orderly.contract.references import escape, find
+from orderly.contract.closed_schemas import EXTENSIBLE_ENUM
+from orderly.contract.references import component_name, escape, find
 
 # The directories in `components/` whose files become components.
 SECTIONS: Final = ("schemas", "parameters", "headers", "responses", "examples")
@@ -72,9 +73,24 @@ class _Bundle:
         if isinstance(node.get("$ref"), str):
             return self._bundle_reference(node["$ref"], file, pointer)
         return {
-            key: self._bundle(value, file, f"{pointer}/{escape(key)}")
+            key: self._known_values(value, file, f"{pointer}/{escape(key)}")
+            if key == EXTENSIBLE_ENUM
+            else self._bundle(value, file, f"{pointer}/{escape(key)}")
             for key, value in node.items()
         }
+
+    def _known_values(self, reference: Any, file: Path, pointer: str) -> Any:
+        """Return the values of the schema to which an `x-extensible-enum` refers.
+
+        The files list the values once, in this schema, and clients have its name as a type.
+        """
+        schema = self._bundle(reference, file, pointer)
+        name = component_name(schema) if isinstance(schema, dict) else ""
+        try:
+            return self._components["schemas"][name]["enum"]
+        except KeyError as error:
+            reason = "x-extensible-enum must refer to a schema with an enum"
+            raise DocumentError(file, pointer, reason) from error
 
     def _bundle_reference(self, reference: str, file: Path, pointer: str) -> Any:
         path, _, fragment = reference.partition("#")

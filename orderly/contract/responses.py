@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from orderly.contract.closed_schemas import closed
 from orderly.contract.schemas import CompiledSchema
 
 
@@ -22,12 +23,13 @@ def is_json(media_type: str) -> bool:
 class ResponseCheck:
     """The documented responses of one operation, compiled for checking.
 
+    Unlike a client, the check rejects members and enum values that the contract does not document.
     Bodies that are sent in chunks are not checked.
     """
 
     def __init__(self, responses: Mapping[str, Any]) -> None:
         self._bodies = {
-            int(status): CompiledSchema(content["schema"])
+            int(status): CompiledSchema(closed(content["schema"]))
             for status, response in responses.items()
             for media_type, content in response.get("content", {}).items()
             if is_json(media_type)

@@ -146,6 +146,17 @@ def test_each_component_file_becomes_a_component_with_its_name(files: Path) -> N
     }
 
 
+def test_an_extensible_enum_gets_the_values_of_the_schema_to_which_it_refers(files: Path) -> None:
+    kind = "  kind: {x-extensible-enum: {$ref: ./Kind.yaml}}\n"
+    (files / "components/schemas/Money.yaml").write_text(MONEY + kind)
+    (files / "components/schemas/Kind.yaml").write_text("enum: [COIN, NOTE]\n")
+
+    schemas = load(directory=files)["components"]["schemas"]
+
+    assert schemas["Money"]["properties"]["kind"] == {"x-extensible-enum": ["COIN", "NOTE"]}
+    assert schemas["Kind"] == {"enum": ["COIN", "NOTE"]}
+
+
 def test_a_component_can_refer_to_itself(files: Path) -> None:
     (files / "components/schemas/Money.yaml").write_text(MONEY + "  of: {$ref: ./Money.yaml}\n")
 
@@ -177,6 +188,11 @@ def test_a_component_can_refer_to_itself(files: Path) -> None:
             "components/schemas/Money.yaml",
             MONEY + "  rate: {$ref: './Currency.yaml#/enum'}\n",
             r"Money\.yaml#/properties/rate: .* refers to a part of a component$",
+        ),
+        (
+            "components/schemas/Money.yaml",
+            MONEY + "  kind: {x-extensible-enum: [COIN, NOTE]}\n",
+            r"/properties/kind/x-extensible-enum: x-extensible-enum must refer to a schema",
         ),
         ("components/schemas/Rate.yaml", "{}\n", r"Rate\.yaml#: nothing refers to this component$"),
         (

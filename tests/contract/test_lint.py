@@ -36,6 +36,8 @@ components:
         nextPage: {type: string}
         items: {type: array}
         kind: {type: string, enum: [Round]}
+        size: {type: string, enum: [S], x-extensible-enum: [S]}
+        box: {type: object}
 """
 
 

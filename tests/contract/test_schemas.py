@@ -13,11 +13,13 @@ from services import product_files, stock
 from tests.support.contract import (
     DOCUMENT,
     RESOLVED,
+    NamedNodes,
     Node,
     each,
     operations,
     parameter_names,
     schemas,
+    schemas_in,
 )
 
 SCHEMAS = DOCUMENT["components"]["schemas"]
@@ -32,9 +34,10 @@ FREE_TEXT = {
 }
 # An export has as many rows as there are orders or products.
 UNBOUNDED = {"#/components/schemas/OrderExport", "#/components/schemas/ProductExport"}
-# Later versions may add properties to problems, so clients must accept unknown ones. A notification
-# has the format of its provider.
-OPEN_OBJECTS = {"#/components/schemas/Problem", "#/components/schemas/ProviderNotification"}
+# A notification has the format of its provider.
+OPEN_REQUESTS = {"ProviderNotification"}
+IN_REQUESTS = schemas_in("requests")
+IN_RESPONSES = schemas_in("responses")
 
 
 @each((pointer, schema) for pointer, schema in schemas() if pointer not in UNBOUNDED)
@@ -65,14 +68,56 @@ def test_every_string_has_a_pattern_format_or_enum() -> None:
     assert free_text == FREE_TEXT
 
 
-def test_every_object_rejects_unknown_properties() -> None:
-    open_objects = {
-        pointer
-        for pointer, schema in schemas()
-        if schema.get("type") == "object" and schema["additionalProperties"] is not False
-    }
+@each((name, SCHEMAS[name]) for name in sorted(IN_REQUESTS - OPEN_REQUESTS))
+def test_an_object_of_a_request_rejects_unknown_properties(node: Node) -> None:
+    assert node.get("type") != "object" or node["additionalProperties"] is False
 
-    assert open_objects == OPEN_OBJECTS
+
+@each((name, SCHEMAS[name]) for name in sorted(IN_RESPONSES))
+def test_an_object_of_a_response_can_get_more_properties(node: Node) -> None:
+    # `true` would also allow this, but generated types would then accept any name.
+    assert "additionalProperties" not in node
+
+
+def test_every_schema_is_for_requests_or_responses_or_lists_known_values() -> None:
+    known_values = {tuple(schema["x-extensible-enum"]) for _, schema in extensible_enums()}
+    others = SCHEMAS.keys() - IN_REQUESTS - IN_RESPONSES
+
+    assert all(tuple(SCHEMAS[name]["enum"]) in known_values for name in others)
+
+
+def extensible_enums() -> NamedNodes:
+    """Yield the strings that can have more values in later versions."""
+    return ((pointer, node) for pointer, node in schemas() if "x-extensible-enum" in node)
+
+
+@each(extensible_enums())
+def test_the_known_values_of_an_extensible_enum_are_also_a_closed_schema(node: Node) -> None:
+    enums = [schema.get("enum") for schema in SCHEMAS.values()]
+
+    assert 1 == enums.count(node["x-extensible-enum"])
+    assert CompiledSchema(node).accepts("A_VALUE_OF_A_LATER_VERSION")
+
+
+def test_only_responses_have_extensible_enums() -> None:
+    in_responses = {f"#/components/schemas/{name}" for name in IN_RESPONSES - IN_REQUESTS}
+
+    assert {
+        pointer.partition("/properties")[0] for pointer, _ in extensible_enums()
+    } <= in_responses
+
+
+@pytest.mark.parametrize(
+    ("request_schema", "response_schema"),
+    [("NewPrice", "Price"), ("OrderRequestAddress", "ShippingAddress")],
+)
+def test_a_request_and_a_response_with_the_same_members_differ_in_being_closed(
+    request_schema: str, response_schema: str
+) -> None:
+    closed, opened = dict(SCHEMAS[request_schema]), dict(SCHEMAS[response_schema])
+    del closed["description"], opened["description"]
+
+    assert closed == {**opened, "additionalProperties": False}
 
 
 def test_every_object_is_a_component() -> None:

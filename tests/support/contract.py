@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from connexion.spec import Specification
@@ -49,6 +49,35 @@ def schemas() -> NamedNodes:
     for section in ("paths", "components"):
         for pointer, schema in _inline_schemas(DOCUMENT[section], f"#/{section}"):
             yield from _with_subschemas(schema, pointer)
+
+
+def schemas_in(part: Literal["requests", "responses"]) -> set[str]:
+    """Return the names of the schemas to which requests or responses refer, also indirectly."""
+    names: set[str] = set()
+    for path_item in DOCUMENT["paths"].values():
+        for method, operation in path_item.items():
+            is_response = part == "responses"
+            if method in _METHODS:
+                keys = {"responses"} if is_response else operation.keys() - {"responses"}
+                _add_schemas([operation[key] for key in keys if key in operation], names)
+            elif not is_response:
+                _add_schemas(operation, names)
+    return names
+
+
+def _add_schemas(node: Any, names: set[str]) -> None:
+    if isinstance(node, list):
+        for item in node:
+            _add_schemas(item, names)
+    elif isinstance(node, dict) and "$ref" in node:
+        section, name = node["$ref"].split("/")[-2:]
+        if section != "schemas" or name not in names:
+            names |= {name} if section == "schemas" else set()
+            _add_schemas(DOCUMENT["components"][section][name], names)
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            if key not in {"examples", "links"}:
+                _add_schemas(value, names)
 
 
 def _inline_schemas(node: Any, pointer: str) -> NamedNodes:

@@ -97,6 +97,7 @@ components:
         id: {type: string, format: uuid}
         name: {type: string, maxLength: 60}
         state: {type: string, enum: [ON, OFF]}
+        mood: {type: string, x-extensible-enum: [GLAD, SAD]}
         count: {type: integer, minimum: 0, maximum: 12}
         note: {type: string}
         extra: {}
@@ -110,6 +111,9 @@ components:
 DELETE_PATH = DOCUMENT[DOCUMENT.index("  /things/{thing_id}:") : DOCUMENT.index("  /things/file:")]
 CONFLICT_RESPONSE = DOCUMENT[
     DOCUMENT.index("        '409':") : DOCUMENT.index("  /things/{thing_id}:")
+]
+THING = DOCUMENT[
+    DOCUMENT.index("    Thing:") : DOCUMENT.index("        name: {type: string, maxLength: 60")
 ]
 NEW_PATH = "  /more: {get: {operationId: more, responses: {'200': {description: More.}}}}\n"
 NEW_THING = "content: {application/json: {schema: {$ref: '#/components/schemas/NewThing'}}}"
@@ -182,6 +186,10 @@ BREAKING = [
     ("a response property becomes optional", "required: [id, name]", "required: [id]"),
     ("a response property may be null", "maxLength: 60", "maxLength: 60, nullable: true"),
     ("an enum value of a response property is added", "[ON, OFF]", "[ON, OFF, BROKEN]"),
+    ("a known value of a response property is removed", "[GLAD, SAD]", "[GLAD]"),
+    ("a known value of a response property is renamed", "[GLAD, SAD]", "[GLAD, SORRY]"),
+    ("an enum of a response property becomes extensible", "enum: [ON", "x-extensible-enum: [ON"),
+    ("a response property no longer lists its values", ", x-extensible-enum: [GLAD, SAD]", ""),
     ("the type of a response property changes", "count: {type: integer", "count: {type: string"),
     ("the maximum of a response property increases", "maximum: 12", "maximum: 13"),
     ("the format of a response property is removed", ", format: uuid", ""),
@@ -273,6 +281,22 @@ COMPATIBLE = [
         "required: [id, name, state]",
     ),
     ("an enum value of a response property is removed", "[ON, OFF]", "[ON]"),
+    ("a known value of a response property is added", "[GLAD, SAD]", "[GLAD, SAD, CALM]"),
+    (
+        "a response property lists its known values",
+        "note: {type: string}",
+        "note: {type: string, x-extensible-enum: [YES, NO]}",
+    ),
+    (
+        "an extensible enum of a response property is closed",
+        "x-extensible-enum: [GLAD",
+        "enum: [GLAD",
+    ),
+    (
+        "a response allows unknown properties",
+        THING,
+        THING.replace("      additionalProperties: false\n", ""),
+    ),
     ("the maximum of a response property decreases", "maximum: 12", "maximum: 11"),
     (
         "an error status is added",

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from operator import gt, lt
 from typing import Any, Final, NamedTuple
 
+from orderly.contract.closed_schemas import EXTENSIBLE_ENUM
 from tools.contract_diff.change import Node
 
 # Keywords whose value is one schema: of all items, or of all properties that are not listed.
@@ -39,7 +40,11 @@ _KNOWN: Final = {
 
 
 class Difference(NamedTuple):
-    """A difference between two schemas; both stricter and looser if the values are incomparable."""
+    """A difference between two schemas.
+
+    It is both stricter and looser if the values are incomparable, and neither if it breaks no
+    client in either direction.
+    """
 
     message: str
     stricter: bool  # rejects a value that was valid
@@ -50,6 +55,7 @@ def keyword_differences(old: Node, new: Node) -> Iterator[Difference]:
     """Yield the differences between the keywords of two schemas."""
     yield from _type(old, new)
     yield from _enum(old, new)
+    yield from _extensible_enum(old, new)
     yield from _bounds(old, new)
     yield from _flags(old, new)
     yield from _incomparable(old, new)
@@ -84,6 +90,22 @@ def _enum(old: Node, new: Node) -> Iterator[Difference]:
         for value in new_values:
             if value not in old_values:
                 yield Difference(f"enum value {value!r} added", stricter=False, looser=True)
+
+
+def _extensible_enum(old: Node, new: Node) -> Iterator[Difference]:
+    """Compare the known values of strings that may have others.
+
+    Clients accept unknown values, so a new value breaks none. But a client may wait for a value
+    that was removed, or compare with it: it was removed for both directions.
+    """
+    old_values, new_values = old.get(EXTENSIBLE_ENUM, ()), new.get(EXTENSIBLE_ENUM, ())
+    for value in old_values:
+        # A closed enum may take the place of an extensible one.
+        if value not in new_values and value not in new.get("enum", ()):
+            yield Difference(f"known value {value!r} removed", stricter=True, looser=True)
+    for value in new_values:
+        if value not in old_values and value not in old.get("enum", ()):
+            yield Difference(f"known value {value!r} added", stricter=False, looser=False)
 
 
 def _bounds(old: Node, new: Node) -> Iterator[Difference]:

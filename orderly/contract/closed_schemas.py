@@ -1,0 +1,36 @@
+"""Closes the schemas of responses, so that tests find what the contract does not document.
+
+Clients must accept members and enum values that a later version adds, so the published schemas
+allow them. The server itself may only send what this version documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+# The known values of a string that may have others in later versions.
+EXTENSIBLE_ENUM: Final = "x-extensible-enum"
+
+
+def closed(schema: Any) -> Any:
+    """Return a copy of a schema that rejects unknown members and unknown enum values.
+
+    An object that says itself whether it allows `additionalProperties` is not changed.
+    """
+    if isinstance(schema, list):
+        return [closed(member) for member in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    copy = {
+        # The keys of `properties` are names, not keywords.
+        key: {name: closed(one) for name, one in value.items()}
+        if key == "properties"
+        else closed(value)
+        for key, value in schema.items()
+    }
+    if schema.get("type") == "object":
+        copy.setdefault("additionalProperties", False)
+    if EXTENSIBLE_ENUM in schema:
+        copy["enum"] = schema[EXTENSIBLE_ENUM]
+    return copy
