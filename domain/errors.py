@@ -220,6 +220,22 @@ class TransitionNotAllowed(DomainError):
 
 
 @dataclass(eq=False)
+class OrderNotShipped(DomainError):
+    """The order is {current}; it can have a tracking number only once it is SHIPPED."""
+
+    code: ClassVar[str] = "order_not_shipped"
+    current: str
+
+
+@dataclass(eq=False)
+class TrackingNumberDiffers(DomainError):
+    """The order has another tracking number. To correct it, use update_order."""
+
+    code: ClassVar[str] = "tracking_number_differs"
+    tracking_number: str | None
+
+
+@dataclass(eq=False)
 class OrderNotPayable(DomainError):
     """The order cannot be paid: its status is {current}, and {balance} minor units are unpaid."""
 

@@ -40,6 +40,9 @@ TRANSITIONS: Mapping[tuple[str, str], frozenset[Party]] = MappingProxyType(
 # In these statuses the order's units are not in stock; in the others they were returned to stock.
 HOLDING_UNITS = frozenset({PENDING, PAID, SHIPPED, DELIVERED})
 
+# Only in these statuses an order can have a tracking number.
+SHIPPED_OR_LATER = frozenset({SHIPPED, DELIVERED, RETURNED})
+
 # In these statuses the customer still waits for the order, or the shop for its money.
 IN_PROGRESS = (PENDING, PAID, SHIPPED)
 

@@ -79,6 +79,19 @@ def get_order(actor: Actor, order_id: UUID, if_none_match: str | None = None) ->
     return _response(order, 200)
 
 
+def update_order(
+    actor: Actor, order_id: UUID, body: dict[str, Any], if_match: str | None = None
+) -> Response:
+    """Update an order with a merge patch (RFC 7396)."""
+    order = orders.update_order(
+        actor=actor,
+        order_id=order_id,
+        changes=body,
+        expected_versions=preconditions.expected_versions(if_match),
+    )
+    return _response(order, 200)
+
+
 def update_order_status(
     actor: Actor, order_id: UUID, body: dict[str, Any], if_match: str | None = None
 ) -> Response:

@@ -43,7 +43,7 @@ ERASE_ORDERS = Command(
     """
     WITH erased AS (
         UPDATE orders SET shipping_address = NULL, note = NULL, tracking_number = NULL,
-            version = version + 1,
+            carrier = NULL, version = version + 1,
             updated_at = greatest(clock_timestamp(), updated_at + interval '1 microsecond')
         FROM unnest(%(order_ids)s::uuid[], %(event_ids)s::uuid[]) AS wanted (order_id, event_id)
         WHERE orders.id = wanted.order_id
@@ -60,6 +60,14 @@ ERASE_ORDERS = Command(
 DELETE_REASONS = Command(
     """
     DELETE FROM order_event_reason WHERE event_id IN (
+        SELECT id FROM order_event WHERE order_id = ANY (%(order_ids)s::uuid[])
+    )
+    """
+)
+
+DELETE_CHANGES = Command(
+    """
+    DELETE FROM order_event_change WHERE event_id IN (
         SELECT id FROM order_event WHERE order_id = ANY (%(order_ids)s::uuid[])
     )
     """

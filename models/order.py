@@ -68,6 +68,7 @@ class OrderTable(Table):
     amount_paid = BigIntegerField(null=True, constraints=[SQL("DEFAULT 0")])
     amount_refunded = BigIntegerField(constraints=[SQL("DEFAULT 0")])
     expires_at = InstantField(null=True)
+    carrier = TextField(null=True)
 
     class Meta:
         """The table's name and constraints."""
@@ -86,6 +87,7 @@ class OrderTable(Table):
                 "ck_orders_tracking_number",
                 "tracking_number IS NULL OR status IN ('SHIPPED', 'DELIVERED', 'RETURNED')",
             ),
+            check("ck_orders_carrier", "char_length(carrier) BETWEEN 1 AND 64"),
             check("ck_orders_version", "version >= 1"),
             check(
                 "ck_orders_shipping_address",
@@ -171,6 +173,7 @@ class Order(NamedTuple):
     currency: str
     total: int
     tracking_number: str | None
+    carrier: str | None
     version: int
     created_at: datetime
     updated_at: datetime
@@ -242,6 +245,7 @@ _ORDERS = OrderTable.select(
     OrderTable.currency,
     OrderTable.total,
     OrderTable.tracking_number,
+    OrderTable.carrier,
     OrderTable.version,
     OrderTable.created_at,
     OrderTable.updated_at,
@@ -342,6 +346,15 @@ UPDATE_STATUS = Command(
         status=Parameter("status"),
         amount_paid=_AMOUNT_PAID_AFTER,
         tracking_number=fn.coalesce(Parameter("tracking_number"), OrderTable.tracking_number),
+        version=OrderTable.version + 1,
+        updated_at=_UPDATED_AT,
+    ).where(OrderTable.id == Parameter("order_id"))
+)
+
+UPDATE_SHIPMENT = Command(
+    OrderTable.update(
+        tracking_number=Parameter("tracking_number"),
+        carrier=Parameter("carrier"),
         version=OrderTable.version + 1,
         updated_at=_UPDATED_AT,
     ).where(OrderTable.id == Parameter("order_id"))

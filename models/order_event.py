@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from peewee import JOIN, BigIntegerField, TextField, UUIDField, fn
@@ -48,7 +49,8 @@ class OrderEventTable(Table):
                 "ck_order_event_type",
                 "type IN ('PLACED', 'STATUS_CHANGED', 'PAYMENT_CREATED', 'PAYMENT_SUCCEEDED',"
                 " 'PAYMENT_FAILED', 'PAYMENT_CANCELED', 'PAYMENT_MISMATCHED', 'PAYMENT_KEPT',"
-                " 'REFUND_CREATED', 'REFUND_SUCCEEDED', 'REFUND_FAILED', 'PERSONAL_DATA_ERASED')",
+                " 'REFUND_CREATED', 'REFUND_SUCCEEDED', 'REFUND_FAILED', 'PERSONAL_DATA_ERASED',"
+                " 'UPDATED')",
             ),
             check("ck_order_event_from_status", "(type = 'PLACED') = (from_status IS NULL)"),
             check("ck_order_event_actor_kind", "actor_kind IN ('PERSON', 'SYSTEM', 'PROVIDER')"),
@@ -78,6 +80,32 @@ class OrderEventReasonTable(Table):
         )
 
 
+class OrderEventChangeTable(Table):
+    """What an `UPDATED` event has changed: values that people have typed, which can be deleted."""
+
+    event = foreign_key(OrderEventTable, "fk_order_event_change_event_id")
+    member = TextField()
+    before = TextField(null=True)
+    after = TextField(null=True)
+
+    class Meta:
+        """The table's name and constraints."""
+
+        table_name = "order_event_change"
+        constraints = (
+            primary_key("pk_order_event_change", "event_id", "member"),
+            check("ck_order_event_change_values", "before IS DISTINCT FROM after"),
+        )
+
+
+class Change(NamedTuple):
+    """A change of a member of the order."""
+
+    member: str
+    before: str | None
+    after: str | None
+
+
 class OrderEvent(NamedTuple):
     """One entry of the timeline. `actor_user_id` is None if no person caused it.
 
@@ -98,9 +126,26 @@ class OrderEvent(NamedTuple):
     amount: int | None
     currency: str
     order_id: UUID
+    changes: tuple[Change, ...]
+
+
+def _event(columns: Sequence[Any]) -> OrderEvent:
+    changes = tuple(Change._make(change) for change in columns[-1] or ())
+    return OrderEvent._make((*columns[:-1], changes))
 
 
 _CURRENCY = OrderTable.select(OrderTable.currency).where(OrderTable.id == OrderEventTable.order)
+
+# One JSON column, so that one round trip reads a page of events.
+_CHANGES = OrderEventChangeTable.select(
+    fn.json_agg(
+        fn.json_build_array(
+            OrderEventChangeTable.member,
+            OrderEventChangeTable.before,
+            OrderEventChangeTable.after,
+        )
+    ).order_by(OrderEventChangeTable.member.desc())
+).where(OrderEventChangeTable.event == OrderEventTable.id)
 
 _EVENTS = OrderEventTable.select(
     OrderEventTable.id,
@@ -117,6 +162,7 @@ _EVENTS = OrderEventTable.select(
     OrderEventTable.amount,
     _CURRENCY,
     OrderEventTable.order,
+    _CHANGES,
 ).join(
     OrderEventReasonTable,
     JOIN.LEFT_OUTER,
@@ -125,7 +171,7 @@ _EVENTS = OrderEventTable.select(
 
 TIMELINE: Listing[OrderEvent] = Listing(
     _EVENTS,
-    OrderEvent._make,
+    _event,
     id_field=OrderEventTable.id,
     sorts={
         "created_at": Sort(OrderEventTable.created_at, datetime, lambda event: event.created_at)
@@ -138,7 +184,7 @@ FIND_OF_ORDERS = Statement(
     _EVENTS.where(OrderEventTable.order == fn.any(Parameter("order_ids", "uuid[]"))).order_by(
         OrderEventTable.created_at, OrderEventTable.id
     ),
-    OrderEvent._make,
+    _event,
 )
 
 # The event's time is the order's `updated_at`: run this after the order was updated. This is SQL,
@@ -156,4 +202,15 @@ INSERT = Command(
     INSERT INTO order_event_reason (event_id, reason)
     SELECT id, %(reason)s FROM event WHERE %(reason)s::text IS NOT NULL
     """
+)
+
+INSERT_CHANGE = Command(
+    OrderEventChangeTable.insert(
+        {
+            OrderEventChangeTable.event: Parameter("event_id"),
+            OrderEventChangeTable.member: Parameter("member"),
+            OrderEventChangeTable.before: Parameter("before"),
+            OrderEventChangeTable.after: Parameter("after"),
+        }
+    )
 )

@@ -1,10 +1,10 @@
 """The privileges on each table of the role that serves requests.
 
 Ledgers and logs are append-only: rows of `stock_movement`, `order_item`, `order_event` and
-`security_event` can be neither changed nor deleted. Rows of `security_event_source` and
-`order_event_reason` can be deleted, to erase personal data. Users, products, orders, payments,
-refunds and notifications of providers are never deleted. Row locks (such as FOR UPDATE) require the
-privilege UPDATE.
+`security_event` can be neither changed nor deleted. Rows of `security_event_source`,
+`order_event_reason` and `order_event_change` can be deleted, to erase personal data. Users,
+products, orders, payments, refunds and notifications of providers are never deleted. Row locks
+(such as FOR UPDATE) require the privilege UPDATE.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from models.account_token import AccountTokenTable
 from models.idempotency_key import IdempotencyKeyTable
 from models.mail import MailTable
 from models.order import OrderItemTable, OrderTable
-from models.order_event import OrderEventReasonTable, OrderEventTable
+from models.order_event import OrderEventChangeTable, OrderEventReasonTable, OrderEventTable
 from models.payment import PaymentTable
 from models.payment_notification import PaymentNotificationTable
 from models.product import ProductTable, StockTable
@@ -45,6 +45,7 @@ _BY_TABLE: dict[type[Table], frozenset[str]] = {
     OrderItemTable: _APPEND,
     OrderEventTable: _APPEND,
     OrderEventReasonTable: _ERASE,
+    OrderEventChangeTable: _ERASE,
     PaymentTable: _CHANGE,
     RefundTable: _CHANGE,
     PaymentNotificationTable: _CHANGE,

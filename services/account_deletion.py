@@ -179,6 +179,7 @@ def _erase_orders(actor: Actor, ids: Sequence[UUID]) -> None:
         request_id=actor.request_id,
     )
     erasure.DELETE_REASONS.execute(order_ids=order_ids)
+    erasure.DELETE_CHANGES.execute(order_ids=order_ids)
     erasure.ERASE_PAYMENTS.execute(order_ids=order_ids)
     erasure.ERASE_REFUNDS.execute(order_ids=order_ids)
     erasure.ERASE_NOTIFICATIONS.execute(order_ids=order_ids)

@@ -178,6 +178,7 @@ class _History:
                 "tracking_number": f"0034043416109400{secrets.randbelow(10**4):04}"
                 if is_sent
                 else None,
+                "carrier": "Royal Mail" if is_sent else None,
                 "version": len(_PATHS[order.status]),
                 "created_at": placed_at,
                 "updated_at": updated_at,

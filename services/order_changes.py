@@ -31,6 +31,7 @@ REFUND_CREATED = "REFUND_CREATED"
 REFUND_SUCCEEDED = "REFUND_SUCCEEDED"
 REFUND_FAILED = "REFUND_FAILED"
 _STATUS_CHANGED = "STATUS_CHANGED"
+_UPDATED = "UPDATED"
 
 _MAIL_OF_STATUS = {
     order_status.PAID: mail.ORDER_PAID,
@@ -81,6 +82,24 @@ def change_status(
     )
 
 
+def update_shipment(
+    actor: Actor, order: Order, *, tracking_number: str | None, carrier: str | None
+) -> None:
+    """Change the tracking number and the carrier. The event has the values before and after."""
+    orders.UPDATE_SHIPMENT.execute(
+        order_id=order.id, tracking_number=tracking_number, carrier=carrier
+    )
+    event_id = _append(actor, order, _UPDATED)
+    for member, before, after in (
+        ("tracking_number", order.tracking_number, tracking_number),
+        ("carrier", order.carrier, carrier),
+    ):
+        if before != after:
+            order_event.INSERT_CHANGE.execute(
+                event_id=event_id, member=member, before=before, after=after
+            )
+
+
 def record_payment_event(
     actor: Actor,
     order: Order,
@@ -115,10 +134,11 @@ def _append(
     payment_id: UUID | None = None,
     refund_id: UUID | None = None,
     amount: int | None = None,
-) -> None:
+) -> UUID:
     actor_kind = actor_kind or kind_of(actor)
+    event_id = uuid7()
     order_event.INSERT.execute(
-        event_id=uuid7(),
+        event_id=event_id,
         order_id=order.id,
         type=event_type,
         from_status=order.status,
@@ -131,6 +151,7 @@ def _append(
         refund_id=refund_id,
         amount=amount,
     )
+    return event_id
 
 
 def _return_stock(actor: Actor, order: Order, status: str) -> None:

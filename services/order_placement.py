@@ -141,6 +141,7 @@ def _try_to_place(
         currency=currency,
         total=lines[0].total,
         tracking_number=None,
+        carrier=None,
         version=1,
         created_at=lines[0].created_at,
         updated_at=lines[0].created_at,
@@ -171,6 +172,7 @@ def _find_replay(user_id: UUID, idempotency_key: str | None, fingerprint: bytes)
     return order._replace(
         status=PENDING,
         tracking_number=None,
+        carrier=None,
         version=1,
         updated_at=order.created_at,
         amount_paid=0,

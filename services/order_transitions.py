@@ -15,10 +15,11 @@ from domain.errors import (
     PaymentProviderNotEnabled,
     PaymentProviderUnavailable,
     PreconditionFailed,
+    TrackingNumberDiffers,
     TransitionNotAllowed,
     Unavailable,
 )
-from domain.order_status import CANCELLED, PAID, PENDING
+from domain.order_status import CANCELLED, PAID, PENDING, SHIPPED
 from domain.payments import RefundCause, expires
 from models import order as orders
 from models import payment as payments
@@ -56,6 +57,7 @@ def update_order_status(
         NotFound: no order has this id, or it belongs to another user.
         PreconditionFailed: the order has none of the expected versions; None accepts any version.
         TransitionNotAllowed: this transition does not exist, or the actor may not make it.
+        TrackingNumberDiffers: the order was shipped before, with another tracking number.
     """
     order = require_visible(actor, orders.FIND_TO_CHANGE.one(order_id=order_id))
     if expected_versions is not None and order.version not in expected_versions:
@@ -65,6 +67,8 @@ def update_order_status(
         if status not in allowed:
             raise TransitionNotAllowed(current=order.status, requested=status, allowed=allowed)
         _make_transition(actor, order, status, tracking_number=tracking_number, reason=reason)
+    elif status == SHIPPED and tracking_number not in {None, order.tracking_number}:
+        raise TrackingNumberDiffers(order.tracking_number)
     return find_order(actor, order_id)
 
 

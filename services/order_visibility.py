@@ -7,6 +7,7 @@ from uuid import UUID
 from domain.actor import Actor
 from domain.errors import NotFound
 from models.order import Order
+from models.order_event import OrderEvent
 
 
 def require_visible(actor: Actor, order: Order | None) -> Order:
@@ -18,6 +19,13 @@ def require_visible(actor: Actor, order: Order | None) -> Order:
     if order is None or not can_see(actor, order.user_id):
         raise NotFound("order")
     return order
+
+
+def as_owner_sees(event: OrderEvent, owner_id: UUID) -> OrderEvent:
+    """Return an event of the owner's order without the names and notes of the staff."""
+    if event.actor_user_id in {None, owner_id}:
+        return event
+    return event._replace(actor_user_id=None, reason=None)
 
 
 def can_see(actor: Actor, owner_id: UUID | None) -> bool:

@@ -29,7 +29,8 @@ from services.order_transitions import (
     update_order_status,
     with_allowed_transitions,
 )
-from services.order_visibility import can_see
+from services.order_updates import update_order
+from services.order_visibility import as_owner_sees, can_see
 from services.users import require_verified_email
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "get_order",
     "list_order_events",
     "list_orders",
+    "update_order",
     "update_order_status",
 ]
 
@@ -200,11 +202,17 @@ def list_order_events(
 ) -> Page[OrderEvent]:
     """Return a page of an order's timeline, oldest event first.
 
+    Only administrators see the reasons that the staff has given, and who gave them.
+
     Raises:
         NotFound: no order has this id, or it belongs to another user.
     """
-    if not can_see(actor, orders.FIND_OWNER.one(order_id=order_id)):
+    owner_id = orders.FIND_OWNER.one(order_id=order_id)
+    if owner_id is None or not can_see(actor, owner_id):
         raise NotFound("order")
-    return order_event.TIMELINE.page(
+    page = order_event.TIMELINE.page(
         sort="created_at", limit=limit, cursor=cursor, order_id=order_id
     )
+    if actor.is_admin:
+        return page
+    return Page([as_owner_sees(event, owner_id) for event in page.items], page.next_cursor)

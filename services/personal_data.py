@@ -28,6 +28,7 @@ from models.security_event import SecurityEvent
 from models.session import StoredSession
 from models.user import User
 from services import security_events
+from services.order_visibility import as_owner_sees
 from services.users import get_me, get_user
 
 __all__ = [
@@ -155,7 +156,10 @@ def _order_records(user_id: UUID) -> Iterator[OrderRecord]:
 def _order_record_page(user_id: UUID, cursor: str | None) -> tuple[list[OrderRecord], str | None]:
     page = orders.ORDERS.page(sort="created_at", limit=_BATCH_ROWS, cursor=cursor, user_id=user_id)
     ids = placement.uuid_array(order.id for order in page.items)
-    events = _grouped(order_event.FIND_OF_ORDERS.all(order_ids=ids), lambda row: row.order_id)
+    events = _grouped(
+        [as_owner_sees(row, user_id) for row in order_event.FIND_OF_ORDERS.all(order_ids=ids)],
+        lambda row: row.order_id,
+    )
     paid = _grouped(payments.FIND_OF_ORDERS.all(order_ids=ids), lambda row: row.order_id)
     # As in `list_refunds`: the reasons are notes of the staff.
     refunded = _grouped(

@@ -129,6 +129,14 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
     "transition_not_allowed": ProblemType(
         409, "Status transition not allowed", "Choose one of the statuses in `allowed`."
     ),
+    "order_not_shipped": ProblemType(
+        409, "Order not shipped", "Set the status `SHIPPED` with the tracking number instead."
+    ),
+    "tracking_number_differs": ProblemType(
+        409,
+        "Order shipped with another tracking number",
+        "Correct the tracking number by `PATCH /orders/{order_id}` (`update_order`).",
+    ),
     "order_not_payable": ProblemType(
         409,
         "Order cannot be paid",

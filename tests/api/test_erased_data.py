@@ -27,6 +27,7 @@ from tests.support.shop import (
     cancel_order,
     place_order,
     record_payment,
+    update_order,
     update_status,
 )
 from tests.support.smtp_server import SmtpServer, smtp_settings
@@ -70,8 +71,8 @@ NAMING = {
     *("users.email", "users.name", "users.search"),
     *("session.user_agent", "session.address", "session.network"),
     "account_token.email",
-    *("orders.shipping_address", "orders.note", "orders.tracking_number"),
-    "order_event_reason.reason",
+    *("orders.shipping_address", "orders.note", "orders.tracking_number", "orders.carrier"),
+    *("order_event_reason.reason", "order_event_change.before", "order_event_change.after"),
     *("payment.reference", "payment.client_secret", "payment.redirect_url"),
     "refund.reason",
     "payment_notification.body",
@@ -89,7 +90,7 @@ NAMING_NOBODY = {
     *("users.role", "account_token.kind", "mail.kind", "mail.outcome"),
     *("orders.number", "orders.status", "orders.currency"),
     *("order_event.type", "order_event.from_status", "order_event.to_status"),
-    *("order_event.actor_kind", "order_event.request_id"),
+    *("order_event.actor_kind", "order_event.request_id", "order_event_change.member"),
     *("payment.provider", "payment.method", "payment.currency", "payment.status"),
     *("refund.status", "refund.cause"),
     *("payment_notification.provider", "payment_notification.outcome"),
@@ -195,6 +196,9 @@ def _buy(client: Client, admin: Client, fake: StripeServer) -> None:
             admin, order, "SHIPPED", tracking_number=TRACKING_NUMBER, reason=STAFF_NOTE
         ).status_code
     )
+    courier = f"{NAME}, by car"
+    corrected = update_order(admin, order, tracking_number=f"{TRACKING_NUMBER}-2", carrier=courier)
+    assert 200 == corrected.status_code
     assert 200 == update_status(admin, order, "DELIVERED").status_code
     refund = {"amount": {"amount": 1990, "currency": "EUR"}, "reason": STAFF_NOTE}
     assert 201 == admin.post(f"/api/v1/payments/{payment['id']}/refunds", json=refund).status_code

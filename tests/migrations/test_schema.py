@@ -107,7 +107,7 @@ def test_migrations_and_models_create_the_same_schema(both_schemas: None):
     for kind in QUERIES:
         assert by_migrations[kind], kind
         assert by_models[kind] == by_migrations[kind]
-    assert len(TABLES) == 21
+    assert len(TABLES) == 22
 
 
 def test_every_constraint_and_index_is_named_by_the_convention(both_schemas: None):

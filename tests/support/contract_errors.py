@@ -148,6 +148,17 @@ def skip_statuses(_client: ExampleClient, request: Request) -> None:
     request.body = {"status": "DELIVERED"}
 
 
+@triggers("tracking_number_differs")
+def ship_with_another_tracking_number(client: ExampleClient, request: Request) -> None:
+    client.send_successfully(request)
+    request.body = {"status": "SHIPPED", "tracking_number": "ANOTHER-1"}
+
+
+@triggers("order_not_shipped")
+def set_a_tracking_number_too_early(_client: ExampleClient, request: Request) -> None:
+    request.body = EXAMPLES["tracking_correction"]
+
+
 @triggers("cancel_order transition_not_allowed")
 def ship_the_order_first(client: ExampleClient, request: Request) -> None:
     client.update_order_status(request.path["order_id"], "PAID", "SHIPPED")

@@ -67,6 +67,11 @@ def pay_the_order(client: ExampleClient, request: Request) -> None:
     client.update_order_status(request.path["order_id"], "PAID")
 
 
+@prepares("update_order tracking_correction")
+def ship_the_order(client: ExampleClient, request: Request) -> None:
+    client.update_order_status(request.path["order_id"], "PAID", "SHIPPED")
+
+
 @prepares("update_order_status returned")
 def deliver_the_order(client: ExampleClient, request: Request) -> None:
     client.update_order_status(request.path["order_id"], "SHIPPED", "DELIVERED")

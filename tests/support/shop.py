@@ -66,6 +66,11 @@ def update_status(admin: Client, order: dict[str, Any], status: str, **fields: A
     return admin.put(f"{ORDERS}/{order['id']}/status", json={"status": status, **fields})
 
 
+def update_order(admin: Client, order: dict[str, Any], **changes: str | None) -> Any:
+    """Update an order; return the response."""
+    return admin.patch(f"{ORDERS}/{order['id']}", json=changes)
+
+
 def create_payment(client: Client, order: dict[str, Any], key: str | None = None) -> Any:
     """Create a payment by hand; return the response."""
     headers = {} if key is None else {"Idempotency-Key": key}

@@ -19,6 +19,7 @@ ORDER = Order(
     currency="EUR",
     total=3980,
     tracking_number=None,
+    carrier=None,
     version=1,
     created_at=datetime(2026, 1, 1, tzinfo=UTC),
     updated_at=datetime(2026, 1, 1, tzinfo=UTC),

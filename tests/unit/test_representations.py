@@ -20,6 +20,7 @@ ORDER = Order(
     currency="USD",
     total=3750,
     tracking_number=None,
+    carrier=None,
     version=1,
     created_at=CREATED_AT,
     updated_at=CREATED_AT,
