@@ -34,6 +34,7 @@ from orderly.http.load_shedding import load_shedding
 from orderly.http.readiness import Readiness
 from orderly.http.request_log import RequestLog
 from orderly.http.server_metrics import ServerMetrics
+from orderly.http.shared_cache import ResponseStore, shared_cache
 from orderly.http.slots import Slots
 from orderly.mail_setup import mail_setup
 from orderly.pages.routes import page_router
@@ -81,7 +82,8 @@ def create_app(settings: Settings, *, tracer_provider: TracerProvider | None = N
     slots = Slots(run, settings.threads, target=settings.queue_target_ms / 1000)
     directory = settings.metrics_dir
     readiness = Readiness()
-    metrics = None if directory is None else ServerMetrics(directory, slots, readiness)
+    store = ResponseStore(settings.catalogue_cache_seconds)
+    metrics = None if directory is None else ServerMetrics(directory, slots, store, readiness)
 
     @asynccontextmanager
     async def lifespan(_app: Any) -> AsyncIterator[None]:
@@ -118,6 +120,7 @@ def create_app(settings: Settings, *, tracer_provider: TracerProvider | None = N
         allowed_hosts=settings.allowed_host_names,
         lifespan=lifespan,
         middlewares=[allow_origins(origins)] if origins else [],
+        cache=shared_cache(store, cookie_names.values()) if store.seconds else None,
         request_log=request_log,
         slots=slots,
         validate_responses=settings.validate_responses,
@@ -146,6 +149,7 @@ def connexion_app(
     allowed_hosts: Sequence[str] = (),
     lifespan: Any = None,
     middlewares: Sequence[Callable[[ASGIApp], ASGIApp]] = (),
+    cache: Callable[[ASGIApp], ASGIApp] | None = None,
     request_log: Callable[[ASGIApp], ASGIApp] = RequestLog,
     security_map: Mapping[str, Any] = SECURITY_MAP,
     slots: Slots | None = None,
@@ -155,8 +159,9 @@ def connexion_app(
 
     `other_routes` handles requests outside the contract's base path. If `allowed_hosts` is not
     empty, requests for other hosts are refused. `middlewares` handle all requests and responses,
-    including errors; only the request log is outside of them. `slots` limit how many handlers run
-    at the same time. `options` are passed to `CompiledAPI`.
+    including errors; only the request log is outside of them. `cache` responds before routing, or
+    passes a request on. `slots` limit how many handlers run at the same time. `options` are passed
+    to `CompiledAPI`.
     """
     chain = ConnexionMiddleware(
         CompiledApp(other_routes),
@@ -167,6 +172,7 @@ def connexion_app(
             *middlewares,
             ExceptionMiddleware,
             admission(allowed_hosts),
+            *([cache] if cache is not None else []),
             CompiledRoutingMiddleware,
             *([load_shedding(slots)] if slots is not None else []),
             SecurityMiddleware,

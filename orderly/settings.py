@@ -94,6 +94,8 @@ class Settings:
     threads: int
     # How long a request may wait for one of these while the server is overloaded.
     queue_target_ms: int
+    # How old a response about the catalogue may be, for requests without credentials. 0: no cache.
+    catalogue_cache_seconds: int
     # After SIGTERM, how long readiness is 503 before new connections are refused.
     drain_seconds: int
     # How long the start waits for a database that cannot be reached.
@@ -451,6 +453,7 @@ def _read_server(env: _Reader) -> dict[str, Any]:
         "threads": env.int("THREADS", 16, validate=validate.Range(1, 256)),
         "handlers": env.str("HANDLERS", "greenlets", validate=validate.OneOf(HANDLERS)),
         "queue_target_ms": env.int("QUEUE_TARGET_MS", 200, validate=validate.Range(10, 10_000)),
+        "catalogue_cache_seconds": env.int("CATALOGUE_CACHE_SECONDS", 1, validate=_UP_TO_AN_HOUR),
         "drain_seconds": env.int("DRAIN_SECONDS", 0, validate=_UP_TO_AN_HOUR),
         "max_connections": env.int("MAX_CONNECTIONS", 1000, validate=validate.Range(1, 1_000_000)),
         "request_head_seconds": env.int(

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from connexion.operations import AbstractOperation
 
-from orderly.http.slots import PRIORITIES, Load
-
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+from orderly.http.slots import PRIORITIES, SAFE_METHODS, Load
 
 
 def load_of(operation: AbstractOperation) -> Load:
     """Return the priority (`x-load-priority`) of an operation, and whether it writes.
 
-    Operations with safe methods (RFC 9110, section 9.2.1) never wait for row locks.
+    Operations with safe methods never wait for row locks.
     """
     # Connexion 3.3 has no public accessor for extensions (x-...).
     priority = operation._operation.get("x-load-priority", "normal")

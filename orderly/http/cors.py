@@ -19,6 +19,7 @@ _REQUEST_HEADERS = (
     "X-Request-ID",
 )
 _RESPONSE_HEADERS = (
+    "Age",
     "Allow",
     "Content-Disposition",
     "Deprecation",

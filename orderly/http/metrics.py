@@ -53,6 +53,13 @@ METRICS: Mapping[str, Metric] = {
     "orderly_requests_shed_total": Metric(
         "counter", "Requests that were not processed because of overload.", ("reason",)
     ),
+    "orderly_cache_hits_total": Metric(
+        "counter", "Requests for the catalogue that were answered from the cache."
+    ),
+    "orderly_cache_misses_total": Metric(
+        "counter", "Requests for the catalogue without credentials that the cache passed on."
+    ),
+    "orderly_cache_size_bytes": Metric("gauge", "Memory of the cached responses."),
     "orderly_orders_placed_total": Metric("counter", "Orders that were placed."),
     "orderly_orders_refused_total": Metric(
         "counter", "Orders that were refused, by problem code.", ("reason",)

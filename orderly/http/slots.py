@@ -36,6 +36,8 @@ Run = Callable[[Callable[[], Any]], Awaitable[Any]]
 _IN_PROGRESS, HIGH, NORMAL, LOW = range(4)
 _PRIORITIES = 4
 PRIORITIES: Mapping[str, int] = {"high": HIGH, "normal": NORMAL, "low": LOW}
+# Methods of requests that change nothing (RFC 9110, section 9.2.1)
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _INTERVAL_PER_TARGET = 5
 _SWEEPS_PER_TARGET = 4

@@ -15,6 +15,7 @@ from orderly.http import problems
 from orderly.http.security_headers import API_POLICY
 from orderly.http.server_state import CLIENT_GONE, HEALTH_CHECKS_ONLY, IS_CONNECTED
 from orderly.server.connection_guard import ConnectionGuard
+from orderly.server.joined_writes import JoinedWrites
 
 # How long an idle connection stays open after a shutdown begins: a request may be on its way.
 _SHUTDOWN_GRACE_SECONDS = 1.0
@@ -81,7 +82,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to watch the connection."""
-        super().connection_made(transport)
+        super().connection_made(JoinedWrites(transport, self.loop))
         self.app_state = {**self.app_state, IS_CONNECTED: self.is_connected}
         self._guard.add(self, self.loop)
 

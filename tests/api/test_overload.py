@@ -168,16 +168,16 @@ def send_order_and_disconnect(port: int, product: dict[str, Any], token: str) ->
 
 
 @pytest.mark.parametrize("header", ["X-Request-Deadline", "X-Envoy-Expected-Rq-Timeout-Ms"])
-def test_a_request_whose_deadline_has_passed_gets_503(anonymous: Client, header: str):
-    response = anonymous.get(PRODUCTS, headers={header: "0"})
+def test_a_request_whose_deadline_has_passed_gets_503(alice: Client, header: str):
+    response = alice.get(ORDERS, headers={header: "0"})
 
     assert_problem(response, 503, "service_unavailable")
     assert "deadline" in response.json()["detail"]
-    assert 200 == anonymous.get(PRODUCTS, headers={header: "4000000000.5"}).status_code
+    assert 200 == alice.get(ORDERS, headers={header: "4000000000.5"}).status_code
 
 
-def test_a_malformed_deadline_gets_400(anonymous: Client):
-    response = anonymous.get(PRODUCTS, headers={"X-Request-Deadline": "tomorrow"})
+def test_a_malformed_deadline_gets_400(alice: Client):
+    response = alice.get(ORDERS, headers={"X-Request-Deadline": "tomorrow"})
 
     assert_problem(response, 400, "malformed_request")
     assert "X-Request-Deadline" == response.json()["errors"][0]["parameter"]

@@ -1,0 +1,319 @@
+"""A shared cache (RFC 9111) of the catalogue, for requests without credentials.
+
+It answers before routing, so a hit needs neither validation nor PostgreSQL nor a slot. It stores
+the responses that are `public`: those of `list_products` and `get_product`. A response is used for
+some seconds. Then one request fetches it again, and concurrent requests for it wait for that one.
+
+A request that writes to the catalogue empties the cache of its process. Orders do not: the stock
+in a stored response may be as old as the response. The caches of other processes are not emptied.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Collection
+from functools import partial
+from time import monotonic
+from typing import Any, NamedTuple
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from handlers.preconditions import is_unchanged
+from handlers.responses import BASE_PATH
+from orderly.http.slots import SAFE_METHODS
+
+# The paths of the catalogue begin with this one. Writes to such a path empty the cache.
+_PREFIX = f"{BASE_PATH}/products"
+_MAX_BYTES = 16 << 20
+# A larger response is not stored, so that a few of them cannot displace all others.
+_MAX_RESPONSE_BYTES = 1 << 20
+# What a stored response needs in addition to its body: headers, key, objects.
+_OVERHEAD_BYTES = 2048
+# A shorter body fits into one packet anyway.
+_MIN_COMPRESSED_BYTES = 1400
+# A longer one would occupy the event loop for more than 20 ms.
+_MAX_COMPRESSED_BYTES = 1 << 19
+_OK = 200
+
+# The value of `If-None-Match` (RFC 9110, section 13.1.2)
+_ENTITY_TAGS = re.compile(rb'\*|(W/)?"[!#-~]*"([ \t]*,[ \t]*(W/)?"[!#-~]*"){0,19}')
+
+Header = tuple[bytes, bytes]
+
+
+class _Request(NamedTuple):
+    """The headers of a request that decide how the cache treats it."""
+
+    asks_the_source: bool
+    accepts_gzip: bool
+    if_none_match: bytes | None
+
+
+class _Stored:
+    """A stored response."""
+
+    __slots__ = ("_body", "_headers", "_not_modified", "_zipped", "etag", "facts", "size", "time")
+
+    def __init__(
+        self, time: float, headers: list[Header], body: bytes, facts: dict[str, Any], rules: bytes
+    ) -> None:
+        self.time = time
+        self.facts = {name: facts[name] for name in ("operation_id", "headers")}
+        self.size = len(body) + _OVERHEAD_BYTES
+        self.etag = dict(headers)[b"etag"]
+        replaced = {b"cache-control", b"content-length", b"etag"}
+        shared = [
+            (b"cache-control", rules),
+            (b"vary", b"Authorization, Cookie, Accept-Encoding"),
+        ]
+        self._headers = [*(one for one in headers if one[0] not in replaced), *shared]
+        self._not_modified = shared
+        self._body = body
+        self._zipped: bytes | None = None
+
+    def response(self, request: _Request, now: float) -> tuple[int, list[Header], bytes]:
+        """Return the status, headers and body of the response to a request."""
+        etag, body = self.etag, self._body
+        encoding: tuple[Header, ...] = ()
+        if request.accepts_gzip and _MIN_COMPRESSED_BYTES <= len(body) <= _MAX_COMPRESSED_BYTES:
+            # A strong entity tag identifies the bytes of a body (RFC 9110, section 8.8.3).
+            etag, encoding = etag[:-1] + b'-gzip"', ((b"content-encoding", b"gzip"),)
+            body = self._compressed()
+        age = (b"age", b"%d" % (now - self.time))
+        if request.if_none_match is not None and self._is_unchanged(request.if_none_match, etag):
+            return 304, [*self._not_modified, (b"etag", etag), age], b""
+        length = (b"content-length", b"%d" % len(body))
+        return _OK, [*self._headers, (b"etag", etag), length, age, *encoding], body
+
+    def _compressed(self) -> bytes:
+        if self._zipped is None:
+            self._zipped = gzip.compress(self._body, compresslevel=5, mtime=0)
+        return self._zipped
+
+    @staticmethod
+    def _is_unchanged(if_none_match: bytes, etag: bytes) -> bool:
+        return if_none_match == etag or is_unchanged(
+            if_none_match.decode("latin-1"), etag.decode("latin-1")
+        )
+
+
+class _Fetch:
+    """A request to the source, for which concurrent requests of the same key wait."""
+
+    __slots__ = ("_is_done", "result")
+
+    def __init__(self) -> None:
+        self._is_done = asyncio.Event()
+        self.result: _Stored | None = None
+
+    def end(self) -> None:
+        """Wake the requests that wait."""
+        self._is_done.set()
+
+    async def wait(self) -> _Stored | None:
+        """Return the response; None if it cannot be stored."""
+        await self._is_done.wait()
+        return self.result
+
+
+class ResponseStore:
+    """The stored responses of one server process, by key. Only its event loop may use it."""
+
+    def __init__(self, seconds: int) -> None:
+        self.seconds = seconds
+        # The least recently used first
+        self._responses: OrderedDict[bytes, _Stored] = OrderedDict()
+        self.fetches: dict[bytes, _Fetch] = {}
+        self.size = 0
+        self.hits = 0
+        self.misses = 0
+
+    def fresh(self, key: bytes, now: float) -> _Stored | None:
+        """Return the response, unless it is too old."""
+        found = self._responses.get(key)
+        if found is None or now - found.time >= self.seconds:
+            return None
+        self._responses.move_to_end(key)
+        return found
+
+    def add(self, key: bytes, response: _Stored) -> None:
+        """Store a response in place of an older one. Remove others if there is no space for it."""
+        if response.size > _MAX_RESPONSE_BYTES:
+            return
+        replaced = self._responses.pop(key, None)
+        self._responses[key] = response
+        self.size += response.size - (replaced.size if replaced else 0)
+        while self.size > _MAX_BYTES:
+            self.size -= self._responses.popitem(last=False)[1].size
+
+    def empty(self) -> None:
+        """Forget all responses, and the fetches that have begun: their responses may be old."""
+        self._responses.clear()
+        self.fetches.clear()
+        self.size = 0
+
+
+class SharedCache:
+    """ASGI middleware that responds from a store."""
+
+    def __init__(
+        self, app: ASGIApp, *, store: ResponseStore, session_cookies: Collection[str]
+    ) -> None:
+        self._app = app
+        self._store = store
+        self._session_cookies = [name.encode() for name in session_cookies]
+        seconds = store.seconds
+        self._rules = b"public, max-age=%d, stale-while-revalidate=%d" % (seconds, seconds)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Respond from the store, or pass the request on."""
+        if scope["type"] != "http" or not scope["path"].startswith(_PREFIX):
+            await self._app(scope, receive, send)
+        elif scope["method"] == "GET":
+            request = self._read(scope["headers"])
+            if request is None:
+                await self._app(scope, receive, send)
+            else:
+                await self._respond(request, scope, receive, send)
+        elif scope["method"] in SAFE_METHODS:
+            await self._app(scope, receive, send)
+        else:
+            await self._write(scope, receive, send)
+
+    async def _write(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on a request that changes the catalogue, and empty the store."""
+
+        async def send_after_emptying(message: Message) -> None:
+            # The client must see its change in the next response.
+            self._store.empty()
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_after_emptying)
+        finally:
+            self._store.empty()
+
+    async def _respond(self, request: _Request, scope: Scope, receive: Receive, send: Send) -> None:
+        store, key, now = self._store, _key(scope), monotonic()
+        stored = None if request.asks_the_source else store.fresh(key, now)
+        if stored is None:
+            fetch = None if request.asks_the_source else store.fetches.get(key)
+            if fetch is None:
+                store.misses += 1
+                await self._fetch(key, request, scope, receive, send)
+                return
+            stored = await fetch.wait()
+            if stored is None:  # an error, for example 404, which is not stored
+                store.misses += 1
+                await self._app(scope, receive, send)
+                return
+        store.hits += 1
+        scope["orderly"].update(stored.facts)
+        await _send(stored.response(request, now), send)
+
+    async def _fetch(
+        self, key: bytes, request: _Request, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Pass a request on, respond to it, and store the response if it is public."""
+        fetches = self._store.fetches
+        fetch = fetches[key] = _Fetch()
+        recorder = _Recorder(send)
+        if request.if_none_match is not None:
+            # The stored response must have a body.
+            scope["headers"] = [one for one in scope["headers"] if one[0] != b"if-none-match"]
+        now = monotonic()
+        try:
+            await self._app(scope, receive, recorder.send)
+            if recorder.headers is not None:
+                body = b"".join(recorder.body)
+                fetch.result = _Stored(now, recorder.headers, body, scope["orderly"], self._rules)
+                # If the store was emptied since, or another fetch has begun, this one may be old.
+                if fetches.get(key) is fetch:
+                    self._store.add(key, fetch.result)
+        finally:
+            if fetches.get(key) is fetch:
+                del fetches[key]
+            fetch.end()
+        if fetch.result is not None:
+            await _send(fetch.result.response(request, now), send)
+
+    def _read(self, headers: list[Header]) -> _Request | None:
+        """Return the headers that matter to the cache; None if it must not handle the request."""
+        asks_the_source = accepts_gzip = False
+        if_none_match = None
+        for name, value in headers:
+            if name not in _RELEVANT:
+                continue
+            if name == b"accept-encoding":
+                accepts_gzip = _accepts_gzip(value)
+            elif name == b"if-none-match":
+                if if_none_match is not None or not _ENTITY_TAGS.fullmatch(value):
+                    return None  # the contract decides
+                if_none_match = value
+            elif name == b"cache-control":
+                asks_the_source |= any(one in value.lower() for one in _ASKS_THE_SOURCE)
+            elif name == b"authorization" or any(one in value for one in self._session_cookies):
+                return None
+        return _Request(asks_the_source, accepts_gzip, if_none_match)
+
+
+_RELEVANT = {b"accept-encoding", b"authorization", b"cache-control", b"cookie", b"if-none-match"}
+_ASKS_THE_SOURCE = (b"no-cache", b"no-store", b"max-age=0")
+
+
+class _Recorder:
+    """Keeps the messages of a response that can be stored; sends those of other responses."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.headers: list[Header] | None = None
+        self.body: list[bytes] = []
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and _is_public(message):
+            self.headers = list(message["headers"])
+        elif self.headers is None:
+            await self._send(message)
+        else:
+            self.body.append(message.get("body", b""))
+
+
+def shared_cache(
+    store: ResponseStore, session_cookies: Collection[str]
+) -> Callable[[ASGIApp], SharedCache]:
+    """Return middleware that responds from a store to requests without a session cookie."""
+    return partial(SharedCache, store=store, session_cookies=session_cookies)
+
+
+def _is_public(start: Message) -> bool:
+    if start["status"] != _OK:
+        return False
+    headers = dict(start["headers"])
+    return headers.get(b"cache-control", b"").startswith(b"public") and b"etag" in headers
+
+
+def _key(scope: Scope) -> bytes:
+    """Return the path and the query, whose parameters can be in any order."""
+    query: bytes = scope["query_string"]
+    if b"&" in query:
+        query = b"&".join(sorted(query.split(b"&")))
+    key: bytes = scope["raw_path"] + b"?" + query
+    return key
+
+
+def _accepts_gzip(accept_encoding: bytes) -> bool:
+    """Return whether the client accepts gzip (RFC 9110, section 12.5.3)."""
+    for part in accept_encoding.lower().split(b","):
+        name, _, weight = part.partition(b";")
+        if name.strip() == b"gzip":
+            return weight.replace(b" ", b"").rstrip(b"0") not in {b"q=", b"q=0.", b"q=."}
+    return False
+
+
+async def _send(response: tuple[int, list[Header], bytes], send: Send) -> None:
+    status, headers, body = response
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
