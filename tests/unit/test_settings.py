@@ -174,6 +174,7 @@ def test_all_invalid_values_are_reported_together() -> None:
         ACCESS_TOKEN_MINUTES="0",
         ALLOWED_HOSTS="shop.example.com:443",
         BACKUPS_KEPT="0",
+        CATALOGUE_CACHE_SECONDS="-1",
         COOKIE_SECURE="perhaps",
         CORS_ORIGINS="https://shop.example.com/",
         CURRENCY="eur",
