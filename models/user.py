@@ -131,6 +131,12 @@ def _credentials(columns: Sequence[Any]) -> Credentials:
 # Returns one user; no row if there are no users.
 FIND_ANY = Statement(UserTable.select(UserTable.id).limit(1), lambda columns: columns[0])
 
+# Returns one active administrator; no row if there are none.
+FIND_ANY_ADMINISTRATOR = Statement(
+    UserTable.select(UserTable.id).where((UserTable.role == "ADMIN") & UserTable.active).limit(1),
+    lambda columns: columns[0],
+)
+
 FIND_CREDENTIALS = Statement(
     _CREDENTIALS.where(UserTable.email == Parameter("email")), _credentials
 )

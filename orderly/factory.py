@@ -119,7 +119,7 @@ def create_app(settings: Settings, *, tracer_provider: TracerProvider | None = N
         ),
         allowed_hosts=settings.allowed_host_names,
         lifespan=lifespan,
-        middlewares=[allow_origins(origins)] if origins else [],
+        middlewares=[allow_origins(origins)] if origins is not None else [],
         cache=shared_cache(store, cookie_names.values()) if store.seconds else None,
         request_log=request_log,
         slots=slots,

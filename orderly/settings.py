@@ -267,7 +267,7 @@ class Settings:
             signing_key=signing_key,
             other_signing_keys=other_signing_keys,
             cookie_secure=self.cookie_secure,
-            allowed_origins=frozenset(self.allowed_origins),
+            allowed_origins=self.allowed_origins,
             currency=self.currency,
             access_token_seconds=self.access_token_minutes * 60,
             refresh_token_seconds=self.refresh_token_days * 24 * 3600,
@@ -329,9 +329,9 @@ class Settings:
         return self.slow_statement_ms / 1000 or math.inf
 
     @property
-    def allowed_origins(self) -> tuple[str, ...]:
-        """The origins of other websites whose pages may call the API with cookies."""
-        return tuple(settings_values.items(self.cors_origins))
+    def allowed_origins(self) -> re.Pattern[str] | None:
+        """Matches the origins of other websites whose pages may call the API with cookies."""
+        return settings_values.origin_pattern(self.cors_origins)
 
     @property
     def allowed_host_names(self) -> tuple[str, ...]:

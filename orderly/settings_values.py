@@ -20,7 +20,8 @@ from domain import mail, money
 from orderly import signing_keys
 
 # An origin as browsers send it (RFC 6454, section 6.1): no path, not even a slash.
-_ORIGIN = re.compile(r"https?://[a-z0-9.\-\[\]:]+", re.ASCII)
+# `:*` at the end stands for any port.
+_ORIGIN = re.compile(r"https?://([a-z0-9.\-]+|\[[0-9a-f:.]+\])(:([0-9]+|\*))?", re.ASCII)
 
 # A name or an IPv4 address, or an IPv6 address in brackets, as in the header `Host`.
 _HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]", re.ASCII | re.IGNORECASE)
@@ -164,5 +165,12 @@ def origins(origins: str) -> None:
     for origin in items(origins):
         if not _ORIGIN.fullmatch(origin):
             raise ValidationError(
-                "Not a list of origins (https://shop.example.com), separated by commas."
+                "Not a list of origins (https://shop.example.com), separated by commas. "
+                "`:*` stands for any port."
             )
+
+
+def origin_pattern(origins: str) -> re.Pattern[str] | None:
+    """Return a pattern that matches these origins; None if there are none."""
+    patterns = [re.escape(one).replace(r":\*", ":[0-9]{1,5}") for one in items(origins)]
+    return re.compile("|".join(patterns)) if patterns else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 
@@ -15,7 +16,7 @@ class Configuration:
     # Whether session cookies are sent over HTTPS only.
     cookie_secure: bool = True
     # Other origins whose pages may send unsafe requests with the session cookies.
-    allowed_origins: frozenset[str] = frozenset()
+    allowed_origins: re.Pattern[str] | None = None
     currency: str = "EUR"
     issuer: str = "orderly"
     audience: str = "orderly"

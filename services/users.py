@@ -83,6 +83,12 @@ def create_admin(*, email: str, name: str, password: str) -> User:
 
 
 @autocommit
+def has_administrator() -> bool:
+    """Return whether the shop has an active administrator."""
+    return users.FIND_ANY_ADMINISTRATOR.one() is not None
+
+
+@autocommit
 def get_me(*, actor: Actor) -> User:
     """Return the actor's own account.
 

@@ -27,9 +27,10 @@ _file_argument = click.argument("file", type=click.Path(dir_okay=False, path_typ
 @data_dir_option
 @report_errors
 def backup(file: Path, verify: bool, replace: bool, **options: Any) -> None:
-    """Write all data of the shop into a file, while the shop is running.
+    """Write all data of the shop into a file.
 
-    The file is a consistent snapshot. It contains personal data: keep it as safe as the shop.
+    The shop can be running. The file is a consistent snapshot. It contains personal data: keep
+    it as safe as the shop.
     """
     from orderly.backups import archive  # noqa: PLC0415
     from orderly.cli.command import require_migrated_database, shop_database  # noqa: PLC0415
@@ -51,7 +52,10 @@ def backup(file: Path, verify: bool, replace: bool, **options: Any) -> None:
 @_file_argument
 @report_errors
 def verify_backup(file: Path) -> None:
-    """Restore a backup into a temporary server, and check the consistency of its data."""
+    """Restore a backup into a temporary server.
+
+    Checks the consistency of its data, as `orderly audit` does.
+    """
     _verify(load_settings(), file)
 
 
@@ -60,9 +64,10 @@ def verify_backup(file: Path) -> None:
 @data_dir_option
 @report_errors
 def restore(file: Path, **options: Any) -> None:
-    """Restore the shop from a file that `backup` wrote, into an empty shop.
+    """Restore the shop from a file that `backup` wrote.
 
-    Stop all servers of the shop first. If this command is interrupted, run it again.
+    The shop must be empty. Stop all servers of the shop first. If this command is interrupted,
+    run it again.
     """
     from orderly.backups.restore import restore as restore_file  # noqa: PLC0415
     from orderly.server.provisioning import provide_database  # noqa: PLC0415

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 @data_dir_option
 @report_errors
 def check_config(**options: Any) -> None:
-    """Print the effective settings without secrets, and test them.
+    """Print the settings in force, and test them.
 
-    Connects to the database and to the payment provider, and changes nothing. Exits with status 1
-    if there is a problem, and with status 2 if a setting is invalid.
+    Secrets are not printed. Connects to the database and to the payment provider, and changes
+    nothing. Exits with status 1 if there is a problem, and with status 2 if a setting is
+    invalid.
     """
     settings = load_settings(**options)
     for line in _table(_rows(settings, options)):

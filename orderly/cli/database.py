@@ -36,7 +36,10 @@ def migrate(**options: Any) -> None:
 @data_dir_option
 @report_errors
 def audit(**options: Any) -> None:
-    """Check the consistency of the shop's data; exit with status 1 if a check fails."""
+    """Check the consistency of the shop's data.
+
+    Exits with status 1 if a check fails.
+    """
     with shop_database(load_settings(**options)):
         from services.audit import audit as check  # noqa: PLC0415
 

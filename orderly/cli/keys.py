@@ -18,10 +18,11 @@ from orderly.cli.command import data_dir_option, load_settings, report_errors
 @data_dir_option
 @report_errors
 def rotate_signing_key(at_once: bool, **options: Any) -> None:
-    """Sign access tokens with a new key, which is stored in the data directory.
+    """Sign access tokens with a new key.
 
-    Running servers use the new key within seconds; users stay signed in. If the key is set in
-    ORDERLY_SIGNING_KEY, see docs/how-to/rotate-signing-keys.md instead.
+    The key is stored in the data directory. Running servers use the new key within seconds;
+    users stay signed in. If the key is set in ORDERLY_SIGNING_KEY, see
+    docs/how-to/rotate-signing-keys.md instead.
     """
     from orderly import signing_keys  # noqa: PLC0415
     from orderly.settings import SettingsError  # noqa: PLC0415

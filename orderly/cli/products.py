@@ -26,10 +26,11 @@ from orderly.cli.command import (
 @data_dir_option
 @report_errors
 def import_products(file: BinaryIO, dry_run: bool, skip_faulty: bool, **options: Any) -> None:
-    """Create or update products from a CSV file; - reads standard input.
+    """Create or update products from a CSV file.
 
-    Required columns are sku, name and price; optional are description, currency and stock. If any
-    line is invalid, nothing is imported. Importing the same file again changes nothing.
+    `-` reads standard input. Required columns are sku, name and price; optional are
+    description, currency and stock. If any line is invalid, nothing is imported. Importing the
+    same file again changes nothing.
     """
     from orderly.cli import product_import  # noqa: PLC0415
     from orderly.server.provisioning import check_currency  # noqa: PLC0415
@@ -61,7 +62,10 @@ def import_products(file: BinaryIO, dry_run: bool, skip_faulty: bool, **options:
 @data_dir_option
 @report_errors
 def export_products(output: BinaryIO, **options: Any) -> None:
-    """Write all products on sale as CSV, in the format that `import-products` reads."""
+    """Write all products on sale as CSV.
+
+    The format is that of `import-products`.
+    """
     settings = load_settings(**options)
     with shop_database(settings):
         from orderly.cli.product_import import export  # noqa: PLC0415

@@ -40,10 +40,10 @@ def serve(demo: bool, reset: bool, **options: Any) -> None:
 @data_dir_option
 @report_errors
 def leave_demo(**options: Any) -> None:
-    """Disable the accounts of `serve --demo`, so that `serve` accepts the shop.
+    """Disable the accounts of `serve --demo`.
 
-    Ends their sessions. From then on, `--reset` refuses to delete this shop. Keeps products, orders
-    and accounts whose password was changed.
+    Then `serve` accepts the shop. Ends their sessions. From then on, `--reset` refuses to
+    delete this shop. Keeps products, orders and accounts whose password was changed.
     """
     settings = load_settings(**options)
     with shop_database(settings) as database:
@@ -68,10 +68,10 @@ def leave_demo(**options: Any) -> None:
 @port_option
 @report_errors
 def mock(**options: Any) -> None:
-    """Serve the contract's examples, without a database, until stopped.
+    """Serve the contract's examples, without a database.
 
-    Requests are validated as in the shop. `Prefer: example=NAME` or `Prefer: code=404` in a request
-    chooses the response.
+    Requests are validated as in the shop. `Prefer: example=NAME` or `Prefer: code=404` in a
+    request chooses the response. Stop it with Ctrl-C.
     """
     from orderly.mock.serve import serve as run  # noqa: PLC0415
 
@@ -82,10 +82,11 @@ def mock(**options: Any) -> None:
 @data_dir_option
 @report_errors
 def worker(**options: Any) -> None:
-    """Run only the background jobs, until stopped by Ctrl-C or SIGTERM.
+    """Run only the background jobs.
 
-    The jobs send mails, cancel unpaid orders, ask payment providers, and delete old rows. `orderly
-    serve` runs them too; several workers and servers can run at the same time.
+    Stop them with Ctrl-C or SIGTERM. The jobs send mails, cancel unpaid orders, ask payment
+    providers, and delete old rows. `orderly serve` runs them too; several workers and servers
+    can run at the same time.
     """
     from orderly.http import logging  # noqa: PLC0415
     from orderly.server.metrics import export_metrics  # noqa: PLC0415

@@ -21,10 +21,10 @@ from orderly.cli.progress import end_progress, show_progress
 @data_dir_option
 @report_errors
 def upgrade_database(old_programs: Path | None, accept_findings: bool, **options: Any) -> None:
-    """Move an embedded shop from an older PostgreSQL to the one of this version of Orderly.
+    """Move an embedded shop to a newer PostgreSQL.
 
-    Stop the server of the shop first. The old database is kept. If this command is interrupted, run
-    it again.
+    It is the one that this version of Orderly has installed. Stop the server of the shop first.
+    The old database is kept. If this command is interrupted, run it again.
     """
     from orderly.backups.upgrade import upgrade  # noqa: PLC0415
 

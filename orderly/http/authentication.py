@@ -206,7 +206,8 @@ def _is_from_other_origin(scope: Scope) -> bool:
     the SameSite cookies. For old browsers, only the origin is compared with the host.
     """
     origin = _header(scope, b"origin")
-    if origin is not None and origin in process.configuration().allowed_origins:
+    allowed = process.configuration().allowed_origins
+    if origin is not None and allowed is not None and allowed.fullmatch(origin):
         return False
     site = _header(scope, b"sec-fetch-site")
     if site in {"same-origin", "none"}:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable
 from functools import partial
 
 from starlette.middleware.cors import CORSMiddleware
@@ -37,11 +38,11 @@ _RESPONSE_HEADERS = (
 _PREFLIGHT_MAX_AGE_SECONDS = 600
 
 
-def allow_origins(origins: Sequence[str]) -> Callable[[ASGIApp], ASGIApp]:
-    """Return middleware that allows requests with credentials from exactly these origins."""
+def allow_origins(origins: re.Pattern[str]) -> Callable[[ASGIApp], ASGIApp]:
+    """Return middleware that allows requests with credentials from the origins that match."""
     return partial(
         CORSMiddleware,
-        allow_origins=list(origins),
+        allow_origin_regex=origins.pattern,
         allow_methods=_METHODS,
         allow_headers=_REQUEST_HEADERS,
         allow_credentials=True,

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import (
     HTMLResponse,
@@ -29,6 +30,7 @@ from orderly.http.readiness import Readiness
 from orderly.http.security_headers import MAIL_POLICY, PAGE_POLICY
 from orderly.pages.changelog import changelog_page
 from orderly.pages.landing import landing_page
+from orderly.pages.not_found import not_found_page
 from orderly.pages.problem_types import problem_types_page
 from services.sandbox import get_sandbox_mail
 
@@ -44,12 +46,23 @@ _MEDIA_TYPES: Final = {".html": "text/html", ".js": "text/javascript", ".css": "
 
 
 class _PageRouter(Router):
-    """Adds the content security policy of pages to all responses, including errors."""
+    """Adds the content security policy of pages to all responses, including errors.
+
+    To an unknown path, browsers get a page, and other clients a problem document.
+    """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             scope["orderly"]["headers"] = PAGE_POLICY
         await super().__call__(scope, receive, send)
+
+    async def not_found(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Respond to a request for an unknown path."""
+        if scope["type"] == "http" and "text/html" in Headers(scope=scope).get("accept", ""):
+            response = HTMLResponse(not_found_page(scope["path"]), 404)
+            await response(scope, receive, send)
+        else:
+            await super().not_found(scope, receive, send)
 
 
 def page_router(

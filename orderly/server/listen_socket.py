@@ -6,6 +6,8 @@ import os
 import socket
 
 _DUPLICATES = 15
+_LOCAL = {"", "0.0.0.0", "::"}  # noqa: S104  # compared, not listened on
+_LOOPBACK = "127.0.0.1"
 
 
 class AddressError(Exception):
@@ -59,11 +61,23 @@ def accepting_sockets(server_socket: socket.socket) -> list[socket.socket]:
 
 
 def url_of(server_socket: socket.socket, host: str) -> str:
-    """Return the URL of the server for a browser on this machine."""
+    """Return the URL of the server for a browser on this machine.
+
+    It has the name `localhost` if possible. Browsers send cookies from pages on another port of the
+    same name, but not from `localhost` to `127.0.0.1`.
+    """
     port = server_socket.getsockname()[1]
-    if host in {"", "0.0.0.0", "::"}:  # noqa: S104  # compared, not listened on
+    if host in _LOCAL or (host == _LOOPBACK and _localhost_is_loopback()):
         host = "localhost"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _localhost_is_loopback() -> bool:
+    try:
+        found = socket.getaddrinfo("localhost", None, socket.AF_INET)
+    except OSError:
+        return False
+    return any(address[0] == _LOOPBACK for *_, address in found)
 
 
 def _reason(error: OSError | UnicodeError) -> str:

@@ -7,6 +7,7 @@ the database stops last, since requests in flight need it.
 from __future__ import annotations
 
 import os
+import shlex
 import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 
 Print = Callable[[str], None]
 
+# A front end that is being developed has its own server on this machine.
+_LOCAL_ORIGINS = "http://localhost:*,http://127.0.0.1:*,http://[::1]:*"
+
 
 def serve(settings: Settings, *, demo: bool, reset: bool = False, output: Print) -> int:
     """Serve the shop until a stop signal arrives; return the exit status.
@@ -54,7 +58,9 @@ def serve(settings: Settings, *, demo: bool, reset: bool = False, output: Print)
     """
     if demo:
         _refuse_public_demo(settings)
-        settings = replace(settings, storefront=True)
+        settings = replace(
+            settings, storefront=True, cors_origins=settings.cors_origins or _LOCAL_ORIGINS
+        )
     elif reset:
         raise SettingsError([("--reset", "Only works together with --demo.")])
     if settings.traces:
@@ -221,7 +227,7 @@ def _prepare(
             demo_shop.refuse_public_passwords(settings)
             if settings.database_url is None:
                 demo_shop.forbid_reset(settings)
-            return []
+            return _how_to_create_an_administrator(settings)
         demo_shop.prepare(settings, database, reset=reset)
         check_currency(settings)
         from services.demo import exposed_accounts, fill  # noqa: PLC0415
@@ -233,6 +239,18 @@ def _prepare(
         ]
     finally:
         binding.close()
+
+
+def _how_to_create_an_administrator(settings: Settings) -> list[str]:
+    """Return a line for a shop that has no administrator."""
+    from services import users  # noqa: PLC0415  # slow: import after binding the socket
+
+    if users.has_administrator():
+        return []
+    command = ["orderly", "create-admin", "EMAIL", "--name", "NAME"]
+    if settings.database_url is None:
+        command += ["--data-dir", str(settings.data_dir)]
+    return [f"  Administrator  none yet; create one: {shlex.join(command)}"]
 
 
 def _warn_of_unprotected_log() -> None:

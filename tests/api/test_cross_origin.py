@@ -22,12 +22,12 @@ ME = "/api/v1/users/me"
 
 @pytest.fixture(scope="module")
 def url(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Start a server with secure cookies and CORS for two origins; return its URL."""
+    """Start a server with secure cookies and CORS; return its URL."""
     with run_server(
         tmp_path_factory.mktemp("cross") / "data",
         ORDERLY_DATABASE_URL=database_url,
         ORDERLY_SIGNING_KEY=SIGNING_KEY,
-        ORDERLY_CORS_ORIGINS=f"{ALLOWED_ORIGIN}, http://localhost:3000",
+        ORDERLY_CORS_ORIGINS=f"{ALLOWED_ORIGIN}, http://localhost:*",
         ORDERLY_VALIDATE_RESPONSES="true",
         **NO_RATE_LIMIT_VARIABLES,
     ) as server:
@@ -76,10 +76,21 @@ def test_an_allowed_origin_can_send_requests_with_credentials(client: httpx2.Cli
     assert "ETag" in response.headers["access-control-expose-headers"]
 
 
+def test_an_allowed_origin_can_stand_for_all_ports(client: httpx2.Client) -> None:
+    for origin in ("http://localhost:1", "http://localhost:5173", "http://localhost:65535"):
+        assert origin == preflight(client, origin).headers["access-control-allow-origin"]
+
+
 @pytest.mark.parametrize(
     "origin",
     [
         OTHER_ORIGIN,
+        "http://localhost",
+        "https://localhost:5173",
+        "http://localhost:5173.evil.example",
+        "http://localhost:",
+        "http://localhost:*",
+        "http://localhost.evil.example:5173",
         "null",
         ALLOWED_ORIGIN + ".evil.example",
         "http://shop.example.com",
@@ -139,6 +150,7 @@ def test_only_an_allowed_origin_can_send_a_cross_site_write(
         ("{own}", 200),
         (ALLOWED_ORIGIN, 200),
         ("http://blog.shop.example.com", 403),
+        ("http://localhost:5173", 200),
         ("http://127.0.0.1:1", 403),  # another port of the same host
         ("null", 403),
         (None, 403),

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import ClassVar
+from urllib.parse import urljoin
 
+import pytest
 import yaml
 from httpx2 import Client
 
 from orderly.http.problems import PROBLEM_TYPES
 from orderly.http.readiness import Readiness
 from orderly.pages.routes import page_router
+from tests.support.problems import assert_problem
 
 
 class _StringTimes(yaml.SafeLoader):
@@ -76,11 +79,40 @@ def test_the_changelog_page_renders_changelog_md(anonymous: Client, repository: 
     page = anonymous.get("/changelog").text
 
     text = (repository / "CHANGELOG.md").read_text()
-    for heading in re.findall(r"^## \[([^]]+)\]", text, re.MULTILINE):
-        assert f"<h2>{heading}" in page
+    unreleased, *released = re.findall(r"^## \[([^]]+)\]", text, re.MULTILINE)
+    assert "Unreleased" == unreleased
+    assert released == re.findall(r"<h2>([^ <]+)", page)
     assert "<code>issue_token</code>" in page
     assert "](" not in page
     assert "**" not in page
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/docs-old/index.html", "/a/b/c/d"])
+def test_a_browser_gets_a_page_for_an_unknown_path(anonymous: Client, path: str) -> None:
+    accept = "text/html,application/xhtml+xml,*/*;q=0.8"
+    response = anonymous.get(path, headers={"Accept": accept})
+
+    assert (404, "text/html; charset=utf-8") == (
+        response.status_code,
+        response.headers["content-type"],
+    )
+    links = re.findall(r'(?:src|href)="([^"#]+)', response.text)
+    assert 4 == len(links)
+    for link in links:
+        assert 200 == anonymous.get(urljoin(path, link)).status_code
+
+
+@pytest.mark.parametrize("accept", ["application/json", "*/*"])
+def test_other_clients_get_a_problem_document_for_an_unknown_path(
+    anonymous: Client, accept: str
+) -> None:
+    assert_problem(anonymous.get("/nowhere", headers={"Accept": accept}), 404, "not_found")
+
+
+def test_an_unknown_path_of_the_api_is_a_problem_for_browsers_too(anonymous: Client) -> None:
+    response = anonymous.get("/api/v1/nowhere", headers={"Accept": "text/html"})
+
+    assert_problem(response, 404, "not_found")
 
 
 def test_the_storefront_is_served_only_if_it_is_enabled(anonymous: Client) -> None:

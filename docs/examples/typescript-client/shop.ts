@@ -1,7 +1,7 @@
 // Calls the API from a program, through the typed client: signs in, finds a product, orders it, pays in the
 // sandbox, ships the order, and handles an error. Run it against `orderly serve --demo`:
 //
-//     node built/shop.js http://127.0.0.1:8000
+//     node built/shop.js http://localhost:8000
 
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -132,4 +132,4 @@ async function main(url: string): Promise<void> {
   console.log(`signed out: ${response.status}`);
 }
 
-await main(process.argv[2] ?? "http://127.0.0.1:8000");
+await main(process.argv[2] ?? "http://localhost:8000");
