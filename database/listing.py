@@ -11,7 +11,7 @@ and rows that are inserted or deleted do not shift the following pages.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -23,6 +23,9 @@ from domain import paging
 from domain.paging import Page, Position, SortValue
 
 Row = TypeVar("Row")
+
+# One row more than the contract's default page size (openapi/components/parameters/Limit.yaml)
+_USUAL_LIMIT = 21
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,10 @@ class Listing(Named, Generic[Row]):
     (...)`, PostgreSQL would read and sort all rows with any of the values. But for one value, an
     index that begins with the expression returns rows in sort order. So the query reads the first
     rows for each value, and merges them into a page.
+
+    `keys` are filters by equality with the first column of an index that continues with each sort
+    key. For a page of the usual size without other filters, the same query plan is always the best:
+    an index scan that stops after the page. So this statement is prepared.
     """
 
     def __init__(
@@ -81,6 +88,7 @@ class Listing(Named, Generic[Row]):
         sorts: Mapping[str, Sort[Row]],
         filters: Mapping[str, Expression],
         any_of: Mapping[str, tuple[ColumnBase, str]] | None = None,
+        keys: Collection[str] = (),
     ) -> None:
         super().__init__()
         self._query = query
@@ -89,6 +97,8 @@ class Listing(Named, Generic[Row]):
         self._sorts = sorts
         self._filters = filters
         self._any_of = any_of or {}
+        self._keys = frozenset(keys)
+        self._usual_statements: dict[QueryVariant, Statement[Row]] = {}
         self._statements: dict[QueryVariant, Statement[Row]] = {}
 
     def page(self, *, sort: str, limit: int, cursor: str | None, **filters: object) -> Page[Row]:
@@ -120,7 +130,19 @@ class Listing(Named, Generic[Row]):
         return statement
 
     def _find_rows(self, variant: QueryVariant, parameters: Mapping[str, Any]) -> list[Row]:
+        if parameters["limit"] == _USUAL_LIMIT and variant.filters <= self._keys:
+            return self._usual_statement(variant).all(**parameters)
         return self.statement(variant).all(**parameters)
+
+    def _usual_statement(self, variant: QueryVariant) -> Statement[Row]:
+        """Return the prepared statement for a page of the usual size."""
+        statement = self._usual_statements.get(variant)
+        if statement is None:
+            # A constant limit: for a parameter, the plan would expect a tenth of all rows.
+            select = self._select(variant).limit(_USUAL_LIMIT)
+            name = f"{self.name} page {variant.label}"
+            statement = self._usual_statements[variant] = Statement(select, self._row, name=name)
+        return statement
 
     def _row_statement(self, select: Select, label: str) -> Statement[Row]:
         # Not prepared: the best plan depends on the values of the filters.

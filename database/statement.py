@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from time import monotonic
 from typing import Any, Generic, TypeVar
+from zlib import crc32
 
 import structlog
 from peewee import ColumnBase, Context, Node, NotSupportedError, Query
@@ -37,6 +38,9 @@ _PARAMETER = re.compile(r"%\((\w+)\)s")
 
 # Converting this many rows takes at most a few milliseconds: no need to yield to the event loop.
 _FEW_ROWS = 5
+
+# PostgreSQL's NAMEDATALEN - 1
+_MAX_NAME_LENGTH = 63
 
 
 class Parameter(ColumnBase):
@@ -67,9 +71,18 @@ class _NamedQuery(Named):
         self._is_prepared = prepared
 
     @cached_property
+    def _prepared_name(self) -> str:
+        """The name for PREPARE. PostgreSQL would cut off the end of a long one."""
+        name = self.name
+        if len(name) <= _MAX_NAME_LENGTH:
+            return name
+        return f"{name[: _MAX_NAME_LENGTH - 9]} {crc32(name.encode()):08x}"
+
+    @cached_property
     def _execute_command(self) -> str:
+        command = f'EXECUTE "{self._prepared_name}"'
         arguments = ", ".join(f"%({name})s" for name in self._parameters)
-        return f'EXECUTE "{self.name}"({arguments})' if arguments else f'EXECUTE "{self.name}"'
+        return f"{command}({arguments})" if arguments else command
 
     def _run(self, parameters: Mapping[str, object]) -> Any:
         """Execute the statement; trace it, and log it if it is slow."""
@@ -97,10 +110,11 @@ class _NamedQuery(Named):
         connection = database.connection_for_prepared_statements()
         if connection is None or not self._is_prepared:
             return database.execute_sql(comment + self.sql, parameters)
-        if self.name not in connection.prepared:
+        name = self._prepared_name
+        if name not in connection.prepared:
             # Without the comment: all operations share the prepared statement.
-            database.execute_sql(f'PREPARE "{self.name}" AS {self._positional_sql}')
-            connection.prepared.add(self.name)
+            database.execute_sql(f'PREPARE "{name}" AS {self._positional_sql}')
+            connection.prepared.add(name)
         try:
             return database.execute_sql(comment + self._execute_command, parameters)
         except NotSupportedError:

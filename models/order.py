@@ -411,6 +411,7 @@ def _listing(query: Select, row: Callable[[Sequence[Any]], Order]) -> Listing[Or
             "each_quarter": (_QUARTER, "timestamp[]"),
             "each_total_length": (_TOTAL_LENGTH, "integer[]"),
         },
+        keys={"user_id"},
     )
 
 

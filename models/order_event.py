@@ -177,6 +177,7 @@ TIMELINE: Listing[OrderEvent] = Listing(
         "created_at": Sort(OrderEventTable.created_at, datetime, lambda event: event.created_at)
     },
     filters={"order_id": OrderEventTable.order == Parameter("order_id")},
+    keys={"order_id"},
 )
 
 # The events of several orders, each order's oldest event first.

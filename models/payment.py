@@ -185,6 +185,7 @@ PAYMENTS: Listing[Payment] = Listing(
         "created_at": Sort(PaymentTable.created_at, datetime, lambda payment: payment.created_at)
     },
     filters={"order_id": PaymentTable.order == Parameter("order_id")},
+    keys={"order_id"},
 )
 
 # `next_check_at` is `check_seconds` from now; null means never.

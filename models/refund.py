@@ -130,6 +130,7 @@ REFUNDS: Listing[Refund] = Listing(
     id_field=RefundTable.id,
     sorts={"created_at": Sort(RefundTable.created_at, datetime, lambda refund: refund.created_at)},
     filters={"payment_id": RefundTable.payment == Parameter("payment_id")},
+    keys={"payment_id"},
 )
 
 INSERT = Command(

@@ -144,6 +144,7 @@ LOG: Listing[SecurityEvent] = Listing(
         "created_from": SecurityEventTable.created_at >= Parameter("created_from"),
         "created_to": SecurityEventTable.created_at < Parameter("created_to"),
     },
+    keys={"user_id"},
 )
 
 # Inserts both rows in one round trip, but no address of a deleted person. Written as SQL, since

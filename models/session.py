@@ -255,6 +255,7 @@ OPEN_SESSIONS: Listing[OpenSession] = Listing(
     id_field=SessionTable.id,
     sorts={"created_at": Sort(SessionTable.created_at, datetime, lambda row: row.created_at)},
     filters={"user_id": SessionTable.user == Parameter("user_id")},
+    keys={"user_id"},
 )
 
 SESSIONS: Listing[StoredSession] = Listing(
@@ -271,6 +272,7 @@ SESSIONS: Listing[StoredSession] = Listing(
     id_field=SessionTable.id,
     sorts={"created_at": Sort(SessionTable.created_at, datetime, lambda row: row.created_at)},
     filters={"user_id": SessionTable.user == Parameter("user_id")},
+    keys={"user_id"},
 )
 
 # Deletes tokens that expired more than a day ago. A deleted token that is presented again is

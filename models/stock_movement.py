@@ -101,6 +101,7 @@ LEDGER: Listing[StockMovement] = Listing(
         )
     },
     filters={"product_id": StockMovementTable.product == Parameter("product_id")},
+    keys={"product_id"},
 )
 
 # clock_timestamp() is read while the stock row is locked. So the sort order of the movements is the

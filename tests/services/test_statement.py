@@ -219,6 +219,21 @@ def test_a_query_is_prepared_once_on_a_connection_that_keeps_its_database_sessio
     assert run() == ([(3, 0)] if session else [])
 
 
+def test_long_names_of_prepared_queries_stay_different(shop: str) -> None:
+    del shop
+    name = "a name that is longer than PostgreSQL allows for identifiers, which are cut off: "
+    first, second = (
+        Statement(f"SELECT {number}", lambda columns: columns[0], name=f"{name}{number}")
+        for number in (1, 2)
+    )
+
+    @autocommit
+    def run() -> list[int | None]:
+        return [first.one(), second.one(), first.one()]
+
+    assert [1, 2, 1] == run()
+
+
 def test_a_prepared_query_is_retried_after_a_column_changed_its_type(sql: Any):
     sql("CREATE TABLE changing AS SELECT 1 AS n")
     read = Statement("SELECT n FROM changing", tuple)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,13 +16,21 @@ Plan = dict[str, Any]
 def record_plans(monkeypatch: pytest.MonkeyPatch, *tables: str) -> list[Plan]:
     """Run EXPLAIN (ANALYZE, BUFFERS) before each statement that names one of the tables.
 
-    Returns the list to which the plans are added.
+    Of a prepared statement, each execution is explained. Returns the list to which the plans are
+    added.
     """
+    prepared: set[str] = set()
     plans: list[Plan] = []
     execute_sql = type(database).execute_sql
 
     def explain_and_execute(self: Any, text: str, parameters: Any = None, *more: Any) -> Any:
-        if any(f'"{table}"' in text for table in tables):
+        is_relevant = any(f'"{table}"' in text for table in tables)
+        if name := re.match(r'PREPARE ("[^"]+")', text):
+            if is_relevant:
+                prepared.add(name[1])
+        elif is_relevant or (
+            (name := re.search(r'EXECUTE ("[^"]+")', text)) and name[1] in prepared
+        ):
             explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {text}"
             ((document,),) = execute_sql(self, explain, parameters).fetchall()
             plans.append(document[0]["Plan"])
