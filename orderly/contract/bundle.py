@@ -72,12 +72,30 @@ class _Bundle:
             return node
         if isinstance(node.get("$ref"), str):
             return self._bundle_reference(node["$ref"], file, pointer)
-        return {
+        bundled = {
             key: self._known_values(value, file, f"{pointer}/{escape(key)}")
             if key == EXTENSIBLE_ENUM
             else self._bundle(value, file, f"{pointer}/{escape(key)}")
             for key, value in node.items()
         }
+        if "oneOf" in bundled and isinstance(bundled.get("discriminator"), dict):
+            bundled["discriminator"] = self._with_mapping(bundled)
+        return bundled
+
+    def _with_mapping(self, union: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the discriminator of a union with its mapping: each value, and its schema.
+
+        Each schema lists its values in the `enum` of the discriminator's property. Without a
+        mapping, the values would be the names of the schemas.
+        """
+        name = union["discriminator"]["propertyName"]
+        schemas = {one["$ref"]: component_name(one) for one in union["oneOf"]}
+        mapping = {
+            value: reference
+            for reference, schema in schemas.items()
+            for value in self._components["schemas"][schema]["properties"][name]["enum"]
+        }
+        return {**union["discriminator"], "mapping": mapping}
 
     def _known_values(self, reference: Any, file: Path, pointer: str) -> Any:
         """Return the values of the schema to which an `x-extensible-enum` refers.

@@ -16,7 +16,8 @@ EXTENSIBLE_ENUM: Final = "x-extensible-enum"
 def closed(schema: Any) -> Any:
     """Return a copy of a schema that rejects unknown members and unknown enum values.
 
-    An object that says itself whether it allows `additionalProperties` is not changed.
+    An object that says itself whether it allows `additionalProperties` is not changed. References
+    must have been resolved.
     """
     if isinstance(schema, list):
         return [closed(member) for member in schema]
@@ -29,8 +30,26 @@ def closed(schema: Any) -> Any:
         else closed(value)
         for key, value in schema.items()
     }
-    if schema.get("type") == "object":
-        copy.setdefault("additionalProperties", False)
+    if schema.get("type") == "object" and "additionalProperties" not in schema:
+        copy = _without_other_members(copy)
     if EXTENSIBLE_ENUM in schema:
         copy["enum"] = schema[EXTENSIBLE_ENUM]
     return copy
+
+
+def _without_other_members(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return an object schema that allows only its own members and those of its `allOf`.
+
+    Each part of an `allOf` sees all members, so the parts cannot reject any themselves.
+    """
+    parts = [
+        {key: value for key, value in part.items() if key != "additionalProperties"}
+        for part in schema.get("allOf", ())
+    ]
+    members: dict[str, Any] = {name: {} for part in parts for name in part.get("properties", ())}
+    return {
+        **schema,
+        **({"allOf": parts} if parts else {}),
+        "properties": {**members, **schema.get("properties", {})},
+        "additionalProperties": False,
+    }

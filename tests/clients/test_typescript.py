@@ -73,7 +73,11 @@ def test_the_compiler_rejects_names_that_the_document_does_not_have(project: Pat
         ("product_id: product.id", "product: product.id"),
         ('status: "SHIPPED"', 'status: "SHIPED"'),
         ("product.price.amount", "product.cost"),
-        ("error.problem.code", "error.problem.kod()"),
+        ("problem.code}", "problem.kod()}"),
+        ('"insufficient_stock"', '"insuficient_stock"'),
+        # A code of another operation
+        ('"insufficient_stock"', '"sku_taken"'),
+        ("error.lines", "error.faults.length"),
     ):
         assert right in shop
         (project / "shop.ts").write_text(shop.replace(right, wrong, 1))

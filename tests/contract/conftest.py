@@ -109,16 +109,17 @@ def servers(
     ):
         if name := request.config.getoption("--behind"):
             with behind(name, unlimited, rate_limited, directory) as urls:
-                yield Servers(*urls, data_dir)
+                yield Servers(*urls, data_dir, database_url)
             return
         if not request.config.getoption("--through-proxy"):
-            yield Servers(f"{unlimited.url}/api/v1", f"{rate_limited.url}/api/v1", data_dir)
+            urls = (f"{unlimited.url}/api/v1", f"{rate_limited.url}/api/v1")
+            yield Servers(*urls, data_dir, database_url)
             return
         with (
             prism_proxy(unlimited.url, directory("proxy")) as first,
             prism_proxy(rate_limited.url, directory("proxy")) as second,
         ):
-            yield Servers(first, second, data_dir)
+            yield Servers(first, second, data_dir, database_url)
 
 
 @contextmanager

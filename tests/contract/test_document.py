@@ -157,6 +157,19 @@ def test_an_extensible_enum_gets_the_values_of_the_schema_to_which_it_refers(fil
     assert schemas["Kind"] == {"enum": ["COIN", "NOTE"]}
 
 
+def test_a_discriminator_gets_a_mapping_from_the_enums_of_the_schemas(files: Path) -> None:
+    union = "  kind: {oneOf: [{$ref: ./Coin.yaml}], discriminator: {propertyName: kind}}\n"
+    (files / "components/schemas/Money.yaml").write_text(MONEY + union)
+    (files / "components/schemas/Coin.yaml").write_text("properties: {kind: {enum: [penny]}}\n")
+
+    kind = load(directory=files)["components"]["schemas"]["Money"]["properties"]["kind"]
+
+    assert kind["discriminator"] == {
+        "propertyName": "kind",
+        "mapping": {"penny": "#/components/schemas/Coin"},
+    }
+
+
 def test_a_component_can_refer_to_itself(files: Path) -> None:
     (files / "components/schemas/Money.yaml").write_text(MONEY + "  of: {$ref: ./Money.yaml}\n")
 

@@ -15,12 +15,14 @@ from tests.support.contract import (
     DOCUMENT,
     RESOLVED,
     Node,
+    codes_in,
     each,
     media_types,
     operations,
     parameter_names,
 )
 
+SCHEMAS = DOCUMENT["components"]["schemas"]
 UNSAFE = ("put", "post", "patch", "delete")
 # change_password: tokens in cookies (204) or in the body (200), as the request was authenticated.
 # register: the user (201), or a mail (202) if the shop requires verified emails.
@@ -112,11 +114,9 @@ def test_errors_are_problem_documents_and_successes_json(node: Node) -> None:
 
         assert list(response.get("content", {})) == ([expected] if has_body else [])
         if status >= "400":
+            problem = RESOLVED["components"]["schemas"]["Problem"]
             schema = response["content"][expected]["schema"]
-            assert (
-                schema["properties"].keys()
-                == DOCUMENT["components"]["schemas"]["Problem"]["properties"].keys()
-            )
+            assert all(one["allOf"] == [problem] for one in schema.get("oneOf", [schema]))
 
 
 @each(
@@ -223,6 +223,40 @@ def test_the_description_of_an_error_names_its_codes(node: Node) -> None:
         for reference in content["examples"].values():
             example = DOCUMENT["components"]["examples"][reference["$ref"].rpartition("/")[2]]
             assert f"`{example['value']['code']}`" in node["description"]
+
+
+@each(RESOLVED["components"]["responses"].items())
+def test_the_examples_of_an_error_have_the_codes_of_its_schema(node: Node) -> None:
+    for content in node.get("content", {}).values():
+        examples = {example["value"]["code"] for example in content["examples"].values()}
+
+        assert examples == codes_in(content["schema"])
+
+
+@each((name, schema) for name, schema in SCHEMAS.items() if name.endswith("Problem"))
+def test_the_schema_of_a_problem_has_one_code_and_its_name(node: Node) -> None:
+    if "allOf" in node:
+        (code,) = node["properties"]["code"]["enum"]
+
+        assert node == SCHEMAS[f"{code.title().replace('_', '')}Problem"]
+        assert f"`{code}`" in node["description"]
+
+
+def test_a_union_maps_each_code_to_its_schema() -> None:
+    schema = DOCUMENT["components"]["responses"]["Unauthenticated"]["content"]
+    discriminator = schema["application/problem+json"]["schema"]["discriminator"]
+
+    assert discriminator == {
+        "propertyName": "code",
+        "mapping": {
+            "unauthenticated": "#/components/schemas/UnauthenticatedProblem",
+            "invalid_token": "#/components/schemas/InvalidTokenProblem",
+        },
+    }
+
+
+def test_the_contract_has_the_codes_of_the_server() -> None:
+    assert SCHEMAS["ProblemCode"]["enum"] == list(PROBLEM_TYPES)
 
 
 def test_every_security_scheme_is_used() -> None:

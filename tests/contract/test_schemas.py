@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings, strategies
 
 from domain import order_status
+from orderly.contract.references import component_name
 from orderly.contract.schemas import CompiledSchema
 from services import product_files, stock
 from tests.support.contract import (
@@ -53,9 +54,14 @@ def test_every_schema_has_a_type_and_bounds(node: Node) -> None:
         assert node["maxItems"] > 0
         assert "items" in node
     elif kind == "object":
-        assert set(node.get("required", ())) <= node["properties"].keys()
+        assert set(node.get("required", ())) <= _members(node)
     else:
         assert kind in {"string", "boolean"} or node.keys() & {"allOf", "oneOf", "required"}
+
+
+def _members(node: Node) -> set[str]:
+    parts = [SCHEMAS[component_name(part)] for part in node.get("allOf", ())]
+    return set(node["properties"]).union(*(part["properties"] for part in parts))
 
 
 def test_every_string_has_a_pattern_format_or_enum() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import secrets
@@ -10,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 
 import click
@@ -112,6 +114,8 @@ def test_the_whole_contract_was_covered(
     click.echo(f"\n{coverage.write(repository / REPORTS)}; see {REPORTS}/coverage.md")
 
     assert [] == coverage.missing_statuses()
+    assert [] == coverage.missing_codes()
+    assert [] == coverage.undocumented_codes()
     assert [] == coverage.missing_links()
 
 
@@ -140,11 +144,22 @@ def _record(events: Path, coverage: Coverage) -> None:
                 if response is None or label not in operation_ids:
                     continue
                 status = str(response["status_code"])
-                coverage.record_status(COVERAGE_SOURCE, operation_ids[label], status)
+                coverage.record_response(
+                    COVERAGE_SOURCE, operation_ids[label], status, _code_of(response)
+                )
                 # Schemathesis also follows links that it infers; they are not in the contract.
                 link = links_by_transition.get(case.get("transition", {}).get("id"))
                 if link:
                     coverage.record_link(COVERAGE_SOURCE, link)
+
+
+def _code_of(response: Node) -> str | None:
+    """Return the code of a problem, or None for a success."""
+    if response["status_code"] < HTTPStatus.BAD_REQUEST:
+        return None
+    body = base64.b64decode(response["content"]["$base64"])
+    code: str = json.loads(body)["code"]
+    return code
 
 
 def _label(operation: Node) -> str:

@@ -51,6 +51,15 @@ def schemas() -> NamedNodes:
             yield from _with_subschemas(schema, pointer)
 
 
+def codes_in(schema: Node) -> set[str]:
+    """Return the codes that the schema of an error response allows."""
+    return {
+        code
+        for alternative in schema.get("oneOf", [schema])
+        for code in alternative["properties"]["code"]["enum"]
+    }
+
+
 def schemas_in(part: Literal["requests", "responses"]) -> set[str]:
     """Return the names of the schemas to which requests or responses refer, also indirectly."""
     names: set[str] = set()

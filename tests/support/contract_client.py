@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 from typing import Any, NamedTuple
 from uuid import uuid4
 
 import httpx2
+import psycopg2
+from psycopg2.extensions import connection as Connection  # noqa: N812
 
 from integrations.payments.sandbox import SandboxProvider
 from tests.support.contract import DOCUMENT, Node
@@ -41,6 +45,7 @@ class Servers(NamedTuple):
     unlimited: str
     rate_limited: str  # returns 429 from the second attempt on, and requires verified addresses
     data_dir: Path  # of the first one
+    database_url: str
 
 
 class ExampleClient:
@@ -72,6 +77,7 @@ class ExampleClient:
         self._on_response = on_response
         self._preparations = preparations
         self._ada_is_registered = False
+        self._held = ExitStack()
 
     @property
     def sandbox(self) -> SandboxProvider:
@@ -84,8 +90,31 @@ class ExampleClient:
         return self._admin["password"]
 
     def close(self) -> None:
-        """Close the HTTP client."""
+        """Close the HTTP client, and roll back what was held."""
         self._client.close()
+        self._held.close()
+
+    def hold(self, sql: str, *values: Any) -> Connection:
+        """Run a statement in a transaction that stays open until it is committed, or the end."""
+        connection = self._held.enter_context(closing(psycopg2.connect(self._servers.database_url)))
+        connection.cursor().execute(sql, values)
+        return connection
+
+    def commit_when_awaited(self, connection: Connection) -> None:
+        """Commit as soon as a request waits for a lock that the transaction holds."""
+        thread = Thread(target=self._commit_when_awaited, args=[connection])
+        thread.start()
+        self._held.callback(thread.join)
+
+    def _commit_when_awaited(self, connection: Connection) -> None:
+        with closing(psycopg2.connect(self._servers.database_url)) as observing:
+            observing.autocommit = True
+            cursor = observing.cursor()
+            is_awaited = False
+            while not (is_awaited or self._client.is_closed):
+                cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+                ((is_awaited,),) = cursor.fetchall()
+        connection.commit()
 
     def send(self, request: Request) -> httpx2.Response:
         """Send a request, and check its response against the contract."""
@@ -110,8 +139,11 @@ class ExampleClient:
             self._ada_is_registered = True
         if request.operation_id in {"delete_me", "delete_user"} and response.is_success:
             self._ada_is_registered = False
-        self._coverage.record_status(
-            COVERAGE_SOURCE, request.operation_id, str(response.status_code)
+        self._coverage.record_response(
+            COVERAGE_SOURCE,
+            request.operation_id,
+            str(response.status_code),
+            response.json()["code"] if response.is_error else None,
         )
         self._on_response(request, response)
         return response

@@ -1,4 +1,4 @@
-"""Count how often tests reach each operation, response status and link of the contract."""
+"""Count how often tests reach each operation, status, error code and link of the contract."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.support.contract import Node, operations
+from tests.support.contract import Node, codes_in, operations
 
 # No request can cause these errors, so they are not counted.
 SERVER_ERRORS = {"500", "503"}
@@ -28,6 +28,21 @@ class OperationStatus(NamedTuple):
         return f"{self.operation_id} {self.status}"
 
 
+class ErrorCode(NamedTuple):
+    """A code that an error response of an operation can carry."""
+
+    operation_id: str
+    status: str
+    code: str
+
+    @property
+    def is_of_server(self) -> bool:
+        return self.status in SERVER_ERRORS
+
+    def __str__(self) -> str:
+        return f"{self.operation_id} {self.status} {self.code}"
+
+
 class Link(NamedTuple):
     """A link of the contract, from a response to a request (OpenAPI 3.0, section 4.7.20)."""
 
@@ -39,7 +54,8 @@ class Link(NamedTuple):
         return f"{self.operation_id} {self.status} -> {self.name}"
 
 
-Counts = dict[str, Counter[OperationStatus | Link]]
+Reached = OperationStatus | ErrorCode | Link
+Counts = dict[str, Counter[Reached]]
 
 
 class Coverage:
@@ -47,12 +63,18 @@ class Coverage:
 
     def __init__(self) -> None:
         self._statuses: Counts = {}
+        self._codes: Counts = {}
         self._links: Counts = {}
 
-    def record_status(self, source: str, operation_id: str, status: str) -> None:
-        """Count a response."""
+    def record_response(
+        self, source: str, operation_id: str, status: str, code: str | None
+    ) -> None:
+        """Count a response; `code` is that of a problem."""
         reached = OperationStatus(operation_id, status)
         self._statuses.setdefault(source, Counter())[reached] += 1
+        if code is not None:
+            error = ErrorCode(operation_id, status, code)
+            self._codes.setdefault(source, Counter())[error] += 1
 
     def record_link(self, source: str, link: Link) -> None:
         """Count a request that followed a link."""
@@ -62,6 +84,16 @@ class Coverage:
         """Return the statuses that these sources never reached; without arguments, any source."""
         reached = _reached(self._statuses, sources)
         return [status for status in documented_statuses() if status not in reached]
+
+    def missing_codes(self) -> list[ErrorCode]:
+        """Return the documented codes that no response had."""
+        met = _reached(self._codes)
+        return [code for code in documented_codes() if code not in met]
+
+    def undocumented_codes(self) -> list[ErrorCode]:
+        """Return the codes that responses had, but their operation and status do not document."""
+        met = {code for code in _reached(self._codes) if isinstance(code, ErrorCode)}
+        return sorted(code for code in met - {*documented_codes()} if not code.is_of_server)
 
     def missing_links(self, *sources: str) -> list[Link]:
         """Return the links that these sources never followed; without arguments, any source."""
@@ -78,6 +110,7 @@ class Coverage:
     def _summary(self) -> str:
         statuses = set(documented_statuses())
         reached = statuses & _reached(self._statuses)
+        codes = set(documented_codes())
         links = {link for link, _ in documented_links()}
         parts = (
             (
@@ -86,6 +119,7 @@ class Coverage:
                 {status.operation_id for status in statuses},
             ),
             ("statuses", reached, statuses),
+            ("codes", codes & _reached(self._codes), codes),
             ("links", links & _reached(self._links), links),
         )
         return "; ".join(
@@ -104,11 +138,18 @@ class Coverage:
                 }
                 for status in documented_statuses()
             ],
+            "codes": [
+                {"code": str(code), **_by_source(self._codes, code)} for code in documented_codes()
+            ],
             "links": [
                 {"link": str(link), **_by_source(self._links, link)}
                 for link, _ in documented_links()
             ],
-            "missing": [*map(str, self.missing_statuses()), *map(str, self.missing_links())],
+            "missing": [
+                *map(str, self.missing_statuses()),
+                *map(str, self.missing_codes()),
+                *map(str, self.missing_links()),
+            ],
         }
 
     def _as_markdown(self) -> Iterator[str]:
@@ -116,6 +157,7 @@ class Coverage:
         yield ""
         yield f"{self._summary()} (500 and 503 are not counted: no request can cause them)."
         yield from _table("Operation and status", documented_statuses(), self._statuses)
+        yield from _table("Operation, status and code", documented_codes(), self._codes)
         yield from _table("Link", (link for link, _ in documented_links()), self._links)
 
 
@@ -127,6 +169,20 @@ def documented_statuses() -> Iterator[OperationStatus]:
                 yield OperationStatus(operation_id, status)
 
 
+def documented_codes() -> Iterator[ErrorCode]:
+    """Yield each code of each operation and status, except errors of the server."""
+    responses = {
+        (operation_id, status): response
+        for operation_id, operation in operations()
+        for status, response in operation["responses"].items()
+    }
+    for operation_id, status in documented_statuses():
+        content = responses[operation_id, status].get("content", {})
+        if "application/problem+json" in content:
+            schema = content["application/problem+json"]["schema"]
+            yield from (ErrorCode(operation_id, status, code) for code in sorted(codes_in(schema)))
+
+
 def documented_links() -> Iterator[tuple[Link, Node]]:
     """Yield each link with its Link Object."""
     for operation_id, operation in operations():
@@ -135,16 +191,16 @@ def documented_links() -> Iterator[tuple[Link, Node]]:
                 yield Link(operation_id, status, name), link_object
 
 
-def _reached(counts: Counts, sources: Iterable[str] = ()) -> set[OperationStatus | Link]:
+def _reached(counts: Counts, sources: Iterable[str] = ()) -> set[Reached]:
     """Return the keys that the sources counted at least once; without sources, that any did."""
     return {key for source in sources or counts for key in counts.get(source, ())}
 
 
-def _by_source(counts: Counts, key: OperationStatus | Link) -> Mapping[str, int]:
+def _by_source(counts: Counts, key: Reached) -> Mapping[str, int]:
     return {source: counter[key] for source, counter in counts.items()}
 
 
-def _table(title: str, keys: Iterable[OperationStatus | Link], counts: Counts) -> Iterator[str]:
+def _table(title: str, keys: Iterable[Reached], counts: Counts) -> Iterator[str]:
     sources = sorted(counts)
     yield ""
     yield f"| {title} | {' | '.join(sources)} |"

@@ -24,11 +24,6 @@ TRIGGERS: dict[str, Trigger] = {}
 _LIMITED_BY_FAILURES = {
     *("login", "issue_token", "change_password", "change_email", "delete_me", "delete_user"),
 }
-# Only two concurrent requests cause these.
-UNTRIGGERED = {"import_products sku_taken"} | {
-    f"{operation_id} idempotency_in_flight"
-    for operation_id in ("create_order", "create_payment", "record_manual_payment", "create_refund")
-}
 
 
 def triggers(*keys: str) -> Callable[[Trigger], Trigger]:
@@ -61,9 +56,25 @@ def use_wrong_password(_client: ExampleClient, request: Request) -> None:
     request.body = {**EXAMPLES["credentials"], "password": WRONG_PASSWORD}
 
 
-@triggers("session_expired")
+@triggers("refresh_session session_expired")
 def use_unknown_refresh_cookie(_client: ExampleClient, request: Request) -> None:
     request.headers["Cookie"] = f"orderly_refresh={EXAMPLES['refresh_token']['refresh_token']}"
+
+
+@triggers("session_expired")
+def disable_the_user_in_the_database(client: ExampleClient, request: Request) -> None:
+    """Disable the user without ending the session, as in the moment before it has ended."""
+    assert request.session
+    disabled = "UPDATE users SET active = false WHERE id = %s"
+    client.hold(disabled, request.session.user_id).commit()
+
+
+@triggers("create_order session_expired")
+def disable_the_user_of_a_shop_that_requires_verified_addresses(
+    client: ExampleClient, request: Request
+) -> None:
+    disable_the_user_in_the_database(client, request)
+    request.rate_limited = True
 
 
 @triggers("issue_token session_expired")
@@ -215,6 +226,32 @@ def send_another_media_type(_client: ExampleClient, request: Request) -> None:
 def use_the_key_for_another_order(client: ExampleClient, request: Request) -> None:
     client.send_successfully(request)
     request.body["items"][0]["quantity"] += 1
+
+
+@triggers("idempotency_in_flight")
+def hold_the_key(client: ExampleClient, request: Request) -> None:
+    """Insert the key in a transaction that is still open, as that of a concurrent request."""
+    assert request.session
+    client.hold(
+        "INSERT INTO idempotency_key (user_id, key, fingerprint, order_id, created_at)"
+        " VALUES (%s, %s, sha256(''), %s, now())",
+        request.session.user_id,
+        request.headers["Idempotency-Key"],
+        client.create_order(client.sign_in_ada())["id"],
+    )
+
+
+@triggers("import_products sku_taken")
+def create_a_product_of_the_file_concurrently(client: ExampleClient, request: Request) -> None:
+    header, first = request.body.splitlines()[:2]
+    sku = dict(zip(header.split(","), first.split(","), strict=False))["sku"]
+    product = client.hold(
+        "INSERT INTO product (id, sku, name, description, price, version, created_at, updated_at)"
+        " VALUES (%s, %s, 'Mug', '', 1, 1, now(), now())",
+        str(uuid4()),
+        sku,
+    )
+    client.commit_when_awaited(product)
 
 
 @triggers("too_many_attempts")

@@ -43,7 +43,10 @@ paths:
           description: Taken.
           content:
             application/problem+json:
-              examples: {taken: {value: {code: taken}}, full: {value: {code: full}}}
+              schema:
+                oneOf:
+                  - $ref: '#/components/schemas/Taken'
+                  - $ref: '#/components/schemas/Full'
   /things/{thing_id}:
     delete:
       operationId: delete_thing
@@ -89,6 +92,9 @@ components:
       required: [sku]
       properties: {sku: {type: string, maxLength: 10}, price: {type: string, maxLength: 11}}
     Size: {type: integer, maximum: 7}
+    Taken: {type: object, required: [code], properties: {code: {type: string, enum: [taken]}}}
+    Full: {type: object, required: [code], properties: {code: {type: string, enum: [full]}}}
+    Shut: {type: object, required: [code], properties: {code: {type: string, enum: [shut]}}}
     Thing:
       type: object
       additionalProperties: false
@@ -111,6 +117,9 @@ components:
 DELETE_PATH = DOCUMENT[DOCUMENT.index("  /things/{thing_id}:") : DOCUMENT.index("  /things/file:")]
 CONFLICT_RESPONSE = DOCUMENT[
     DOCUMENT.index("        '409':") : DOCUMENT.index("  /things/{thing_id}:")
+]
+FULL_OR_TAKEN = DOCUMENT[
+    DOCUMENT.index("              schema:\n") : DOCUMENT.index("  /things/{thing_id}:")
 ]
 THING = DOCUMENT[
     DOCUMENT.index("    Thing:") : DOCUMENT.index("        name: {type: string, maxLength: 60")
@@ -220,7 +229,13 @@ BREAKING = [
         PAGE,
         PAGE.replace("}}}", "}}, text/csv: {schema: {type: string}}}"),
     ),
-    ("an error code is replaced by another", "{code: taken}", "{code: in_use}"),
+    ("an error code is replaced by another", "enum: [taken]", "enum: [in_use]"),
+    (
+        "an error code is added",
+        "                  - $ref: '#/components/schemas/Full'\n",
+        "                  - $ref: '#/components/schemas/Full'\n"
+        "                  - $ref: '#/components/schemas/Shut'\n",
+    ),
     ("a CSV column is removed", ", price: {type: string, maxLength: 11}", ""),
     ("a CSV column becomes required", "required: [sku]", "required: [sku, price]"),
     ("the maxLength of a CSV column decreases", "maxLength: 11", "maxLength: 7"),
@@ -322,11 +337,15 @@ COMPATIBLE = [
         "'400': {description: Malformed.}\n        '304': {description: Not modified.}",
     ),
     (
-        "an error code is added",
-        "{taken: {value: {code: taken}}",
-        "{shut: {value: {code: shut}}, taken: {value: {code: taken}}",
+        "an error code is removed",
+        "                  - $ref: '#/components/schemas/Full'\n",
+        "",
     ),
-    ("an error code is removed", ", full: {value: {code: full}}", ""),
+    (
+        "one of two error codes is left",
+        FULL_OR_TAKEN,
+        "              schema: {$ref: '#/components/schemas/Taken'}\n",
+    ),
     (
         "an optional CSV column is added",
         ", price: {type: string, maxLength: 11}",
@@ -379,6 +398,12 @@ def test_a_change_is_classified_as_breaking_or_compatible(
             "[{type: string}, {$ref: '#/components/schemas/Size'}]",
         ),
         ("headers: {Link:", "headers: {link:"),
+        (
+            "              schema:\n                oneOf:",
+            "              schema:\n"
+            "                discriminator: {propertyName: code}\n"
+            "                oneOf:",
+        ),
         ("tags: [things]", "tags: [things, more]"),
     ],
 )
@@ -410,7 +435,9 @@ def test_a_change_of_a_shared_response_is_listed_once() -> None:
   responses:
     Taken:
       description: Taken.
-      content: {application/problem+json: {examples: {first: {value: {code: all_gone}}}}}
+      content:
+        application/problem+json:
+          schema: {type: object, properties: {code: {type: string, enum: [all_gone]}}}
 """
     )
 
@@ -418,8 +445,8 @@ def test_a_change_of_a_shared_response_is_listed_once() -> None:
 
     assert 2 == text.count("responses/Taken")
     assert [
-        "BREAKING    response Taken: error code all_gone removed, and another added",
-        "compatible  response Taken: error code sold_out added",
+        "BREAKING    response Taken application/problem+json/code: enum value 'sold_out' added",
+        "compatible  response Taken application/problem+json/code: enum value 'all_gone' removed",
     ] == [*map(str, changes)]
 
 

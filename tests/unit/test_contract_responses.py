@@ -24,6 +24,16 @@ SCHEMA = {
         "items": {"type": "array", "items": EVENT},
         "labels": {"type": "object", "additionalProperties": True, "properties": {}},
         "last": {"allOf": [EVENT], "description": "The last event."},
+        "problem": {
+            "type": "object",
+            "allOf": [
+                {
+                    "type": "object",
+                    "properties": {"code": {"type": "string"}, "event": EVENT},
+                }
+            ],
+            "properties": {"code": {"enum": ["taken"]}},
+        },
     },
 }
 CHECK = ResponseCheck({"200": {"content": {"application/json": {"schema": SCHEMA}}}})
@@ -32,6 +42,7 @@ DOCUMENTED: list[Any] = [
     {"items": [{"type": "PLACED", "outcome": "SENT", "actor": {"id": 1}}]},
     {"items": [{"type": "PAID", "outcome": None, "actor": None}], "last": {"type": "PAID"}},
     {"labels": {"anything": 1}},
+    {"problem": {"code": "taken", "event": {"type": "PAID"}}},
 ]
 UNDOCUMENTED: list[Any] = [
     {"more": 1},
@@ -40,6 +51,8 @@ UNDOCUMENTED: list[Any] = [
     {"items": [{"actor": {"id": 1, "name": "Ada"}}]},
     {"last": {"type": "SHIPPED"}},
     {"last": {"more": 1}},
+    {"problem": {"code": "taken", "more": 1}},
+    {"problem": {"code": "taken", "event": {"type": "SHIPPED"}}},
 ]
 
 

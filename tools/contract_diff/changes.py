@@ -20,7 +20,7 @@ def compare(before: Node, after: Node) -> list[Change]:
     what the client sends, or return something that `before` did not document, or omit something
     that the client reads; or a client generated from `after` has other names.
 
-    Descriptions and examples are not compared, except for the error codes in examples.
+    Descriptions and examples are not compared.
     """
     # A set, because the change of a shared component is found once for each use.
     changes = {

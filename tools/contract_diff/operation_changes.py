@@ -91,14 +91,12 @@ class OperationComparison:
             response_location = f"{location} {status}"
             component = component_name(new[status])
             yield from self._content(
-                old_response, new_response, response_location, Direction.RESPONSE
-            )
-            yield from self._headers(old_response, new_response, response_location)
-            yield from self._error_codes(
                 old_response,
                 new_response,
                 f"response {component}" if component else response_location,
+                Direction.RESPONSE,
             )
+            yield from self._headers(old_response, new_response, response_location)
 
     def _content(
         self, old: Node, new: Node, location: str, direction: Direction
@@ -141,23 +139,6 @@ class OperationComparison:
             yield from self._schemas.changes(
                 old_header["schema"], new_header["schema"], header_location, Direction.RESPONSE
             )
-
-    def _error_codes(self, old: Node, new: Node, location: str) -> Iterator[Change]:
-        """Compare the codes in the examples of an error: clients branch on them."""
-        old_codes, new_codes = (
-            set(_example_codes(response, document))
-            for response, document in ((old, self._before), (new, self._after))
-        )
-        # If one code is removed and another added, the code may have been renamed.
-        renamed = bool(new_codes - old_codes)
-        for code in sorted(old_codes - new_codes):
-            yield Change(
-                location,
-                f"error code {code} removed{', and another added' if renamed else ''}",
-                breaking=renamed,
-            )
-        for code in sorted(new_codes - old_codes):
-            yield Change(location, f"error code {code} added", breaking=False)
 
     def _resolved(self, old: Any, new: Any) -> tuple[Node, Node]:
         return resolve(self._before, old) or {}, resolve(self._after, new) or {}
@@ -232,9 +213,3 @@ def _serialization(parameter: Node) -> Node:
     """Return `style` and `explode` of a parameter, with the defaults of OpenAPI 3.0, 4.7.12.2."""
     style = parameter.get("style", "form" if parameter["in"] in {"query", "cookie"} else "simple")
     return {"style": style, "explode": parameter.get("explode", style == "form")}
-
-
-def _example_codes(response: Node, document: Node) -> Iterator[str]:
-    problem = response.get("content", {}).get("application/problem+json", {})
-    for example in problem.get("examples", {}).values():
-        yield resolve(document, example)["value"]["code"]

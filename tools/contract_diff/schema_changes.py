@@ -25,6 +25,7 @@ class SchemaComparison:
         self, old: Node, new: Node, location: str, direction: Direction
     ) -> Iterator[Change]:
         """Yield the changes of a schema and of all schemas inside it."""
+        old, new = _as_union(old, new), _as_union(new, old)
         old_name, new_name = component_name(old), component_name(new)
         if old_name and new_name:
             if (old_name, new_name, direction) in self._compared:
@@ -93,6 +94,11 @@ class SchemaComparison:
                 yield from self.changes(
                     old_alternatives[name], new_alternatives[name], f"{location}/{name}", direction
                 )
+
+
+def _as_union(schema: Node, other: Node) -> Node:
+    """Return a reference as a union of one alternative if the other schema is a union."""
+    return {"oneOf": [schema]} if "$ref" in schema and "oneOf" in other else schema
 
 
 def _merged(schema: Node, document: Node) -> dict[str, Any]:

@@ -31,11 +31,12 @@ _FLAGS: Final = ("uniqueItems", "exclusiveMinimum", "exclusiveMaximum")
 # Keywords whose values cannot be compared: a new value may be stricter, looser, or both.
 _INCOMPARABLE: Final = ("pattern", "format", "multipleOf", "not")
 _DOCUMENTATION: Final = {"description", "example", "title", "externalDocs", "deprecated"}
-# Compared here or in `schema_changes`, or ignored as documentation.
+# Compared here or in `schema_changes`, or ignored as documentation. A `discriminator` only says in
+# another way which alternative a value matches.
 _KNOWN: Final = {
     *(*_DOCUMENTATION, *SUBSCHEMAS, *_BOUNDS, *_FLAGS, *_INCOMPARABLE),
     *("$ref", "type", "nullable", "enum", "default"),
-    *("properties", "required", "allOf", "oneOf", "anyOf"),
+    *("properties", "required", "allOf", "oneOf", "anyOf", "discriminator"),
 }
 
 

@@ -51,13 +51,17 @@ async function findProduct(shop: Shop, words: string): Promise<Product> {
   return first;
 }
 
-/** Place an order. Repeating the call with the same key returns the same order: safe to retry. */
-async function placeOrder(shop: Shop, product: Product, quantity: number, key: string): Promise<Order> {
-  const result = await shop.POST("/orders", {
+/** Request an order. Repeating the call with the same key returns the same order: safe to retry. */
+function requestOrder(shop: Shop, product: Product, quantity: number, key: string) {
+  return shop.POST("/orders", {
     params: { header: { "Idempotency-Key": key } },
     body: { items: [{ product_id: product.id, quantity }], note: "No bell, please knock." },
   });
-  return dataOf(result);
+}
+
+/** Place an order, or throw the reason why it is refused. */
+async function placeOrder(shop: Shop, product: Product, quantity: number, key: string): Promise<Order> {
+  return dataOf(await requestOrder(shop, product, quantity, key));
 }
 
 /** Pay an order in the sandbox. Elsewhere the customer pays, on the page `redirect_url`. */
@@ -118,13 +122,11 @@ async function main(url: string): Promise<void> {
   );
   console.log(`timeline: ${timeline.items.map((event) => event.type).join(", ")}`);
 
-  try {
-    await placeOrder(customer, product, 900, randomUUID());
-  } catch (error) {
-    if (!(error instanceof ProblemError) || error.problem.code !== "insufficient_stock") throw error;
-    for (const line of error.problem.lines ?? []) {
-      console.log(`refused: ${error.problem.status}, wanted ${line.requested}, there are ${line.available}`);
-    }
+  // The operation lists its codes, and each code the members of its problem: `lines` is present here.
+  const { error } = await requestOrder(customer, product, 900, randomUUID());
+  if (error?.code !== "insufficient_stock") throw new Error("The order was not refused.");
+  for (const line of error.lines) {
+    console.log(`refused: ${error.status}, wanted ${line.requested}, there are ${line.available}`);
   }
 
   dataOf(await customer.POST("/auth/logout"));
