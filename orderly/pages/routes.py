@@ -87,6 +87,7 @@ def page_router(
         "/style.css": ((_HERE / "style.css").read_bytes(), "text/css"),
         "/changelog": (changelog_page(), "text/html"),
         "/docs": ((_HERE / "docs.html").read_bytes(), "text/html"),
+        "/docs/start.css": ((_HERE / "start.css").read_bytes(), "text/css"),
         "/docs/start.js": ((_HERE / "start.js").read_bytes(), "text/javascript"),
         "/openapi.json": (document.as_json(contract), "application/json"),
         "/openapi.yaml": (document.as_yaml(contract), "application/yaml"),

@@ -30,6 +30,90 @@ function editFilesAsText(contract) {
   return contract;
 }
 
+// Scripts cannot set the session cookies, so the dialog "Authorize" offers only the bearer token.
+function offerOnlyTokens(contract) {
+  const schemes = contract.components.securitySchemes;
+  const names = Object.keys(schemes).filter((name) => schemes[name].type !== "apiKey");
+  contract.components.securitySchemes = Object.fromEntries(names.map((name) => [name, schemes[name]]));
+  const holders = Object.values(contract.paths).flatMap((pathItem) => Object.values(pathItem));
+  for (const holder of [contract, ...holders]) {
+    if (holder.security) {
+      holder.security = holder.security.filter((one) => Object.keys(one).every((name) => names.includes(name)));
+    }
+  }
+  return contract;
+}
+
+// Show the shortest example of a response first, and lists without items last.
+function lengthOf(value) {
+  return value?.items?.length === 0 ? Infinity : JSON.stringify(value).length;
+}
+
+function sortExamples(contract) {
+  const operations = Object.values(contract.paths).flatMap((pathItem) => Object.values(pathItem));
+  for (const response of operations.flatMap((operation) => Object.values(operation.responses ?? {}))) {
+    for (const content of Object.values(response.content ?? {})) {
+      const length = ([, { $ref, value }]) =>
+        lengthOf($ref ? contract.components.examples[$ref.split("/").pop()].value : value);
+      const examples = Object.entries(content.examples ?? {});
+      if (examples.length > 1) {
+        content.examples = Object.fromEntries(examples.sort((one, other) => length(one) - length(other)));
+      }
+    }
+  }
+  return contract;
+}
+
+const changes = [fillInParameters, editFilesAsText, offerOnlyTokens, sortExamples];
+
+// The filter finds all of its words in the tag, method, path, name and summary of an operation.
+function filterOperations(taggedOperations, text) {
+  const words = text.toLowerCase().split(/\s+/);
+  const matches = (tag) => (operation) => {
+    const found = [
+      tag,
+      operation.get("method"),
+      operation.get("path"),
+      operation.getIn(["operation", "operationId"]),
+      operation.getIn(["operation", "summary"]),
+    ];
+    return words.every((word) => found.join(" ").toLowerCase().includes(word));
+  };
+  return taggedOperations
+    .map((group, tag) => group.update("operations", (operations) => operations.filter(matches(tag))))
+    .filter((group) => group.get("operations").size > 0);
+}
+
+function describeFilter() {
+  const filter = document.querySelector(".operation-filter-input");
+  filter.placeholder = "Filter by words, such as: create refund";
+  filter.setAttribute("aria-label", "Filter operations by words");
+}
+
+// Fold the description, so that the first operations are visible without scrolling.
+function foldDescription(Description, { React }) {
+  return (properties) =>
+    React.createElement(
+      "details",
+      { className: "guide" },
+      React.createElement("summary", null, "Guide: sign-in, errors, lists, changes, payments"),
+      React.createElement(Description, properties),
+    );
+}
+
+// The curl command must work in a terminal, which has its own cookies: curl keeps them in a file.
+function keepCookiesOfCurl(request) {
+  if (!request.headers?.Authorization) {
+    request.curlOptions = ["--cookie", "cookies.txt", "--cookie-jar", "cookies.txt"];
+  }
+  return request;
+}
+
+const darkMode = window.matchMedia("(prefers-color-scheme: dark)");
+const followMode = () => document.documentElement.classList.toggle("dark-mode", darkMode.matches);
+darkMode.addEventListener("change", followMode);
+followMode();
+
 // Requests go to the same origin, so the browser stores and sends the session cookies: after a login
 // through "Try it out", every other operation on the page is signed in too.
 window.ui = SwaggerUIBundle({
@@ -40,14 +124,20 @@ window.ui = SwaggerUIBundle({
   displayRequestDuration: true,
   tryItOutEnabled: true,
   docExpansion: "list",
+  defaultModelsExpandDepth: 0,
   filter: true,
   validatorUrl: null,
+  requestInterceptor: keepCookiesOfCurl,
+  onComplete: describeFilter,
   plugins: [
     {
+      fn: { opsFilter: filterOperations },
+      wrapComponents: { InfoContainer: foldDescription },
       statePlugins: {
         spec: {
           wrapActions: {
-            updateJsonSpec: (update) => (contract) => update(editFilesAsText(fillInParameters(contract))),
+            updateJsonSpec: (update) => (contract) =>
+              update(changes.reduce((changed, change) => change(changed), contract)),
           },
         },
       },

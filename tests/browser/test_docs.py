@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
+import shlex
 
 from httpx2 import Client
 from playwright.sync_api import Locator, Page, expect
@@ -169,3 +171,64 @@ def test_operations_fit_on_the_screen_of_a_phone(page: Page) -> None:
 
     overflows = page.locator("html").evaluate("page => page.scrollWidth > page.clientWidth")
     assert not overflows
+
+
+def test_the_filter_finds_the_words_of_a_summary(page: Page) -> None:
+    page.goto("/docs")
+    blocks = page.locator(".opblock-summary-operation-id, .opblock")
+    blocks.first.wait_for()
+
+    page.get_by_label("Filter operations by words").fill("Refund create")
+
+    expect(page.locator(".opblock")).to_have_count(1)
+    expect(page.locator(".opblock")).to_have_id("operations-refunds-create_refund")
+    page.get_by_label("Filter operations by words").fill("nothing has this")
+    expect(page.locator(".opblock")).to_have_count(0)
+
+
+def test_operations_are_on_the_first_screen_and_the_guide_opens(page: Page) -> None:
+    page.goto("/docs")
+
+    expect(page.locator(".opblock").first).to_be_in_viewport()
+    guide = page.locator("details.guide")
+    expect(guide.get_by_text("Money is an integer")).to_be_hidden()
+    guide.locator("summary").click()
+    expect(guide.get_by_text("Money is an integer")).to_be_visible()
+    page.get_by_role("link", name="Orderly", exact=True).click()
+    expect(page).to_have_url(re.compile(r":\d+/$"))
+
+
+def test_the_page_follows_dark_mode(page: Page) -> None:
+    page.emulate_media(color_scheme="dark")
+    page.goto("/docs")
+    path = page.locator(".opblock-summary-path").first
+    light_text, dark_text = "rgb(59, 65, 81)", "rgb(228, 230, 230)"
+
+    expect(path).to_have_css("color", dark_text)
+    page.emulate_media(color_scheme="light")
+    expect(path).to_have_css("color", light_text)
+
+
+def test_only_the_token_can_be_entered_in_the_dialog_authorize(page: Page) -> None:
+    page.goto("/docs")
+
+    page.locator("button.authorize").first.click()
+
+    expect(page.locator(".auth-container h4")).to_have_text(["bearerAuth (http, Bearer)"])
+
+
+def test_the_curl_commands_keep_the_session(page: Page, admin: Client, alice: Client) -> None:
+    del admin, alice
+    page.goto("/docs")
+    execute(operation(page, "login"), {"email": "alice@example.com", "password": PASSWORD})
+    execute(operation(page, "get_me"))
+
+    login, get_me = (
+        shlex.split(operation(page, name).locator("pre.curl").inner_text().replace("\\\n", " "))
+        for name in ("login", "get_me")
+    )
+
+    for command in (login, get_me):
+        options = dict(itertools.pairwise(command))
+        assert "cookies.txt" == options["--cookie"] == options["--cookie-jar"]
+    assert PASSWORD == json.loads(dict(itertools.pairwise(login))["-d"])["password"]
