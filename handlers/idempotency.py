@@ -1,4 +1,4 @@
-"""The `Idempotency-Key` header."""
+"""The headers `Idempotency-Key` and `Idempotent-Replayed`."""
 
 from __future__ import annotations
 
@@ -8,3 +8,8 @@ def parse_idempotency_key(idempotency_key: str | None) -> str | None:
     if idempotency_key and idempotency_key.startswith('"') and idempotency_key.endswith('"'):
         return idempotency_key[1:-1]
     return idempotency_key
+
+
+def replay_headers(replayed: bool) -> dict[str, str]:
+    """Return the header that says whether an earlier request has created the resource."""
+    return {"Idempotent-Replayed": "true"} if replayed else {}

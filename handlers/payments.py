@@ -8,7 +8,7 @@ from uuid import UUID
 from domain.actor import Actor
 from domain.money import Money
 from handlers import preconditions, representations
-from handlers.idempotency import parse_idempotency_key
+from handlers.idempotency import parse_idempotency_key, replay_headers
 from handlers.responses import BASE_PATH, Response
 from services import payments
 from services.payments import CreatedPayment, Payment
@@ -68,9 +68,10 @@ def cancel_payment(actor: Actor, payment_id: UUID) -> Response:
 
 
 def _created(created: CreatedPayment) -> Response:
-    headers = {"Location": f"{BASE_PATH}/payments/{created.payment.id}"}
-    if created.replayed:
-        headers["Idempotent-Replayed"] = "true"
+    headers = {
+        "Location": f"{BASE_PATH}/payments/{created.payment.id}",
+        **replay_headers(created.replayed),
+    }
     return _response(created.payment, 201, headers)
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from domain.actor import Actor
 from handlers import preconditions, product_export, representations
+from handlers.idempotency import parse_idempotency_key, replay_headers
 from handlers.responses import BASE_PATH, Response
 from services import product_files, products, stock
 from services.product_files import Line
@@ -61,17 +62,21 @@ def list_archived_products(
     return body, 200, link
 
 
-def create_product(actor: Actor, body: dict[str, Any]) -> Response:
-    """Create a product."""
-    row = products.create_product(
+def create_product(
+    actor: Actor, body: dict[str, Any], idempotency_key: str | None = None
+) -> Response:
+    """Create a product, or return the one created earlier with the same idempotency key."""
+    row, replayed = products.create_product(
         actor=actor,
         sku=body["sku"],
         name=body["name"],
         description=body.get("description", ""),
         price=body["price"]["amount"],
         stock=body.get("stock", 0),
+        idempotency_key=parse_idempotency_key(idempotency_key),
     )
-    return _response(row, 201, Location=f"{BASE_PATH}/products/{row.id}")
+    headers = {"Location": f"{BASE_PATH}/products/{row.id}", **replay_headers(replayed)}
+    return _response(row, 201, **headers)
 
 
 def get_product(product_id: UUID, if_none_match: str | None = None) -> Response:
@@ -118,10 +123,18 @@ def restore_product(actor: Actor, product_id: UUID, if_match: str | None = None)
     return _response(row, 200)
 
 
-def adjust_stock(actor: Actor, product_id: UUID, body: dict[str, Any]) -> Response:
+def adjust_stock(
+    actor: Actor, product_id: UUID, body: dict[str, Any], idempotency_key: str | None = None
+) -> Response:
     """Change a product's stock and record the reason."""
-    movement = stock.adjust_stock(actor=actor, product_id=product_id, **body)
-    headers = {"Location": f"{BASE_PATH}/products/{product_id}/stock-movements"}
+    movement, replayed = stock.adjust_stock(
+        actor=actor,
+        product_id=product_id,
+        idempotency_key=parse_idempotency_key(idempotency_key),
+        **body,
+    )
+    location = f"{BASE_PATH}/products/{product_id}/stock-movements"
+    headers = {"Location": location, **replay_headers(replayed)}
     return representations.stock_movement(movement), 201, headers
 
 

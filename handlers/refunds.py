@@ -8,7 +8,7 @@ from uuid import UUID
 from domain.actor import Actor
 from domain.money import Money
 from handlers import representations
-from handlers.idempotency import parse_idempotency_key
+from handlers.idempotency import parse_idempotency_key, replay_headers
 from handlers.responses import BASE_PATH, Response
 from services import refunds
 
@@ -28,9 +28,10 @@ def create_refund(
         reason=request.get("reason"),
         idempotency_key=parse_idempotency_key(idempotency_key),
     )
-    headers = {"Location": f"{BASE_PATH}/payments/{payment_id}/refunds"}
-    if created.replayed:
-        headers["Idempotent-Replayed"] = "true"
+    headers = {
+        "Location": f"{BASE_PATH}/payments/{payment_id}/refunds",
+        **replay_headers(created.replayed),
+    }
     return representations.refund(created.refund), 201, headers
 
 

@@ -19,7 +19,9 @@ from database.table import (
 )
 from models.order import OrderTable
 from models.payment import PaymentTable
+from models.product import ProductTable
 from models.refund import RefundTable
+from models.stock_movement import StockMovementTable
 from models.user import UserTable
 
 
@@ -33,6 +35,10 @@ class IdempotencyKeyTable(Table):
     created_at = InstantField()
     payment = foreign_key(PaymentTable, "fk_idempotency_key_payment_id", null=True)
     refund = foreign_key(RefundTable, "fk_idempotency_key_refund_id", null=True)
+    product = foreign_key(ProductTable, "fk_idempotency_key_product_id", null=True)
+    stock_movement = foreign_key(
+        StockMovementTable, "fk_idempotency_key_stock_movement_id", null=True
+    )
 
     class Meta:
         """The table's name and constraints."""
@@ -42,7 +48,8 @@ class IdempotencyKeyTable(Table):
             primary_key("pk_idempotency_key", "user_id", "key"),
             check("ck_idempotency_key_fingerprint", "octet_length(fingerprint) = 32"),
             check(
-                "ck_idempotency_key_created", "num_nonnulls(order_id, payment_id, refund_id) = 1"
+                "ck_idempotency_key_created",
+                "num_nonnulls(order_id, payment_id, refund_id, product_id, stock_movement_id) = 1",
             ),
         )
 
@@ -57,6 +64,8 @@ class FirstRequest(NamedTuple):
     order_id: UUID | None
     payment_id: UUID | None
     refund_id: UUID | None
+    product_id: UUID | None
+    stock_movement_id: UUID | None
 
 
 FIND = Statement(
@@ -65,6 +74,8 @@ FIND = Statement(
         IdempotencyKeyTable.order,
         IdempotencyKeyTable.payment,
         IdempotencyKeyTable.refund,
+        IdempotencyKeyTable.product,
+        IdempotencyKeyTable.stock_movement,
     ).where(
         IdempotencyKeyTable.user == Parameter("user_id"),
         IdempotencyKeyTable.key == Parameter("key"),
@@ -72,9 +83,9 @@ FIND = Statement(
     lambda columns: FirstRequest(bytes(columns[0]), *columns[1:]),
 )
 
-# For payments and refunds; the statement that places an order (`models/placement.py`) inserts its
-# key itself. Writes nothing if the user has used the key before. If a concurrent request has
-# inserted the same key, this waits for that transaction to end.
+# The statement that places an order (`models/placement.py`) inserts its key itself. Writes nothing
+# if the user has used the key before. If a concurrent request has inserted the same key, this waits
+# for that transaction to end.
 CLAIM = Command(
     IdempotencyKeyTable.insert(
         {
@@ -83,6 +94,8 @@ CLAIM = Command(
             IdempotencyKeyTable.fingerprint: Parameter("fingerprint"),
             IdempotencyKeyTable.payment: Parameter("payment_id"),
             IdempotencyKeyTable.refund: Parameter("refund_id"),
+            IdempotencyKeyTable.product: Parameter("product_id"),
+            IdempotencyKeyTable.stock_movement: Parameter("stock_movement_id"),
             IdempotencyKeyTable.created_at: fn.now(),
         }
     ).on_conflict(

@@ -128,6 +128,11 @@ _PRODUCTS = _ALL_PRODUCTS.where(ProductTable.archived_at.is_null())
 
 FIND = Statement(_PRODUCTS.where(ProductTable.id == Parameter("product_id")), Product._make)
 
+# Also archived ones.
+FIND_CREATED = Statement(
+    _ALL_PRODUCTS.where(ProductTable.id == Parameter("product_id")), Product._make
+)
+
 # Like FIND, but locks the product's row against updates until this transaction ends.
 FIND_TO_CHANGE = Statement(
     _PRODUCTS.where(ProductTable.id == Parameter("product_id")).for_update(

@@ -104,6 +104,11 @@ LEDGER: Listing[StockMovement] = Listing(
     keys={"product_id"},
 )
 
+FIND = Statement(
+    StockMovementTable.select(*_COLUMNS).where(StockMovementTable.id == Parameter("movement_id")),
+    StockMovement._make,
+)
+
 # clock_timestamp() is read while the stock row is locked. So the sort order of the movements is the
 # order in which the stock was changed.
 INSERT_ADJUSTMENT = Statement(

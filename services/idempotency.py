@@ -1,4 +1,4 @@
-"""Idempotency keys of requests that create payments and refunds, inside their transaction."""
+"""Idempotency keys of requests that create something, inside the transaction that creates it."""
 
 from __future__ import annotations
 
@@ -39,8 +39,10 @@ def claim(
     *,
     payment_id: UUID | None = None,
     refund_id: UUID | None = None,
+    product_id: UUID | None = None,
+    stock_movement_id: UUID | None = None,
 ) -> None:
-    """Record that the request with this key has created a payment or a refund.
+    """Record what the request with this key has created: one of these.
 
     Raises:
         IdempotencyInFlight: a concurrent request has used the key since `find`.
@@ -53,6 +55,8 @@ def claim(
         fingerprint=digest,
         payment_id=payment_id,
         refund_id=refund_id,
+        product_id=product_id,
+        stock_movement_id=stock_movement_id,
     )
     if not claimed:
         raise IdempotencyInFlight

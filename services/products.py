@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -14,12 +14,12 @@ from database.listing import Listing
 from database.transactions import autocommit, transaction
 from domain import paging
 from domain.actor import Actor
-from domain.errors import NotFound, PreconditionFailed
+from domain.errors import NotFound, PreconditionFailed, SkuTaken
 from domain.paging import Page
 from models import product as products
 from models import stock_movement
 from models.product import Product
-from services import security_events
+from services import idempotency, security_events
 
 __all__ = [
     "Product",
@@ -86,28 +86,86 @@ def get_product(*, product_id: UUID) -> Product:
     return _require(products.FIND.one(product_id=product_id))
 
 
-@transaction
+class CreatedProduct(NamedTuple):
+    """A product, and whether an earlier request with the same idempotency key has created it."""
+
+    product: Product
+    replayed: bool
+
+
 def create_product(
-    *, actor: Actor, sku: str, name: str, description: str, price: int, stock: int
-) -> Product:
+    *,
+    actor: Actor,
+    sku: str,
+    name: str,
+    description: str,
+    price: int,
+    stock: int,
+    idempotency_key: str | None = None,
+) -> CreatedProduct:
     """Create a product with `stock` units in stock; `price` is in minor units.
 
     Raises:
         SkuTaken: another product, possibly an archived one, has this SKU.
+        IdempotencyKeyReused: the key was first used with a different request.
+        IdempotencyInFlight: the first request with this key is still running.
     """
+    new = _NewProduct(sku, name, description, price, stock)
+    digest = idempotency.fingerprint("create_product", *new)
+    try:
+        return _create(actor, new, idempotency_key, digest)
+    except SkuTaken:
+        # The first request with this key may have created the product since.
+        created = _find_created(actor, new, idempotency_key, digest)
+        if created is None:
+            raise
+        return created
+
+
+class _NewProduct(NamedTuple):
+    sku: str
+    name: str
+    description: str
+    price: int
+    stock: int
+
+
+@transaction
+def _create(actor: Actor, new: _NewProduct, key: str | None, digest: bytes) -> CreatedProduct:
+    created = _find_created(actor, new, key, digest)
+    if created is not None:
+        return created
     product_id = uuid7()
-    products.INSERT.execute(id=product_id, sku=sku, name=name, description=description, price=price)
-    products.INSERT_STOCK.execute(product_id=product_id, quantity=stock)
-    if stock:
+    products.INSERT.execute(
+        id=product_id, sku=new.sku, name=new.name, description=new.description, price=new.price
+    )
+    products.INSERT_STOCK.execute(product_id=product_id, quantity=new.stock)
+    if new.stock:
         stock_movement.INSERT_INITIAL.execute(
             movement_id=uuid7(),
             product_id=product_id,
-            quantity=stock,
+            quantity=new.stock,
             actor_user_id=actor.user_id,
             request_id=actor.request_id,
         )
     security_events.append(security_events.PRODUCT_CREATED, actor=actor, product_id=product_id)
-    return _require(products.FIND.one(product_id=product_id))
+    idempotency.claim(actor, key, digest, product_id=product_id)
+    return CreatedProduct(_require(products.FIND.one(product_id=product_id)), replayed=False)
+
+
+@autocommit
+def _find_created(
+    actor: Actor, new: _NewProduct, key: str | None, digest: bytes
+) -> CreatedProduct | None:
+    """Return the product that was created with this key, in the state of the first response."""
+    first = idempotency.find(actor, key, digest)
+    if first is None or first.product_id is None:
+        return None
+    product = _require(products.FIND_CREATED.one(product_id=first.product_id))
+    product = product._replace(
+        **new._asdict(), version=1, updated_at=product.created_at, archived_at=None
+    )
+    return CreatedProduct(product, replayed=True)
 
 
 @transaction

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -13,11 +14,18 @@ from domain.paging import Page
 from models import product as products
 from models import stock_movement
 from models.stock_movement import StockMovement
-from services import security_events
+from services import idempotency, security_events
 
 __all__ = ["StockMovement", "adjust_stock", "list_stock_movements"]
 
 MAX_STOCK = 1_000_000_000
+
+
+class AdjustedStock(NamedTuple):
+    """A stock movement, and whether an earlier request with the same key has recorded it."""
+
+    movement: StockMovement
+    replayed: bool
 
 
 @transaction
@@ -29,7 +37,8 @@ def adjust_stock(
     delta: int = 0,
     set_to: int | None = None,
     expected: int | None = None,
-) -> StockMovement:
+    idempotency_key: str | None = None,
+) -> AdjustedStock:
     """Change a product's stock by `delta` units, or set it to `set_to` if that is not None.
 
     If `expected` is not None, the stock is set only if it has this quantity. Archived products
@@ -40,10 +49,19 @@ def adjust_stock(
         StockBelowZero: the quantity would become negative.
         StockTooLarge: the quantity would exceed `MAX_STOCK`.
         StockNotAsExpected: the quantity is not `expected`.
+        IdempotencyKeyReused: the key was first used with a different request.
+        IdempotencyInFlight: the first request with this key is still running.
     """
+    digest = idempotency.fingerprint("adjust_stock", product_id, reason, delta, set_to, expected)
     available = products.FIND_STOCK_TO_CHANGE.one(product_id=product_id)
     if available is None:
         raise NotFound("product")
+    # After the stock was locked: a concurrent request with this key has ended.
+    first = idempotency.find(actor, idempotency_key, digest)
+    if first is not None and first.stock_movement_id is not None:
+        movement = stock_movement.FIND.one(movement_id=first.stock_movement_id)
+        assert movement is not None  # noqa: S101  # a foreign key guarantees it
+        return AdjustedStock(movement, replayed=True)
     if set_to is not None:
         if expected is not None and available != expected:
             raise StockNotAsExpected(available=available, expected=expected)
@@ -65,7 +83,8 @@ def adjust_stock(
     )
     security_events.append(security_events.STOCK_ADJUSTED, actor=actor, product_id=product_id)
     assert movement is not None  # noqa: S101  # INSERT ... RETURNING returns a row or raises
-    return movement
+    idempotency.claim(actor, idempotency_key, digest, stock_movement_id=movement.id)
+    return AdjustedStock(movement, replayed=False)
 
 
 @autocommit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
@@ -154,3 +155,70 @@ def test_only_administrators_can_adjust_stock_and_an_unknown_product_is_404(
     assert_problem(adjust(anonymous, product, **change), 401, "unauthenticated")
     assert_problem(adjust(alice, product, **change), 403, "forbidden")
     assert_problem(adjust(admin, {"id": uuid4()}, **change), 404, "not_found")
+
+
+def adjust_once(admin: Client, product: dict[str, Any], key: str, **body: Any) -> Any:
+    path = f"{PRODUCTS}/{product['id']}/stock-adjustments"
+    return admin.post(path, json=body, headers={"Idempotency-Key": key})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"delta": -3, "reason": "LOST"}, {"set_to": 7, "expected": 10, "reason": "COUNTED"}],
+)
+def test_a_request_with_the_same_key_changes_the_stock_once(
+    admin: Client, body: dict[str, Any]
+) -> None:
+    product = add_product(admin, stock=10)
+    first = adjust_once(admin, product, "count-1", **body)
+    adjust(admin, product, delta=20, reason="RECEIVED")
+
+    repeated = adjust_once(admin, product, "count-1", **body)
+
+    assert (201, first.json()) == (repeated.status_code, repeated.json())
+    assert "idempotent-replayed" not in first.headers
+    assert "true" == repeated.headers["idempotent-replayed"]
+    assert 27 == get_stock(admin, product)
+    assert [] == audit()
+
+
+def test_a_key_is_only_for_one_adjustment(admin: Client) -> None:
+    product, other = (add_product(admin, sku=sku, stock=10) for sku in ("MUG", "CUP"))
+    adjust_once(admin, product, "k", delta=1, reason="FOUND")
+
+    for refused in (
+        adjust_once(admin, product, "k", delta=2, reason="FOUND"),
+        adjust_once(admin, product, "k", delta=1, reason="RECEIVED"),
+        adjust_once(admin, product, "k", set_to=1, expected=11, reason="FOUND"),
+        adjust_once(admin, other, "k", delta=1, reason="FOUND"),
+    ):
+        assert_problem(refused, 422, "idempotency_key_reused")
+    assert (11, 10) == (get_stock(admin, product), get_stock(admin, other))
+
+
+def test_a_refused_adjustment_does_not_use_up_the_key(admin: Client) -> None:
+    product = add_product(admin, stock=1)
+    refused = adjust_once(admin, product, "k", delta=-2, reason="LOST")
+    assert_problem(refused, 409, "stock_below_zero")
+    adjust(admin, product, delta=1, reason="FOUND")
+
+    assert 0 == adjust_once(admin, product, "k", delta=-2, reason="LOST").json()["stock_after"]
+
+
+def test_concurrent_requests_with_the_same_key_change_the_stock_once(admin: Client) -> None:
+    product = add_product(admin, stock=100)
+    for number in range(10):
+        with ThreadPoolExecutor(6) as pool:
+            responses = [
+                *pool.map(
+                    lambda _, key=f"k{number}": adjust_once(
+                        admin, product, key, delta=-1, reason="LOST"
+                    ),
+                    range(6),
+                )
+            ]
+
+        assert {201} == {response.status_code for response in responses}
+        assert 1 == len({response.content for response in responses})
+        assert 99 - number == get_stock(admin, product)
+    assert [] == audit()

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import pytest
 from httpx2 import Client
 
+from services.audit import audit
+from tests.support.database import Sql
 from tests.support.problems import assert_problem
-from tests.support.shop import PRODUCTS, add_product
+from tests.support.shop import PRODUCTS, add_product, place_order
 
 MUG = {"sku": "MUG", "name": "Mug", "price": {"amount": 1990, "currency": "EUR"}, "stock": 3}
 
@@ -65,3 +70,64 @@ def test_an_invalid_property_is_a_400_that_names_it(
     )
 
     assert {pointer} == {error["pointer"] for error in problem["errors"]}
+
+
+def create(admin: Client, key: str, **fields: Any) -> Any:
+    return admin.post(PRODUCTS, json={**MUG, **fields}, headers={"Idempotency-Key": key})
+
+
+def test_a_request_with_the_same_key_returns_the_product_as_it_was_created(
+    admin: Client, alice: Client
+) -> None:
+    first = create(admin, "mug-1")
+    path = first.headers["location"]
+    admin.patch(path, json={"sku": "CUP", "name": "Cup"})
+    place_order(alice, (first.json(), 1))
+    admin.delete(path)
+
+    repeated = create(admin, '"mug-1"')
+
+    assert "idempotent-replayed" not in first.headers
+    assert "true" == repeated.headers["idempotent-replayed"]
+    for name in ("location", "etag"):
+        assert first.headers[name] == repeated.headers[name]
+    assert (201, first.json()) == (repeated.status_code, repeated.json())
+    assert [] == audit()
+
+
+def test_a_key_is_only_for_one_request(admin: Client) -> None:
+    create(admin, "mug-1")
+
+    for fields in ({"stock": 4}, {"sku": "CUP"}, {"description": "New."}):
+        assert_problem(create(admin, "mug-1", **fields), 422, "idempotency_key_reused")
+    other = {"delta": 1, "reason": "FOUND"}
+    adjustment = admin.post(
+        f"{PRODUCTS}/{add_product(admin)['id']}/stock-adjustments",
+        json=other,
+        headers={"Idempotency-Key": "mug-1"},
+    )
+    assert_problem(adjustment, 422, "idempotency_key_reused")
+    assert_problem(create(admin, "mug-2"), 409, "sku_taken")
+
+
+def test_a_refused_request_does_not_use_up_the_key(admin: Client) -> None:
+    taken = add_product(admin, sku="MUG")
+    assert_problem(create(admin, "mug-1"), 409, "sku_taken")
+    admin.patch(f"{PRODUCTS}/{taken['id']}", json={"sku": "CUP"})
+
+    assert 201 == create(admin, "mug-1").status_code
+
+
+def test_concurrent_requests_with_the_same_key_create_one_product(admin: Client, sql: Sql) -> None:
+    for number in range(10):
+        with ThreadPoolExecutor(6) as pool:
+            responses = [
+                *pool.map(lambda _, key=f"k{number}": create(admin, key, sku=key.upper()), range(6))
+            ]
+
+        assert {201} == {response.status_code for response in responses}
+        assert 1 == len({response.content for response in responses})
+        assert 5 == sum("idempotent-replayed" in response.headers for response in responses)
+    assert [(10, 10)] == sql("SELECT count(*), count(DISTINCT product_id) FROM idempotency_key")
+    assert [(10,)] == sql("SELECT count(*) FROM stock_movement")
+    assert [] == audit()

@@ -214,6 +214,7 @@ def _register(case: schemathesis.Case, email: str, password: str) -> dict[str, A
 
 
 def _use_unused_sku(case: schemathesis.Case, _token: str) -> None:
+    _use_new_idempotency_key(case)
     case.body["sku"] = str(uuid4()).upper()
 
 
@@ -252,6 +253,7 @@ def _use_current_etag(case: schemathesis.Case, token: str) -> None:
 
 
 def _expect_current_stock(case: schemathesis.Case, token: str) -> None:
+    _use_new_idempotency_key(case)
     if not token:
         return
     path = case.formatted_path.removesuffix("/stock-adjustments")

@@ -76,6 +76,28 @@ def test_an_operation_documents_every_status_that_it_can_return(node: Node) -> N
     assert len(node["responses"].keys() - documented) == successes
 
 
+# POST operations that take no key, since a repeated request has no other effect than the first one.
+IDEMPOTENT = {
+    # The second one is refused, or finds the state that it asks for.
+    *("register", "confirm_password_reset", "confirm_email_verification", "refresh_session"),
+    *("logout", "restore_product", "cancel_order", "cancel_payment", "settle_sandbox_payment"),
+    # The products have the values of the file already; the provider's event has an id.
+    *("import_products", "receive_payment_notification"),
+    # A session, or a mail, more than needed: both are limited, and have no other effect.
+    *("login", "issue_token", "request_password_reset", "request_email_verification"),
+}
+
+
+def test_every_post_that_is_not_idempotent_takes_an_idempotency_key() -> None:
+    takes_key = {
+        name: "Idempotency-Key" in parameter_names(operation, "header")
+        for name, operation in operations()
+        if operation["method"] == "post"
+    }
+
+    assert {name for name, takes in takes_key.items() if not takes} == IDEMPOTENT
+
+
 @each((name, operation["responses"]) for name, operation in operations())
 def test_responses_have_the_headers_of_their_status(node: Node) -> None:
     headers_by_status = {

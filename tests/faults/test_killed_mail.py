@@ -51,7 +51,7 @@ def cause_mails() -> None:
     actor = make_actor(user.id, ADMIN)
     mug = products.create_product(
         actor=actor, sku=user.id.hex, name="Mug", description="", price=1000, stock=MAILS
-    )
+    ).product
     password_resets.request_password_reset(actor=actor, email=user.email)
     for _ in range(MAILS - 1):
         orders.create_order(actor=actor, items=[(mug.id, 1)], idempotency_key=None)

@@ -48,7 +48,7 @@ class Shop:
         self.client = make_actor(user.id, CLIENT)
         self.product = products.create_product(
             actor=self.admin, sku="MUG", name="Mug", description="", stock=5, price=PRICE
-        )
+        ).product
         self.order: Order = orders.create_order(
             actor=self.client, items=[(self.product.id, 1)], idempotency_key=None
         ).order

@@ -82,6 +82,8 @@ def add_product(admin: Actor) -> AddProduct:
     def add(stock: int = 10, price: int = 1000, **fields: Any) -> Product:
         number = next(numbers)
         defaults = {"sku": f"SKU-{number}", "name": f"Thing {number}", "description": ""}
-        return products.create_product(actor=admin, stock=stock, price=price, **(defaults | fields))
+        return products.create_product(
+            actor=admin, stock=stock, price=price, **(defaults | fields)
+        ).product
 
     return add

@@ -40,7 +40,7 @@ def add(admin: Actor, name: str, description: str, price: int, stock: int) -> Pr
         description=description,
         price=price,
         stock=stock,
-    )
+    ).product
 
 
 def read_all_pages(

@@ -232,6 +232,7 @@ def use_the_key_for_another_order(client: ExampleClient, request: Request) -> No
 def hold_the_key(client: ExampleClient, request: Request) -> None:
     """Insert the key in a transaction that is still open, as that of a concurrent request."""
     assert request.session
+    request.headers.setdefault("Idempotency-Key", str(uuid4()))
     client.hold(
         "INSERT INTO idempotency_key (user_id, key, fingerprint, order_id, created_at)"
         " VALUES (%s, %s, sha256(''), %s, now())",
@@ -342,6 +343,16 @@ def use_the_key_for_another_manual_payment(client: ExampleClient, request: Reque
 def use_the_key_for_another_refund(client: ExampleClient, request: Request) -> None:
     client.send_successfully(request)
     request.body["reason"] = "Another reason."
+
+
+@triggers("create_product idempotency_key_reused", "adjust_stock idempotency_key_reused")
+def use_the_key_of_another_request(client: ExampleClient, request: Request) -> None:
+    request.headers["Idempotency-Key"] = str(uuid4())
+    client.send_successfully(request)
+    is_adjustment = request.operation_id == "adjust_stock"
+    request.body = EXAMPLES["stock_change" if is_adjustment else "new_product"] | (
+        {"reason": "LOST"} if is_adjustment else {}
+    )
 
 
 @triggers("invalid_signature")
