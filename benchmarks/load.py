@@ -18,11 +18,19 @@ _MISSING = (
 
 
 class Measured(NamedTuple):
-    """Requests per second, and latencies in milliseconds."""
+    """Requests per second, latencies in milliseconds, and CPU time per request in microseconds."""
 
     rate: float
     p50: float
     p99: float
+    server_cpu: float = 0.0
+    database_cpu: float = 0.0
+
+    def with_cpu(self, requests: float, server: float, database: float) -> Measured:
+        """Add the CPU time of a run, in seconds."""
+        return self._replace(
+            server_cpu=server / requests * 1e6, database_cpu=database / requests * 1e6
+        )
 
 
 class Wrk:

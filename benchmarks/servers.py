@@ -23,14 +23,19 @@ from orderly.settings import Settings
 from services import process
 
 ORDERLY = "Orderly"
+ASYNCPG = "FastAPI + asyncpg"
+FASTIFY = "Fastify + node-postgres"
 FASTAPI = "FastAPI + SQLAlchemy"
 STOCK = "stock Connexion + Peewee"
-# The servers that Orderly is compared with, and the module of each application.
-PEERS: Mapping[str, str] = {
+# The module of each Python application that Orderly is compared with
+_PYTHON_PEERS: Mapping[str, str] = {
+    ASYNCPG: "benchmarks.peers.fastapi_asyncpg",
     FASTAPI: "benchmarks.peers.fastapi_sqlalchemy",
     STOCK: "benchmarks.peers.connexion_peewee",
 }
+_FASTIFY_DIRECTORY = Path(__file__).parent / "peers" / "fastify"
 _START_TIMEOUT_SECONDS = 30.0
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 class Ground(NamedTuple):
@@ -85,14 +90,11 @@ def serving(stack: str, on: Ground, workers: int = 1) -> Iterator[Running]:
             yield running
         return
     port = free_port()
-    command = [
-        *[sys.executable, "-m", "uvicorn", f"{PEERS[stack]}:app", "--port", port],
-        *["--workers", str(workers), "--no-access-log", "--log-level", "warning"],
-        *["--loop", "uvloop", "--http", "httptools"],
-    ]
+    command = _fastify() if stack == FASTIFY else _uvicorn(_PYTHON_PEERS[stack], port, workers)
     environment = {
         **os.environ,
         "PEER_DATABASE_URL": on.url,
+        "PEER_PORT": port,
         "PEER_SIGNING_KEY": on.settings.configuration().signing_key.decode("latin-1"),
     }
     with (on.directory / "peer.log").open("ab") as log:
@@ -131,6 +133,72 @@ def orderly(settings: Settings, directory: Path, module: str = "orderly") -> Ite
         finally:
             process.terminate()
             process.communicate()
+
+
+def _uvicorn(module: str, port: str, workers: int) -> list[str]:
+    return [
+        *[sys.executable, "-m", "uvicorn", f"{module}:app", "--port", port],
+        *["--workers", str(workers), "--no-access-log", "--log-level", "warning"],
+        *["--loop", "uvloop", "--http", "httptools"],
+    ]
+
+
+def _fastify() -> list[str]:
+    """Return the command of the Node.js server, whose packages are installed if necessary."""
+    if not (_FASTIFY_DIRECTORY / "node_modules").is_dir():
+        options = ["--ignore-scripts", "--no-fund", "--no-audit"]
+        run(["npm", "ci", "--prefix", str(_FASTIFY_DIRECTORY), *options])
+    return ["node", str(_FASTIFY_DIRECTORY / "server.js")]
+
+
+class Cpu(NamedTuple):
+    """CPU time in seconds since the start: of a server, and of PostgreSQL."""
+
+    server: float
+    database: float
+
+    @classmethod
+    def now(cls, server_pid: int) -> Cpu:
+        """Read the CPU times of the processes of a server, and of this process' PostgreSQL.
+
+        If the server has several processes, those of its children are included.
+        """
+        processes = list(_processes())
+        parents = {one.pid: one.parent for one in processes}
+
+        def has_ancestor(pid: int, ancestor: int) -> bool:
+            while pid and pid != ancestor:
+                pid = parents.get(pid, 0)
+            return pid == ancestor
+
+        servers = [one.seconds for one in processes if has_ancestor(one.pid, server_pid)]
+        postgres = [
+            one.seconds
+            for one in processes
+            if one.name == "postgres" and has_ancestor(one.pid, os.getpid())
+        ]
+        return cls(sum(servers), sum(postgres))
+
+
+class _Process(NamedTuple):
+    pid: int
+    parent: int
+    name: str
+    seconds: float
+
+
+def _processes() -> Iterator[_Process]:
+    """Yield all processes of the machine: proc_pid_stat(5)."""
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            text = file.read_text()
+        except OSError:  # it has ended
+            continue
+        name = text[text.index("(") + 1 : text.rindex(")")]
+        fields = text[text.rindex(")") + 2 :].split()
+        # utime, stime, cutime and cstime: also the times of children that have ended
+        seconds = sum(map(int, fields[11:15])) / _TICKS_PER_SECOND
+        yield _Process(int(file.parent.name), int(fields[1]), name, seconds)
 
 
 def run(command: list[str]) -> str:

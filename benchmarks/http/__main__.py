@@ -1,98 +1,156 @@
 """Compares reads over HTTP with other servers: `python -m benchmarks.http`.
 
-Each server reads from the same PostgreSQL one of 10,000 products, a page of 20 products, and a
-product that has not changed since the client read it (304). wrk generates the load with 16
-connections. The servers are measured alternately.
+Each server has one process, and reads from the same PostgreSQL:
+
+- one of 10,000 products, chosen at random; one popular product;
+- a page of 20 products; a search;
+- a product that has not changed since the client read it (304).
+
+Orderly is measured with its cache of the catalogue, and without it (as for signed-in users). Of
+10,000 products, each is read about once in a second, so most of these responses are not in the
+cache. wrk generates the load with 16 connections. The servers are measured alternately. The CPU
+time per request has less noise than the rates, and shows what a request costs when PostgreSQL and
+the load have their own cores.
+
+`--all` measures FastAPI with SQLAlchemy and stock Connexion with Peewee too.
 """
 
 from __future__ import annotations
 
 import urllib.request
+from collections.abc import Collection
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks import servers
 from benchmarks.load import Measured, Wrk, median
-from benchmarks.measuring import Comparison, at_least, interleaved, options, per_second, report
-from benchmarks.servers import FASTAPI, ORDERLY, STOCK, Ground
+from benchmarks.measuring import (
+    Comparison,
+    at_least,
+    at_most,
+    interleaved,
+    microseconds,
+    options,
+    per_second,
+    report,
+)
+from benchmarks.servers import ASYNCPG, FASTAPI, FASTIFY, ORDERLY, STOCK, Cpu, Ground, Running
 
 CLIENTS = 16
-GOAL = 2.0
+UNCACHED = "Orderly without cache"
+ONE, PAGE, SEARCH = "one product of 10,000", "a page of 20", "a search"
+UNCHANGED, HOT = "304", "one popular product"
 _SCRIPT = Path(__file__).with_name("get.lua")
-_READS = {"one product": "/api/v1/products/*", "a page of 20": "/api/v1/products?limit=20"}
+_PATHS = {
+    ONE: "/api/v1/products/*",
+    PAGE: "/api/v1/products?limit=20",
+    SEARCH: "/api/v1/products?limit=20&q=product",
+}
+# The lowest ratios of Orderly's rate to another server's
+_GOALS = {
+    (ORDERLY, FASTIFY): {ONE: 1.0, PAGE: 1.0, HOT: 1.0},
+    (ORDERLY, ASYNCPG): {ONE: 4.0, PAGE: 4.0, HOT: 4.0},
+    (UNCACHED, ASYNCPG): {ONE: 1.5, PAGE: 1.3},
+}
+_GOAL_UNCHANGED = 1.3
+# The highest CPU time of PostgreSQL for a page, in microseconds
+_GOAL_PAGE_MICROSECONDS = 70.0
 
 
 class Case(NamedTuple):
-    """A kind of read, the server, and its number of workers."""
+    """A kind of read, and the server."""
 
     read: str
-    stack: str
-    workers: int
+    server: str
 
 
-def compare(ground: Ground, rounds: int, seconds: int) -> list[Comparison]:
+def compare(
+    ground: Ground, rounds: int, seconds: int, *, with_all: bool = False
+) -> list[Comparison]:
     """Measure Orderly and the other servers."""
-    found: dict[Case, Measured] = {}
-    for workers in (1, 2):
-        found |= _measure(ground, workers, rounds, seconds)
-    lines = [
+    more_goals: dict[tuple[str, str], dict[str, float]] = (
+        {(UNCACHED, FASTAPI): {}, (UNCACHED, STOCK): {}} if with_all else {}
+    )
+    goals_by_servers = {**_GOALS, **more_goals}
+    found = _measure(ground, rounds, seconds, {theirs for _, theirs in goals_by_servers})
+    lines = []
+    for (ours, theirs), goals in goals_by_servers.items():
+        for read in (ONE, HOT, PAGE):
+            one, other = found[Case(read, ours)], found[Case(read, theirs)]
+            what = f"{read}, {ours}, compared with {theirs}"
+            lines.append(at_least(what, one.rate, other.rate, goals.get(read), per_second))
+            cpu = f"{what}: CPU of the server"
+            lines.append(at_most(cpu, one.server_cpu, other.server_cpu, None, microseconds))
+            cpu = f"{what}: CPU of PostgreSQL"
+            lines.append(at_most(cpu, one.database_cpu, other.database_cpu, None, microseconds))
+    for server, goal in ((ORDERLY, _GOAL_UNCHANGED), (UNCACHED, None)):
+        whole, unchanged = found[Case(HOT, server)], found[Case(UNCHANGED, server)]
+        what = f"304, {server}, compared with 200"
+        lines.append(at_least(what, unchanged.rate, whole.rate, goal, per_second))
+    search = found[Case(SEARCH, ORDERLY)], found[Case(SEARCH, UNCACHED)]
+    lines.append(
         at_least(
-            f"{read}, {workers} worker, compared with {stack}",
-            found[Case(read, ORDERLY, workers)].rate,
-            found[Case(read, stack, workers)].rate,
-            GOAL if workers == 1 and stack == FASTAPI else None,
-            per_second,
+            f"{SEARCH}, with and without cache", search[0].rate, search[1].rate, None, per_second
         )
-        for workers in (1, 2)
-        for stack in (FASTAPI, STOCK)
-        for read in _READS
-    ]
-    return lines + [
-        at_least(
-            f"the same product again (304), {workers} worker, compared with 200",
-            found[Case("304", ORDERLY, workers)].rate,
-            found[Case("one product", ORDERLY, workers)].rate,
-            None,
-            per_second,
-        )
-        for workers in (1, 2)
-    ]
+    )
+    page = found[Case(PAGE, UNCACHED)].database_cpu
+    what = f"{PAGE}, {UNCACHED}: CPU of PostgreSQL, compared with the goal"
+    lines.append(at_most(what, page, _GOAL_PAGE_MICROSECONDS, 1.0, microseconds))
+    return lines
 
 
-def _measure(ground: Ground, workers: int, rounds: int, seconds: int) -> dict[Case, Measured]:
+def _measure(
+    ground: Ground, rounds: int, seconds: int, others: Collection[str]
+) -> dict[Case, Measured]:
+    uncached = ground._replace(settings=replace(ground.settings, catalogue_cache_seconds=0))
     with ExitStack() as stack:
         running = {
-            name: stack.enter_context(servers.serving(name, ground, workers)).address
-            for name in (ORDERLY, FASTAPI, STOCK)
+            name: stack.enter_context(servers.serving(ORDERLY if on is uncached else name, on))
+            for name, on in {
+                ORDERLY: ground,
+                UNCACHED: uncached,
+                **dict.fromkeys(sorted(others), ground),
+            }.items()
         }
         cases = {
-            Case(read, name, workers): partial(_load, ground, address, path, "-", seconds)
-            for name, address in running.items()
-            for read, path in _READS.items()
+            Case(read, name): partial(_load, ground, one, path, "-", seconds)
+            for name, one in running.items()
+            for read, path in _PATHS.items()
+            if read != SEARCH or name in {ORDERLY, UNCACHED}
         }
-        product = ground.stock.products.read_text().split()[0]
-        path = f"/api/v1/products/{product}"
-        with urllib.request.urlopen(running[ORDERLY] + path) as response:
+        popular = f"/api/v1/products/{ground.stock.products.read_text().split()[0]}"
+        with urllib.request.urlopen(running[UNCACHED].address + popular) as response:
             tag = response.headers["ETag"]
-        address = running[ORDERLY]
-        cases[Case("304", ORDERLY, workers)] = partial(_load, ground, address, path, tag, seconds)
+        for name, one in running.items():
+            cases[Case(HOT, name)] = partial(_load, ground, one, popular, "-", seconds)
+            if name in {ORDERLY, UNCACHED}:
+                cases[Case(UNCHANGED, name)] = partial(_load, ground, one, popular, tag, seconds)
         for warm_up in cases.values():
             warm_up.func(*warm_up.args[:-1], 1)
         return {case: median(taken) for case, taken in interleaved(cases, rounds).items()}
 
 
-def _load(ground: Ground, address: str, path: str, tag: str, seconds: int) -> Measured:
+def _load(ground: Ground, server: Running, path: str, tag: str, seconds: int) -> Measured:
     arguments = (ground.stock.products, path, tag)
-    return Wrk(address, _SCRIPT, arguments, clients=CLIENTS, seconds=seconds).result()
+    before = Cpu.now(server.pid)
+    load = Wrk(server.address, _SCRIPT, arguments, clients=CLIENTS, seconds=seconds)
+    measured = load.result()
+    after = Cpu.now(server.pid)
+    return measured.with_cpu(
+        measured.rate * seconds, after.server - before.server, after.database - before.database
+    )
 
 
 def main() -> None:
     """Measure and print."""
-    given = options("python -m benchmarks.http").parse_args()
+    parser = options("python -m benchmarks.http")
+    parser.add_argument("--all", action="store_true", help="measure slower servers too")
+    given = parser.parse_args()
     with servers.ground() as ground:
-        report(compare(ground, given.rounds, given.seconds))
+        report(compare(ground, given.rounds, given.seconds, with_all=given.all))
 
 
 if __name__ == "__main__":
