@@ -38,6 +38,7 @@ components:
         kind: {type: string, enum: [Round]}
         size: {type: string, enum: [S], x-extensible-enum: [S]}
         box: {type: object}
+        phase: {type: string, x-state-machine: {initial: NEW, transitions: []}}
 """
 
 

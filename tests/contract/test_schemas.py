@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given, settings, strategies
 
-from domain import order_status
+from domain import order_status, payments
 from orderly.contract.references import component_name
 from orderly.contract.schemas import CompiledSchema
 from services import product_files, stock
@@ -236,6 +237,42 @@ def test_the_contract_has_the_order_statuses_of_the_domain() -> None:
 
     assert SCHEMAS["OrderStatus"]["enum"] == statuses
     assert SCHEMAS["OrderEvent"]["properties"]["from_status"]["enum"] == [*statuses, None]
+
+
+def machine(schema: str) -> Node:
+    found: Node = SCHEMAS[schema]["x-state-machine"]
+    assert found["initial"] == "PENDING"
+    assert len(transitions_of(found)) == len(set(transitions_of(found)))
+    return found
+
+
+def transitions_of(found: Node) -> list[tuple[str, str]]:
+    return [(one["from"], one["to"]) for one in found["transitions"]]
+
+
+def test_the_state_machine_of_the_order_equals_that_of_the_domain() -> None:
+    assert {
+        (one["from"], one["to"]): set(one["by"]) for one in machine("OrderStatus")["transitions"]
+    } == {
+        transition: {party.value for party in parties}
+        for transition, parties in order_status.TRANSITIONS.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("schema", "table"),
+    [
+        ("PaymentStatus", payments.PAYMENT_TRANSITIONS),
+        ("RefundStatus", payments.REFUND_TRANSITIONS),
+    ],
+)
+def test_the_state_machines_of_payments_and_refunds_equal_those_of_the_domain(
+    schema: str, table: Mapping[str, frozenset[str]]
+) -> None:
+    expected = {(current, target) for current, targets in table.items() for target in targets}
+
+    assert set(SCHEMAS[schema]["enum"]) == {*table}
+    assert set(transitions_of(machine(schema))) == expected
 
 
 def test_tracking_numbers_in_requests_and_responses_have_the_same_schema() -> None:
