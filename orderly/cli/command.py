@@ -62,7 +62,7 @@ def report_errors(command: Callable[P, None]) -> Callable[P, None]:
 def fail(*messages: str, status: int = FAILED) -> NoReturn:
     """Print messages on standard error, and exit."""
     for message in messages:
-        click.echo(f"orderly: {message}", err=True)
+        click.echo(f"{click.style('orderly:', fg='red', bold=True)} {message}", err=True)
     sys.exit(status)
 
 

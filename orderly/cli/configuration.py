@@ -14,6 +14,9 @@ from orderly.cli.command import FAILED, data_dir_option, load_settings, report_e
 if TYPE_CHECKING:
     from orderly.settings import Settings
 
+# Where the value of a setting comes from if nobody has set it
+_DEFAULT = "default"
+
 
 @click.command("check-config")
 @data_dir_option
@@ -33,8 +36,10 @@ def check_config(**options: Any) -> None:
     from orderly.configuration_checks import Level, check  # noqa: PLC0415
 
     failed = False
+    colors = {Level.OK: "green", Level.NOTE: "yellow", Level.PROBLEM: "red"}
     for result in check(settings):
-        click.echo(f"{result.level.value:<8}{result.subject}: {result.message}")
+        level = click.style(f"{result.level.value:<8}", fg=colors[result.level])
+        click.echo(f"{level}{result.subject}: {result.message}")
         failed |= result.level is Level.PROBLEM
     if failed:
         sys.exit(FAILED)
@@ -83,9 +88,12 @@ def _origin(name: str, option: str, options: Mapping[str, object]) -> str:
     if os.environ.get(name, "").strip():
         return "environment"
     file = os.environ.get(name + SUFFIX, "").strip()
-    return f"file {file}" if name in SECRETS and file else "default"
+    return f"file {file}" if name in SECRETS and file else _DEFAULT
 
 
 def _table(rows: list[tuple[str, str, str]]) -> list[str]:
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
-    return [f"{name:<{widths[0]}}  {value:<{widths[1]}}  {origin}" for name, value, origin in rows]
+    return [
+        click.style(f"{name:<{widths[0]}}  {value:<{widths[1]}}  {origin}", dim=origin == _DEFAULT)
+        for name, value, origin in rows
+    ]

@@ -46,7 +46,8 @@ def audit(**options: Any) -> None:
         require_migrated_database()
         findings = check()
     for finding in findings:
-        click.echo(f"{finding.invariant}: {finding.subject}: {finding.detail}")
+        invariant = click.style(f"{finding.invariant}:", fg="red")
+        click.echo(f"{invariant} {finding.subject}: {finding.detail}")
     if findings:
         sys.exit(FAILED)
-    click.echo("All checks passed.")
+    click.secho("All checks passed.", fg="green")

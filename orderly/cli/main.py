@@ -5,6 +5,8 @@ Each subcommand imports what it needs when it runs, so that `orderly --help` is 
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from orderly import __version__
@@ -29,6 +31,8 @@ def main() -> None:
     Settings are environment variables named ORDERLY_...; docs/settings.md describes them. Without
     ORDERLY_DATABASE_URL, Orderly runs its own embedded PostgreSQL.
     """
+    if os.environ.get("NO_COLOR"):  # see https://no-color.org
+        click.get_current_context().color = False
 
 
 for command in (

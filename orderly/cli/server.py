@@ -16,6 +16,9 @@ from orderly.cli.command import (
     shop_database,
 )
 
+# "  Documentation  "
+_LABEL_WIDTH = 17
+
 
 @click.command()
 @data_dir_option
@@ -33,7 +36,7 @@ def serve(demo: bool, reset: bool, **options: Any) -> None:
     """
     from orderly.server.serve import serve as run  # noqa: PLC0415
 
-    sys.exit(run(load_settings(**options), demo=demo, reset=reset, output=click.echo))
+    sys.exit(run(load_settings(**options), demo=demo, reset=reset, output=_print_start))
 
 
 @click.command("leave-demo")
@@ -75,7 +78,7 @@ def mock(**options: Any) -> None:
     """
     from orderly.mock.serve import serve as run  # noqa: PLC0415
 
-    sys.exit(run(load_settings(**options), output=click.echo))
+    sys.exit(run(load_settings(**options), output=_print_start))
 
 
 @click.command()
@@ -111,3 +114,12 @@ def worker(**options: Any) -> None:
             click.echo(f"Metrics: {metrics_url}")
         click.echo("Running the background jobs. Press Ctrl-C to stop.")
         worker.run(stopped, metrics=metrics)
+
+
+def _print_start(message: str) -> None:
+    """Print the start message of a server: a heading, and lines that begin with a label."""
+    heading, *lines = message.splitlines()
+    click.secho(heading, bold=True)
+    for line in lines:
+        label = line[:_LABEL_WIDTH] if line.startswith(" ") else ""
+        click.echo(click.style(label, dim=True) + line[len(label) :])
