@@ -57,7 +57,7 @@ def _operations_card(contract: Mapping[str, Any], tag: Mapping[str, str]) -> str
         for method, operation in _operations(contract)
         if operation["tags"] == [name]
     )
-    heading = escape(name.replace("_", " ").capitalize())
+    heading = escape(tag["x-displayName"])
     return (
         f'<section class="card"><h3><a href="docs#/{name}">{heading}</a></h3>'
         f"<p>{escape(tag['description'])}</p><ul>{operations}</ul></section>"

@@ -89,8 +89,6 @@ def page_router(
         "/docs": ((_HERE / "docs.html").read_bytes(), "text/html"),
         "/docs/start.css": ((_HERE / "start.css").read_bytes(), "text/css"),
         "/docs/start.js": ((_HERE / "start.js").read_bytes(), "text/javascript"),
-        "/openapi.json": (document.as_json(contract), "application/json"),
-        "/openapi.yaml": (document.as_yaml(contract), "application/yaml"),
         "/problems": (problem_types_page(), "text/html"),
     }
     redirects = {"/docs/": "/docs"}
@@ -109,6 +107,13 @@ def page_router(
     return _PageRouter(
         [
             *(Route(path, _file_endpoint(*file)) for path, file in files.items()),
+            *(
+                Route(path, _file_endpoint(*file, any_origin=True))
+                for path, file in {
+                    "/openapi.json": (document.as_json(contract), "application/json"),
+                    "/openapi.yaml": (document.as_yaml(contract), "application/yaml"),
+                }.items()
+            ),
             *(Route(path, _redirect_endpoint(target)) for path, target in redirects.items()),
             Mount("/docs", StaticFiles(directory=_swagger_ui_directory())),
             *([Route(_MAIL_URL + "/{mail_id}", _mail)] if sandbox_mail else []),
@@ -140,10 +145,17 @@ def _storefront_files() -> dict[str, tuple[bytes, str]]:
     }
 
 
-def _file_endpoint(content: bytes, media_type: str) -> Callable[[Request], Response]:
-    """Return an endpoint that serves constant bytes with a strong ETag (RFC 9110, 8.8.3)."""
+def _file_endpoint(
+    content: bytes, media_type: str, *, any_origin: bool = False
+) -> Callable[[Request], Response]:
+    """Return an endpoint that serves constant bytes with a strong ETag (RFC 9110, 8.8.3).
+
+    With `any_origin`, pages of all origins may read them, such as an editor for OpenAPI documents.
+    """
     etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     headers = {"Cache-Control": "no-cache", "ETag": etag}
+    if any_origin:
+        headers["Access-Control-Allow-Origin"] = "*"
 
     async def serve(request: Request) -> Response:
         if preconditions.is_unchanged(request.headers.get("if-none-match"), etag):

@@ -123,6 +123,17 @@ def test_error_responses_have_cors_headers_too(
     assert ALLOWED_ORIGIN == response.headers["access-control-allow-origin"]
 
 
+def test_pages_of_all_origins_can_read_the_contract(
+    client: httpx2.Client, anonymous: Client
+) -> None:
+    for path in ("/openapi.json", "/openapi.yaml"):
+        response = anonymous.get(path, headers={"Origin": OTHER_ORIGIN})
+        assert "*" == response.headers["access-control-allow-origin"]
+        response = client.get(path, headers={"Origin": ALLOWED_ORIGIN})
+        assert ALLOWED_ORIGIN == response.headers["access-control-allow-origin"]
+    assert "access-control-allow-origin" not in anonymous.get("/docs").headers
+
+
 def test_cors_is_off_without_allowed_origins(anonymous: Client) -> None:
     assert 405 == preflight(anonymous, ALLOWED_ORIGIN).status_code
     response = anonymous.get(PRODUCTS, headers={"Origin": ALLOWED_ORIGIN})
