@@ -114,6 +114,7 @@ def create_app(settings: Settings, *, tracer_provider: TracerProvider | None = N
             document.published(contract),
             readiness=readiness,
             storefront=settings.storefront,
+            admin_page=settings.admin_page,
             sandbox=settings.sandbox_payments,
             sandbox_mail=settings.sandbox_mail,
         ),

@@ -174,6 +174,8 @@ class Settings:
     validate_responses: bool
     # Whether the example storefront is served too.
     storefront: bool
+    # Whether the administration page is served too.
+    admin_page: bool
     log_level: str
     log_format: str
     # None: standard error.
@@ -465,6 +467,7 @@ def _read_server(env: _Reader) -> dict[str, Any]:
         "cors_origins": env.str("CORS_ORIGINS", "", validate=settings_values.origins),
         "validate_responses": env.bool("VALIDATE_RESPONSES", False),
         "storefront": env.bool("STOREFRONT", False),
+        "admin_page": env.bool("ADMIN_PAGE", False),
         "worker": worker,
         "worker_silence_seconds": env.int(
             "WORKER_SILENCE_SECONDS", 120 if worker else 0, validate=settings_values.silence

@@ -16,13 +16,21 @@ _ONE_YEAR_SECONDS = 365 * 24 * 3600
 API_POLICY: Final[Headers] = (
     (b"content-security-policy", b"default-src 'none'; base-uri 'none'; frame-ancestors 'none'"),
 )
-# Swagger UI sets inline styles. Scripts may come from this server only.
+_PAGE_POLICY = (
+    b"default-src 'self'; img-src 'self' data:; object-src 'none'; frame-ancestors 'none'; "
+    b"base-uri 'none'; form-action 'self'"
+)
+# Scripts and styles may come from files of this server only. With `require-trusted-types-for`, a
+# script that assigns text to `innerHTML` gets an error.
 PAGE_POLICY: Final[Headers] = (
     (
         b"content-security-policy",
-        b"default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
-        b"object-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+        _PAGE_POLICY + b"; require-trusted-types-for 'script'; trusted-types 'none'",
     ),
+)
+# Swagger UI sets inline styles.
+DOCS_POLICY: Final[Headers] = (
+    (b"content-security-policy", _PAGE_POLICY + b"; style-src 'self' 'unsafe-inline'"),
 )
 # A mail in a frame of the sandbox's page: no scripts, and its links open in the window.
 MAIL_POLICY: Final[Headers] = (

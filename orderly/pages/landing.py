@@ -9,10 +9,11 @@ from typing import Any
 from orderly.pages.layout import page
 
 _METHODS = ("get", "post", "put", "patch", "delete")
+_ADMIN_LINK = '<a class="button" href="admin/">Administration</a>'
 _STOREFRONT_LINK = '<a class="button" href="examples/storefront/">Example storefront</a>'
 
 
-def landing_page(contract: Mapping[str, Any], *, storefront: bool) -> bytes:
+def landing_page(contract: Mapping[str, Any], *, storefront: bool, admin_page: bool) -> bytes:
     """Return the page at `/`, built from the published OpenAPI document. It needs no script."""
     info = contract["info"]
     title, version = escape(info["title"]), escape(info["version"])
@@ -29,6 +30,7 @@ def landing_page(contract: Mapping[str, Any], *, storefront: bool) -> bytes:
 <a class="button" href="openapi.json" download="openapi.json">openapi.json</a>
 <a class="button" href="openapi.yaml" download="openapi.yaml">openapi.yaml</a>
 {_STOREFRONT_LINK if storefront else ""}
+{_ADMIN_LINK if admin_page else ""}
 </p></div></header>
 <main>
 <div class="cards">

@@ -27,7 +27,8 @@ from handlers import preconditions
 from integrations.payments.sandbox import PAGE
 from orderly.contract import document
 from orderly.http.readiness import Readiness
-from orderly.http.security_headers import MAIL_POLICY, PAGE_POLICY
+from orderly.http.security_headers import DOCS_POLICY, MAIL_POLICY, PAGE_POLICY
+from orderly.pages.admin_page import ADMIN_URL, admin_files
 from orderly.pages.changelog import changelog_page
 from orderly.pages.landing import landing_page
 from orderly.pages.not_found import not_found_page
@@ -35,6 +36,7 @@ from orderly.pages.problem_types import problem_types_page
 from services.sandbox import get_sandbox_mail
 
 _HERE = Path(__file__).resolve().parent
+_DOCS_URL: Final = "/docs"
 _STOREFRONT_URL: Final = "/examples/storefront/"
 _MAIL_URL: Final = "/sandbox/mail"
 # The wheel contains a copy of the storefront in this package; a checkout has it in docs/examples.
@@ -53,7 +55,8 @@ class _PageRouter(Router):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            scope["orderly"]["headers"] = PAGE_POLICY
+            is_docs = scope["path"] == _DOCS_URL or scope["path"].startswith(f"{_DOCS_URL}/")
+            scope["orderly"]["headers"] = DOCS_POLICY if is_docs else PAGE_POLICY
         await super().__call__(scope, receive, send)
 
     async def not_found(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,6 +73,7 @@ def page_router(
     *,
     readiness: Readiness,
     storefront: bool = False,
+    admin_page: bool = False,
     sandbox: bool = False,
     sandbox_mail: bool = False,
 ) -> Router:
@@ -79,11 +83,12 @@ def page_router(
         contract: The published OpenAPI document.
         readiness: Whether this process can serve requests.
         storefront: Whether to serve the example storefront too.
+        admin_page: Whether to serve the administration page too.
         sandbox: Whether to serve the payment page of the sandbox too.
         sandbox_mail: Whether to serve the page with the mails of the sandbox too.
     """
     files = {
-        "/": (landing_page(contract, storefront=storefront), "text/html"),
+        "/": (landing_page(contract, storefront=storefront, admin_page=admin_page), "text/html"),
         "/style.css": ((_HERE / "style.css").read_bytes(), "text/css"),
         "/changelog": (changelog_page(), "text/html"),
         "/docs": ((_HERE / "docs.html").read_bytes(), "text/html"),
@@ -95,6 +100,9 @@ def page_router(
     if storefront:
         files.update(_storefront_files())
         redirects[_STOREFRONT_URL.rstrip("/")] = _STOREFRONT_URL
+    if admin_page:
+        files.update(admin_files(contract, _storefront_directory() / "openapi-fetch.js"))
+        redirects[ADMIN_URL.rstrip("/")] = ADMIN_URL
     if sandbox:
         # The same page for all payments: its script reads the id in the path.
         files[PAGE + "{payment_id}"] = ((_HERE / "sandbox.html").read_bytes(), "text/html")
@@ -132,15 +140,18 @@ def _swagger_ui_directory() -> Path:
     return Path(package.origin).parent / "dist"
 
 
+def _storefront_directory() -> Path:
+    return next(path for path in _STOREFRONT_DIRECTORIES if path.is_dir())
+
+
 def _storefront_files() -> dict[str, tuple[bytes, str]]:
     """Return the content and media type of each storefront file, by URL path."""
-    directory = next(path for path in _STOREFRONT_DIRECTORIES if path.is_dir())
     return {
         _STOREFRONT_URL + ("" if file.name == "index.html" else file.name): (
             file.read_bytes(),
             _MEDIA_TYPES[file.suffix],
         )
-        for file in sorted(directory.iterdir())
+        for file in sorted(_storefront_directory().iterdir())
         if file.suffix in _MEDIA_TYPES
     }
 

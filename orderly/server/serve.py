@@ -59,7 +59,10 @@ def serve(settings: Settings, *, demo: bool, reset: bool = False, output: Print)
     if demo:
         _refuse_public_demo(settings)
         settings = replace(
-            settings, storefront=True, cors_origins=settings.cors_origins or _LOCAL_ORIGINS
+            settings,
+            storefront=True,
+            admin_page=True,
+            cors_origins=settings.cors_origins or _LOCAL_ORIGINS,
         )
     elif reset:
         raise SettingsError([("--reset", "Only works together with --demo.")])
@@ -110,6 +113,8 @@ def _summary(
     ]
     if settings.storefront:
         lines.append(f"  Storefront     {url}/examples/storefront/")
+    if settings.admin_page:
+        lines.append(f"  Administration {url}/admin/")
     if settings.sandbox_mail:
         lines.append(f"  Mails          {url}/sandbox/mail")
     if database.account is not None:

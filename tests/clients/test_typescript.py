@@ -24,7 +24,7 @@ def project(document: Path, examples: Path, tmp_path_factory: pytest.TempPathFac
     """Return a copy of the examples in which the client is generated and compiled."""
     copied = shutil.copytree(
         examples,
-        tmp_path_factory.mktemp("typescript") / "examples",
+        tmp_path_factory.mktemp("typescript") / "docs" / "examples",
         ignore=shutil.ignore_patterns("node_modules", "built"),
     )
     project = copied / "typescript-client"
@@ -92,6 +92,22 @@ def test_the_storefront_compiles_with_the_types_of_the_client(project: Path) -> 
     run_program([NODE, "../typescript-client/node_modules/typescript/bin/tsc"], storefront)
     output = run_program([NODE, "../typescript-client/no-any.mjs"], storefront)
     assert output.endswith(" files, 0 times any\n")
+
+
+def test_the_administration_page_compiles_with_the_types_of_the_client(
+    project: Path, repository: Path
+) -> None:
+    page = project.parents[2] / "orderly" / "pages" / "admin"
+    shutil.copytree(repository / "orderly" / "pages" / "admin", page)
+    modules = project / "node_modules"
+
+    run_program([NODE, modules / "typescript" / "bin" / "tsc"], page)
+    output = run_program([NODE, project / "no-any.mjs"], page)
+    assert output.endswith(" files, 0 times any\n")
+    script = page / "order_actions.js"
+    script.write_text(script.read_text().replace("keep_payment: true", "keep_money: true"))
+    with pytest.raises(AssertionError, match=r"error TS\d+"):
+        run_program([NODE, modules / "typescript" / "bin" / "tsc"], page)
 
 
 def test_the_storefronts_copy_of_openapi_fetch_equals_the_npm_package(project: Path) -> None:

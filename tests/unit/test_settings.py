@@ -172,6 +172,7 @@ def test_the_mails_about_orders_can_be_chosen(order_mails: str, kinds: set[str])
 def test_all_invalid_values_are_reported_together() -> None:
     errors = errors_of(
         ACCESS_TOKEN_MINUTES="0",
+        ADMIN_PAGE="perhaps",
         ALLOWED_HOSTS="shop.example.com:443",
         BACKUPS_KEPT="0",
         CATALOGUE_CACHE_SECONDS="-1",
