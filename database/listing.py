@@ -198,7 +198,10 @@ class Listing(Named, Generic[Row]):
         return query.limit(Parameter("limit"))
 
     def _after_cursor(self, sort: str) -> Expression:
-        position = Tuple(Parameter("after_value"), Parameter("after_id"))
+        # A cursor that no page returned can contain any integer of 64 bits; without the cast,
+        # PostgreSQL would read it as the type of the column, which may have only 32.
+        cast = "bigint" if self._sort_key(sort).value_type is int else None
+        position = Tuple(Parameter("after_value", cast), Parameter("after_id"))
         operator = "<" if sort.startswith("-") else ">"
         return Expression(Tuple(*self._sort_columns(sort)), operator, position)
 
