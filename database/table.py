@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from peewee import SQL, Check, DateTimeField, ForeignKeyField, Model, Node
+from peewee import SQL, Check, DateTimeField, Field, ForeignKeyField, Model, Node
 
 from database.binding import database
 
@@ -34,6 +34,12 @@ class InstantField(DateTimeField):
     """A point in time (timestamptz)."""
 
     field_type = "TIMESTAMPTZ"
+
+
+class DocumentField(Field):
+    """A JSON document (jsonb) that is read and written as a whole."""
+
+    field_type = "JSONB"
 
 
 def foreign_key(table: type[Table], name: str, **options: Any) -> ForeignKeyField:

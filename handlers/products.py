@@ -73,6 +73,7 @@ def create_product(
         description=body.get("description", ""),
         price=body["price"]["amount"],
         stock=body.get("stock", 0),
+        images=body.get("images", []),
         idempotency_key=parse_idempotency_key(idempotency_key),
     )
     headers = {"Location": f"{BASE_PATH}/products/{row.id}", **replay_headers(replayed)}

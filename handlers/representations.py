@@ -101,6 +101,7 @@ def product(row: Product) -> Representation:
         "description": row.description,
         "price": _money(row.price, configuration().currency),
         "stock": row.stock,
+        "images": row.images,
         "version": row.version,
         "created_at": instant(row.created_at),
         "updated_at": instant(row.updated_at),

@@ -9,8 +9,7 @@ from uuid import UUID
 from peewee import SQL, IntegerField, TextField, UUIDField
 
 from database.statement import Command, Statement
-from database.table import InstantField, Table, check, index, primary_key
-from models.order import DocumentField
+from database.table import DocumentField, InstantField, Table, check, index, primary_key
 
 
 class MailTable(Table):

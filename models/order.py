@@ -12,7 +12,6 @@ from peewee import (
     BigIntegerField,
     Case,
     Expression,
-    Field,
     IntegerField,
     Select,
     SmallIntegerField,
@@ -28,6 +27,7 @@ from database.statement import Command, Parameter, Statement
 from database.table import (
     NO_KEY_UPDATE,
     NO_KEY_UPDATE_SKIP_LOCKED,
+    DocumentField,
     InstantField,
     Table,
     check,
@@ -41,12 +41,6 @@ from domain.address import ShippingAddress
 from domain.payments import OrderBalance
 from models.product import ProductTable
 from models.user import UserTable
-
-
-class DocumentField(Field):
-    """A JSON document (jsonb) that is read and written as a whole."""
-
-    field_type = "JSONB"
 
 
 class OrderTable(Table):

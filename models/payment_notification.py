@@ -12,6 +12,7 @@ from database.listing import Listing, Sort
 from database.statement import Command, Parameter, Statement
 from database.table import (
     NO_KEY_UPDATE,
+    DocumentField,
     InstantField,
     Table,
     check,
@@ -20,7 +21,6 @@ from database.table import (
     primary_key,
     unique,
 )
-from models.order import DocumentField
 from models.payment import PaymentTable
 from models.refund import RefundTable
 

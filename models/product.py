@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from peewee import BigIntegerField, Expression, IntegerField, TextField, UUIDField, fn
+from peewee import SQL, BigIntegerField, Expression, IntegerField, TextField, UUIDField, fn
 
 from database.adaptive_search import SearchListing, Seek
 from database.listing import Sort
@@ -14,6 +14,7 @@ from database.statement import Command, Parameter, Statement
 from database.table import (
     NO_KEY_UPDATE,
     NO_KEY_UPDATE_SKIP_LOCKED,
+    DocumentField,
     InstantField,
     Table,
     check,
@@ -34,6 +35,7 @@ class ProductTable(Table):
     name = TextField(collation='"C"')
     description = TextField()
     price = BigIntegerField()
+    images = DocumentField(constraints=[SQL("DEFAULT '[]'")])
     version = IntegerField()
     archived_at = InstantField(null=True)
     created_at = InstantField()
@@ -51,6 +53,10 @@ class ProductTable(Table):
             unique("uq_product_sku", "sku"),
             check("ck_product_price", "price BETWEEN 0 AND 9007199254740991"),
             check("ck_product_version", "version >= 1"),
+            check(
+                "ck_product_images",
+                "jsonb_typeof(images) = 'array' AND jsonb_array_length(images) <= 8",
+            ),
         )
 
 
@@ -90,7 +96,7 @@ index(ProductTable, "ix_product_called", "called", using="gin")
 
 
 class Product(NamedTuple):
-    """A product with its stock; the price is in minor units."""
+    """A product with its stock; the price is in minor units. An image has a `url` and an `alt`."""
 
     id: UUID
     sku: str
@@ -99,6 +105,7 @@ class Product(NamedTuple):
     price: int
     stock: int
     version: int
+    images: list[dict[str, str]]
     created_at: datetime
     updated_at: datetime
     archived_at: datetime | None = None
@@ -120,6 +127,7 @@ _ALL_PRODUCTS = ProductTable.select(
     ProductTable.price,
     StockTable.quantity,
     ProductTable.version,
+    ProductTable.images,
     ProductTable.created_at,
     ProductTable.updated_at,
     ProductTable.archived_at,
@@ -197,6 +205,7 @@ INSERT = Command(
             for name in ("id", "sku", "name", "description", "price")
         }
         | {
+            ProductTable.images: Parameter("images", "jsonb"),
             ProductTable.version: 1,
             ProductTable.created_at: fn.now(),
             ProductTable.updated_at: fn.now(),
@@ -216,6 +225,7 @@ UPDATE = Command(
         name=Parameter("name"),
         description=Parameter("description"),
         price=Parameter("price"),
+        images=Parameter("images", "jsonb"),
         version=ProductTable.version + 1,
         updated_at=fn.clock_timestamp(),
     ).where(ProductTable.id == Parameter("id"))

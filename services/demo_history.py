@@ -151,6 +151,7 @@ class _History:
                 "name": article.name,
                 "description": article.description,
                 "price": article.price,
+                "images": "[]",
                 "version": 2 if is_archived else 1,
                 "created_at": opened,
                 "updated_at": opened,

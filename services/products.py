@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import orjson
 from uuid_utils.compat import uuid7
 
 from database import text_search
@@ -101,16 +102,21 @@ def create_product(
     description: str,
     price: int,
     stock: int,
+    images: Sequence[Mapping[str, str]] = (),
     idempotency_key: str | None = None,
 ) -> CreatedProduct:
     """Create a product with `stock` units in stock; `price` is in minor units.
+
+    Each image has a `url` and an `alt`.
 
     Raises:
         SkuTaken: another product, possibly an archived one, has this SKU.
         IdempotencyKeyReused: the key was first used with a different request.
         IdempotencyInFlight: the first request with this key is still running.
     """
-    new = _NewProduct(sku, name, description, price, stock)
+    # The members in the sequence of jsonb: it must not matter for the fingerprint and for replays.
+    ordered = [{"alt": image["alt"], "url": image["url"]} for image in images]
+    new = _NewProduct(sku, name, description, price, stock, ordered)
     digest = idempotency.fingerprint("create_product", *new)
     try:
         return _create(actor, new, idempotency_key, digest)
@@ -128,6 +134,7 @@ class _NewProduct(NamedTuple):
     description: str
     price: int
     stock: int
+    images: list[dict[str, str]]
 
 
 @transaction
@@ -137,7 +144,12 @@ def _create(actor: Actor, new: _NewProduct, key: str | None, digest: bytes) -> C
         return created
     product_id = uuid7()
     products.INSERT.execute(
-        id=product_id, sku=new.sku, name=new.name, description=new.description, price=new.price
+        id=product_id,
+        sku=new.sku,
+        name=new.name,
+        description=new.description,
+        price=new.price,
+        images=_json(new.images),
     )
     products.INSERT_STOCK.execute(product_id=product_id, quantity=new.stock)
     if new.stock:
@@ -176,7 +188,7 @@ def update_product(
     changes: Mapping[str, Any],
     expected_versions: Collection[int] | None,
 ) -> Product:
-    """Change a product's sku, name, description or price to the values in `changes`.
+    """Change a product's sku, name, description, price or images to the values in `changes`.
 
     If the product has these values already, nothing changes, not even the version.
 
@@ -195,6 +207,7 @@ def update_product(
         name=changed.name,
         description=changed.description,
         price=changed.price,
+        images=_json(changed.images),
     )
     security_events.append(security_events.PRODUCT_UPDATED, actor=actor, product_id=product_id)
     return _require(products.FIND.one(product_id=product_id))
@@ -304,6 +317,10 @@ def _find_to_change(product_id: UUID, expected_versions: Collection[int] | None)
 def _require_version(product: Product, expected_versions: Collection[int] | None) -> None:
     if expected_versions is not None and product.version not in expected_versions:
         raise PreconditionFailed
+
+
+def _json(images: list[dict[str, str]]) -> str:
+    return orjson.dumps(images).decode()
 
 
 def _require(product: Product | None) -> Product:

@@ -16,8 +16,9 @@ _ONE_YEAR_SECONDS = 365 * 24 * 3600
 API_POLICY: Final[Headers] = (
     (b"content-security-policy", b"default-src 'none'; base-uri 'none'; frame-ancestors 'none'"),
 )
+# The pictures of products may come from any server.
 _PAGE_POLICY = (
-    b"default-src 'self'; img-src 'self' data:; object-src 'none'; frame-ancestors 'none'; "
+    b"default-src 'self'; img-src 'self' data: https:; object-src 'none'; frame-ancestors 'none'; "
     b"base-uri 'none'; form-action 'self'"
 )
 # Scripts and styles may come from files of this server only. With `require-trusted-types-for`, a

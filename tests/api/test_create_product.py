@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from httpx2 import Client
+from psycopg2.errors import CheckViolation
 
 from services.audit import audit
 from tests.support.database import Sql
@@ -131,3 +132,72 @@ def test_concurrent_requests_with_the_same_key_create_one_product(admin: Client,
     assert [(10, 10)] == sql("SELECT count(*), count(DISTINCT product_id) FROM idempotency_key")
     assert [(10,)] == sql("SELECT count(*) FROM stock_movement")
     assert [] == audit()
+
+
+FRONT = {"url": "https://images.example.com/mug.jpg", "alt": "A blue mug"}
+
+
+def test_the_images_of_a_new_product_are_returned_in_their_sequence(
+    admin: Client, anonymous: Client
+) -> None:
+    images = [FRONT, {"url": "https://images.example.com/b.png?w=9#x", "alt": '<b>"Bottom"</b> é'}]
+
+    created = admin.post(PRODUCTS, json={**MUG, "images": images})
+
+    assert images == created.json()["images"]
+    assert images == anonymous.get(created.headers["location"]).json()["images"]
+    assert images == anonymous.get(PRODUCTS).json()["items"][0]["images"]
+    assert [] == add_product(admin)["images"]
+
+
+def test_a_repeated_request_may_have_the_members_of_an_image_in_another_sequence(
+    admin: Client,
+) -> None:
+    first = create(admin, "mug-1", images=[FRONT])
+    repeated = create(admin, "mug-1", images=[dict(reversed(FRONT.items()))])
+
+    assert "true" == repeated.headers["idempotent-replayed"]
+    assert first.content == repeated.content
+    other = create(admin, "mug-1", images=[{**FRONT, "alt": "A mug"}])
+    assert_problem(other, 422, "idempotency_key_reused")
+
+
+@pytest.mark.parametrize(
+    ("image", "member"),
+    [
+        ({"url": "http://images.example.com/mug.jpg"}, "/url"),
+        ({"url": "javascript:alert(1)//https://x"}, "/url"),
+        ({"url": "https://images.example.com/a mug.jpg"}, "/url"),
+        ({"url": "https://images.example.com/mug.jpg\n"}, "/url"),
+        ({"url": "https://images.example.com/\u0000"}, "/url"),
+        ({"url": 'https://images.example.com/"onerror="x'}, "/url"),
+        ({"url": "https://"}, "/url"),
+        ({"url": f"https://x/{'a' * 491}"}, "/url"),
+        ({"alt": ""}, "/alt"),
+        ({"alt": " "}, "/alt"),
+        ({"alt": "a\nb"}, "/alt"),
+        ({"alt": "a" * 201}, "/alt"),
+        ({"width": 100}, "/width"),
+    ],
+)
+def test_an_invalid_image_is_a_400_that_names_the_member(
+    admin: Client, image: dict[str, object], member: str
+) -> None:
+    body = {**MUG, "images": [FRONT, FRONT | image]}
+
+    problem = assert_problem(admin.post(PRODUCTS, json=body), 400, "malformed_request")
+
+    assert {f"/images/1{member}"} == {error["pointer"] for error in problem["errors"]}
+
+
+def test_a_product_has_at_most_eight_images(admin: Client, sql: Sql) -> None:
+    longest = {"url": f"https://x/{'a' * 490}", "alt": "é" * 200}
+    assert 201 == admin.post(PRODUCTS, json={**MUG, "images": [longest] * 8}).status_code
+
+    body = {**MUG, "sku": "NINE", "images": [FRONT] * 9}
+    problem = assert_problem(admin.post(PRODUCTS, json=body), 400, "malformed_request")
+
+    assert ["/images"] == [error["pointer"] for error in problem["errors"]]
+    for stored in ("'[1, 2, 3, 4, 5, 6, 7, 8, 9]'", "'{}'", "'null'"):
+        with pytest.raises(CheckViolation, match="ck_product_images"):
+            sql(f"UPDATE product SET images = {stored}")

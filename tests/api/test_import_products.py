@@ -66,6 +66,15 @@ def test_importing_the_same_file_again_changes_nothing(admin: Client) -> None:
     assert before == admin.get(PRODUCTS).json()
 
 
+def test_images_are_not_in_the_file_and_stay_unchanged(admin: Client) -> None:
+    images = [{"url": "https://images.example.com/mug.jpg", "alt": "A mug"}]
+    mug = add_product(admin, "MUG", images=images)
+
+    assert (0, 1, 0, 0) == counts(import_csv(admin, HEADER, "MUG,Red mug,,18.50,7"))
+
+    assert images == admin.get(f"{PRODUCTS}/{mug['id']}").json()["images"]
+
+
 def test_columns_missing_from_the_file_keep_their_values(admin: Client) -> None:
     add_product(admin, "MUG", 1990, stock=10, name="Mug", description="Blue")
 

@@ -95,3 +95,26 @@ def test_an_unknown_product_is_404(admin: Client) -> None:
     path = f"{PRODUCTS}/0192f0c1-7e2a-7b31-8c55-5d0a1f4be111"
 
     assert_problem(patch(admin, path, {"name": "x"}), 404, "not_found")
+
+
+def test_a_new_list_of_images_replaces_the_list_and_changes_the_version(
+    admin: Client, anonymous: Client, path: str
+) -> None:
+    front, back = ({"url": f"https://images.example.com/{x}.jpg", "alt": x} for x in ("a", "b"))
+    patch(admin, path, {"images": [front, back]})
+    etag = anonymous.get(path).headers["etag"]
+    list_etag = anonymous.get(PRODUCTS).headers["etag"]
+
+    changed = patch(admin, path, {"images": [back]})
+
+    assert [back] == changed.json()["images"] == anonymous.get(path).json()["images"]
+    assert 3 == changed.json()["version"]
+    assert etag != changed.headers["etag"]
+    assert list_etag != anonymous.get(PRODUCTS).headers["etag"]
+    assert 3 == patch(admin, path, {"images": [back]}).json()["version"]
+    assert [back] == patch(admin, path, {"name": "Renamed"}).json()["images"]
+    assert [] == patch(admin, path, {"images": []}).json()["images"]
+
+
+def test_images_cannot_be_null(admin: Client, path: str) -> None:
+    assert_problem(patch(admin, path, {"images": None}), 400, "malformed_request")

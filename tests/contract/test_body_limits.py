@@ -55,6 +55,7 @@ LARGEST: dict[str, Any] = {
         "description": EMOJI * 5000,
         "price": {"amount": 1_000_000_000, "currency": "EUR"},
         "stock": 1_000_000_000,
+        "images": [{"url": f"https://x/{'a' * 490}", "alt": EMOJI * 200}] * 8,
     },
     "create_order": {
         "items": [{"product_id": str(UUID(int=1)), "quantity": 999}] * 100,
