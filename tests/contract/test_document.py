@@ -116,6 +116,19 @@ def test_the_published_document_does_not_name_python_functions() -> None:
     assert json.dumps(document) == before
 
 
+def test_the_request_bodies_of_links_are_published_only_for_tests() -> None:
+    document = load()
+    before = json.dumps(document)
+
+    served, full = published(document), published(document, with_link_bodies=True)
+    for key in ("paths", "/products", "get", "responses", "200", "links", "order_first"):
+        served, full = served[key], full[key]
+    assert "requestBody" not in served
+    assert {"items"} == full["requestBody"].keys()
+    assert served == {name: value for name, value in full.items() if name != "requestBody"}
+    assert json.dumps(document) == before
+
+
 def test_the_json_and_yaml_documents_are_equal() -> None:
     document = published(load())
 
