@@ -44,6 +44,12 @@ def choose_file(page: Page, lines: list[str]) -> None:
     page.get_by_label("CSV file").set_input_files(file)  # type: ignore[arg-type]
 
 
+def lose_connection(route: Route) -> None:
+    """Let the server process a request, and lose its response."""
+    assert route.fetch().status == 201
+    route.abort("aborted")
+
+
 def paid_orders(admin: Client, client: Client, count: int) -> list[str]:
     mug = add_product(admin, stock=100)
     numbers = []
@@ -166,6 +172,9 @@ def test_a_stock_is_corrected(page: Page, admin: Client) -> None:
     expect(alert).to_contain_text("The stock is 3")
     expect(alert.locator(".remedy")).not_to_be_empty()
     dialog.get_by_label("Difference").fill("-2")
+    page.route(re.compile("/stock-adjustments$"), lose_connection, times=1)
+    dialog.get_by_role("button", name="Adjust the stock").click()
+    expect(alert).to_contain_text("The server cannot be reached")
     dialog.get_by_role("button", name="Adjust the stock").dblclick()
     expect(page.locator("#message")).to_have_text("MUG: the stock is now 1.")
     assert 1 == get_stock(admin, mug)

@@ -96,7 +96,7 @@ export function errorNote(error) {
       "div",
       { class: "notice bad" },
       create("p", {}, create("strong", {}, "The server cannot be reached")),
-      create("p", {}, "It is not known whether the last change was made. Reload the view before you repeat it."),
+      create("p", {}, "Try again. What you have typed stays, and a change that was already made is not made twice."),
     );
   }
   const { problem } = error;

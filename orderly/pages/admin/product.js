@@ -1,6 +1,6 @@
 // One product: create it, or edit it. If someone else has changed it too, the user chooses for each field.
 
-import { api, dataOf, hasCode, shop, versionOf } from "./api.js";
+import { api, dataOf, hasCode, idempotencyKeys, shop, versionOf } from "./api.js";
 import { attempt, create, element, emptyNote, showMessage, written } from "./elements.js";
 import { labelled, onSubmit, textOf } from "./forms.js";
 import { loadProduct, productActions } from "./product_actions.js";
@@ -51,6 +51,7 @@ function changesTo(texts, product) {
 
 /** @param {HTMLElement} main */
 export async function showNewProduct(main) {
+  const keyFor = idempotencyKeys();
   const errors = create("div", { role: "alert" });
   const currency = /** @type {Schemas["Currency"]} */ (shop.currency);
   const form = create(
@@ -65,7 +66,7 @@ export async function showNewProduct(main) {
     const { price, ...texts } = typedTexts(data);
     const amount = parseAmount(price, currency);
     const body = { ...texts, price: { amount, currency }, stock: Number(textOf(data, "stock") ?? 0) };
-    const product = dataOf(await api.POST("/products", { body }));
+    const product = dataOf(await api.POST("/products", { params: { header: { "Idempotency-Key": keyFor(body) } }, body }));
     location.hash = `#/products/${product.id}`;
   });
   main.append(form);

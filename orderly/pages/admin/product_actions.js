@@ -1,6 +1,6 @@
 // What an administrator can do with a product besides editing it: adjust its stock, archive and restore it.
 
-import { api, dataOf, hasCode, PageError, versionOf } from "./api.js";
+import { api, dataOf, hasCode, idempotencyKeys, PageError, versionOf } from "./api.js";
 import { button, create } from "./elements.js";
 import { ask, textOf } from "./forms.js";
 import { words } from "./text.js";
@@ -45,6 +45,7 @@ async function afterAdjustment(product, stock) {
 
 /** @param {Product} product @param {OnChange} onChange */
 async function askForDifference(product, onChange) {
+  const keyFor = idempotencyKeys();
   await ask({
     title: `Adjust the stock of ${product.sku}`,
     text: `${product.name}. In stock: ${product.stock}.`,
@@ -56,7 +57,7 @@ async function askForDifference(product, onChange) {
     action: async (form) => {
       const delta = Number(form.get("delta"));
       if (delta === 0) throw new PageError("The difference must not be 0.");
-      await onChange(...(await adjust(product, { delta, reason: reasonOf(form) })));
+      await onChange(...(await adjust(product, { delta, reason: reasonOf(form) }, keyFor)));
     },
   });
 }
@@ -64,6 +65,7 @@ async function askForDifference(product, onChange) {
 /** Set the stock to a counted quantity. If it has changed since the count, the user decides.
  * @param {Product} product @param {OnChange} onChange */
 async function askForCount(product, onChange) {
+  const keyFor = idempotencyKeys();
   let expected = product.stock;
   await ask({
     title: `Count the stock of ${product.sku}`,
@@ -76,7 +78,7 @@ async function askForCount(product, onChange) {
     action: async (form) => {
       const set_to = Number(form.get("set_to"));
       try {
-        await onChange(...(await adjust(product, { set_to, expected, reason: reasonOf(form) })));
+        await onChange(...(await adjust(product, { set_to, expected, reason: reasonOf(form) }, keyFor)));
       } catch (error) {
         if (!hasCode(error, "stock_not_as_expected") || product.archived_at !== null) throw error;
         const before = expected;
@@ -89,9 +91,10 @@ async function askForCount(product, onChange) {
   });
 }
 
-/** @param {Product} product @param {Schemas["StockAdjustment"]} body @returns {Promise<[Product, string]>} */
-async function adjust(product, body) {
-  const params = { path: { product_id: product.id } };
+/** @param {Product} product @param {Schemas["StockAdjustment"]} body @param {(body: unknown) => string} keyFor
+ * @returns {Promise<[Product, string]>} */
+async function adjust(product, body, keyFor) {
+  const params = { path: { product_id: product.id }, header: { "Idempotency-Key": keyFor(body) } };
   const movement = dataOf(await api.POST("/products/{product_id}/stock-adjustments", { params, body }));
   return [await afterAdjustment(product, movement.stock_after), `${product.sku}: the stock is now ${movement.stock_after}.`];
 }
