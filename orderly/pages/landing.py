@@ -34,11 +34,11 @@ def landing_page(contract: Mapping[str, Any], *, storefront: bool, admin_page: b
 </p></div></header>
 <main>
 <div class="cards">
-<div class="card"><h3><a href="changelog">Changelog</a></h3>
+<div class="card"><h2><a href="changelog">Changelog</a></h2>
 <p>New features and changes to the API, by version.</p></div>
-<div class="card"><h3><a href="problems">Problem types</a></h3>
+<div class="card"><h2><a href="problems">Problem types</a></h2>
 <p>Every error <code>code</code>, and what to do about it.</p></div>
-<div class="card"><h3><a href="health/ready">Health</a></h3>
+<div class="card"><h2><a href="health/ready">Health</a></h2>
 <p>Readiness: whether the server can serve requests now. <a href="health/live">Liveness</a>: whether
 the process is running.</p></div>
 </div>

@@ -10,8 +10,8 @@ import httpx2
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.conftest import browser as browser
 from tests.support.accounts import DEMO_ADMIN
+from tests.support.chromium import run_chromium
 from tests.support.processes import ROOT, TIMEOUT_SECONDS, Server, run_server
 from tests.support.settings import NO_RATE_LIMIT_VARIABLES
 
@@ -34,6 +34,12 @@ _RUN = """async (tags) => {
 }"""
 
 Failure = dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with run_chromium() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")

@@ -179,7 +179,7 @@ def test_a_customer_downloads_all_data_and_deletes_the_account(
     page.get_by_role("link", name="Cart").click()
     page.get_by_role("button", name="Place order").click()
     message(page, "Thank you! Your order")
-    number = page.locator("#order-list h3").inner_text()
+    number = page.locator("#order-list h2").inner_text()
 
     page.get_by_role("link", name="Account").click()
     with page.expect_download() as download:

@@ -78,7 +78,7 @@ def refund_last_payment(base_url: str) -> None:
 def test_a_customer_pays_an_order_and_sees_its_refund(
     page: Page, order: Locator, base_url: str
 ) -> None:
-    number = order.locator("h3").inner_text()
+    number = order.locator("h2").inner_text()
     open_payment_page(page, order)
     expect(page.locator("#order")).to_have_text(f"Order {number}")
     take_screenshot(page, "sandbox-choose")

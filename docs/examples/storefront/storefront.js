@@ -103,7 +103,7 @@ function productCard(product) {
   const details = create(
     "div",
     "details",
-    create("h3", "", product.name),
+    create("h2", "", product.name),
     create("p", "", product.description),
     create("div", "row", create("span", "price", formatMoney(product.price)), create("span", stockClass, stockText)),
     button("Add to cart", () => addToCart(product)),
@@ -211,7 +211,7 @@ async function orderCard(order) {
   const card = create(
     "article",
     "card",
-    create("div", "row", create("h3", "", order.number), status),
+    create("div", "row", create("h2", "", order.number), status),
     create("p", "", items),
     create("p", "faint", `${new Date(order.created_at).toLocaleString()}, ${formatMoney(order.total)}`),
   );
