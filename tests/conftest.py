@@ -194,6 +194,7 @@ def base_url(runtime_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         ORDERLY_VALIDATE_RESPONSES="true",
         ORDERLY_STOREFRONT="true",
         ORDERLY_ADMIN_PAGE="true",
+        ORDERLY_CATALOGUE_CACHE_SECONDS="0",  # a test empties the tables
         ORDERLY_MANUAL_PAYMENT_EXPIRY_MINUTES="10080",
         ORDERLY_WORKER="false",  # tests run the background jobs that they need
         **NO_RATE_LIMIT_VARIABLES,
