@@ -25,7 +25,7 @@ from domain.paging import Page, Position, SortValue
 Row = TypeVar("Row")
 
 # One row more than the contract's default page size (openapi/components/parameters/Limit.yaml)
-_USUAL_LIMIT = 21
+_DEFAULT_PAGE_ROWS = 21
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Sort(Generic[Row]):
 
 
 class QueryVariant(NamedTuple):
-    """Everything that the SQL of a page depends on, without the values of parameters."""
+    """What determines the SQL of a page: sort key, filters, and whether there is a cursor."""
 
     # The name of a sort key, with "-" before it for descending.
     sort: str
@@ -74,9 +74,10 @@ class Listing(Named, Generic[Row]):
     index that begins with the expression returns rows in sort order. So the query reads the first
     rows for each value, and merges them into a page.
 
-    `keys` are filters by equality with the first column of an index that continues with each sort
-    key. For a page of the usual size without other filters, the same query plan is always the best:
-    an index scan that stops after the page. So this statement is prepared.
+    `keys` are the names of equality filters on the first column of an index whose next columns are
+    the sort key; each sort key has such an index. If only these filters are used and the page has
+    the default size, the best plan is always an index scan that stops after the page. So this
+    statement is prepared.
     """
 
     def __init__(
@@ -98,7 +99,7 @@ class Listing(Named, Generic[Row]):
         self._filters = filters
         self._any_of = any_of or {}
         self._keys = frozenset(keys)
-        self._usual_statements: dict[QueryVariant, Statement[Row]] = {}
+        self._default_size_statements: dict[QueryVariant, Statement[Row]] = {}
         self._statements: dict[QueryVariant, Statement[Row]] = {}
 
     def page(self, *, sort: str, limit: int, cursor: str | None, **filters: object) -> Page[Row]:
@@ -130,18 +131,21 @@ class Listing(Named, Generic[Row]):
         return statement
 
     def _find_rows(self, variant: QueryVariant, parameters: Mapping[str, Any]) -> list[Row]:
-        if parameters["limit"] == _USUAL_LIMIT and variant.filters <= self._keys:
-            return self._usual_statement(variant).all(**parameters)
+        if parameters["limit"] == _DEFAULT_PAGE_ROWS and variant.filters <= self._keys:
+            return self._default_size_statement(variant).all(**parameters)
         return self.statement(variant).all(**parameters)
 
-    def _usual_statement(self, variant: QueryVariant) -> Statement[Row]:
-        """Return the prepared statement for a page of the usual size."""
-        statement = self._usual_statements.get(variant)
+    def _default_size_statement(self, variant: QueryVariant) -> Statement[Row]:
+        """Return the prepared statement for a page of the default size."""
+        statement = self._default_size_statements.get(variant)
         if statement is None:
-            # A constant limit: for a parameter, the plan would expect a tenth of all rows.
-            select = self._select(variant).limit(_USUAL_LIMIT)
+            # A constant limit: with a parameter, the generic plan assumes that 10% of the rows are
+            # returned.
+            select = self._select(variant).limit(_DEFAULT_PAGE_ROWS)
             name = f"{self.name} page {variant.label}"
-            statement = self._usual_statements[variant] = Statement(select, self._row, name=name)
+            statement = self._default_size_statements[variant] = Statement(
+                select, self._row, name=name
+            )
         return statement
 
     def _row_statement(self, select: Select, label: str) -> Statement[Row]:
@@ -198,8 +202,8 @@ class Listing(Named, Generic[Row]):
         return query.limit(Parameter("limit"))
 
     def _after_cursor(self, sort: str) -> Expression:
-        # A cursor that no page returned can contain any integer of 64 bits; without the cast,
-        # PostgreSQL would read it as the type of the column, which may have only 32.
+        # A forged cursor can contain any 64-bit integer. Without the cast, PostgreSQL gives the
+        # parameter the type of the column; in an integer column, a larger value is an error.
         cast = "bigint" if self._sort_key(sort).value_type is int else None
         position = Tuple(Parameter("after_value", cast), Parameter("after_id"))
         operator = "<" if sort.startswith("-") else ">"

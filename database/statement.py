@@ -1,4 +1,4 @@
-"""Named queries: their SQL is generated once, and each connection prepares them once.
+"""Named queries: their SQL is generated once, and each connection prepares most of them once.
 
 Peewee needs ten times as long to generate the SQL of a query as PostgreSQL needs to run it, and
 PostgreSQL needs about as long to plan a simple query as to execute it. For a query whose SQL does
@@ -11,7 +11,7 @@ not change, it is enough to do both once. So the SQL is generated when the modul
 and each connection runs PREPARE when it executes the statement for the first time. Prepared
 statements do not persist through a pooler in transaction mode: there, the SQL is sent each time.
 
-A prepared statement has the name of its variable, so `pg_stat_activity` shows
+A prepared statement has the name of its variable or the given `name`, so `pg_stat_activity` shows
 `/*login*/ EXECUTE "user.FIND"(...)`: the operation of the request, and the statement.
 """
 

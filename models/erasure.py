@@ -1,4 +1,4 @@
-"""Erases what names a person from every table. Rows stay where others refer to them, with ids only.
+"""Erases personal data from every table. A row that others refer to stays, with ids only.
 
 `tests/services/test_erased_data.py` searches all columns of the database for the data of a deleted
 person: a new table or column that can name a person needs a statement here.
@@ -20,8 +20,8 @@ LOCK_ORDERS: Statement[UUID] = Statement(
     lambda columns: columns[0],
 )
 
-# The numbers of the orders that forbid a deletion: those that are under way, and those with an open
-# payment or refund.
+# The numbers of the orders that block the deletion of a user: in progress, or with an open payment
+# or refund.
 FIND_IN_PROGRESS: Statement[str] = Statement(
     f"""
     SELECT number FROM orders WHERE user_id = %(user_id)s AND (
@@ -37,8 +37,8 @@ FIND_IN_PROGRESS: Statement[str] = Statement(
     lambda columns: columns[0],
 )
 
-# Erases the person from orders. The timeline shows it, and the new version makes clients read the
-# order again.
+# Erases the addresses, notes and tracking of orders, and increments their versions, so that their
+# ETags change. Adds an event to each timeline.
 ERASE_ORDERS = Command(
     """
     WITH erased AS (
@@ -128,7 +128,7 @@ DELETE_ACCOUNT_TOKENS = Command("DELETE FROM account_token WHERE user_id = %(use
 
 DELETE_IDEMPOTENCY_KEYS = Command("DELETE FROM idempotency_key WHERE user_id = %(user_id)s")
 
-# Also those that were requested for the email without signing in. Mails that are done have neither
+# Includes mails that an anonymous client requested for this email. Finished mails have neither
 # recipient nor details.
 DELETE_MAILS = Command(
     """
@@ -137,7 +137,9 @@ DELETE_MAILS = Command(
     """
 )
 
-# The new email belongs to the reserved domain `invalid` (RFC 2606), so nobody can receive its mail.
+# Replaces email and name, deletes the password hash, disables the account, and increments the
+# password version. The new email is in the reserved domain `invalid` (RFC 2606), so no mail can be
+# delivered.
 ERASE_USER: Statement[datetime] = Statement(
     """
     UPDATE users SET email = %(email)s, name = %(name)s, password_hash = '', active = false,

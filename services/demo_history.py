@@ -46,7 +46,7 @@ from services.demo_data import (
 )
 from services.process import configuration
 
-# The statuses that an order has before it gets a status, and how long it has each of them.
+# The sequence of statuses that leads to each status, which is its last element
 _PATHS: dict[str, tuple[str, ...]] = {
     PENDING: (PENDING,),
     CANCELLED: (PENDING, CANCELLED),
@@ -55,7 +55,8 @@ _PATHS: dict[str, tuple[str, ...]] = {
     DELIVERED: (PENDING, PAID, SHIPPED, DELIVERED),
     RETURNED: (PENDING, PAID, SHIPPED, DELIVERED, RETURNED),
 }
-_DAYS_UNTIL = {PAID: 0.003, CANCELLED: 0.04, SHIPPED: 1.1, DELIVERED: 2.2, RETURNED: 3.4}
+# Days from the placement of an order until it gets a status
+_DAYS_AFTER_PLACEMENT = {PAID: 0.003, CANCELLED: 0.04, SHIPPED: 1.1, DELIVERED: 2.2, RETURNED: 3.4}
 _OPENED = timedelta(days=45)
 _EXPIRES = timedelta(days=30)
 
@@ -117,7 +118,7 @@ class _History:
         at = placed_at
         previous = None
         for status in _PATHS[order.status]:
-            at = placed_at + timedelta(days=_DAYS_UNTIL.get(status, 0))
+            at = placed_at + timedelta(days=_DAYS_AFTER_PLACEMENT.get(status, 0))
             self._add_event(order, previous, status, at)
             previous = status
         self._add_order(order, total, placed_at, at)
@@ -216,7 +217,7 @@ class _History:
         is_paid = PAID in _PATHS[order.status]
         if order.payment is None and not is_paid:
             return
-        at = placed_at + timedelta(days=_DAYS_UNTIL[PAID])
+        at = placed_at + timedelta(days=_DAYS_AFTER_PLACEMENT[PAID])
         self._tables[PaymentTable].append(
             {
                 "id": order.payment or uuid7(),

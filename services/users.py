@@ -36,6 +36,7 @@ __all__ = [
     "disable_user",
     "get_me",
     "get_user",
+    "has_administrator",
     "list_users",
     "register",
     "update_me",
@@ -284,7 +285,7 @@ def _insert(
         name=name,
         password_hash=password_hash,
         role=role,
-        # Somebody who can run commands on the server has chosen it.
+        # An administrator's email was entered on the command line, so it needs no verification.
         email_verified=role == ADMIN,
         verify_before_sign_in=False,
     )

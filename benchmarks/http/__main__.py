@@ -1,16 +1,16 @@
 """Compares reads over HTTP with other servers: `python -m benchmarks.http`.
 
-Each server has one process, and reads from the same PostgreSQL:
+The servers are Orderly, FastAPI with asyncpg, and Fastify with node-postgres. Each has one process,
+and all read from the same PostgreSQL:
 
-- one of 10,000 products, chosen at random; one popular product;
-- a page of 20 products; a search;
-- a product that has not changed since the client read it (304).
+- one of 10,000 products, chosen at random; one popular product; a page of 20 products;
+- only Orderly: a search, and a product that has not changed since the client read it (304).
 
-Orderly is measured with its cache of the catalogue, and without it (as for signed-in users). Of
-10,000 products, each is read about once in a second, so most of these responses are not in the
-cache. wrk generates the load with 16 connections. The servers are measured alternately. The CPU
-time per request has less noise than the rates, and shows what a request costs when PostgreSQL and
-the load have their own cores.
+Orderly is measured with its cache of the catalogue, and without it (as for signed-in users). Each
+of the 10,000 products is read about once per second, so most of these responses are cache misses.
+wrk generates the load with 16 connections. The servers are measured alternately. The CPU time per
+request has less noise than the rates, and shows what a request costs when PostgreSQL and the load
+have their own cores.
 
 `--all` measures FastAPI with SQLAlchemy and stock Connexion with Peewee too.
 """

@@ -16,8 +16,8 @@ EXTENSIBLE_ENUM: Final = "x-extensible-enum"
 def closed(schema: Any) -> Any:
     """Return a copy of a schema that rejects unknown members and unknown enum values.
 
-    An object that says itself whether it allows `additionalProperties` is not changed. References
-    must have been resolved.
+    The `additionalProperties` of an object stays as it is, except in a part of an `allOf`: see
+    `_without_other_members`. References must already be resolved.
     """
     if isinstance(schema, list):
         return [closed(member) for member in schema]

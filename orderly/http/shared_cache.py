@@ -1,11 +1,13 @@
 """A shared cache (RFC 9111) of the catalogue, for requests without credentials.
 
-It answers before routing, so a hit needs neither validation nor PostgreSQL nor a slot. It stores
-the responses that are `public`: those of `list_products` and `get_product`. A response is used for
-some seconds. Then one request fetches it again, and concurrent requests for it wait for that one.
+It answers before routing: a hit needs no validation, no query and no slot (`slots.py`). It stores
+the responses that are `public`: those of `list_products` and `get_product`. A stored response is
+fresh for `ORDERLY_CATALOGUE_CACHE_SECONDS` (1 by default). Then one request fetches it, and
+concurrent requests for the same URL wait for this fetch (collapsed forwarding).
 
-A request that writes to the catalogue empties the cache of its process. Orders do not: the stock
-in a stored response may be as old as the response. The caches of other processes are not emptied.
+A request of a signed-in user with an unsafe method (POST, PATCH, DELETE) to a path of the catalogue
+empties the cache of its process. Placing an order does not, so the stock in a stored response can
+be out of date. The caches of other processes are not emptied.
 """
 
 from __future__ import annotations
@@ -25,29 +27,29 @@ from handlers.preconditions import is_unchanged
 from handlers.responses import BASE_PATH
 from orderly.http.slots import SAFE_METHODS
 
-# The paths of the catalogue begin with this one. Writes to such a path empty the cache.
+# The paths of the catalogue begin with this one.
 _PREFIX = f"{BASE_PATH}/products"
 _MAX_BYTES = 16 << 20
 # A larger response is not stored, so that a few of them cannot displace all others.
 _MAX_RESPONSE_BYTES = 1 << 20
-# What a stored response needs in addition to its body: headers, key, objects.
+# Estimated memory of a stored response in addition to its bodies: headers, key, objects
 _OVERHEAD_BYTES = 2048
-# A shorter body fits into one packet anyway.
+# Bodies below this size fit into one packet without compression.
 _MIN_COMPRESSED_BYTES = 1400
-# A longer one would occupy the event loop for more than 20 ms.
+# Compressing a larger body would block the event loop for more than 20 ms.
 _MAX_COMPRESSED_BYTES = 1 << 19
 _OK = 200
 
-# The value of `If-None-Match` (RFC 9110, section 13.1.2)
+# The value of `If-None-Match` (RFC 9110, section 13.1.2): `*`, or up to 20 entity tags
 _ENTITY_TAGS = re.compile(rb'\*|(W/)?"[!#-~]*"([ \t]*,[ \t]*(W/)?"[!#-~]*"){0,19}')
 
 Header = tuple[bytes, bytes]
 
 
-class _Request(NamedTuple):
-    """The headers of a request that decide how the cache treats it."""
+class _CacheHeaders(NamedTuple):
+    """The headers of a request that decide how the cache handles it."""
 
-    asks_the_source: bool
+    bypasses_cache: bool
     accepts_gzip: bool
     if_none_match: bytes | None
 
@@ -55,26 +57,44 @@ class _Request(NamedTuple):
 class _Stored:
     """A stored response."""
 
-    __slots__ = ("_body", "_headers", "_not_modified", "_zipped", "etag", "facts", "size", "time")
+    __slots__ = (
+        "_body",
+        "_gzip_body",
+        "_headers",
+        "_not_modified",
+        "etag",
+        "facts",
+        "size",
+        "time",
+    )
 
     def __init__(
-        self, time: float, headers: list[Header], body: bytes, facts: dict[str, Any], rules: bytes
+        self,
+        time: float,
+        headers: list[Header],
+        body: bytes,
+        facts: dict[str, Any],
+        cache_control: bytes,
     ) -> None:
         self.time = time
         self.facts = {name: facts[name] for name in ("operation_id", "headers")}
-        self.size = len(body) + _OVERHEAD_BYTES
+        # The compressed body is at most as long as the body.
+        self.size = 2 * len(body) + _OVERHEAD_BYTES
         self.etag = dict(headers)[b"etag"]
         replaced = {b"cache-control", b"content-length", b"etag"}
-        shared = [
-            (b"cache-control", rules),
+        common_headers = [
+            (b"cache-control", cache_control),
             (b"vary", b"Authorization, Cookie, Accept-Encoding"),
         ]
-        self._headers = [*(one for one in headers if one[0] not in replaced), *shared]
-        self._not_modified = shared
+        self._headers = [
+            *(header for header in headers if header[0] not in replaced),
+            *common_headers,
+        ]
+        self._not_modified = common_headers
         self._body = body
-        self._zipped: bytes | None = None
+        self._gzip_body: bytes | None = None
 
-    def response(self, request: _Request, now: float) -> tuple[int, list[Header], bytes]:
+    def response(self, request: _CacheHeaders, now: float) -> tuple[int, list[Header], bytes]:
         """Return the status, headers and body of the response to a request."""
         etag, body = self.etag, self._body
         encoding: tuple[Header, ...] = ()
@@ -89,9 +109,9 @@ class _Stored:
         return _OK, [*self._headers, (b"etag", etag), length, age, *encoding], body
 
     def _compressed(self) -> bytes:
-        if self._zipped is None:
-            self._zipped = gzip.compress(self._body, compresslevel=5, mtime=0)
-        return self._zipped
+        if self._gzip_body is None:
+            self._gzip_body = gzip.compress(self._body, compresslevel=5, mtime=0)
+        return self._gzip_body
 
     @staticmethod
     def _is_unchanged(if_none_match: bytes, etag: bytes) -> bool:
@@ -114,7 +134,7 @@ class _Fetch:
         self._is_done.set()
 
     async def wait(self) -> _Stored | None:
-        """Return the response; None if it cannot be stored."""
+        """Wait for the end. Return the response; None if it is not public, or the fetch failed."""
         await self._is_done.wait()
         return self.result
 
@@ -166,7 +186,7 @@ class SharedCache:
         self._store = store
         self._session_cookies = [name.encode() for name in session_cookies]
         seconds = store.seconds
-        self._rules = b"public, max-age=%d, stale-while-revalidate=%d" % (seconds, seconds)
+        self._cache_control = b"public, max-age=%d, stale-while-revalidate=%d" % (seconds, seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Respond from the store, or pass the request on."""
@@ -184,29 +204,38 @@ class SharedCache:
             await self._write(scope, receive, send)
 
     async def _write(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on a request that changes the catalogue, and empty the store."""
+        """Pass on a request that may change the catalogue, and empty the store.
+
+        Requests without authentication are refused, so they do not empty it.
+        """
+
+        def empty() -> None:
+            if scope["orderly"]["user_id"] is not None:
+                self._store.empty()
 
         async def send_after_emptying(message: Message) -> None:
             # The client must see its change in the next response.
-            self._store.empty()
+            empty()
             await send(message)
 
         try:
             await self._app(scope, receive, send_after_emptying)
-        finally:
-            self._store.empty()
+        finally:  # also after an error: the change may have been made
+            empty()
 
-    async def _respond(self, request: _Request, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _respond(
+        self, request: _CacheHeaders, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         store, key, now = self._store, _key(scope), monotonic()
-        stored = None if request.asks_the_source else store.fresh(key, now)
+        stored = None if request.bypasses_cache else store.fresh(key, now)
         if stored is None:
-            fetch = None if request.asks_the_source else store.fetches.get(key)
+            fetch = None if request.bypasses_cache else store.fetches.get(key)
             if fetch is None:
                 store.misses += 1
                 await self._fetch(key, request, scope, receive, send)
                 return
             stored = await fetch.wait()
-            if stored is None:  # an error, for example 404, which is not stored
+            if stored is None:  # an error such as 404, or a disconnected client
                 store.misses += 1
                 await self._app(scope, receive, send)
                 return
@@ -215,7 +244,7 @@ class SharedCache:
         await _send(stored.response(request, now), send)
 
     async def _fetch(
-        self, key: bytes, request: _Request, scope: Scope, receive: Receive, send: Send
+        self, key: bytes, request: _CacheHeaders, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Pass a request on, respond to it, and store the response if it is public."""
         fetches = self._store.fetches
@@ -223,14 +252,18 @@ class SharedCache:
         recorder = _Recorder(send)
         if request.if_none_match is not None:
             # The stored response must have a body.
-            scope["headers"] = [one for one in scope["headers"] if one[0] != b"if-none-match"]
+            scope["headers"] = [
+                header for header in scope["headers"] if header[0] != b"if-none-match"
+            ]
         now = monotonic()
         try:
             await self._app(scope, receive, recorder.send)
             if recorder.headers is not None:
                 body = b"".join(recorder.body)
-                fetch.result = _Stored(now, recorder.headers, body, scope["orderly"], self._rules)
-                # If the store was emptied since, or another fetch has begun, this one may be old.
+                fetch.result = _Stored(
+                    now, recorder.headers, body, scope["orderly"], self._cache_control
+                )
+                # After a write or a newer fetch, this response may be out of date.
                 if fetches.get(key) is fetch:
                     self._store.add(key, fetch.result)
         finally:
@@ -240,9 +273,9 @@ class SharedCache:
         if fetch.result is not None:
             await _send(fetch.result.response(request, now), send)
 
-    def _read(self, headers: list[Header]) -> _Request | None:
+    def _read(self, headers: list[Header]) -> _CacheHeaders | None:
         """Return the headers that matter to the cache; None if it must not handle the request."""
-        asks_the_source = accepts_gzip = False
+        bypasses_cache = accepts_gzip = False
         if_none_match = None
         for name, value in headers:
             if name not in _RELEVANT:
@@ -251,17 +284,19 @@ class SharedCache:
                 accepts_gzip = _accepts_gzip(value)
             elif name == b"if-none-match":
                 if if_none_match is not None or not _ENTITY_TAGS.fullmatch(value):
-                    return None  # the contract decides
+                    return None  # invalid: the contract refuses it
                 if_none_match = value
             elif name == b"cache-control":
-                asks_the_source |= any(one in value.lower() for one in _ASKS_THE_SOURCE)
+                bypasses_cache |= any(
+                    directive in value.lower() for directive in _BYPASS_DIRECTIVES
+                )
             elif name == b"authorization" or any(one in value for one in self._session_cookies):
                 return None
-        return _Request(asks_the_source, accepts_gzip, if_none_match)
+        return _CacheHeaders(bypasses_cache, accepts_gzip, if_none_match)
 
 
 _RELEVANT = {b"accept-encoding", b"authorization", b"cache-control", b"cookie", b"if-none-match"}
-_ASKS_THE_SOURCE = (b"no-cache", b"no-store", b"max-age=0")
+_BYPASS_DIRECTIVES = (b"no-cache", b"no-store", b"max-age=0")
 
 
 class _Recorder:
@@ -296,7 +331,7 @@ def _is_public(start: Message) -> bool:
 
 
 def _key(scope: Scope) -> bytes:
-    """Return the path and the query, whose parameters can be in any order."""
+    """Return the cache key: the path, and the query with its parameters sorted."""
     query: bytes = scope["query_string"]
     if b"&" in query:
         query = b"&".join(sorted(query.split(b"&")))

@@ -3,7 +3,7 @@
 // example too, Swagger UI prefers it: remove it.
 const omitted = { summary: "(omitted)", value: "" };
 
-function fillInParameters(contract) {
+function omitOptionalParameters(contract) {
   const lists = Object.values(contract.paths).flatMap((pathItem) =>
     [pathItem, ...Object.values(pathItem)].map((holder) => holder.parameters ?? []),
   );
@@ -44,11 +44,11 @@ function offerOnlyTokens(contract) {
   return contract;
 }
 
-// Show the shortest example of a response first, and lists without items last.
 function lengthOf(value) {
   return value?.items?.length === 0 ? Infinity : JSON.stringify(value).length;
 }
 
+// Show the shortest example of a response first, and lists without items last.
 function sortExamples(contract) {
   const operations = Object.values(contract.paths).flatMap((pathItem) => Object.values(pathItem));
   for (const response of operations.flatMap((operation) => Object.values(operation.responses ?? {}))) {
@@ -64,20 +64,20 @@ function sortExamples(contract) {
   return contract;
 }
 
-const changes = [fillInParameters, editFilesAsText, offerOnlyTokens, sortExamples];
+const changes = [omitOptionalParameters, editFilesAsText, offerOnlyTokens, sortExamples];
 
-// The filter finds all of its words in the tag, method, path, name and summary of an operation.
+// An operation matches if its tag, method, path, id and summary contain all words of the filter.
 function filterOperations(taggedOperations, text) {
   const words = text.toLowerCase().split(/\s+/);
   const matches = (tag) => (operation) => {
-    const found = [
+    const searched = [
       tag,
       operation.get("method"),
       operation.get("path"),
       operation.getIn(["operation", "operationId"]),
       operation.getIn(["operation", "summary"]),
     ];
-    return words.every((word) => found.join(" ").toLowerCase().includes(word));
+    return words.every((word) => searched.join(" ").toLowerCase().includes(word));
   };
   return taggedOperations
     .map((group, tag) => group.update("operations", (operations) => operations.filter(matches(tag))))
@@ -90,8 +90,8 @@ function describeFilter() {
   filter.setAttribute("aria-label", "Filter operations by words");
 }
 
-// Fold the description, so that the first operations are visible without scrolling.
-function foldDescription(Description, { React }) {
+// Collapse the description, so that the first operations are visible without scrolling.
+function collapseDescription(Description, { React }) {
   return (properties) =>
     React.createElement(
       "details",
@@ -101,8 +101,8 @@ function foldDescription(Description, { React }) {
     );
 }
 
-// The curl command must work in a terminal, which has its own cookies: curl keeps them in a file.
-function keepCookiesOfCurl(request) {
+// The curl command cannot use the cookies of the browser. Add options that keep cookies in a file.
+function addCookieFileToCurl(request) {
   if (!request.headers?.Authorization) {
     request.curlOptions = ["--cookie", "cookies.txt", "--cookie-jar", "cookies.txt"];
   }
@@ -127,12 +127,12 @@ window.ui = SwaggerUIBundle({
   defaultModelsExpandDepth: 0,
   filter: true,
   validatorUrl: null,
-  requestInterceptor: keepCookiesOfCurl,
+  requestInterceptor: addCookieFileToCurl,
   onComplete: describeFilter,
   plugins: [
     {
       fn: { opsFilter: filterOperations },
-      wrapComponents: { InfoContainer: foldDescription },
+      wrapComponents: { InfoContainer: collapseDescription },
       statePlugins: {
         spec: {
           wrapActions: {

@@ -1,4 +1,4 @@
-"""A transport that sends the head and the body of a response in one packet.
+"""A transport that writes the head and the body of a response with one system call.
 
 uvicorn writes them one after the other, and uvloop makes a system call for each.
 """
@@ -6,25 +6,24 @@ uvicorn writes them one after the other, and uvloop makes a system call for each
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 
 class JoinedWrites(asyncio.Transport):
-    """Wraps a transport. Writes of one iteration of the event loop become one write."""
+    """Wraps a transport. Buffers writes until the event loop runs its next callbacks."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
         self._transport = transport
         self._call_soon = loop.call_soon
         self._pending: list[bytes | bytearray | memoryview] = []
-        # Called once for each request, so without another call in between.
+        # uvicorn calls these for each request: bind them directly, to save a method call.
         self.is_closing = transport.is_closing  # type: ignore[method-assign]
         self.resume_reading = transport.resume_reading  # type: ignore[method-assign]
         self.pause_reading = transport.pause_reading  # type: ignore[method-assign]
         self.get_extra_info = transport.get_extra_info  # type: ignore[method-assign]
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Write data at the end of this iteration, together with other data."""
+        """Buffer data. It is written together with the data of the next calls."""
         if not self._pending:
             self._call_soon(self._flush)
         self._pending.append(data)
@@ -46,9 +45,6 @@ class JoinedWrites(asyncio.Transport):
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """Use another protocol from now on."""
         self._transport.set_protocol(protocol)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
 
     def _flush(self) -> None:
         pending = self._pending

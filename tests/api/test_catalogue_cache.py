@@ -219,6 +219,19 @@ def test_a_change_by_an_administrator_appears_at_once(
     assert [after] == visitor.get(PRODUCTS).json()["items"]
 
 
+def test_a_refused_request_does_not_empty_the_cache(
+    visitor: Client, product: dict[str, Any], sql: Sql
+) -> None:
+    path = f"{PRODUCTS}/{product['id']}"
+    visitor.get(path)
+    set_stock(sql, product, 1)
+
+    assert 401 == visitor.post(PRODUCTS, json={}).status_code
+    assert 401 == visitor.delete(path).status_code
+
+    assert 5 == visitor.get(path).json()["stock"]
+
+
 def test_an_archived_product_disappears_at_once_and_returns_when_it_is_restored(
     visitor: Client, owner: Client, product: dict[str, Any]
 ) -> None:

@@ -209,7 +209,7 @@ def send_outdated_etag(_client: ExampleClient, request: Request) -> None:
 
 @triggers("payload_too_large")
 def send_a_body_that_is_too_large(_client: ExampleClient, request: Request) -> None:
-    request.content = b" " * (64 << 10)
+    request.content = b" " * (1 << 20)
 
 
 @triggers("import_products payload_too_large")
