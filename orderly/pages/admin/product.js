@@ -65,7 +65,7 @@ export async function showNewProduct(main) {
   onSubmit(form, errors, async (data) => {
     const { price, ...texts } = typedTexts(data);
     const amount = parseAmount(price, currency);
-    const body = { ...texts, price: { amount, currency }, stock: Number(textOf(data, "stock") ?? 0) };
+    const body = { ...texts, price: { amount, currency }, stock: Number(textOf(data, "stock") ?? 0), images: [] };
     const product = dataOf(await api.POST("/products", { params: { header: { "Idempotency-Key": keyFor(body) } }, body }));
     location.hash = `#/products/${product.id}`;
   });
