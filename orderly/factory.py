@@ -40,7 +40,7 @@ from orderly.mail_setup import mail_setup
 from orderly.pages.routes import page_router
 from orderly.payment_providers import payment_providers
 from orderly.settings import Settings
-from services import process
+from services import demo, process
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -114,6 +114,7 @@ def create_app(settings: Settings, *, tracer_provider: TracerProvider | None = N
             document.published(contract),
             readiness=readiness,
             storefront=settings.storefront,
+            demo_customer=demo.CUSTOMER if settings.demo else None,
             admin_page=settings.admin_page,
             sandbox=settings.sandbox_payments,
             sandbox_mail=settings.sandbox_mail,

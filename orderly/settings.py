@@ -174,6 +174,8 @@ class Settings:
     validate_responses: bool
     # Whether the example storefront is served too.
     storefront: bool
+    # Whether the storefront shows the public password of the demo's customer.
+    demo: bool
     # Whether the administration page is served too.
     admin_page: bool
     log_level: str
@@ -467,6 +469,7 @@ def _read_server(env: _Reader) -> dict[str, Any]:
         "cors_origins": env.str("CORS_ORIGINS", "", validate=settings_values.origins),
         "validate_responses": env.bool("VALIDATE_RESPONSES", False),
         "storefront": env.bool("STOREFRONT", False),
+        "demo": env.bool("DEMO", False),
         "admin_page": env.bool("ADMIN_PAGE", False),
         "worker": worker,
         "worker_silence_seconds": env.int(

@@ -48,11 +48,12 @@ class Demo(NamedTuple):
     accounts: tuple[Account, ...]
 
 
+# The customer in the contract's examples.
+CUSTOMER = Account(ADA.email, "brew-42-slow-mornings", CLIENT)
 ACCOUNTS = (
     Account("admin@orderly.example", "turquoise kettle 27", ADMIN),
     Account("client@orderly.example", "marmalade lantern 64", CLIENT),
-    # The customer in the contract's examples.
-    Account(ADA.email, "brew-42-slow-mornings", CLIENT),
+    CUSTOMER,
 )
 
 

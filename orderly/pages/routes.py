@@ -33,18 +33,13 @@ from orderly.pages.changelog import changelog_page
 from orderly.pages.landing import landing_page
 from orderly.pages.not_found import not_found_page
 from orderly.pages.problem_types import problem_types_page
+from orderly.pages.storefront_page import STOREFRONT_URL, storefront_directory, storefront_files
+from services.demo import Account
 from services.sandbox import get_sandbox_mail
 
 _HERE = Path(__file__).resolve().parent
 _DOCS_URL: Final = "/docs"
-_STOREFRONT_URL: Final = "/examples/storefront/"
 _MAIL_URL: Final = "/sandbox/mail"
-# The wheel contains a copy of the storefront in this package; a checkout has it in docs/examples.
-_STOREFRONT_DIRECTORIES: Final = (
-    _HERE / "storefront",
-    _HERE.parents[1] / "docs" / "examples" / "storefront",
-)
-_MEDIA_TYPES: Final = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 
 
 class _PageRouter(Router):
@@ -73,6 +68,7 @@ def page_router(
     *,
     readiness: Readiness,
     storefront: bool = False,
+    demo_customer: Account | None = None,
     admin_page: bool = False,
     sandbox: bool = False,
     sandbox_mail: bool = False,
@@ -83,6 +79,7 @@ def page_router(
         contract: The published OpenAPI document.
         readiness: Whether this process can serve requests.
         storefront: Whether to serve the example storefront too.
+        demo_customer: The account that the storefront shows in the sign-in dialog, in a demo.
         admin_page: Whether to serve the administration page too.
         sandbox: Whether to serve the payment page of the sandbox too.
         sandbox_mail: Whether to serve the page with the mails of the sandbox too.
@@ -98,10 +95,10 @@ def page_router(
     }
     redirects = {"/docs/": "/docs"}
     if storefront:
-        files.update(_storefront_files())
-        redirects[_STOREFRONT_URL.rstrip("/")] = _STOREFRONT_URL
+        files.update(storefront_files(demo_customer))
+        redirects[STOREFRONT_URL.rstrip("/")] = STOREFRONT_URL
     if admin_page:
-        files.update(admin_files(contract, _storefront_directory() / "openapi-fetch.js"))
+        files.update(admin_files(contract, storefront_directory() / "openapi-fetch.js"))
         redirects[ADMIN_URL.rstrip("/")] = ADMIN_URL
     if sandbox:
         # The same page for all payments: its script reads the id in the path.
@@ -138,22 +135,6 @@ def _swagger_ui_directory() -> Path:
     assert package is not None  # noqa: S101  # a dependency of this package
     assert package.origin is not None  # noqa: S101
     return Path(package.origin).parent / "dist"
-
-
-def _storefront_directory() -> Path:
-    return next(path for path in _STOREFRONT_DIRECTORIES if path.is_dir())
-
-
-def _storefront_files() -> dict[str, tuple[bytes, str]]:
-    """Return the content and media type of each storefront file, by URL path."""
-    return {
-        _STOREFRONT_URL + ("" if file.name == "index.html" else file.name): (
-            file.read_bytes(),
-            _MEDIA_TYPES[file.suffix],
-        )
-        for file in sorted(_storefront_directory().iterdir())
-        if file.suffix in _MEDIA_TYPES
-    }
 
 
 def _file_endpoint(

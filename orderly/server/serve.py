@@ -60,6 +60,7 @@ def serve(settings: Settings, *, demo: bool, reset: bool = False, output: Print)
         _refuse_public_demo(settings)
         settings = replace(
             settings,
+            demo=True,
             storefront=True,
             admin_page=True,
             cors_origins=settings.cors_origins or _LOCAL_ORIGINS,

@@ -177,6 +177,7 @@ def test_a_customer_downloads_all_data_and_deletes_the_account(
     page.goto(f"{ADDRESS}#products")
     page.locator(f"[data-sku='{mug['sku']}'] button").click()
     page.get_by_role("link", name="Cart").click()
+    page.get_by_label("Pick up in the shop").check()
     page.get_by_role("button", name="Place order").click()
     message(page, "Thank you! Your order")
     number = page.locator("#order-list h2").inner_text()

@@ -46,6 +46,7 @@ def order(page: Page) -> Locator:
     page.get_by_label("Search").fill("hand grinder")
     page.locator("[data-sku='GRINDER-01'] button").click()
     page.get_by_role("link", name="Cart").click()
+    page.get_by_label("Pick up in the shop").check()
     page.get_by_role("button", name="Place order").click()
     expect(page.locator("#message")).to_contain_text("Thank you!")
     card = page.locator("#order-list .card").first
@@ -160,3 +161,14 @@ def test_the_page_needs_the_session_of_the_customer_and_links_only_to_this_serve
 
     target = page.get_by_role("link", name="Back to the shop").get_attribute("href")
     assert "evil" not in str(target)
+
+
+def test_the_sign_in_dialog_fills_in_the_account_of_the_demos_customer(page: Page) -> None:
+    page.goto(STOREFRONT)
+    page.get_by_role("button", name="Sign in").click()
+
+    page.get_by_role("button", name="Fill in").click()
+    page.keyboard.press("Enter")
+
+    expect(page.locator("#user-name")).to_have_text("Ada Lovelace")
+    take_screenshot(page, "signed-in-to-the-demo")

@@ -13,8 +13,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.support.accounts import PASSWORD
 from tests.support.shop import add_product, get_stock
-
-ADDRESS = "/examples/storefront/"
+from tests.support.storefront import ADDRESS, add_to_cart, open_cart, sign_in
 
 
 @pytest.fixture(autouse=True)
@@ -23,22 +22,6 @@ def _screenshot(page: Page, request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if folder := os.environ.get("PYTEST_SCREENSHOTS"):
         page.screenshot(path=Path(folder) / f"{request.node.name}.png", full_page=True)
-
-
-def add_to_cart(page: Page, sku: str) -> None:
-    page.locator(f"[data-sku='{sku}'] button").click()
-
-
-def sign_in(page: Page, name: str = "alice") -> None:
-    page.get_by_role("button", name="Sign in").click()
-    page.locator("dialog").get_by_label("Email").fill(f"{name}@example.com")
-    page.locator("dialog").get_by_label("Password").fill(PASSWORD)
-    page.locator("dialog").get_by_role("button", name="Sign in").click()
-    expect(page.locator("#user-name")).to_have_text(name.title())
-
-
-def message(page: Page) -> str:
-    return page.locator("#message").inner_text()
 
 
 def list_orders(client: Client) -> list[dict[str, object]]:
@@ -79,7 +62,7 @@ def test_a_customer_can_sign_up_place_an_order_and_cancel_it(page: Page, admin: 
     add_to_cart(page, mug["sku"])
     add_to_cart(page, mug["sku"])
     expect(page.locator("#cart-count")).to_have_text("2")
-    page.get_by_role("link", name="Cart").click()
+    open_cart(page)
     expect(page.locator("#cart-content")).to_contain_text("€39.80")
 
     page.get_by_role("button", name="Place order").click()  # opens the sign-in dialog first
@@ -120,7 +103,7 @@ def test_insufficient_stock_is_shown_to_the_customer(
     sign_in(page)
     add_to_cart(page, mug["sku"])
     add_to_cart(page, mug["sku"])
-    page.get_by_role("link", name="Cart").click()
+    open_cart(page)
     page.get_by_role("button", name="Place order").click()
     expect(page.locator("#message .bad")).to_contain_text("you ordered 2, but the stock is 1")
     assert [] == list_orders(alice)
@@ -135,6 +118,7 @@ def test_insufficient_stock_is_shown_to_the_customer(
 def test_empty_lists_have_a_message(page: Page, alice: Client) -> None:
     page.goto(ADDRESS)
     expect(page.locator("#product-list")).to_have_text("No products match your search.")
+    expect(page.locator("#demo-account")).to_be_hidden()  # only a demo shows a password
     page.get_by_role("link", name="Cart").click()
     expect(page.locator("#cart-content")).to_have_text("Your cart is empty.")
     page.get_by_role("link", name="My orders").click()
@@ -143,12 +127,20 @@ def test_empty_lists_have_a_message(page: Page, alice: Client) -> None:
     expect(page.locator("#order-list")).to_have_text("You have no orders yet.")
 
 
+def test_an_unknown_fragment_shows_the_products(page: Page, admin: Client) -> None:
+    add_product(admin)
+    for fragment in ("nonsense", "constructor", "product-list"):
+        page.goto("about:blank")
+        page.goto(f"{ADDRESS}#{fragment}")
+        expect(page.locator(".product")).to_be_visible()
+
+
 def test_a_double_click_places_one_order(page: Page, admin: Client, alice: Client) -> None:
     mug = add_product(admin, stock=5)
     page.goto(ADDRESS)
     sign_in(page)
     add_to_cart(page, mug["sku"])
-    page.get_by_role("link", name="Cart").click()
+    open_cart(page)
 
     page.get_by_role("button", name="Place order").dblclick()
 
@@ -165,7 +157,7 @@ def test_repeating_an_order_after_a_lost_response_places_one_order(
     page.goto(ADDRESS)
     sign_in(page)
     add_to_cart(page, mug["sku"])
-    page.get_by_role("link", name="Cart").click()
+    open_cart(page)
 
     def lose_response(route: Route) -> None:
         assert route.fetch().status == 201

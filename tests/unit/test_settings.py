@@ -180,6 +180,7 @@ def test_all_invalid_values_are_reported_together() -> None:
         CORS_ORIGINS="https://shop.example.com/",
         CURRENCY="eur",
         DATABASE_URL="mysql://db/shop",
+        DEMO="perhaps",
         DATABASE_WAIT_SECONDS="-1",
         DATABASE_KEEPALIVE_SECONDS="5",
         DRAIN_SECONDS="3601",
