@@ -10,8 +10,10 @@ from playwright.sync_api import Page, expect
 
 from tests.accessibility.conftest import failures, width_of_content
 from tests.support.accounts import DEMO_ADMIN, DEMO_CLIENT
+from tests.support.contract_requests import EXAMPLES
 
 STOREFRONT = "/examples/storefront/"
+ADA = EXAMPLES["credentials"]
 # Rules that the markup and the colours of Swagger UI violate: docs/accessibility.md.
 SWAGGER_UI = {
     "color-contrast",
@@ -63,6 +65,17 @@ def _fill_cart(page: Page) -> None:
     expect(page.locator("#cart-content table")).to_be_visible()
 
 
+def _open_first_product(page: Page) -> None:
+    page.locator(".product h2 a").first.click()
+    expect(page.locator("#product .gallery")).to_be_visible()
+
+
+def _open_delivered_order(page: Page) -> None:
+    card = page.locator("#order-list .card", has_text="DELIVERED")
+    card.get_by_role("link").click()
+    expect(page.locator(".timeline")).to_be_visible()
+
+
 def _open_sign_in(page: Page) -> None:
     page.get_by_role("button", name="Sign in").click()
     page.locator("dialog[open]").wait_for()
@@ -74,11 +87,13 @@ def _open_sign_in(page: Page) -> None:
         ("#products", None, None),
         ("#products", None, _open_sign_in),
         ("#products", DEMO_CLIENT, _fill_cart),
-        ("#orders", {"email": "ada@example.com", "password": "brew-42-slow-mornings"}, None),
+        ("#products", None, _open_first_product),
+        ("#orders", ADA, None),
+        ("#orders", ADA, _open_delivered_order),
         ("#orders", None, None),
         ("#account", DEMO_CLIENT, None),
     ],
-    ids=["products", "sign-in", "cart", "orders", "no-orders", "account"],
+    ids=["products", "sign-in", "cart", "product", "orders", "order", "no-orders", "account"],
 )
 def test_the_storefront(
     page: Page,
@@ -89,9 +104,13 @@ def test_the_storefront(
 ) -> None:
     if account is not None:
         _sign_in(page, account)
+        # As the storefront does when somebody signs in
+        page.add_init_script("localStorage.setItem('signed-in', 'yes')")
     page.goto(STOREFRONT + view)
     expect(page.locator(".product")).to_have_count(12)
     page.wait_for_load_state("networkidle")
+    if account is not None:
+        expect(page.locator("#user-name")).not_to_be_empty()
     if prepare is not None:
         prepare(page)
 
