@@ -96,11 +96,15 @@ def test_two_tabs_have_one_cart(
         tab.goto(ADDRESS)
         expect(tab.locator(".product")).to_have_count(2)
 
+    page.bring_to_front()
     add_to_cart(page, "MUG")
+    other.bring_to_front()
     expect(other.locator("#message")).to_have_text("Your cart was changed in another tab.")
     add_to_cart(other, "CUP")
 
-    for tab in (page, other):
+    for tab in (other, page):
+        # A click waits for animation frames, which are rare in a tab behind another one.
+        tab.bring_to_front()
         expect(tab.locator("#cart-count")).to_have_text("2")
         open_cart(tab)
         expect(cart_row(tab, "Mug")).to_be_visible()
@@ -130,19 +134,16 @@ def test_an_order_is_not_placed_if_the_cart_is_not_the_one_that_is_shown(
     assert 3 == last_order(alice)["items"][0]["quantity"]
 
 
-@pytest.mark.parametrize(
-    "text", ["", "nonsense", "{}", f"{'0' * 32}\nnonsense", f"{'0' * 32}\n../users/me 1 Mug"]
-)
-def test_a_stored_cart_that_is_not_valid_is_empty(
-    page: Page, mug: dict[str, Any], text: str
-) -> None:
+def test_a_stored_cart_that_is_not_valid_is_empty(page: Page, mug: dict[str, Any]) -> None:
     page.goto(ADDRESS)
-    page.evaluate(f"localStorage.setItem('cart', {json.dumps(text)})")
+    key = "0" * 32
+    for text in ("", "nonsense", "{}", f"{key}\nnonsense", f"{key}\n../users/me 1 Mug"):
+        page.evaluate(f"localStorage.setItem('cart', {json.dumps(text)})")
 
-    page.reload()
-    add_to_cart(page, "MUG")
+        page.reload()
+        add_to_cart(page, "MUG")
 
-    expect(page.locator("#cart-count")).to_have_text("1")
+        expect(page.locator("#cart-count")).to_have_text("1")
 
 
 def test_an_order_is_sent_to_the_address_in_the_form(
