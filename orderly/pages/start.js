@@ -90,6 +90,31 @@ function describeFilter() {
   filter.setAttribute("aria-label", "Filter operations by words");
 }
 
+// Names and roles that Swagger UI does not give to its elements, for screen readers and keyboards.
+const attributes = {
+  ".scheme-container": { role: "region", "aria-label": "Server and authorization" },
+  ".filter": { role: "search" },
+  ".servers select": { "aria-label": "Server" },
+  ".examples-select select": { "aria-label": "Example" },
+  ".content-type": { "aria-label": "Media type" },
+  ".parameters-col_description select": { "aria-label": "Value" },
+  "textarea.body-param__text": { "aria-label": "Request body" },
+  // A region that scrolls must be focusable.
+  ".highlight-code > *, .curl, .microlight, .response-col_links pre": { tabindex: "0" },
+};
+
+function setAttributes() {
+  for (const [selector, values] of Object.entries(attributes)) {
+    for (const element of document.querySelectorAll(selector)) {
+      for (const [name, value] of Object.entries(values)) {
+        if (!element.hasAttribute(name)) element.setAttribute(name, value);
+      }
+    }
+  }
+}
+
+new MutationObserver(setAttributes).observe(document.body, { childList: true, subtree: true });
+
 // Collapse the description, so that the first operations are visible without scrolling.
 function collapseDescription(Description, { React }) {
   return (properties) =>
