@@ -102,7 +102,7 @@ NAMING_NOBODY = {
     *("payment_notification.event_id", "payment_notification.type"),
     *("payment_notification.news", "payment_notification.detail"),
     # The catalogue
-    *("product.sku", "product.name", "product.description"),
+    *("product.sku", "product.name", "product.description", "product.images"),
     *("product.search", "product.called"),
     *("order_item.sku", "order_item.name"),
     # Written by servers of the version before only, during a rolling upgrade
