@@ -136,7 +136,7 @@ _PRODUCTS = _ALL_PRODUCTS.where(ProductTable.archived_at.is_null())
 
 FIND = Statement(_PRODUCTS.where(ProductTable.id == Parameter("product_id")), Product._make)
 
-# Also archived ones.
+# Like FIND, but also finds archived products.
 FIND_CREATED = Statement(
     _ALL_PRODUCTS.where(ProductTable.id == Parameter("product_id")), Product._make
 )

@@ -14,7 +14,6 @@ from domain.errors import (
     Locked,
     PaymentProviderNotEnabled,
     PaymentProviderUnavailable,
-    PreconditionFailed,
     TrackingNumberDiffers,
     TransitionNotAllowed,
     Unavailable,
@@ -29,7 +28,7 @@ from models.order import Order, PendingOrderPosition
 from models.payment import MANUAL, Payment
 from services import order_changes
 from services.order_changes import change_status, record_payment_event
-from services.order_visibility import require_visible
+from services.order_visibility import find_to_change, require_visible
 from services.payment_settling import reserve_refund
 from services.payments import add_manual_payment, cancel_manual_payment, cancel_open_payment
 from services.process import configuration
@@ -59,9 +58,7 @@ def update_order_status(
         TransitionNotAllowed: this transition does not exist, or the actor may not make it.
         TrackingNumberDiffers: the order was shipped before, with another tracking number.
     """
-    order = require_visible(actor, orders.FIND_TO_CHANGE.one(order_id=order_id))
-    if expected_versions is not None and order.version not in expected_versions:
-        raise PreconditionFailed
+    order = find_to_change(actor, order_id, expected_versions)
     if status != order.status:
         allowed = _allowed_transitions(actor, order)
         if status not in allowed:
@@ -103,9 +100,7 @@ def cancel_order(
     """
     if keep_payment and not actor.is_admin:
         raise Forbidden
-    order = require_visible(actor, orders.FIND_TO_CHANGE.one(order_id=order_id))
-    if expected_versions is not None and order.version not in expected_versions:
-        raise PreconditionFailed
+    order = find_to_change(actor, order_id, expected_versions)
     if order.status != CANCELLED:
         allowed = _allowed_transitions(actor, order)
         if CANCELLED not in allowed:

@@ -7,13 +7,12 @@ from uuid import UUID
 
 from database.transactions import transaction
 from domain.actor import Actor
-from domain.errors import OrderNotShipped, PreconditionFailed
+from domain.errors import OrderNotShipped
 from domain.order_status import SHIPPED_OR_LATER
-from models import order as orders
 from models.order import Order
 from services import order_changes
 from services.order_transitions import find_order
-from services.order_visibility import require_visible
+from services.order_visibility import find_to_change
 
 
 @transaction
@@ -33,9 +32,7 @@ def update_order(
         PreconditionFailed: the order has none of the expected versions; None accepts any version.
         OrderNotShipped: an order has a tracking number only once it was shipped.
     """
-    order = require_visible(actor, orders.FIND_TO_CHANGE.one(order_id=order_id))
-    if expected_versions is not None and order.version not in expected_versions:
-        raise PreconditionFailed
+    order = find_to_change(actor, order_id, expected_versions)
     tracking_number = changes.get("tracking_number", order.tracking_number)
     carrier = changes.get("carrier", order.carrier)
     if tracking_number is not None and order.status not in SHIPPED_OR_LATER:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from uuid import UUID
 
 from domain.actor import Actor
 from domain.errors import NotFound
+from models import order as orders
 from models.order import Order
 from models.order_event import OrderEvent
+from services.versions import require_version
 
 
 def require_visible(actor: Actor, order: Order | None) -> Order:
@@ -18,6 +21,20 @@ def require_visible(actor: Actor, order: Order | None) -> Order:
     """
     if order is None or not can_see(actor, order.user_id):
         raise NotFound("order")
+    return order
+
+
+def find_to_change(
+    actor: Actor, order_id: UUID, expected_versions: Collection[int] | None = None
+) -> Order:
+    """Return the order, and lock its row until this transaction ends.
+
+    Raises:
+        NotFound: no order has this id, or it belongs to another user.
+        PreconditionFailed: the order has none of the expected versions; None accepts any version.
+    """
+    order = require_visible(actor, orders.FIND_TO_CHANGE.one(order_id=order_id))
+    require_version(order.version, expected_versions)
     return order
 
 

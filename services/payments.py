@@ -39,7 +39,7 @@ from services import (
     throttling,
 )
 from services.order_changes import record_payment_event
-from services.order_visibility import can_see, require_visible
+from services.order_visibility import can_see, find_to_change
 from services.payment_settling import (
     FIRST_CHECK_SECONDS,
     PaymentReport,
@@ -196,7 +196,7 @@ def record_manual_payment(
         IdempotencyInFlight: the first request with this key is still running.
     """
     digest = idempotency.fingerprint("record_manual_payment", order_id, amount, method, reference)
-    order = require_visible(actor, orders.FIND_TO_CHANGE.one(order_id=order_id))
+    order = find_to_change(actor, order_id)
     first = idempotency.find(actor, idempotency_key, digest)
     if first is not None and first.payment_id is not None:
         return CreatedPayment(find_payment(first.payment_id), True)

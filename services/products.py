@@ -15,12 +15,13 @@ from database.listing import Listing
 from database.transactions import autocommit, transaction
 from domain import paging
 from domain.actor import Actor
-from domain.errors import NotFound, PreconditionFailed, SkuTaken
+from domain.errors import NotFound, SkuTaken
 from domain.paging import Page
 from models import product as products
 from models import stock_movement
 from models.product import Product
 from services import idempotency, security_events
+from services.versions import require_version
 
 __all__ = [
     "Product",
@@ -239,7 +240,7 @@ def restore_product(
         PreconditionFailed: the product has none of the expected versions; None accepts any.
     """
     product = _require(products.FIND_EVEN_ARCHIVED_TO_CHANGE.one(product_id=product_id))
-    _require_version(product, expected_versions)
+    require_version(product.version, expected_versions)
     if product.archived_at is None:
         return product
     products.RESTORE.execute(product_id=product_id)
@@ -310,13 +311,8 @@ def _parse_relevance_cursor(cursor: str | None) -> tuple[int, str | None]:
 
 def _find_to_change(product_id: UUID, expected_versions: Collection[int] | None) -> Product:
     product = _require(products.FIND_TO_CHANGE.one(product_id=product_id))
-    _require_version(product, expected_versions)
+    require_version(product.version, expected_versions)
     return product
-
-
-def _require_version(product: Product, expected_versions: Collection[int] | None) -> None:
-    if expected_versions is not None and product.version not in expected_versions:
-        raise PreconditionFailed
 
 
 def _json(images: list[dict[str, str]]) -> str:
