@@ -40,12 +40,13 @@ from orderly.mail_setup import mail_setup
 from orderly.pages.routes import page_router
 from orderly.payment_providers import payment_providers
 from orderly.settings import Settings
-from services import demo, process
+from services import process
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
     from orderly.tracing.spans import Tracing
+    from services.demo import Account
 
 
 def create_app(settings: Settings, *, tracer_provider: TracerProvider | None = None) -> ASGIApp:
@@ -114,7 +115,7 @@ def create_app(settings: Settings, *, tracer_provider: TracerProvider | None = N
             document.published(contract),
             readiness=readiness,
             storefront=settings.storefront,
-            demo_customer=demo.CUSTOMER if settings.demo else None,
+            demo_customer=_demo_customer() if settings.demo else None,
             admin_page=settings.admin_page,
             sandbox=settings.sandbox_payments,
             sandbox_mail=settings.sandbox_mail,
@@ -142,6 +143,12 @@ def _tracing(
         database_url=settings.database_url,
         routes=routes_of(contract, BASE_PATH),
     )
+
+
+def _demo_customer() -> Account:
+    from services.demo import CUSTOMER  # noqa: PLC0415  # only a demo needs its data
+
+    return CUSTOMER
 
 
 def connexion_app(

@@ -8,28 +8,22 @@ from pathlib import Path
 from typing import Any, Final
 
 from orderly.http.problems import PROBLEM_TYPES
+from orderly.pages.static_files import Files, files_of
 
 ADMIN_URL: Final = "/admin/"
 _DIRECTORY: Final = Path(__file__).resolve().parent / "admin"
-_MEDIA_TYPES: Final = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 
 
-def admin_files(contract: Mapping[str, Any], client: Path) -> dict[str, tuple[bytes, str]]:
+def admin_files(contract: Mapping[str, Any], client: Path) -> Files:
     """Return the content and media type of each file of the page, by URL path.
 
     Args:
         contract: The published OpenAPI document.
         client: The file openapi-fetch.js, which the page has in common with the storefront.
     """
-    files = [file for file in sorted(_DIRECTORY.iterdir()) if file.suffix in _MEDIA_TYPES]
     return {
-        **{
-            ADMIN_URL + ("" if file.name == "index.html" else file.name): (
-                file.read_bytes(),
-                _MEDIA_TYPES[file.suffix],
-            )
-            for file in [*files, client]
-        },
+        **files_of(_DIRECTORY, ADMIN_URL),
+        ADMIN_URL + client.name: (client.read_bytes(), "text/javascript"),
         f"{ADMIN_URL}shop.json": (_shop(contract), "application/json"),
     }
 

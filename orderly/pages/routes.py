@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -34,8 +34,10 @@ from orderly.pages.landing import landing_page
 from orderly.pages.not_found import not_found_page
 from orderly.pages.problem_types import problem_types_page
 from orderly.pages.storefront_page import STOREFRONT_URL, storefront_directory, storefront_files
-from services.demo import Account
 from services.sandbox import get_sandbox_mail
+
+if TYPE_CHECKING:
+    from services.demo import Account
 
 _HERE = Path(__file__).resolve().parent
 _DOCS_URL: Final = "/docs"
