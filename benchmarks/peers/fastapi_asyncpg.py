@@ -12,19 +12,24 @@ import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 import asyncpg
-import jwt
-from fastapi import Depends, FastAPI, HTTPException, Query, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import FastAPI, HTTPException, Query, Request
 from uuid_utils.compat import uuid7
 
+from benchmarks.peers.fastapi_models import (
+    Item,
+    Money,
+    NewOrder,
+    Order,
+    Product,
+    ProductPage,
+    User,
+)
+
 CONNECTIONS = 16
-KEY = os.environ["PEER_SIGNING_KEY"].encode("latin-1")
 
 _COLUMNS = (
     "p.id, p.sku, p.name, p.description, p.price, s.quantity, p.version, p.created_at, p.updated_at"
@@ -59,59 +64,6 @@ INSERT_ITEMS = """
 """
 
 
-class Money(BaseModel):
-    amount: Annotated[int, Field(ge=0)]
-    currency: str = "EUR"
-
-
-class Product(BaseModel):
-    id: UUID
-    sku: str
-    name: str
-    description: str
-    price: Money
-    stock: int
-    version: int
-    created_at: datetime
-    updated_at: datetime
-
-
-class ProductPage(BaseModel):
-    items: list[Product]
-    next_cursor: str | None
-
-
-class Line(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    product_id: UUID
-    quantity: Annotated[int, Field(ge=1, le=10000, strict=True)]
-
-
-class NewOrder(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    items: Annotated[list[Line], Field(min_length=1, max_length=100)]
-
-
-class Item(BaseModel):
-    product_id: UUID
-    sku: str
-    name: str
-    unit_price: Money
-    quantity: int
-    subtotal: Money
-
-
-class Order(BaseModel):
-    id: UUID
-    number: str
-    status: str
-    user_id: UUID
-    items: list[Item]
-    total: Money
-    version: int
-    created_at: datetime
-
-
 @asynccontextmanager
 async def lifespan(running: FastAPI) -> AsyncIterator[None]:
     """Open the pool."""
@@ -123,21 +75,6 @@ async def lifespan(running: FastAPI) -> AsyncIterator[None]:
 
 
 app = FastAPI(lifespan=lifespan)
-bearer = HTTPBearer()
-
-
-def user_id(credentials: Annotated[HTTPAuthorizationCredentials, Depends(bearer)]) -> UUID:
-    """Verify the access token."""
-    try:
-        claims = jwt.decode(
-            credentials.credentials, KEY, algorithms=["HS256"], audience="orderly", issuer="orderly"
-        )
-    except jwt.InvalidTokenError as error:
-        raise HTTPException(401) from error
-    return UUID(claims["sub"])
-
-
-User = Annotated[UUID, Depends(user_id)]
 
 
 @app.get("/api/v1/products/{product_id}")
@@ -199,6 +136,7 @@ async def create_order(body: NewOrder, buyer: User, request: Request) -> Order:
         total=Money(amount=total),
         version=1,
         created_at=created_at,
+        updated_at=created_at,
     )
 
 

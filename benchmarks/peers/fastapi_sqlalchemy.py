@@ -17,10 +17,7 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-import jwt
 from fastapi import Depends, FastAPI, Header, HTTPException, Query
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import ForeignKey, create_engine, func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import (
@@ -34,8 +31,17 @@ from sqlalchemy.orm import (
 )
 from uuid_utils.compat import uuid7
 
+from benchmarks.peers.fastapi_models import (
+    Item,
+    Money,
+    NewOrder,
+    Order,
+    Product,
+    ProductPage,
+    User,
+)
+
 THREADS = 40  # the number of threads that FastAPI uses for synchronous functions
-KEY = os.environ["PEER_SIGNING_KEY"].encode("latin-1")
 engine = create_engine(
     os.environ["PEER_DATABASE_URL"].replace("postgresql://", "postgresql+psycopg://", 1),
     pool_size=THREADS,
@@ -127,62 +133,7 @@ class KeyRow(Base):
     created_at: Mapped[datetime]
 
 
-class Money(BaseModel):
-    amount: Annotated[int, Field(ge=0)]
-    currency: Annotated[str, Field(pattern="^EUR$")] = "EUR"
-
-
-class Product(BaseModel):
-    id: UUID
-    sku: str
-    name: str
-    description: str
-    price: Money
-    stock: int
-    version: int
-    created_at: datetime
-    updated_at: datetime
-
-
-class ProductPage(BaseModel):
-    items: list[Product]
-    next_cursor: str | None
-
-
-class Line(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    product_id: UUID
-    quantity: Annotated[int, Field(ge=1, le=10000, strict=True)]
-
-
-class NewOrder(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    items: Annotated[list[Line], Field(min_length=1, max_length=100)]
-
-
-class Item(BaseModel):
-    product_id: UUID
-    sku: str
-    name: str
-    unit_price: Money
-    quantity: int
-    subtotal: Money
-
-
-class Order(BaseModel):
-    id: UUID
-    number: str
-    status: str
-    user_id: UUID
-    items: list[Item]
-    total: Money
-    version: int
-    created_at: datetime
-    updated_at: datetime
-
-
 app = FastAPI()
-bearer = HTTPBearer()
 
 
 def session() -> Iterator[Session]:
@@ -191,19 +142,7 @@ def session() -> Iterator[Session]:
         yield opened
 
 
-def user_id(credentials: Annotated[HTTPAuthorizationCredentials, Depends(bearer)]) -> UUID:
-    """Verify the access token."""
-    try:
-        claims = jwt.decode(
-            credentials.credentials, KEY, algorithms=["HS256"], audience="orderly", issuer="orderly"
-        )
-    except jwt.InvalidTokenError as error:
-        raise HTTPException(401) from error
-    return UUID(claims["sub"])
-
-
 Opened = Annotated[Session, Depends(session)]
-User = Annotated[UUID, Depends(user_id)]
 
 
 @app.get("/api/v1/products/{product_id}")
