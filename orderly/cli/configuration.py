@@ -14,7 +14,7 @@ from orderly.cli.command import FAILED, data_dir_option, load_settings, report_e
 if TYPE_CHECKING:
     from orderly.settings import Settings
 
-# Where the value of a setting comes from if nobody has set it
+# The origin of a value that was not set
 _DEFAULT = "default"
 
 

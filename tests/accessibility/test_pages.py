@@ -95,7 +95,7 @@ def test_the_storefront(
 ) -> None:
     if account is not None:
         _sign_in(page, account)
-        # As the storefront does when somebody signs in
+        # The storefront sets this after a sign-in.
         page.add_init_script("localStorage.setItem('signed-in', 'yes')")
     page.goto(STOREFRONT + view)
     expect(page.locator(".product")).to_have_count(12)
