@@ -52,7 +52,7 @@ def run_vite(project: Path, **variables: str) -> Iterator[str]:
         process = subprocess.Popen(
             [str(part) for part in command],
             cwd=project,
-            env={**os.environ, **variables},
+            env={**os.environ, "NO_COLOR": "1", **variables},  # Vite has colors where CI is set
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
