@@ -177,7 +177,7 @@ class CompiledOperation:
         if self._check_response is not None:
             self._check_response(content, status, headers)
         if isinstance(content, Iterator):
-            headers.append((b"content-type", media_type))
+            headers.append((b"content-type", _with_charset(media_type)))
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send_chunks(content, run=self._run_without_client, receive=receive, send=send)
             return
@@ -197,3 +197,8 @@ def _header_fields(headers: Mapping[str, Any]) -> list[tuple[str, str]]:
     for name, value in headers.items():
         fields.extend((name, one) for one in ([value] if isinstance(value, str) else value))
     return fields
+
+
+def _with_charset(media_type: bytes) -> bytes:
+    """Add the encoding to a text type: the contract has the type alone, which more tools accept."""
+    return media_type + b"; charset=utf-8" if media_type.startswith(b"text/") else media_type

@@ -398,6 +398,7 @@ def test_a_change_is_classified_as_breaking_or_compatible(
             "[{type: string}, {$ref: '#/components/schemas/Size'}]",
         ),
         ("headers: {Link:", "headers: {link:"),
+        (PAGE, PAGE.replace("application/json", "application/json; charset=utf-8")),
         (
             "              schema:\n                oneOf:",
             "              schema:\n"

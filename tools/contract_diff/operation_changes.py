@@ -101,7 +101,7 @@ class OperationComparison:
     def _content(
         self, old: Node, new: Node, location: str, direction: Direction
     ) -> Iterator[Change]:
-        old_content, new_content = old.get("content", {}), new.get("content", {})
+        old_content, new_content = _by_media_type(old), _by_media_type(new)
         for media_type in old_content.keys() - new_content.keys():
             yield Change(location, f"media type {media_type} removed", breaking=True)
         for media_type in new_content.keys() - old_content.keys():
@@ -213,3 +213,8 @@ def _serialization(parameter: Node) -> Node:
     """Return `style` and `explode` of a parameter, with the defaults of OpenAPI 3.0, 4.7.12.2."""
     style = parameter.get("style", "form" if parameter["in"] in {"query", "cookie"} else "simple")
     return {"style": style, "explode": parameter.get("explode", style == "form")}
+
+
+def _by_media_type(body: Node) -> Node:
+    """Return the content by media type, without parameters such as `charset`."""
+    return {key.partition(";")[0]: content for key, content in body.get("content", {}).items()}
