@@ -36,6 +36,8 @@ def landing_page(contract: Mapping[str, Any], *, storefront: bool, admin_page: b
 <div class="cards">
 <div class="card"><h2><a href="changelog">Changelog</a></h2>
 <p>New features and changes to the API, by version.</p></div>
+<div class="card"><h2><a href="workflows">Workflows</a></h2>
+<p>Which operations to call, and in which sequence, for common tasks.</p></div>
 <div class="card"><h2><a href="problems">Problem types</a></h2>
 <p>Every error <code>code</code>, and what to do about it.</p></div>
 <div class="card"><h2><a href="health/ready">Health</a></h2>

@@ -26,6 +26,7 @@ from domain.errors import NotFound
 from handlers import preconditions
 from integrations.payments.sandbox import PAGE
 from orderly.contract import document
+from orderly.contract.workflows import read_workflows
 from orderly.http.readiness import Readiness
 from orderly.http.security_headers import DOCS_POLICY, MAIL_POLICY, PAGE_POLICY
 from orderly.pages.admin_page import ADMIN_URL, admin_files
@@ -34,6 +35,7 @@ from orderly.pages.landing import landing_page
 from orderly.pages.not_found import not_found_page
 from orderly.pages.problem_types import problem_types_page
 from orderly.pages.storefront_page import STOREFRONT_URL, storefront_directory, storefront_files
+from orderly.pages.workflows import WORKFLOWS_URL, workflows_page
 from services.sandbox import get_sandbox_mail
 
 if TYPE_CHECKING:
@@ -86,6 +88,7 @@ def page_router(
         sandbox: Whether to serve the payment page of the sandbox too.
         sandbox_mail: Whether to serve the page with the mails of the sandbox too.
     """
+    workflows = read_workflows()
     files = {
         "/": (landing_page(contract, storefront=storefront, admin_page=admin_page), "text/html"),
         "/style.css": ((_HERE / "style.css").read_bytes(), "text/css"),
@@ -94,6 +97,7 @@ def page_router(
         "/docs/start.css": ((_HERE / "start.css").read_bytes(), "text/css"),
         "/docs/start.js": ((_HERE / "start.js").read_bytes(), "text/javascript"),
         "/problems": (problem_types_page(), "text/html"),
+        WORKFLOWS_URL: (workflows_page(contract, workflows), "text/html"),
     }
     redirects = {"/docs/": "/docs"}
     if storefront:
@@ -119,6 +123,10 @@ def page_router(
                 for path, file in {
                     "/openapi.json": (document.as_json(contract), "application/json"),
                     "/openapi.yaml": (document.as_yaml(contract), "application/yaml"),
+                    **{
+                        f"{WORKFLOWS_URL}/{name}": (content, "application/yaml")
+                        for name, content in workflows.items()
+                    },
                 }.items()
             ),
             *(Route(path, _redirect_endpoint(target)) for path, target in redirects.items()),

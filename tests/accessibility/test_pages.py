@@ -23,7 +23,9 @@ def assert_accessible(page: Page, width: int) -> None:
     assert width_of_content(page) <= width
 
 
-@pytest.mark.parametrize("path", ["/", "/problems", "/changelog", "/nowhere", "/sandbox/mail"])
+@pytest.mark.parametrize(
+    "path", ["/", "/problems", "/changelog", "/workflows", "/nowhere", "/sandbox/mail"]
+)
 def test_a_page_of_text(page: Page, width: int, path: str) -> None:
     page.goto(path)
 

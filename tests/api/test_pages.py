@@ -61,7 +61,15 @@ def test_the_landing_page_links_to_every_page_and_operation(anonymous: Client) -
     page = anonymous.get("/").text
     document = anonymous.get("/openapi.json").json()
 
-    for path in ("docs", "openapi.json", "openapi.yaml", "changelog", "problems", "health/ready"):
+    for path in (
+        "docs",
+        "openapi.json",
+        "openapi.yaml",
+        "changelog",
+        "problems",
+        "workflows",
+        "health/ready",
+    ):
         assert f'href="{path}"' in page
     for address in set(re.findall(r'(?:src|href)="([^"#]+)', page)):
         assert "//" not in address

@@ -17,6 +17,7 @@ PAGES = (
     "/docs",
     "/changelog",
     "/problems",
+    "/workflows",
     "/examples/storefront/",
     "/admin/",
     "/docs/",

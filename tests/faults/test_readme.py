@@ -9,7 +9,11 @@ from pathlib import Path
 
 import httpx2
 
+from orderly.contract.workflows import operation_id, parse, read_workflows, status
 from tests.support.processes import run_orderly, run_server
+
+# The sandbox calls it, for the payments of the demo.
+BY_SANDBOX = "receive_payment_notification"
 
 
 def blocks(repository: Path, section: str, language: str = "sh") -> list[str]:
@@ -31,6 +35,11 @@ def test_the_tour_works_as_printed(repository: Path, tmp_path: Path) -> None:
             timeout=120,
             check=False,
         )
+        requests = [
+            (line["operation_id"], line["status"])
+            for line in server.log
+            if line["event"] == "request" and line["operation_id"] not in {None, BY_SANDBOX}
+        ][1:]  # without the search above
         audit = run_orderly("audit", f"--data-dir={tmp_path / 'data'}", directory=tmp_path)
 
     assert (0, "") == (completed.returncode, completed.stderr)
@@ -44,6 +53,9 @@ def test_the_tour_works_as_printed(repository: Path, tmp_path: Path) -> None:
     assert f" DELIVERED {{'amount': {total}, 'currency': 'EUR'}}\n" in output
     assert output.endswith(f"\n{product['name']} {stock}\n")
     assert 0 == audit.returncode
+    (workflow,) = parse(read_workflows()["first_order.arazzo.yaml"])["workflows"]
+    steps = [(operation_id(step), status(step)) for step in workflow["steps"]]
+    assert requests == [("login" if id_ == "issue_token" else id_, code) for id_, code in steps]
 
 
 def test_ci_runs_the_test_command_of_the_readme(repository: Path) -> None:
