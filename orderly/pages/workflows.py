@@ -30,9 +30,9 @@ def workflows_page(contract: Mapping[str, Any], files: Mapping[str, bytes]) -> b
         "Orderly: workflows",
         f"""<main class="text"><h1>Workflows</h1>
 <p>Sequences of operations for common tasks. Each has a file in the format
-<a href="https://spec.openapis.org/arazzo/v1.0.1.html">Arazzo</a>, with which tools can run it against a
-test system. A file refers to <code>../openapi.yaml</code>: save that too. For example, in a checkout of
-Orderly:</p>
+<a href="https://spec.openapis.org/arazzo/v1.0.1.html">Arazzo</a>, with which tools can run it
+against a test system. A file refers to <code>../openapi.yaml</code>: save that too. For example, in
+a checkout of Orderly:</p>
 <pre tabindex="0"><code>npx @redocly/cli respect \\
   openapi/workflows/first_order{SUFFIX} \\
   -S shop=http://localhost:8000/api/v1 \\
