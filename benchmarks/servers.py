@@ -72,6 +72,8 @@ def ground() -> Iterator[Ground]:
                 cookie_secure=False,
                 access_token_minutes=24 * 60,
                 log_format="json",
+                # The load comes from one client.
+                request_limit=10_000_000,
             )
             process.bind(settings.configuration())
             binding.bind(url, max_connections=2)
@@ -110,7 +112,7 @@ def serving(stack: str, on: Ground, workers: int = 1) -> Iterator[Running]:
 
 @contextmanager
 def orderly(settings: Settings, directory: Path, module: str = "orderly") -> Iterator[Running]:
-    """Run `orderly serve` with its default settings; the request log is written to a file.
+    """Run `orderly serve` with the given settings; the request log is written to a file.
 
     Another module may run the command instead.
     """

@@ -50,17 +50,22 @@ class Actor:
 
     @property
     def network(self) -> str:
-        """The network of the address, for rate limits: the addresses that one client can use.
+        """The network of the address, for rate limits."""
+        return network_of(self.address)
 
-        This is the IPv4 address itself, or the /64 network of an IPv6 address. If the address
-        cannot be parsed, it is `stored_address`.
-        """
-        try:
-            address = ip_address(self.address.partition("%")[0])
-        except ValueError:
-            return self.stored_address
-        if isinstance(address, IPv6Address):
-            if address.ipv4_mapped is None:
-                return str(ip_network((address, _SUBNET_BITS), strict=False))
-            address = address.ipv4_mapped
-        return str(address)
+
+def network_of(address: str) -> str:
+    """Return the network of an address: the addresses that one client can use.
+
+    This is the IPv4 address itself, or the /64 network of an IPv6 address. If the address cannot be
+    parsed, it is the address, cut to the length that is stored.
+    """
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address[:_MAX_ADDRESS_CHARACTERS]
+    if isinstance(parsed, IPv6Address):
+        if parsed.ipv4_mapped is None:
+            return str(ip_network((parsed, _SUBNET_BITS), strict=False))
+        parsed = parsed.ipv4_mapped
+    return str(parsed)

@@ -248,6 +248,8 @@ def _check_network(settings: Settings) -> Iterator[Result]:
             "network",
             "ORDERLY_TRUSTED_PROXIES is not set: behind a proxy, all clients share its limits.",
         )
+    if not settings.request_limit:
+        yield _note("network", "ORDERLY_REQUEST_LIMIT is 0: one client can use up a process.")
     if settings.metrics_port is not None and not _is_private(settings.metrics_host):
         yield _note(
             "network", "Metrics have no access control: keep ORDERLY_METRICS_PORT off the internet."

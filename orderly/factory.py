@@ -32,6 +32,7 @@ from orderly.http.authentication import SECURITY_MAP
 from orderly.http.cors import allow_origins
 from orderly.http.load_shedding import load_shedding
 from orderly.http.readiness import Readiness
+from orderly.http.request_limit import RequestCounts, request_limit
 from orderly.http.request_log import RequestLog
 from orderly.http.server_metrics import ServerMetrics
 from orderly.http.shared_cache import ResponseStore, shared_cache
@@ -84,7 +85,10 @@ def create_app(settings: Settings, *, tracer_provider: TracerProvider | None = N
     directory = settings.metrics_dir
     readiness = Readiness()
     store = ResponseStore(settings.catalogue_cache_seconds)
-    metrics = None if directory is None else ServerMetrics(directory, slots, store, readiness)
+    counts = RequestCounts(settings.request_limit)
+    metrics = None
+    if directory is not None:
+        metrics = ServerMetrics(directory, slots, store, counts, readiness)
 
     @asynccontextmanager
     async def lifespan(_app: Any) -> AsyncIterator[None]:
@@ -108,7 +112,12 @@ def create_app(settings: Settings, *, tracer_provider: TracerProvider | None = N
         )
         return log if tracing is None else tracing.trace_requests(log)
 
-    origins = settings.allowed_origins
+    # The headers of CORS are added to refusals too.
+    middlewares: list[Callable[[ASGIApp], ASGIApp]] = []
+    if settings.allowed_origins is not None:
+        middlewares.append(allow_origins(settings.allowed_origins))
+    if settings.request_limit:
+        middlewares.append(request_limit(counts))
     return connexion_app(
         contract,
         other_routes=page_router(
@@ -122,7 +131,7 @@ def create_app(settings: Settings, *, tracer_provider: TracerProvider | None = N
         ),
         allowed_hosts=settings.allowed_host_names,
         lifespan=lifespan,
-        middlewares=[allow_origins(origins)] if origins is not None else [],
+        middlewares=middlewares,
         cache=shared_cache(store, cookie_names.values()) if store.seconds else None,
         request_log=request_log,
         slots=slots,

@@ -109,6 +109,8 @@ class Settings:
     database_keepalive_seconds: int
     # Per server process.
     max_connections: int
+    # Of one client, in the window that orderly/http/request_limit.py defines. 0: no limit.
+    request_limit: int
     request_head_seconds: int
     # How long a client may take to send a body (plus one second for each 4 KiB), and to read a part
     # of a response.
@@ -460,6 +462,7 @@ def _read_server(env: _Reader) -> dict[str, Any]:
         "catalogue_cache_seconds": env.int("CATALOGUE_CACHE_SECONDS", 1, validate=_UP_TO_AN_HOUR),
         "drain_seconds": env.int("DRAIN_SECONDS", 0, validate=_UP_TO_AN_HOUR),
         "max_connections": env.int("MAX_CONNECTIONS", 1000, validate=validate.Range(1, 1_000_000)),
+        "request_limit": env.int("REQUEST_LIMIT", 3000, validate=validate.Range(0, 10_000_000)),
         "request_head_seconds": env.int(
             "REQUEST_HEAD_SECONDS", 15, validate=validate.Range(1, 3600)
         ),

@@ -20,7 +20,7 @@ from orderly.http.server_state import HEALTH_CHECKS_ONLY
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%!$&'()*+,;=]+)(?::[0-9]*)?")
 # Always allowed: load balancers and Kubernetes send the server's IP address as `Host`, and check a
 # server even while it is overloaded.
-_HEALTH_CHECKS = frozenset({"/health/live", "/health/ready"})
+HEALTH_CHECKS = frozenset({"/health/live", "/health/ready"})
 _MAX_CACHED_HOSTS = 256
 
 
@@ -48,7 +48,7 @@ class Admission:
             host = hosts[0] if hosts else None
             is_allowed = self._is_allowed(host)
             health_checks_only = HEALTH_CHECKS_ONLY in scope.get("state", ())
-            if (health_checks_only or not is_allowed) and scope["path"] not in _HEALTH_CHECKS:
+            if (health_checks_only or not is_allowed) and scope["path"] not in HEALTH_CHECKS:
                 raise _misdirected() if not is_allowed else _overloaded()
         await self._app(scope, receive, send)
 

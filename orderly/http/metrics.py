@@ -53,6 +53,9 @@ METRICS: Mapping[str, Metric] = {
     "orderly_requests_shed_total": Metric(
         "counter", "Requests that were not processed because of overload.", ("reason",)
     ),
+    "orderly_requests_rate_limited_total": Metric(
+        "counter", "Requests that exceeded the limit of requests of one client."
+    ),
     "orderly_cache_hits_total": Metric(
         "counter", "Requests for the catalogue that were answered from the cache."
     ),

@@ -347,11 +347,11 @@ def _headers_for(status: int, code: str, extensions: Mapping[str, object]) -> di
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        headers.update(_rate_limit_headers(extensions))
+        headers.update(rate_limit_headers(extensions))
     return headers
 
 
-def _rate_limit_headers(extensions: Mapping[str, object]) -> dict[str, str]:
+def rate_limit_headers(extensions: Mapping[str, object]) -> dict[str, str]:
     """Return `Retry-After` and the fields of draft-ietf-httpapi-ratelimit-headers-10."""
     policy, seconds = extensions["policy"], extensions["retry_after"]
     return {

@@ -18,6 +18,7 @@ from domain.errors import Unavailable
 from orderly.http.metrics import RequestMetrics, Sample, counter_samples, new_histogram, observe
 from orderly.http.metrics_files import MetricsFile
 from orderly.http.readiness import Readiness
+from orderly.http.request_limit import RequestCounts
 from orderly.http.shared_cache import ResponseStore
 from orderly.http.slots import REASONS, Slots
 from services import process
@@ -35,11 +36,17 @@ class ServerMetrics:
     """The metrics of this server process."""
 
     def __init__(
-        self, directory: Path, slots: Slots, store: ResponseStore, readiness: Readiness
+        self,
+        directory: Path,
+        slots: Slots,
+        store: ResponseStore,
+        request_counts: RequestCounts,
+        readiness: Readiness,
     ) -> None:
         self.requests = RequestMetrics()
         self._slots = slots
         self._store = store
+        self._request_counts = request_counts
         self._readiness = readiness
         self._file = MetricsFile.create(directory)
         self._started_at = time.time()
@@ -76,6 +83,7 @@ class ServerMetrics:
         yield from counter_samples(
             "orderly_requests_shed_total", dict.fromkeys(REASONS, 0) | self._slots.shed
         )
+        yield Sample("orderly_requests_rate_limited_total", (), self._request_counts.refused)
         yield Sample("orderly_cache_hits_total", (), self._store.hits)
         yield Sample("orderly_cache_misses_total", (), self._store.misses)
         yield Sample("orderly_cache_size_bytes", (), self._store.size)

@@ -81,7 +81,7 @@ def servers(
     """Run two servers on one database.
 
     The first one has no rate limits, and keeps mails. The second one has limits of one attempt,
-    requires verified addresses, and has a mail server, which is never called.
+    and four requests, requires verified addresses, and has a mail server, which is never called.
     """
     common = {
         "ORDERLY_DATABASE_URL": database_url,
@@ -101,6 +101,7 @@ def servers(
         "ORDERLY_MAIL_FROM": "shop@example.com",
         "ORDERLY_SHOP_URL": "https://shop.example.com/",
         **dict.fromkeys(NO_RATE_LIMIT_VARIABLES, "1"),
+        "ORDERLY_REQUEST_LIMIT": "4",
     }
     directory = tmp_path_factory.mktemp
     data_dir = directory("unlimited") / "data"

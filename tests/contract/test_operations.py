@@ -21,18 +21,13 @@ from tests.support.contract import (
     operations,
     parameter_names,
 )
+from tests.support.contract_errors import LIMITED_ATTEMPTS
 
 SCHEMAS = DOCUMENT["components"]["schemas"]
 UNSAFE = ("put", "post", "patch", "delete")
 # change_password: tokens in cookies (204) or in the body (200), as the request was authenticated.
 # register: the user (201), or a mail (202) if the shop requires verified emails.
 TWO_SUCCESSES = {"change_password", "register"}
-RATE_LIMITED = {
-    *("register", "login", "issue_token", "refresh_session", "change_password"),
-    *("request_password_reset", "confirm_password_reset"),
-    *("request_email_verification", "confirm_email_verification", "change_email"),
-    *("create_payment", "cancel_payment", "delete_me", "delete_user"),
-}
 SNAKE_CASE = re.compile(r"[a-z]+(_[a-z]+)*")
 
 
@@ -64,7 +59,7 @@ def test_an_operation_documents_every_status_that_it_can_return(node: Node) -> N
         "413": "requestBody" in node,
         "415": "requestBody" in node,
         "422": "Idempotency-Key" in headers,
-        "429": node["operationId"] in RATE_LIMITED,
+        "429": True,
         "500": True,
         "503": True,
     }
@@ -111,6 +106,14 @@ def test_responses_have_the_headers_of_their_status(node: Node) -> None:
         expected = {"X-Request-ID"} | headers_by_status.get(status, set())
 
         assert expected <= response["headers"].keys()
+
+
+@each(operations())
+def test_an_operation_documents_the_limits_of_its_requests_and_of_its_attempts(node: Node) -> None:
+    content = node["responses"]["429"]["content"]["application/problem+json"]
+    attempts = {"too_many_attempts"} if node["operationId"] in LIMITED_ATTEMPTS else set()
+
+    assert content["examples"].keys() == {"too_many_requests"} | attempts
 
 
 @each(operations())

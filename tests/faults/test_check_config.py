@@ -160,7 +160,10 @@ def test_limits_that_are_too_small_and_a_standby_are_reported(
     run_statement(postgresql, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
 
     status, _, results = check_config(
-        tmp_path, ORDERLY_DATABASE_URL=empty_database_url, ORDERLY_HOST="0.0.0.0"
+        tmp_path,
+        ORDERLY_DATABASE_URL=empty_database_url,
+        ORDERLY_HOST="0.0.0.0",
+        ORDERLY_REQUEST_LIMIT="0",
     )
 
     assert 1 == status
@@ -171,6 +174,7 @@ def test_limits_that_are_too_small_and_a_standby_are_reported(
     )
     assert any("Pending migrations" in result for result in results)
     assert any("ORDERLY_TRUSTED_PROXIES" in result for result in results)
+    assert any("ORDERLY_REQUEST_LIMIT is 0" in result for result in results)
 
 
 def test_invalid_settings_are_listed_and_nothing_is_tried(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
+from random import randint
 from threading import Thread
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -43,7 +44,9 @@ class Servers(NamedTuple):
     """The base URLs of the API at two servers of the same shop."""
 
     unlimited: str
-    rate_limited: str  # returns 429 from the second attempt on, and requires verified addresses
+    # Returns 429 from the second attempt, and from the fifth request of a client, on; requires
+    # verified addresses.
+    rate_limited: str
     data_dir: Path  # of the first one
     database_url: str
 
@@ -71,6 +74,7 @@ class ExampleClient:
                 operationId and the name of an example: "update_order_status returned".
         """
         self._client = httpx2.Client(timeout=60)
+        self._limited_client = _client_with_own_address()
         self._servers = servers
         self._admin = {"email": admin[0], "password": admin[1]}
         self._coverage = coverage
@@ -92,6 +96,7 @@ class ExampleClient:
     def close(self) -> None:
         """Close the HTTP client, and roll back what was held."""
         self._client.close()
+        self._limited_client.close()
         self._held.close()
 
     def hold(self, sql: str, *values: Any) -> Connection:
@@ -125,15 +130,17 @@ class ExampleClient:
         headers = _with_credentials(request)
         if content is not None and request.media_type:
             headers["Content-Type"] = request.media_type
-        server = self._servers.rate_limited if request.rate_limited else self._servers.unlimited
-        response = self._client.request(
+        client, server = self._client, self._servers.unlimited
+        if request.rate_limited:
+            client, server = self._limited_client, self._servers.rate_limited
+        response = client.request(
             request.operation["method"].upper(),
             server + request.operation["path"].format(**request.path),
             params=request.query,
             headers=headers,
             content=content,
         )
-        self._client.cookies.clear()  # the credentials come from the request alone
+        client.cookies.clear()  # the credentials come from the request alone
         assert_documented(request, response)
         if request.body == EXAMPLES["registration"] and response.is_success:
             self._ada_is_registered = True
@@ -304,6 +311,16 @@ class ExampleClient:
         if "refresh_token" in replaced:
             replaced["refresh_token"] = self.sign_in_ada().refresh_token
         return replaced
+
+
+def _client_with_own_address() -> httpx2.Client:
+    """Return a client whose requests count against the limits of no other client.
+
+    Linux accepts any address in 127.0.0.0/8 as the source. Prism does not forward the address.
+    """
+    address = f"127.{randint(1, 254)}.{randint(0, 255)}.{randint(1, 254)}"
+    transport = httpx2.HTTPTransport(local_address=address)
+    return httpx2.Client(timeout=60, transport=transport, headers={"X-Forwarded-For": address})
 
 
 def _with_credentials(request: Request) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from http import HTTPStatus
 from uuid import uuid4
 
 from domain.account_tokens import EMAIL_CHANGE
@@ -20,6 +21,13 @@ WRONG_PASSWORD = "brew-42-fast-mornings"
 
 # By the error code, or by the operationId and the error code.
 TRIGGERS: dict[str, Trigger] = {}
+# Their attempts have a lower limit than the requests of a client.
+LIMITED_ATTEMPTS = (
+    *("register", "login", "issue_token", "refresh_session", "change_password"),
+    *("request_password_reset", "confirm_password_reset"),
+    *("request_email_verification", "confirm_email_verification", "change_email"),
+    *("create_payment", "cancel_payment", "delete_me", "delete_user"),
+)
 # Their rate limit counts failed attempts only.
 _LIMITED_BY_FAILURES = {
     *("login", "issue_token", "change_password", "change_email", "delete_me", "delete_user"),
@@ -256,7 +264,15 @@ def create_a_product_of_the_file_concurrently(client: ExampleClient, request: Re
 
 
 @triggers("too_many_attempts")
-def exceed_the_rate_limit(client: ExampleClient, request: Request) -> None:
+def exceed_the_limit_of_requests(client: ExampleClient, request: Request) -> None:
+    other = json_request("list_products")
+    request.rate_limited = other.rate_limited = True
+    while client.send(other).status_code != HTTPStatus.TOO_MANY_REQUESTS:
+        pass
+
+
+@triggers(*(f"{name} too_many_attempts" for name in LIMITED_ATTEMPTS))
+def exceed_the_limit_of_attempts(client: ExampleClient, request: Request) -> None:
     if request.operation_id in _LIMITED_BY_FAILURES:
         field = "current_password" if "current_password" in request.body else "password"
         request.body[field] = WRONG_PASSWORD

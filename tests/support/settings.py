@@ -14,5 +14,6 @@ NO_RATE_LIMITS = {
     "account_mail_limit": 100_000,
 }
 NO_RATE_LIMIT_VARIABLES = {
-    f"ORDERLY_{name.upper()}": str(limit) for name, limit in NO_RATE_LIMITS.items()
+    **{f"ORDERLY_{name.upper()}": str(limit) for name, limit in NO_RATE_LIMITS.items()},
+    "ORDERLY_REQUEST_LIMIT": "10000000",
 }

@@ -193,6 +193,7 @@ def test_all_invalid_values_are_reported_together() -> None:
         LOG_SAMPLE_RATE="1.1",
         MANUAL_PAYMENT_EXPIRY_MINUTES="-1",
         MAX_CONNECTIONS="0",
+        REQUEST_LIMIT="-1",
         ORDER_EXPIRY_MINUTES="-1",
         ORDER_MAILS="sold",
         OTHER_SIGNING_KEYS="short",
