@@ -121,7 +121,7 @@ def create_app(settings: Settings, *, tracer_provider: TracerProvider | None = N
     return connexion_app(
         contract,
         other_routes=page_router(
-            document.published(contract),
+            document.published(contract, test_system=settings.test_system),
             readiness=readiness,
             storefront=settings.storefront,
             demo_customer=_demo_customer() if settings.demo else None,

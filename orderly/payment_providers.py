@@ -8,6 +8,12 @@ from integrations.payments.stripe import StripeProvider
 from orderly.settings import Settings
 
 
+def sandbox_provider(settings: Settings) -> SandboxProvider:
+    """Return the sandbox of the shop."""
+    secret = settings.sandbox_secret
+    return SandboxProvider(settings.data_dir, secret=None if secret is None else secret.encode())
+
+
 def payment_providers(settings: Settings) -> dict[str, PaymentProvider]:
     """Return the payment providers by name. `Settings` has validated that they can be created."""
     providers: list[PaymentProvider] = []
@@ -20,5 +26,5 @@ def payment_providers(settings: Settings) -> dict[str, PaymentProvider]:
             )
         )
     if settings.sandbox_payments:
-        providers.append(SandboxProvider(settings.data_dir))
+        providers.append(sandbox_provider(settings))
     return {provider.name: provider for provider in providers}

@@ -49,9 +49,22 @@ _LIMITS = {
     "account_mail": 5,
     "payment": 30,
 }
+# Those of a test system: `orderly verify` must not reach them before its last checks, in which it
+# reaches all of them within a minute.
+_TEST_LIMITS = {
+    "sign_in": 500,
+    "registration": 3_000,
+    "refresh": 200,
+    "password_change": 1_000,
+    "account_mail": 500,
+    "payment": 5_000,
+}
 _ATTEMPTS = validate.Range(1, 1_000_000)
 _UP_TO_AN_HOUR = validate.Range(0, 3600)
 _MILLISECONDS = validate.Range(0, 3_600_000)
+
+# A week: customers of a test system can choose to pay by hand.
+_TEST_MANUAL_PAYMENT_MINUTES = 7 * 24 * 60
 
 # RFC 8314, section 3.3; RFC 6409, section 3.1; RFC 5321.
 _SMTP_PORTS = {"tls": 465, "starttls": 587, "none": 25}
@@ -139,6 +152,8 @@ class Settings:
     stripe_url: str | None
     # Whether customers can pay by the sandbox, without money.
     sandbox_payments: bool
+    # Signs the sandbox's notifications. None: generated, and stored in `data_dir`.
+    sandbox_secret: str | None = field(repr=False)
     # The mail server. None: mails are kept in the sandbox, or the shop sends none.
     smtp_host: str | None
     smtp_port: int
@@ -174,6 +189,8 @@ class Settings:
     payment_limit: int
     password_hash: str
     validate_responses: bool
+    # Whether `orderly verify` may create and change data: see docs/how-to/contract-testing.md.
+    test_system: bool
     # Whether the example storefront is served too.
     storefront: bool
     # Whether the storefront shows the public password of the demo's customer.
@@ -213,10 +230,12 @@ class Settings:
         settings = cls(**_read(reader))
         errors = reader.errors()
         errors += settings._mail_errors()
-        if settings.sandbox_payments and (settings.stripe_secret_key or "").startswith(_LIVE_KEYS):
-            errors.append(
-                ("ORDERLY_SANDBOX_PAYMENTS", "Must be false with a live secret key of Stripe.")
-            )
+        if (settings.stripe_secret_key or "").startswith(_LIVE_KEYS):
+            errors += [
+                (f"{PREFIX}{name}", "Must be false with a live secret key of Stripe.")
+                for name in ("SANDBOX_PAYMENTS", "TEST_SYSTEM")
+                if getattr(settings, name.lower())
+            ]
         if errors:
             raise SettingsError(errors)
         return settings
@@ -416,11 +435,12 @@ class _Reader(Env):
 def _read(env: _Reader) -> dict[str, Any]:
     database, server = _read_database(env), _read_server(env)
     is_embedded = database["database_url"] is None
+    is_test = server["test_system"]
     return {
         **database,
         **server,
-        **_read_accounts(env, is_embedded=is_embedded),
-        **_read_orders(env, is_local=is_embedded and is_loopback(server["host"])),
+        **_read_accounts(env, is_embedded=is_embedded, is_test=is_test),
+        **_read_orders(env, is_local=is_embedded and is_loopback(server["host"]), is_test=is_test),
         **_read_mail(env, is_local=is_embedded and is_loopback(server["host"])),
         **_read_observability(env),
     }
@@ -471,6 +491,7 @@ def _read_server(env: _Reader) -> dict[str, Any]:
         "allowed_hosts": env.str("ALLOWED_HOSTS", "", validate=settings_values.hosts),
         "cors_origins": env.str("CORS_ORIGINS", "", validate=settings_values.origins),
         "validate_responses": env.bool("VALIDATE_RESPONSES", False),
+        "test_system": env.bool("TEST_SYSTEM", False),
         "storefront": env.bool("STOREFRONT", False),
         "demo": env.bool("DEMO", False),
         "admin_page": env.bool("ADMIN_PAGE", False),
@@ -483,7 +504,8 @@ def _read_server(env: _Reader) -> dict[str, Any]:
     }
 
 
-def _read_accounts(env: _Reader, *, is_embedded: bool) -> dict[str, Any]:
+def _read_accounts(env: _Reader, *, is_embedded: bool, is_test: bool) -> dict[str, Any]:
+    limits = _TEST_LIMITS if is_test else _LIMITS
     return {
         # Browsers do not send Secure cookies over plain HTTP, which a first run uses.
         "cookie_secure": env.bool("COOKIE_SECURE", not is_embedded),
@@ -501,12 +523,12 @@ def _read_accounts(env: _Reader, *, is_embedded: bool) -> dict[str, Any]:
         ),
         **{
             f"{name}_limit": env.int(f"{name.upper()}_LIMIT", default, validate=_ATTEMPTS)
-            for name, default in _LIMITS.items()
+            for name, default in limits.items()
         },
     }
 
 
-def _read_orders(env: _Reader, *, is_local: bool) -> dict[str, Any]:
+def _read_orders(env: _Reader, *, is_local: bool, is_test: bool) -> dict[str, Any]:
     stripe_key = env.str("STRIPE_SECRET_KEY", None, validate=settings_values.can_use_stripe)
     return {
         "currency": env.str("CURRENCY", "EUR", validate=settings_values.currency),
@@ -514,13 +536,16 @@ def _read_orders(env: _Reader, *, is_local: bool) -> dict[str, Any]:
             "ORDER_EXPIRY_MINUTES", 60, validate=validate.Range(0, 366 * 24 * 60)
         ),
         "manual_payment_expiry_minutes": env.int(
-            "MANUAL_PAYMENT_EXPIRY_MINUTES", 0, validate=validate.Range(0, 366 * 24 * 60)
+            "MANUAL_PAYMENT_EXPIRY_MINUTES",
+            _TEST_MANUAL_PAYMENT_MINUTES if is_test else 0,
+            validate=validate.Range(0, 366 * 24 * 60),
         ),
         "stripe_secret_key": stripe_key,
         "stripe_webhook_secret": env.str("STRIPE_WEBHOOK_SECRET", None),
         "stripe_url": env.str("STRIPE_URL", None),
         # Not by default where other people can order: they would get goods without paying.
         "sandbox_payments": env.bool("SANDBOX_PAYMENTS", is_local and stripe_key is None),
+        "sandbox_secret": env.str("SANDBOX_SECRET", None, validate=settings_values.long_enough),
     }
 
 

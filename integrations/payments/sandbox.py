@@ -34,6 +34,9 @@ NAME = "sandbox"
 # The path of the payment page at this server; the payment's id follows.
 PAGE = "/sandbox/payments/"
 
+# The secret of the demo. Like the passwords of the demo, it is public.
+DEMO_SECRET = "the public secret of the demo's payment sandbox"  # noqa: S105
+
 # How long a payment that succeeds late is PROCESSING.
 _LATE_SECONDS = 5.0
 
@@ -52,8 +55,15 @@ class SandboxProvider:
 
     name = NAME
 
-    def __init__(self, directory: Path, *, late_seconds: float = _LATE_SECONDS) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        secret: bytes | None = None,
+        late_seconds: float = _LATE_SECONDS,
+    ) -> None:
         self._store = SandboxStore(directory)
+        self._secret = secret
         self._late_seconds = late_seconds
 
     def check(self) -> None:
@@ -150,7 +160,9 @@ class SandboxProvider:
             _notify(changes, "payment.processing", _find(changes, reference))
 
     def secret(self) -> bytes:
-        """Return the key that signs notifications."""
+        """Return the key that signs notifications: the given one, or that of the file."""
+        if self._secret is not None:
+            return self._secret
         with self._store.change() as changes:
             return changes.secret()
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from integrations.payments.sandbox import SandboxProvider
 from integrations.payments.sandbox_sender import SandboxSender
 from orderly.background.stoppable_thread import stoppable_thread
+from orderly.payment_providers import sandbox_provider
 from orderly.settings import Settings
 
 _SHUTDOWN_SECONDS = 6.0
@@ -16,7 +16,7 @@ _SHUTDOWN_SECONDS = 6.0
 @contextmanager
 def in_thread(settings: Settings, api_url: str) -> Iterator[Callable[[], None]]:
     """Yield a function that starts sending to the API at this URL; stop it after the block."""
-    provider = SandboxProvider(settings.data_dir)
+    provider = sandbox_provider(settings)
     sender = SandboxSender(
         provider,
         f"{api_url}/payment-notifications/{provider.name}",

@@ -36,7 +36,9 @@ def serve(demo: bool, reset: bool, **options: Any) -> None:
     """
     from orderly.server.serve import serve as run  # noqa: PLC0415
 
-    sys.exit(run(load_settings(**options), demo=demo, reset=reset, output=_print_start))
+    # A demo is a test system, with the limits of one.
+    settings = load_settings(test_system=True if demo else None, **options)
+    sys.exit(run(settings, demo=demo, reset=reset, output=_print_start))
 
 
 @click.command("leave-demo")

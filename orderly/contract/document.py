@@ -16,15 +16,14 @@ from orderly.contract.bundle import bundle
 # The directory is next to the packages, both in a checkout and in an installed wheel.
 DIRECTORY: Final = Path(__file__).resolve().parents[2] / "openapi"
 
+# The extension of a server whose data may be created and changed by tests.
+TEST_SYSTEM: Final = "x-test-system"
 # The placeholder in the files. `load` replaces it with the shop's currency.
 _PLACEHOLDER_CURRENCY: Final = "EUR"
 _ISO_4217: Final = re.compile(r"[A-Z]{3}", re.ASCII)
 # Extensions that name the code behind an operation. Clients do not need them.
 _IMPLEMENTATION: Final = re.compile(r"x-openapi-router-controller|x-\w+InfoFunc", re.ASCII)
 
-# The numbers of YAML 1.2. PyYAML, which implements version 1.1, writes some of these strings
-# without quotes, such as 00340434161094000017, which is no number in version 1.1.
-_NUMBER = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+|[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _SafeDumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
@@ -55,16 +54,23 @@ def load(
     return document
 
 
-def published(document: Mapping[str, Any], *, with_link_bodies: bool = False) -> dict[str, Any]:
+def published(
+    document: Mapping[str, Any], *, with_link_bodies: bool = False, test_system: bool = False
+) -> dict[str, Any]:
     """Return a copy for clients, without the extensions that name the code behind an operation.
 
     `x-required-role` stays: it documents who may call an operation. The request bodies of links
     are removed unless `with_link_bodies`: they are for tests that follow links, but
-    openapi-generator takes a body with several members for an error.
+    openapi-generator takes a body with several members for an error. The document of a test system
+    says so at its server: see `TEST_SYSTEM`.
     """
     public: dict[str, Any] = _without_implementation(document)
     for link in [] if with_link_bodies else _links(public):
         link.pop("requestBody", None)
+    if test_system:
+        server, *others = public["servers"]
+        description = f"{server['description']}, a test system"
+        public["servers"] = [{**server, "description": description, TEST_SYSTEM: True}, *others]
     return public
 
 
@@ -131,7 +137,7 @@ class _Dumper(_SafeDumper):
 
 
 def _represent_text(dumper: Any, text: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in text else "'" if _NUMBER.fullmatch(text) else None
+    style = "|" if "\n" in text else None
     node: yaml.ScalarNode = dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
     return node
 

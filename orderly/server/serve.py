@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from handlers.responses import BASE_PATH
+from integrations.payments.sandbox import DEMO_SECRET
 from orderly import __version__
 from orderly.http import logging
 from orderly.server import demo as demo_shop
@@ -63,6 +64,8 @@ def serve(settings: Settings, *, demo: bool, reset: bool = False, output: Print)
             demo=True,
             storefront=True,
             admin_page=True,
+            test_system=True,
+            sandbox_secret=settings.sandbox_secret or DEMO_SECRET,
             cors_origins=settings.cors_origins or _LOCAL_ORIGINS,
         )
     elif reset:

@@ -171,6 +171,7 @@ def test_a_repeated_request_may_have_the_members_of_an_image_in_another_sequence
         ({"url": "https://images.example.com/mug.jpg\n"}, "/url"),
         ({"url": "https://images.example.com/\u0000"}, "/url"),
         ({"url": 'https://images.example.com/"onerror="x'}, "/url"),
+        ({"url": "https://images.example.com[/mug.jpg"}, "/url"),
         ({"url": "https://"}, "/url"),
         ({"url": f"https://x/{'a' * 491}"}, "/url"),
         ({"alt": ""}, "/alt"),

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.contract_client import OnResponse, Servers
-from tests.support.contract_coverage import Coverage
+from orderly.verification.client import OnResponse, Servers
+from orderly.verification.coverage import Coverage
+from tests.support.contract import CONTRACT
 from tests.support.node_tools import REDOCLY
 from tests.support.prism import assert_no_violations, prism_proxy
 from tests.support.processes import Server, run_server
@@ -62,7 +63,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 @pytest.fixture(scope="session")
 def coverage() -> Coverage:
     """Return the coverage of the contract in this run."""
-    return Coverage()
+    return Coverage(CONTRACT)
 
 
 @pytest.fixture(scope="session")
@@ -73,8 +74,15 @@ def stripe_server() -> Iterator[StripeServer]:
 
 
 @pytest.fixture(scope="session")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the data directory of the first server."""
+    return tmp_path_factory.mktemp("unlimited") / "data"
+
+
+@pytest.fixture(scope="session")
 def servers(
     request: pytest.FixtureRequest,
+    data_dir: Path,
     database_url: str,
     stripe_server: StripeServer,
     tmp_path_factory: pytest.TempPathFactory,
@@ -105,24 +113,23 @@ def servers(
         "ORDERLY_REQUEST_LIMIT": "4",
     }
     directory = tmp_path_factory.mktemp
-    data_dir = directory("unlimited") / "data"
     with (
         run_server(data_dir, **common, **with_mail) as unlimited,
         run_server(directory("rate_limited") / "data", **common, **low_limits) as rate_limited,
     ):
         if name := request.config.getoption("--behind"):
             with behind(name, unlimited, rate_limited, directory) as urls:
-                yield Servers(*urls, data_dir, database_url)
+                yield Servers(*urls)
             return
         if not request.config.getoption("--through-proxy"):
             urls = (f"{unlimited.url}/api/v1", f"{rate_limited.url}/api/v1")
-            yield Servers(*urls, data_dir, database_url)
+            yield Servers(*urls)
             return
         with (
             prism_proxy(unlimited.url, directory("proxy")) as first,
             prism_proxy(rate_limited.url, directory("proxy")) as second,
         ):
-            yield Servers(first, second, data_dir, database_url)
+            yield Servers(first, second)
 
 
 @contextmanager

@@ -5,27 +5,29 @@ from __future__ import annotations
 import httpx2
 import pytest
 
-from tests.support.contract_coverage import Coverage, ErrorCode, documented_codes
+from orderly.verification.contract import ErrorCode
+from orderly.verification.coverage import Coverage
+from tests.support.contract import CONTRACT
 from tests.support.contract_requests import EXAMPLES, assert_documented, json_request
 
 SKU_TAKEN = ErrorCode("create_product", "409", "sku_taken")
 
 
 def coverage_of(codes: list[ErrorCode]) -> Coverage:
-    coverage = Coverage()
+    coverage = Coverage(CONTRACT)
     for operation_id, status, code in codes:
         coverage.record_response("a test", operation_id, status, code)
     return coverage
 
 
 def test_all_documented_codes_are_met() -> None:
-    coverage = coverage_of([*documented_codes()])
+    coverage = coverage_of([*CONTRACT.codes()])
 
     assert ([], []) == (coverage.missing_codes(), coverage.undocumented_codes())
 
 
 def test_a_documented_code_that_was_never_met_is_found() -> None:
-    coverage = coverage_of([code for code in documented_codes() if code != SKU_TAKEN])
+    coverage = coverage_of([code for code in CONTRACT.codes() if code != SKU_TAKEN])
 
     assert ([SKU_TAKEN], []) == (coverage.missing_codes(), coverage.undocumented_codes())
 
@@ -40,7 +42,7 @@ def test_a_documented_code_that_was_never_met_is_found() -> None:
     ],
 )
 def test_an_undocumented_code_is_found(code: ErrorCode) -> None:
-    coverage = coverage_of([*documented_codes(), code])
+    coverage = coverage_of([*CONTRACT.codes(), code])
 
     assert ([], [code]) == (coverage.missing_codes(), coverage.undocumented_codes())
 
@@ -49,7 +51,7 @@ def test_an_error_of_the_server_is_not_counted() -> None:
     unavailable = ErrorCode("get_product", "503", "service_unavailable")
 
     assert [] == coverage_of([unavailable]).undocumented_codes()
-    assert unavailable not in documented_codes()
+    assert unavailable not in CONTRACT.codes()
 
 
 @pytest.mark.parametrize(

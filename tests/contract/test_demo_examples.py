@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -10,10 +11,10 @@ import pytest
 
 from integrations.payments.sandbox import NAME, SandboxProvider
 from integrations.payments.sandbox_store import FILE_NAME
+from orderly.verification.client import Servers
 from services import demo, process
 from tests.support.accounts import DEMO_ADMIN
-from tests.support.contract_client import Servers
-from tests.support.contract_requests import EXAMPLES, OPERATIONS, Request, assert_documented
+from tests.support.contract_requests import EXAMPLES, OPERATIONS, assert_documented, json_request
 
 # The examples of these requests are refused as documented.
 REFUSED = {
@@ -28,13 +29,13 @@ REFUSED = {
 
 
 @pytest.fixture
-def client(servers: Servers, shop: str) -> Iterator[httpx2.Client]:
+def client(servers: Servers, data_dir: Path, shop: str) -> Iterator[httpx2.Client]:
     """Fill the shop with the demo; return an HTTP client."""
     del shop
-    (servers.data_dir / FILE_NAME).unlink(missing_ok=True)
-    process.bind(process.configuration(), {NAME: SandboxProvider(servers.data_dir)})
+    (data_dir / FILE_NAME).unlink(missing_ok=True)
+    process.bind(process.configuration(), {NAME: SandboxProvider(data_dir)})
     demo.fill()
-    with httpx2.Client(base_url=servers.unlimited, timeout=60) as client:
+    with httpx2.Client(base_url=servers.url, timeout=60) as client:
         yield client
 
 
@@ -65,7 +66,7 @@ def test_the_first_examples_succeed_in_a_new_demo(client: httpx2.Client, operati
         break
     response = client.request(operation["method"], path, **arguments)
 
-    assert_documented(Request(operation_id), response)
+    assert_documented(json_request(operation_id), response)
     if operation_id in REFUSED:
         assert REFUSED[operation_id] == response.status_code
     else:

@@ -11,6 +11,7 @@ from orderly.contract.deprecation import deprecation_headers
 from orderly.contract.schemas import CompiledSchema
 from orderly.http.problems import PROBLEM_TYPES
 from orderly.http.slots import PRIORITIES
+from orderly.verification.triggers import LIMITED_ATTEMPTS
 from tests.support.contract import (
     DOCUMENT,
     RESOLVED,
@@ -21,7 +22,6 @@ from tests.support.contract import (
     operations,
     parameter_names,
 )
-from tests.support.contract_errors import LIMITED_ATTEMPTS
 
 SCHEMAS = DOCUMENT["components"]["schemas"]
 UNSAFE = ("put", "post", "patch", "delete")

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import os
 import secrets
 import shlex
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
-from http import HTTPStatus
+from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID, uuid4
 
 import click
 import pytest
 
-from services import demo
+from domain.account_tokens import EMAIL_VERIFICATION, PASSWORD_RESET
+from integrations.payments.sandbox import SandboxProvider
+from orderly.verification.accounts import Accounts
+from orderly.verification.contract import OperationStatus
+from orderly.verification.coverage import Coverage
+from orderly.verification.generated import COVERAGE_SOURCE, HookData, record, run_schemathesis
+from services import account_tokens, demo
 from services.audit import audit
-from tests.support.contract import Node, operations
-from tests.support.contract_coverage import Coverage, OperationStatus, documented_links
-from tests.support.contract_requests import OPERATIONS
+from tests.support.contract import CONTRACT
 from tests.support.processes import Server, run_server
 from tests.support.settings import NO_RATE_LIMIT_VARIABLES
 
-CREDENTIALS = Path(__file__).with_name("credentials.json")
-# The source under which the coverage report counts these requests; the other is "examples".
-COVERAGE_SOURCE = "generated"
 # The server requires no verified addresses.
 NOT_HERE = OperationStatus("register", "202")
 REPORTS = Path("test-output/contract")
@@ -35,7 +32,7 @@ REPORTS = Path("test-output/contract")
 
 @pytest.fixture
 def server(shop: str, tmp_path: Path) -> Iterator[Server]:
-    """Run a server with products and the accounts of credentials.json."""
+    """Run a server with products and an administrator."""
     with run_server(
         tmp_path / "data",
         ORDERLY_DATABASE_URL=shop,
@@ -49,21 +46,28 @@ def server(shop: str, tmp_path: Path) -> Iterator[Server]:
         **NO_RATE_LIMIT_VARIABLES,
     ) as server:
         demo.fill()
-        for name, email, password in _accounts():
-            if name == "admin":  # created by demo.fill(); the others are registered as customers
-                assert (email, password) == demo.ACCOUNTS[0][:2]
-            else:
-                body = {"email": email, "name": name.title(), "password": password}
-                assert server.post("/api/v1/auth/register", body).status_code == 201
         yield server
 
 
+def mail_tokens(server: Server, kind: str) -> list[str]:
+    """Create tokens for new users, as the worker does when it sends the mails."""
+    tokens = []
+    for _ in range(20):
+        body = {"email": f"{uuid4()}@example.com", "name": "New", "password": str(uuid4())}
+        user = server.post("/api/v1/auth/register", body).json()
+        token = account_tokens.issue(
+            kind,
+            user_id=UUID(user["id"]),
+            email=body["email"],
+            requested_at=datetime.now(UTC),
+        )
+        assert token
+        tokens.append(token)
+    return tokens
+
+
 def test_generated_requests_get_documented_responses(
-    request: pytest.FixtureRequest,
-    repository: Path,
-    coverage: Coverage,
-    tmp_path: Path,
-    database_url: str,
+    request: pytest.FixtureRequest, repository: Path, coverage: Coverage, tmp_path: Path
 ) -> None:
     arguments = request.config.getoption("--schemathesis", None)
     if arguments is None:
@@ -74,39 +78,33 @@ def test_generated_requests_get_documented_responses(
     reports = repository / REPORTS
     shutil.rmtree(reports, ignore_errors=True)
     server: Server = request.getfixturevalue("server")
-
-    document = tmp_path / "openapi.json"
-    run_orderly = [sys.executable, "-m", "orderly", "openapi", "--format", "json"]
-    document.write_bytes(
-        subprocess.run(
-            [*run_orderly, "--with-link-bodies"],
-            env={**os.environ, "ORDERLY_COOKIE_SECURE": "false"},
-            check=True,
-            stdout=subprocess.PIPE,
-        ).stdout
+    api_url = f"{server.url}/api/v1"
+    hooks = HookData(
+        SandboxProvider(tmp_path / "data").secret(),
+        {
+            "confirm_password_reset": mail_tokens(server, PASSWORD_RESET),
+            "confirm_email_verification": mail_tokens(server, EMAIL_VERIFICATION),
+        },
     )
+    directory = tmp_path / "schemathesis"
+    directory.mkdir()
 
-    command = [
-        *(sys.executable, "-m", "schemathesis.cli", "run", str(document)),
-        *("--url", f"{server.url}/api/v1"),
-        *("--report", "ndjson,junit", "--report-dir", str(reports)),
-        *("--report-ndjson-path", str(reports / "events.ndjson")),
-        *("--report-junit-path", str(reports / "junit.xml")),
-        *shlex.split(arguments),
-    ]
-    click.echo(f"\n{shlex.join(command[2:])}")
+    click.echo(f"\nschemathesis run {arguments}")
     # Warnings fail the run too: `fail-on` in schemathesis.toml.
-    environment = {
-        **os.environ,
-        "ORDERLY_CONTRACT_DATA_DIR": str(tmp_path / "data"),
-        "ORDERLY_CONTRACT_DATABASE_URL": database_url,
-    }
-    finished = subprocess.run(command, cwd=repository, env=environment, check=False)
-    assert 0 == finished.returncode
+    status = run_schemathesis(
+        CONTRACT,
+        api_url,
+        Accounts.register(api_url, demo.ACCOUNTS[0][:2]),
+        hooks,
+        directory=directory,
+        reports=reports,
+        arguments=shlex.split(arguments),
+    )
+    assert 0 == status
 
     assert "" == server.stderr
     assert [] == audit()  # the database has no inconsistent rows
-    _record(reports / "events.ndjson", coverage)
+    record(reports / "events.ndjson", CONTRACT, coverage)
     # Generated requests need not reach every error: some errors depend on data or on concurrency.
     # The next test requires all statuses, from the examples and generated requests together.
     missing = coverage.missing_statuses(COVERAGE_SOURCE)
@@ -129,50 +127,3 @@ def test_the_whole_contract_was_covered(
     assert [] == coverage.missing_codes()
     assert [] == coverage.undocumented_codes()
     assert [] == coverage.missing_links()
-
-
-def _accounts() -> Iterator[tuple[str, str, str]]:
-    """Yield the name, email address and password of each account in credentials.json."""
-    for account in json.loads(CREDENTIALS.read_text())["auth"]:
-        credentials = account["loginEndpointAuth"]["payloadUserPwd"]
-        yield account["name"], credentials["username"], credentials["password"]
-
-
-def _record(events: Path, coverage: Coverage) -> None:
-    """Count the responses and the followed links that Schemathesis reported in `events`."""
-    operation_ids = {_label(operation): name for name, operation in operations()}
-    # The keys have the format of Schemathesis's transition ids.
-    links_by_transition = {
-        f"{_label(OPERATIONS[link.operation_id])} -> [{link.status}] {link.name} -> "
-        f"{_label(OPERATIONS[link_object['operationId']])}": link
-        for link, link_object in documented_links()
-    }
-    with events.open() as lines:
-        for line in lines:
-            recorder = json.loads(line).get("ScenarioFinished", {}).get("recorder", {})
-            for case_id, case in recorder.get("cases", {}).items():
-                response = recorder["interactions"][case_id].get("response")
-                label = f"{case['value']['method']} {case['value']['path']}"
-                if response is None or label not in operation_ids:
-                    continue
-                status = str(response["status_code"])
-                coverage.record_response(
-                    COVERAGE_SOURCE, operation_ids[label], status, _code_of(response)
-                )
-                # Schemathesis also follows links that it infers; they are not in the contract.
-                link = links_by_transition.get(case.get("transition", {}).get("id"))
-                if link:
-                    coverage.record_link(COVERAGE_SOURCE, link)
-
-
-def _code_of(response: Node) -> str | None:
-    """Return the code of a problem, or None for a success."""
-    if response["status_code"] < HTTPStatus.BAD_REQUEST:
-        return None
-    body = base64.b64decode(response["content"]["$base64"])
-    code: str = json.loads(body)["code"]
-    return code
-
-
-def _label(operation: Node) -> str:
-    return f"{operation['method'].upper()} {operation['path']}"

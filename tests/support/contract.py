@@ -2,35 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 import pytest
-from connexion.spec import Specification
 
 from orderly.contract.document import load
+from orderly.verification.contract import Contract, Node, codes_in
 
-Node = Mapping[str, Any]
+__all__ = [
+    "CONTRACT",
+    "DOCUMENT",
+    "RESOLVED",
+    "Node",
+    "codes_in",
+    "each",
+    "media_types",
+    "operations",
+    "parameter_names",
+    "schemas",
+    "schemas_in",
+]
+
 NamedNodes = Iterator[tuple[str, Node]]
 
-DOCUMENT = load()
+CONTRACT = Contract(load())
+DOCUMENT = CONTRACT.document
 # The same document with all references resolved.
-RESOLVED = Specification.load(load()).spec
+RESOLVED = CONTRACT.resolved
 
 _METHODS = ("get", "put", "post", "patch", "delete")
 
 
 def operations() -> NamedNodes:
     """Yield each operation under its operationId, with its method, its path and all parameters."""
-    for path, path_item in RESOLVED["paths"].items():
-        for method in _METHODS:
-            if method in path_item:
-                operation = path_item[method]
-                parameters = [*path_item.get("parameters", []), *operation.get("parameters", [])]
-                yield (
-                    operation["operationId"],
-                    {**operation, "parameters": parameters, "method": method, "path": path},
-                )
+    yield from CONTRACT.operations.items()
 
 
 def media_types() -> NamedNodes:
@@ -49,15 +55,6 @@ def schemas() -> NamedNodes:
     for section in ("paths", "components"):
         for pointer, schema in _inline_schemas(DOCUMENT[section], f"#/{section}"):
             yield from _with_subschemas(schema, pointer)
-
-
-def codes_in(schema: Node) -> set[str]:
-    """Return the codes that the schema of an error response allows."""
-    return {
-        code
-        for alternative in schema.get("oneOf", [schema])
-        for code in alternative["properties"]["code"]["enum"]
-    }
 
 
 def schemas_in(part: Literal["requests", "responses"]) -> set[str]:

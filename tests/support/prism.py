@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx2
 
-from tests.support.contract_client import Request
+from orderly.verification.requests import Request
 from tests.support.node_tools import PRISM
 from tests.support.processes import free_port, wait_until
 

@@ -28,6 +28,7 @@ OPTIONAL = {
     "ORDERLY_DATABASE_SYSTEM_USER",
     "ORDERLY_DATABASE_URL",
     "ORDERLY_OTHER_SIGNING_KEYS",
+    "ORDERLY_SANDBOX_SECRET",
     "ORDERLY_SIGNING_KEY",
 }
 URL = "postgresql://shop:hunter2@db.example.com/shop"
@@ -90,10 +91,22 @@ def test_the_sandbox_is_by_default_only_on_ones_own_machine(
 
 
 @pytest.mark.parametrize("key", ["sk_live_1", "rk_live_1"])
-def test_the_sandbox_is_refused_where_real_money_is_taken(key: str) -> None:
+@pytest.mark.parametrize("name", ["SANDBOX_PAYMENTS", "TEST_SYSTEM"])
+def test_sandbox_and_tests_are_refused_where_real_money_is_taken(name: str, key: str) -> None:
     keys = {"STRIPE_SECRET_KEY": key, "STRIPE_WEBHOOK_SECRET": "whsec_1"}
 
-    assert {"ORDERLY_SANDBOX_PAYMENTS"} == errors_of(SANDBOX_PAYMENTS="true", **keys).keys()
+    assert {f"ORDERLY_{name}"} == errors_of(**{name: "true"}, **keys).keys()
+
+
+def test_a_test_system_has_higher_limits_unless_they_are_set() -> None:
+    usual = Settings.from_environment({})
+    tested = Settings.from_environment(
+        {"ORDERLY_TEST_SYSTEM": "true", "ORDERLY_PAYMENT_LIMIT": "7"}
+    )
+
+    assert usual.registration_limit < tested.registration_limit
+    assert (0, 10080) == (usual.manual_payment_expiry_minutes, tested.manual_payment_expiry_minutes)
+    assert 7 == tested.payment_limit
 
 
 MAIL = {
@@ -211,6 +224,7 @@ def test_all_invalid_values_are_reported_together() -> None:
         REQUEST_HEAD_SECONDS="0",
         SANDBOX_MAIL="perhaps",
         SANDBOX_PAYMENTS="perhaps",
+        SANDBOX_SECRET="short",
         SMTP_PORT="0",
         SMTP_SECURITY="ssl",
         SESSION_DAYS="0",
@@ -219,6 +233,7 @@ def test_all_invalid_values_are_reported_together() -> None:
         SLOW_REQUEST_MS="-1",
         SLOW_STATEMENT_MS="3600001",
         STOREFRONT="perhaps",
+        TEST_SYSTEM="perhaps",
         THREADS="many",
         METRICS_PORT="65536",
         TRACES="perhaps",
@@ -477,6 +492,7 @@ def test_the_document_describes_every_setting_with_its_default() -> None:
         "ORDERLY_MAIL_FROM",
         "ORDERLY_MAIL_TEMPLATES",
         "ORDERLY_SANDBOX_MAIL",
+        "ORDERLY_SANDBOX_SECRET",
         "ORDERLY_SHOP_URL",
         "ORDERLY_SMTP_CA_FILE",
         "ORDERLY_SMTP_HOST",
@@ -529,6 +545,7 @@ SECRET_VALUES = {
     "ORDERLY_STRIPE_SECRET_KEY": "sk_test_1",
     "ORDERLY_STRIPE_WEBHOOK_SECRET": "whsec_1",
     "ORDERLY_SMTP_PASSWORD": "a mail password",
+    "ORDERLY_SANDBOX_SECRET": KEY,
 }
 
 

@@ -16,44 +16,29 @@ import random
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import httpx2
 import schemathesis
 
-from database import binding
-from domain.account_tokens import EMAIL_VERIFICATION, PASSWORD_RESET
 from integrations.payments import sandbox_events
-from integrations.payments.sandbox import SandboxProvider
-from services import account_tokens
 
-# Hooks do not see command line options: if a run names other accounts with --auth-wfc FILE, set
-# ORDERLY_CONTRACT_CREDENTIALS to the same file.
-_CREDENTIALS_FILE = os.environ.get(
-    "ORDERLY_CONTRACT_CREDENTIALS", Path(__file__).with_name("credentials.json")
-)
-# The data directory of the server, whose sandbox signs notifications. Without it, none is signed.
-_DATA_DIR = os.environ.get("ORDERLY_CONTRACT_DATA_DIR")
-# The database of the server, in which tokens of mails are created. Without it, none is valid.
-_DATABASE_URL = os.environ.get("ORDERLY_CONTRACT_DATABASE_URL")
+# Written by `generated.py`, which starts Schemathesis.
+_DATA = json.loads(Path(os.environ["ORDERLY_VERIFICATION_HOOKS"]).read_text())
 # Email address and password by the name of the account.
-_ACCOUNTS = {
-    account["name"]: (
-        account["loginEndpointAuth"]["payloadUserPwd"]["username"],
-        account["loginEndpointAuth"]["payloadUserPwd"]["password"],
-    )
-    for account in json.loads(Path(_CREDENTIALS_FILE).read_text())["auth"]
-}
-# The first account in the file must be a customer, not an administrator.
+_ACCOUNTS: dict[str, tuple[str, str]] = _DATA["accounts"]
+# The first account must be a customer, not an administrator.
 _CUSTOMER = next(iter(_ACCOUNTS))
+_SANDBOX_SECRET: str | None = _DATA["sandbox_secret"]
+# By operationId: unused tokens of mails. Each is used once.
+_MAIL_TOKENS: dict[str, list[str]] = _DATA["mail_tokens"]
 _JWT = re.compile(r"(?:[\w-]+\.){2}[\w-]+", re.ASCII)
 
 # A separate random generator: Hypothesis resets the seed of the global one before each example, so
 # that each example would get the same numbers.
-_random = random.Random(20261123)
+_random = random.Random(20261123)  # noqa: S311  # not a secret
 # Whether to adjust the next valid request, by operation and phase: every other one, beginning with
 # the first, so that each phase has a request that succeeds.
 _turns: defaultdict[tuple[str, str], Iterator[bool]] = defaultdict(
@@ -61,14 +46,12 @@ _turns: defaultdict[tuple[str, str], Iterator[bool]] = defaultdict(
 )
 _alternating = itertools.cycle((True, False))
 _client = httpx2.Client()
-if _DATABASE_URL:
-    binding.bind(_DATABASE_URL, max_connections=1)
 
 
 @schemathesis.deserializer("text/csv")
 def read_csv(_context: object, response: schemathesis.Response) -> str:
     """Check the format of a CSV file, which its schema only describes in words."""
-    text = response.content.decode()
+    text: str = response.content.decode()
     try:
         header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     except csv.Error as error:
@@ -88,7 +71,7 @@ def write_csv(_context: object, body: Any) -> bytes:
 
 
 @schemathesis.hook
-def before_load_schema(context: schemathesis.HookContext, raw_schema: dict[str, Any]) -> None:
+def before_load_schema(_context: schemathesis.HookContext, raw_schema: dict[str, Any]) -> None:
     """Send the body that a link describes, instead of merging it into a generated body."""
     for link in _links(raw_schema):
         if "requestBody" in link:
@@ -97,7 +80,7 @@ def before_load_schema(context: schemathesis.HookContext, raw_schema: dict[str, 
 
 @schemathesis.hook
 def before_call(
-    context: schemathesis.HookContext, case: schemathesis.Case, _kwargs: dict[str, Any]
+    _context: schemathesis.HookContext, case: schemathesis.Case, _kwargs: dict[str, Any]
 ) -> None:
     """Send the administrator's token as a bearer token, and adjust valid requests."""
     for name, value in case.path_parameters.items():
@@ -174,16 +157,11 @@ def _use_current_password(case: schemathesis.Case, _token: str) -> None:
     _, case.body["current_password"] = _ACCOUNTS.get(str(case.auth_identity), ("", "unknown"))
 
 
-def _use_token_of_new_user(case: schemathesis.Case, _token: str) -> None:
-    """Create the token of a mail to a new user, as the worker does when it sends the mail."""
-    if not _DATABASE_URL:
+def _use_token_of_a_mail(case: schemathesis.Case, _token: str) -> None:
+    tokens = _MAIL_TOKENS.get(case.operation.definition.raw["operationId"])
+    if not tokens:
         return
-    email = f"{uuid4()}@example.com"
-    user = _register(case, email, str(uuid4()))
-    kind = _TOKEN_KINDS[case.operation.definition.raw["operationId"]]
-    case.body["token"] = account_tokens.issue(
-        kind, user_id=UUID(user["id"]), email=email, requested_at=datetime.now(UTC)
-    )
+    case.body["token"] = tokens.pop()
     if "new_password" in case.body:
         case.body["new_password"] = str(uuid4())
 
@@ -356,20 +334,14 @@ def _sign_notification(case: schemathesis.Case, _token: str) -> None:
 
     If it contradicted an existing payment, that would be logged as an error: name another payment.
     """
-    if _DATA_DIR:
+    if _SANDBOX_SECRET is not None:
         payment = case.body.get("payment")
         if isinstance(payment, dict) and "payment_id" in payment:
             payment["payment_id"] = str(uuid4())
         case.path_parameters["provider"] = "sandbox"
-        secret = SandboxProvider(Path(_DATA_DIR)).secret()
-        case.headers.update(sandbox_events.sign(secret, json.dumps(case.body).encode()))
+        content = json.dumps(case.body).encode()
+        case.headers.update(sandbox_events.sign(bytes.fromhex(_SANDBOX_SECRET), content))
 
-
-# By operationId: the kind of the token that the operation takes.
-_TOKEN_KINDS = {
-    "confirm_password_reset": PASSWORD_RESET,
-    "confirm_email_verification": EMAIL_VERIFICATION,
-}
 
 # By operationId: changes that make a valid request succeed.
 _ADJUSTMENTS: dict[str, Callable[[schemathesis.Case, str], None]] = {
@@ -377,8 +349,8 @@ _ADJUSTMENTS: dict[str, Callable[[schemathesis.Case, str], None]] = {
     "login": _use_credentials_of_a_customer,
     "issue_token": _use_credentials_of_a_customer,
     "change_password": _keep_the_password,
-    "confirm_password_reset": _use_token_of_new_user,
-    "confirm_email_verification": _use_token_of_new_user,
+    "confirm_password_reset": _use_token_of_a_mail,
+    "confirm_email_verification": _use_token_of_a_mail,
     "change_email": _use_current_password,
     "delete_me": _delete_new_user,
     "delete_user": _delete_another_new_user,

@@ -6,18 +6,17 @@ from collections.abc import Callable
 from http import HTTPStatus
 from uuid import uuid4
 
+import httpx2
+
 from domain.account_tokens import EMAIL_CHANGE
-from integrations.payments import sandbox_events
-from tests.support.contract import DOCUMENT
-from tests.support.contract_client import INITIAL_STOCK, ExampleClient
-from tests.support.contract_preparations import mail_token
-from tests.support.contract_requests import EXAMPLES, Request, json_request
-from tests.support.stripe_server import sign
+from orderly.verification.client import INITIAL_STOCK, ExampleClient
+from orderly.verification.requests import NotReachable, Request, cookie_name
 
-Trigger = Callable[[ExampleClient, Request], None]
+# Changes the request, or sends it itself and returns the response.
+Trigger = Callable[[ExampleClient, Request], httpx2.Response | None]
 
-MEBIBYTE = 1 << 20
-WRONG_PASSWORD = "brew-42-fast-mornings"
+
+WRONG_PASSWORD = "brew-42-fast-mornings"  # noqa: S105
 
 # By the error code, or by the operationId and the error code.
 TRIGGERS: dict[str, Trigger] = {}
@@ -55,39 +54,39 @@ def remove_credentials(_client: ExampleClient, request: Request) -> None:
 
 
 @triggers("invalid_token")
-def use_forged_access_token(_client: ExampleClient, request: Request) -> None:
-    request.headers["Authorization"] = f"Bearer {EXAMPLES['tokens']['access_token']}"
+def use_forged_access_token(client: ExampleClient, request: Request) -> None:
+    request.headers["Authorization"] = f"Bearer {client.examples['tokens']['access_token']}"
 
 
 @triggers("invalid_credentials")
-def use_wrong_password(_client: ExampleClient, request: Request) -> None:
-    request.body = {**EXAMPLES["credentials"], "password": WRONG_PASSWORD}
+def use_wrong_password(client: ExampleClient, request: Request) -> None:
+    request.body = {**client.examples["credentials"], "password": WRONG_PASSWORD}
 
 
 @triggers("refresh_session session_expired")
-def use_unknown_refresh_cookie(_client: ExampleClient, request: Request) -> None:
-    request.headers["Cookie"] = f"orderly_refresh={EXAMPLES['refresh_token']['refresh_token']}"
+def use_unknown_refresh_cookie(client: ExampleClient, request: Request) -> None:
+    name = cookie_name(client.contract, "refreshAuth")
+    token = client.examples["refresh_token"]["refresh_token"]
+    request.headers["Cookie"] = f"{name}={token}"
 
 
 @triggers("session_expired")
-def disable_the_user_in_the_database(client: ExampleClient, request: Request) -> None:
-    """Disable the user without ending the session, as in the moment before it has ended."""
-    assert request.session
-    disabled = "UPDATE users SET active = false WHERE id = %s"
-    client.hold(disabled, request.session.user_id).commit()
+def disable_the_user_first(client: ExampleClient, request: Request) -> httpx2.Response | None:
+    return client.disable_user_of(request)
 
 
 @triggers("create_order session_expired")
 def disable_the_user_of_a_shop_that_requires_verified_addresses(
     client: ExampleClient, request: Request
-) -> None:
-    disable_the_user_in_the_database(client, request)
-    request.rate_limited = True
+) -> httpx2.Response | None:
+    client.require_verified_emails()
+    request.to_strict_server = True
+    return client.disable_user_of(request)
 
 
 @triggers("issue_token session_expired")
-def send_unknown_refresh_token(_client: ExampleClient, request: Request) -> None:
-    request.body = EXAMPLES["refresh_token"]
+def send_unknown_refresh_token(client: ExampleClient, request: Request) -> None:
+    request.body = client.examples["refresh_token"]
 
 
 @triggers("forbidden")
@@ -130,15 +129,16 @@ def use_wrong_current_password(_client: ExampleClient, request: Request) -> None
 
 @triggers("confirm_email_verification email_taken")
 def confirm_the_email_of_another_user(client: ExampleClient, request: Request) -> None:
-    client.send_successfully(
-        json_request("register", {**EXAMPLES["registration"], "email": "countess@example.com"})
-    )
-    request.body["token"] = mail_token(client, EMAIL_CHANGE, "countess@example.com")
+    email = client.examples["new_email"]["email"]
+    request.body["token"] = client.mail_token(EMAIL_CHANGE, email)
+    another = {**client.examples["registration"], "email": email}
+    client.send_successfully(client.request("register", another))
 
 
 @triggers("create_order email_not_verified")
-def use_the_server_that_requires_a_verified_email(_client: ExampleClient, request: Request) -> None:
-    request.rate_limited = True
+def use_the_server_that_requires_a_verified_email(client: ExampleClient, request: Request) -> None:
+    client.require_verified_emails()
+    request.to_strict_server = True
 
 
 @triggers("token_invalid")
@@ -174,8 +174,8 @@ def ship_with_another_tracking_number(client: ExampleClient, request: Request) -
 
 
 @triggers("order_not_shipped")
-def set_a_tracking_number_too_early(_client: ExampleClient, request: Request) -> None:
-    request.body = EXAMPLES["tracking_correction"]
+def set_a_tracking_number_too_early(client: ExampleClient, request: Request) -> None:
+    request.body = client.examples["tracking_correction"]
 
 
 @triggers("cancel_order transition_not_allowed")
@@ -184,14 +184,16 @@ def ship_the_order_first(client: ExampleClient, request: Request) -> None:
 
 
 @triggers("last_administrator")
-def demote_the_only_administrator(_client: ExampleClient, request: Request) -> None:
-    assert request.session
+def demote_the_only_administrator(client: ExampleClient, request: Request) -> None:
+    client.require_only_administrator()
+    request.session = client.sign_in_admin()
     request.path["user_id"] = request.session.user_id
     request.body = {"role": "CLIENT"}
 
 
 @triggers("delete_me last_administrator", "delete_user last_administrator")
 def delete_the_only_administrator(client: ExampleClient, request: Request) -> None:
+    client.require_only_administrator()
     request.session = client.sign_in_admin()
     request.body = {"current_password": client.admin_password}
     if request.path:
@@ -205,7 +207,7 @@ def place_an_order_before(client: ExampleClient, _request: Request) -> None:
 
 @triggers("user_deleted")
 def delete_the_user_before(client: ExampleClient, request: Request) -> None:
-    deletion = json_request("delete_user", {"current_password": client.admin_password})
+    deletion = client.request("delete_user", {"current_password": client.admin_password})
     deletion.session, deletion.path = request.session, request.path
     client.send_successfully(deletion)
 
@@ -221,8 +223,8 @@ def send_a_body_that_is_too_large(_client: ExampleClient, request: Request) -> N
 
 
 @triggers("import_products payload_too_large")
-def send_a_file_that_is_too_large(_client: ExampleClient, request: Request) -> None:
-    request.content = b" " * (EXAMPLES["file_too_large"]["max_bytes"] + 1)
+def send_a_file_that_is_too_large(client: ExampleClient, request: Request) -> None:
+    request.content = b" " * (client.examples["file_too_large"]["max_bytes"] + 1)
 
 
 @triggers("unsupported_media_type")
@@ -237,50 +239,53 @@ def use_the_key_for_another_order(client: ExampleClient, request: Request) -> No
 
 
 @triggers("idempotency_in_flight")
-def hold_the_key(client: ExampleClient, request: Request) -> None:
-    """Insert the key in a transaction that is still open, as that of a concurrent request."""
-    assert request.session
-    request.headers.setdefault("Idempotency-Key", str(uuid4()))
-    client.hold(
-        "INSERT INTO idempotency_key (user_id, key, fingerprint, order_id, created_at)"
-        " VALUES (%s, %s, sha256(''), %s, now())",
-        request.session.user_id,
-        request.headers["Idempotency-Key"],
-        client.create_order(client.sign_in_ada())["id"],
-    )
+def hold_the_key(client: ExampleClient, request: Request) -> httpx2.Response | None:
+    return client.hold_idempotency_key(request)
 
 
 @triggers("import_products sku_taken")
-def create_a_product_of_the_file_concurrently(client: ExampleClient, request: Request) -> None:
-    header, first = request.body.splitlines()[:2]
-    sku = dict(zip(header.split(","), first.split(","), strict=False))["sku"]
-    product = client.hold(
-        "INSERT INTO product (id, sku, name, description, price, version, created_at, updated_at)"
-        " VALUES (%s, %s, 'Mug', '', 1, 1, now(), now())",
-        str(uuid4()),
-        sku,
-    )
-    client.commit_when_awaited(product)
+def create_a_product_of_the_file_concurrently(
+    client: ExampleClient, request: Request
+) -> httpx2.Response | None:
+    return client.create_product_during(request)
 
 
 @triggers("too_many_attempts")
-def exceed_the_limit_of_requests(client: ExampleClient, request: Request) -> None:
-    other = json_request("list_products")
-    request.rate_limited = other.rate_limited = True
+def exceed_the_limit_of_requests(client: ExampleClient, request: Request) -> httpx2.Response | None:
+    if not client.has_strict_server:
+        return client.reach_request_limit(request)
+    other = client.request("list_products")
+    for limited in (request, other):
+        limited.to_strict_server = limited.may_be_limited = True
     while client.send(other).status_code != HTTPStatus.TOO_MANY_REQUESTS:
         pass
+    return None
 
 
 @triggers(*(f"{name} too_many_attempts" for name in LIMITED_ATTEMPTS))
-def exceed_the_limit_of_attempts(client: ExampleClient, request: Request) -> None:
+def exceed_the_limit_of_attempts(client: ExampleClient, request: Request) -> httpx2.Response | None:
     if request.operation_id in _LIMITED_BY_FAILURES:
         field = "current_password" if "current_password" in request.body else "password"
         request.body[field] = WRONG_PASSWORD
-    request.rate_limited = True
+    if not client.has_strict_server:
+        return _reach_rate_limit(client, request)
+    request.to_strict_server = request.may_be_limited = True
     for _ in range(2):
         client.send(request)
         if request.operation_id == "refresh_session":
             request.session = client.sign_in_ada()  # a refresh token is valid only once
+    return None
+
+
+def _reach_rate_limit(client: ExampleClient, request: Request) -> httpx2.Response:
+    if request.operation_id == "refresh_session":
+        return client.reach_refresh_limit(request)
+    if isinstance(request.body, dict) and "current_password" in request.body:
+        return client.reach_password_limit(request)
+    if request.operation_id == "register":
+        # Refused passwords count too, and cost less than a hash.
+        choose_a_common_password(client, request)
+    return client.reach_rate_limit(request)
 
 
 @triggers("stock_below_zero")
@@ -290,7 +295,8 @@ def remove_more_than_the_stock(_client: ExampleClient, request: Request) -> None
 
 @triggers("stock_too_large")
 def exceed_the_maximum_stock(client: ExampleClient, request: Request) -> None:
-    maximum = DOCUMENT["components"]["schemas"]["NewProduct"]["properties"]["stock"]["maximum"]
+    schema = client.contract.document["components"]["schemas"]["NewProduct"]
+    maximum = schema["properties"]["stock"]["maximum"]
     request.path["product_id"] = client.create_product(stock=maximum)["id"]
     request.body = {"delta": 1, "reason": "FOUND"}
 
@@ -306,8 +312,8 @@ def send_an_invalid_file(_client: ExampleClient, request: Request) -> None:
 
 
 @triggers("cancel_order forbidden")
-def keep_the_money_without_the_role(_client: ExampleClient, request: Request) -> None:
-    request.body = EXAMPLES["cancellation_without_refund"]
+def keep_the_money_without_the_role(client: ExampleClient, request: Request) -> None:
+    request.body = client.examples["cancellation_without_refund"]
 
 
 @triggers("order_not_payable")
@@ -327,26 +333,26 @@ def choose_an_unknown_provider(_client: ExampleClient, request: Request) -> None
 
 
 @triggers("payment_exceeds_balance")
-def record_more_than_the_balance(_client: ExampleClient, request: Request) -> None:
-    request.body["amount"] = {"amount": 1_000_000_000, "currency": "EUR"}
+def record_more_than_the_balance(client: ExampleClient, request: Request) -> None:
+    request.body["amount"] = client.money(1_000_000_000)
 
 
 @triggers("payment_not_cancelable")
 def let_the_money_arrive_before(client: ExampleClient, request: Request) -> None:
-    read = json_request("get_payment")
+    read = client.request("get_payment")
     read.session, read.path = request.session, request.path
     client.record_manual_payment(client.send_successfully(read).json()["order_id"])
 
 
 @triggers("refund_exceeds_captured")
-def refund_more_than_the_payment(_client: ExampleClient, request: Request) -> None:
-    request.body["amount"] = {"amount": 1_000_000_000, "currency": "EUR"}
+def refund_more_than_the_payment(client: ExampleClient, request: Request) -> None:
+    request.body["amount"] = client.money(1_000_000_000)
 
 
 @triggers("create_payment idempotency_key_reused")
 def use_the_key_for_another_payment(client: ExampleClient, request: Request) -> None:
     client.send_successfully(request)
-    request.body = EXAMPLES["bank_transfer"]
+    request.body = client.examples["bank_transfer"]
 
 
 @triggers("record_manual_payment idempotency_key_reused")
@@ -366,15 +372,14 @@ def use_the_key_of_another_request(client: ExampleClient, request: Request) -> N
     request.headers["Idempotency-Key"] = str(uuid4())
     client.send_successfully(request)
     is_adjustment = request.operation_id == "adjust_stock"
-    request.body = EXAMPLES["stock_change" if is_adjustment else "new_product"] | (
+    request.body = client.examples["stock_change" if is_adjustment else "new_product"] | (
         {"reason": "LOST"} if is_adjustment else {}
     )
 
 
 @triggers("invalid_signature")
 def sign_another_body(client: ExampleClient, request: Request) -> None:
-    request.headers.update(sandbox_events.sign(client.sandbox.secret(), b"{}"))
-    request.headers.update(sign(b"{}"))
+    request.headers.update(client.notification_headers(b"{}"))
 
 
 @triggers("receive_payment_notification not_found")
@@ -388,8 +393,10 @@ def send_a_notification_that_is_too_large(_client: ExampleClient, request: Reque
 
 
 @triggers("list_sandbox_mail not_found")
-def use_the_server_without_mail(_client: ExampleClient, request: Request) -> None:
-    request.rate_limited = True
+def use_the_server_without_mail(client: ExampleClient, request: Request) -> None:
+    if not client.has_strict_server:
+        raise NotReachable("The deployment keeps its mails: ORDERLY_SANDBOX_MAIL is true.")
+    request.to_strict_server = True
 
 
 @triggers("payment_not_open")

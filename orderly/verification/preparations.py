@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from domain.account_tokens import EMAIL_VERIFICATION, PASSWORD_RESET
-from integrations.payments import sandbox_events
-from services import account_tokens, payment_notifications
-from tests.support.contract_client import ExampleClient, Preparation
-from tests.support.contract_requests import Request, json_request
-from tests.support.stripe_server import sign
-
-ONE_CENT = {"amount": 1, "currency": "EUR"}
+from orderly.verification.client import ExampleClient, Preparation
+from orderly.verification.requests import NotReachable, Request
 
 # By the operationId, or by the operationId and the name of an example.
 PREPARATIONS: dict[str, Preparation] = {}
@@ -39,22 +33,12 @@ def register_ada(client: ExampleClient, _request: Request) -> None:
 def add_the_token_of_a_mail(client: ExampleClient, request: Request) -> None:
     is_reset = request.operation_id == "confirm_password_reset"
     kind = PASSWORD_RESET if is_reset else EMAIL_VERIFICATION
-    request.body["token"] = mail_token(client, kind, "ada@example.com")
+    request.body["token"] = client.mail_token(kind, client.examples["credentials"]["email"])
 
 
 @prepares("delete_user")
 def confirm_with_the_password_of_the_administrator(client: ExampleClient, request: Request) -> None:
     request.body["current_password"] = client.admin_password
-
-
-def mail_token(client: ExampleClient, kind: str, email: str) -> str | None:
-    """Create a token for Ada as the worker does when it sends the mail."""
-    return account_tokens.issue(
-        kind,
-        user_id=UUID(client.sign_in_ada().user_id),
-        email=email,
-        requested_at=datetime.now(UTC),
-    )
 
 
 @prepares("create_order", "create_payment")
@@ -92,7 +76,7 @@ def set_the_expected_stock(client: ExampleClient, request: Request) -> None:
 
 @prepares("list_stock_movements")
 def add_a_stock_movement(client: ExampleClient, request: Request) -> None:
-    adjustment = json_request("adjust_stock", {"delta": 1, "reason": "FOUND"})
+    adjustment = client.request("adjust_stock", {"delta": 1, "reason": "FOUND"})
     adjustment.session, adjustment.path = request.session, request.path
     client.send_successfully(adjustment)
 
@@ -110,7 +94,7 @@ def cancel_as_an_administrator(client: ExampleClient, request: Request) -> None:
 @prepares("record_manual_payment")
 def pay_the_whole_order(client: ExampleClient, request: Request) -> None:
     add_idempotency_key(client, request)
-    read = json_request("get_order")
+    read = client.request("get_order")
     read.session, read.path = request.session, request.path
     request.body["amount"] = client.send_successfully(read).json()["total"]
 
@@ -118,7 +102,7 @@ def pay_the_whole_order(client: ExampleClient, request: Request) -> None:
 @prepares("list_payments")
 def add_payments(client: ExampleClient, request: Request) -> None:
     """Record a part payment for each call, so that there can be a second page."""
-    part = json_request("record_manual_payment", {"amount": ONE_CENT, "method": "CASH"})
+    part = client.request("record_manual_payment", {"amount": client.money(1), "method": "CASH"})
     part.session, part.path = client.sign_in_admin(), request.path
     for _ in range(2):
         client.send_successfully(part)
@@ -126,42 +110,39 @@ def add_payments(client: ExampleClient, request: Request) -> None:
 
 @prepares("create_refund", "list_refunds")
 def let_the_payment_succeed(client: ExampleClient, request: Request) -> None:
-    read = json_request("get_payment")
+    read = client.request("get_payment")
     read.session, read.path = client.sign_in_admin(), request.path
     client.record_manual_payment(client.send_successfully(read).json()["order_id"])
     if request.operation_id == "create_refund":
         add_idempotency_key(client, request)
         return
-    part = json_request("create_refund", {"amount": ONE_CENT})
+    part = client.request("create_refund", {"amount": client.money(1)})
     part.session, part.path = read.session, request.path
     for _ in range(2):
         client.send_successfully(part)
 
 
 @prepares("list_payment_notifications")
-def add_notifications(_client: ExampleClient, _request: Request) -> None:
-    for _ in range(2):
-        payment_notifications.report_given_up(
-            provider="sandbox", subject=f"payment:{uuid4()}", detail="No definite answer."
-        )
+def add_notifications(client: ExampleClient, _request: Request) -> None:
+    client.add_payment_notifications()
 
 
 @prepares("receive_payment_notification")
 def sign_the_body(client: ExampleClient, request: Request) -> None:
-    """Sign the body like each provider of the shop: they use different headers."""
     # As JavaScript writes it: Prism parses the body, and sends it on as `JSON.stringify` does.
     text = json.dumps(request.body, separators=(",", ":"), ensure_ascii=False)
     request.content = text.encode()
-    request.headers.update(sandbox_events.sign(client.sandbox.secret(), request.content))
-    request.headers.update(sign(request.content))
+    request.headers.update(client.notification_headers(request.content))
 
 
 @prepares("receive_payment_notification stripe_payment_succeeded")
-def notify_of_a_payment_by_stripe(_client: ExampleClient, request: Request) -> None:
+def notify_of_a_payment_by_stripe(client: ExampleClient, request: Request) -> None:
+    if not client.has_stripe:
+        raise NotReachable("The deployment does not use Stripe: ORDERLY_STRIPE_SECRET_KEY.")
     request.path["provider"] = "stripe"
 
 
 @prepares("settle_sandbox_payment")
 def start_a_sandbox_payment(client: ExampleClient, request: Request) -> None:
-    assert request.session
-    request.path["payment_id"] = client.create_payment(request.session, "sandbox")["id"]
+    session = request.session or client.sign_in_ada()
+    request.path["payment_id"] = client.create_payment(session, "sandbox")["id"]

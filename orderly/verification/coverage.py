@@ -6,53 +6,8 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
-from tests.support.contract import Node, codes_in, operations
-
-# No request can cause these errors, so they are not counted.
-SERVER_ERRORS = {"500", "503"}
-
-
-class OperationStatus(NamedTuple):
-    """A response status that an operation documents."""
-
-    operation_id: str
-    status: str
-
-    @property
-    def is_success(self) -> bool:
-        return self.status < "300"
-
-    def __str__(self) -> str:
-        return f"{self.operation_id} {self.status}"
-
-
-class ErrorCode(NamedTuple):
-    """A code that an error response of an operation can carry."""
-
-    operation_id: str
-    status: str
-    code: str
-
-    @property
-    def is_of_server(self) -> bool:
-        return self.status in SERVER_ERRORS
-
-    def __str__(self) -> str:
-        return f"{self.operation_id} {self.status} {self.code}"
-
-
-class Link(NamedTuple):
-    """A link of the contract, from a response to a request (OpenAPI 3.0, section 4.7.20)."""
-
-    operation_id: str
-    status: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.operation_id} {self.status} -> {self.name}"
-
+from orderly.verification.contract import Contract, ErrorCode, Link, OperationStatus
 
 Reached = OperationStatus | ErrorCode | Link
 Counts = dict[str, Counter[Reached]]
@@ -61,7 +16,8 @@ Counts = dict[str, Counter[Reached]]
 class Coverage:
     """Counts by the source of the requests: the contract's examples, or generated requests."""
 
-    def __init__(self) -> None:
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
         self._statuses: Counts = {}
         self._codes: Counts = {}
         self._links: Counts = {}
@@ -83,22 +39,22 @@ class Coverage:
     def missing_statuses(self, *sources: str) -> list[OperationStatus]:
         """Return the statuses that these sources never reached; without arguments, any source."""
         reached = _reached(self._statuses, sources)
-        return [status for status in documented_statuses() if status not in reached]
+        return [status for status in self._contract.statuses() if status not in reached]
 
     def missing_codes(self) -> list[ErrorCode]:
         """Return the documented codes that no response had."""
         met = _reached(self._codes)
-        return [code for code in documented_codes() if code not in met]
+        return [code for code in self._contract.codes() if code not in met]
 
     def undocumented_codes(self) -> list[ErrorCode]:
         """Return the codes that responses had, but their operation and status do not document."""
         met = {code for code in _reached(self._codes) if isinstance(code, ErrorCode)}
-        return sorted(code for code in met - {*documented_codes()} if not code.is_of_server)
+        return sorted(code for code in met - {*self._contract.codes()} if not code.is_of_server)
 
     def missing_links(self, *sources: str) -> list[Link]:
         """Return the links that these sources never followed; without arguments, any source."""
         followed = _reached(self._links, sources)
-        return [link for link, _ in documented_links() if link not in followed]
+        return [link for link, _ in self._contract.links() if link not in followed]
 
     def write(self, directory: Path) -> str:
         """Write coverage.md and coverage.json into a directory; return a one-line summary."""
@@ -108,10 +64,10 @@ class Coverage:
         return self._summary()
 
     def _summary(self) -> str:
-        statuses = set(documented_statuses())
+        statuses = set(self._contract.statuses())
         reached = statuses & _reached(self._statuses)
-        codes = set(documented_codes())
-        links = {link for link, _ in documented_links()}
+        codes = set(self._contract.codes())
+        links = {link for link, _ in self._contract.links()}
         parts = (
             (
                 "operations",
@@ -136,14 +92,15 @@ class Coverage:
                     "status": status.status,
                     **_by_source(self._statuses, status),
                 }
-                for status in documented_statuses()
+                for status in self._contract.statuses()
             ],
             "codes": [
-                {"code": str(code), **_by_source(self._codes, code)} for code in documented_codes()
+                {"code": str(code), **_by_source(self._codes, code)}
+                for code in self._contract.codes()
             ],
             "links": [
                 {"link": str(link), **_by_source(self._links, link)}
-                for link, _ in documented_links()
+                for link, _ in self._contract.links()
             ],
             "missing": [
                 *map(str, self.missing_statuses()),
@@ -156,39 +113,9 @@ class Coverage:
         yield "# Coverage of the contract"
         yield ""
         yield f"{self._summary()} (500 and 503 are not counted: no request can cause them)."
-        yield from _table("Operation and status", documented_statuses(), self._statuses)
-        yield from _table("Operation, status and code", documented_codes(), self._codes)
-        yield from _table("Link", (link for link, _ in documented_links()), self._links)
-
-
-def documented_statuses() -> Iterator[OperationStatus]:
-    """Yield each status of each operation, except errors of the server."""
-    for operation_id, operation in operations():
-        for status in operation["responses"]:
-            if status not in SERVER_ERRORS:
-                yield OperationStatus(operation_id, status)
-
-
-def documented_codes() -> Iterator[ErrorCode]:
-    """Yield each code of each operation and status, except errors of the server."""
-    responses = {
-        (operation_id, status): response
-        for operation_id, operation in operations()
-        for status, response in operation["responses"].items()
-    }
-    for operation_id, status in documented_statuses():
-        content = responses[operation_id, status].get("content", {})
-        if "application/problem+json" in content:
-            schema = content["application/problem+json"]["schema"]
-            yield from (ErrorCode(operation_id, status, code) for code in sorted(codes_in(schema)))
-
-
-def documented_links() -> Iterator[tuple[Link, Node]]:
-    """Yield each link with its Link Object."""
-    for operation_id, operation in operations():
-        for status, response in operation["responses"].items():
-            for name, link_object in response.get("links", {}).items():
-                yield Link(operation_id, status, name), link_object
+        yield from _table("Operation and status", self._contract.statuses(), self._statuses)
+        yield from _table("Operation, status and code", self._contract.codes(), self._codes)
+        yield from _table("Link", (link for link, _ in self._contract.links()), self._links)
 
 
 def _reached(counts: Counts, sources: Iterable[str] = ()) -> set[Reached]:

@@ -1,0 +1,1 @@
+"""Verifies a running server against its contract: the command `orderly verify`."""

@@ -1,0 +1,651 @@
+"""A client that sends the requests in the contract's examples, and creates what they need.
+
+The examples are about Ada, who registers, signs in and buys a hand grinder. The client sends them
+as written, except for values that the server generates (ids and tokens), and values that must be
+unique (emails and SKUs).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from http import HTTPStatus
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import httpx2
+
+from domain.account_tokens import EMAIL_CHANGE, PASSWORD_RESET
+from integrations.payments import sandbox_events
+from orderly.verification.accounts import THROW_AWAY_DOMAIN
+from orderly.verification.contract import Contract, Link, Node
+from orderly.verification.coverage import Coverage
+from orderly.verification.flood import flood
+from orderly.verification.requests import (
+    NotReachable,
+    Request,
+    UserSession,
+    Violation,
+    assert_documented,
+    cookie_name,
+    evaluate,
+    json_request,
+)
+
+COVERAGE_SOURCE = "examples"
+INITIAL_STOCK = 1000
+
+Preparation = Callable[["ExampleClient", Request], None]
+OnResponse = Callable[[Request, httpx2.Response], None]
+
+_MAIL_SECONDS = 30.0
+_MAX_WAIT_SECONDS = 90
+_RACES = 20
+# Less than the lifetime of an access token, which is 10 minutes by default.
+_SESSION_SECONDS = 45.0
+# How many requests, and for how long, are sent to reach a rate limit.
+_MAX_ATTEMPTS = 6000
+_MAX_ATTEMPT_SECONDS = 90.0
+_CONCURRENT_ATTEMPTS = 8
+_MAX_REQUESTS = 100_000
+# After these, other checks might not find Ada as they expect her.
+_CHANGING_ADA = {
+    *("change_password", "confirm_password_reset", "confirm_email_verification", "change_email"),
+    *("update_me", "update_user", "delete_me", "delete_user", "create_order"),
+}
+_LINK_TOKEN = re.compile(r"=([\w-]{20,})", re.ASCII)
+
+
+class Servers(NamedTuple):
+    """The base URLs of the API at the servers of a shop."""
+
+    url: str
+    # A second server that returns 429 from the second attempt on, requires verified addresses, and
+    # keeps no mails. None: statuses that depend on these settings cannot be reached.
+    strict_url: str | None = None
+    # The key that signs the notifications of the payment sandbox. None: none can be signed.
+    sandbox_secret: bytes | None = None
+
+
+class ExampleClient:
+    """Sends requests, checks that the contract documents the responses, and counts coverage."""
+
+    # Whether the deployment takes payments by Stripe, whose notifications this client cannot sign.
+    has_stripe = False
+    # The stock of the products that it creates.
+    initial_stock = INITIAL_STOCK
+
+    def __init__(
+        self,
+        contract: Contract,
+        servers: Servers,
+        admin: tuple[str, str],
+        *,
+        coverage: Coverage,
+        preparations: Mapping[str, Preparation],
+        on_response: OnResponse = lambda _request, _response: None,
+    ) -> None:
+        """Open an HTTP client.
+
+        Args:
+            contract: the contract that the responses must match.
+            servers: where requests are sent.
+            admin: the administrator's email address and password.
+            coverage: counts the responses and links.
+            preparations: what an operation needs before it succeeds, by its operationId, or by its
+                operationId and the name of an example: "update_order_status returned".
+            on_response: an additional check of each response.
+        """
+        self.contract = contract
+        # The credentials come from the request alone: store no cookies.
+        no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+        self._client = httpx2.Client(timeout=60, cookies=no_cookies)
+        self._servers = servers
+        self._admin = {"email": admin[0], "password": admin[1]}
+        self._coverage = coverage
+        self._on_response = on_response
+        self._preparations = preparations
+        self._ada_is_registered = False
+        # Whether a request may have given Ada orders, another password or another role.
+        self._ada_has_changed = False
+        self._admin_session: tuple[float, UserSession] | None = None
+        # A user whose failed attempts to confirm the password have reached the rate limit.
+        self._limited_user: UserSession | None = None
+        # Sent since the last check began, for the report.
+        self.sent: list[tuple[Request, int]] = []
+        # Makes emails unique: those of the examples may belong to users of the shop.
+        self._suffix = uuid4().hex[:12]
+
+    @property
+    def admin_password(self) -> str:
+        """The password of the administrator."""
+        return self._admin["password"]
+
+    @property
+    def has_strict_server(self) -> bool:
+        """Whether there is a second server, with other settings."""
+        return self._servers.strict_url is not None
+
+    @property
+    def examples(self) -> Mapping[str, Any]:
+        """The value of each example of the contract, by its name, with unique emails."""
+        return {
+            name: self._with_unique_emails(value) for name, value in self.contract.examples.items()
+        }
+
+    def money(self, amount: int) -> dict[str, Any]:
+        """Return an amount, in minor units of the shop's currency."""
+        currency = self.contract.document["components"]["schemas"]["Currency"]["enum"][0]
+        return {"amount": amount, "currency": currency}
+
+    def close(self) -> None:
+        """Close the HTTP client."""
+        self._client.close()
+
+    def begin_check(self) -> None:
+        """Use another Ada if the last check has changed her."""
+        self.sent = []
+        if self._ada_has_changed:
+            self._renew_ada()
+
+    def request(self, operation_id: str, body: Any = None) -> Request:
+        """Return a request with a JSON body and nothing else."""
+        return json_request(self.contract, operation_id, body)
+
+    def send(self, request: Request) -> httpx2.Response:
+        """Send a request, check its response against the contract, and count it.
+
+        Waits and repeats the request if a rate limit refuses it, unless the check expects that.
+        """
+        response = self._send(request)
+        while response.status_code == HTTPStatus.TOO_MANY_REQUESTS and not request.may_be_limited:
+            seconds = int(response.headers.get("Retry-After", "1"))
+            if seconds > _MAX_WAIT_SECONDS:
+                raise NotReachable(f"A rate limit allows the next attempt only in {seconds} s.")
+            time.sleep(seconds)
+            response = self._send(request)
+        self._record(request, response)
+        return response
+
+    def race(self, requests: Sequence[Request]) -> list[httpx2.Response]:
+        """Send requests at the same time; check and count their responses."""
+        with ThreadPoolExecutor(len(requests)) as threads:
+            responses = list(threads.map(self._send, requests))
+        for request, response in zip(requests, responses, strict=True):
+            self._record(request, response)
+        return responses
+
+    def race_until(
+        self, code: str, requests: Callable[[], Sequence[Request]], rounds: int = _RACES
+    ) -> httpx2.Response:
+        """Repeat a race until a response has this code, and return that response.
+
+        Raises:
+            NotReachable: no response has, since the server was too fast.
+        """
+        for _ in range(rounds):
+            for response in self.race(requests()):
+                if response.is_error and response.json()["code"] == code:
+                    return response
+        raise NotReachable(
+            f"It needs concurrent requests that meet within milliseconds: {rounds} races did not."
+        )
+
+    def _send(self, request: Request) -> httpx2.Response:
+        content = request.content
+        if content is None and request.body is not None:
+            is_text = isinstance(request.body, str)
+            content = (request.body if is_text else json.dumps(request.body)).encode()
+        headers = _with_credentials(request)
+        if content is not None and request.media_type:
+            headers["Content-Type"] = request.media_type
+        url = self._servers.strict_url if request.to_strict_server else self._servers.url
+        if url is None:
+            raise NotReachable("It needs a deployment with other settings.")
+        return self.http_client(request).request(
+            request.operation["method"].upper(),
+            url + request.operation["path"].format(**request.path),
+            params=request.query,
+            headers=headers,
+            content=content,
+        )
+
+    def http_client(self, _request: Request) -> httpx2.Client:
+        """Return the client that sends a request."""
+        return self._client
+
+    def _record(self, request: Request, response: httpx2.Response) -> None:
+        self.sent.append((replace(request), response.status_code))
+        if response.is_success:
+            self._observe(request)
+        self._coverage.record_response(
+            COVERAGE_SOURCE, request.operation_id, str(response.status_code), _code_of(response)
+        )
+        assert_documented(request, response)
+        self._on_response(request, response)
+
+    def _observe(self, request: Request) -> None:
+        """Remember whether Ada is registered."""
+        if request.operation_id == "register" and request.body == self.examples["registration"]:
+            self._ada_is_registered = True
+        if request.operation_id in {"delete_me", "delete_user"}:
+            self._ada_is_registered = False
+        if request.operation_id in _CHANGING_ADA:
+            self._ada_has_changed = True
+
+    def send_successfully(self, request: Request) -> httpx2.Response:
+        """Send a request.
+
+        Raises:
+            Violation: the response is an error.
+        """
+        response = self.send(request)
+        if response.is_error:
+            raise Violation(f"{request.operation_id}: {response.status_code} {response.text}")
+        return response
+
+    def prepare(
+        self,
+        operation_id: str,
+        *,
+        media_type: str = "",
+        example: str = "",
+        without_body: bool = False,
+    ) -> Request:
+        """Return a request that succeeds, after creating what it needs in the shop.
+
+        Args:
+            operation_id: the operation.
+            media_type: the media type of the body; without it, the first one.
+            example: the name of the body's example; without it, the first one.
+            without_body: leave out the body, for operations whose body is optional.
+        """
+        operation = self.contract.operations[operation_id]
+        request = Request(self.contract, operation_id, self._session_for(operation))
+        for parameter in operation["parameters"]:
+            if parameter["in"] == "path":
+                request.path[parameter["name"]] = self._path_value(parameter["name"], request)
+        content = operation.get("requestBody", {}).get("content", {})
+        if content and not without_body:
+            request.media_type = media_type or next(iter(content))
+            examples = content[request.media_type]["examples"]
+            value = examples[example or next(iter(examples))]["value"]
+            request.body = self._with_real_values(value)
+        for key in (operation_id, f"{operation_id} {example}"):
+            if key in self._preparations:
+                self._preparations[key](self, request)
+        return request
+
+    def follow_link(self, link: Link, link_object: Node, request: Request) -> Request:
+        """Send a request, and return the request that a link of its response describes."""
+        response = self.send_successfully(request)
+        if str(response.status_code) != link.status:
+            raise Violation(f"{link}: the status is {response.status_code}")
+        following = self.prepare(link_object["operationId"])
+        # Keep the user, who may access what the first request created. An operation with a required
+        # role keeps the administrator.
+        if following.session and request.session and "x-required-role" not in following.operation:
+            following = replace(following, session=request.session)
+        locations = {p["name"]: p["in"] for p in following.operation["parameters"]}
+        values = {"path": following.path, "query": following.query, "header": following.headers}
+        for name, expression in link_object.get("parameters", {}).items():
+            value = evaluate(expression, request, response)
+            if value is None:
+                raise Violation(f"{link}: {expression} is null")
+            values[locations[name]][name] = value
+        if "requestBody" in link_object:
+            following.body = evaluate(link_object["requestBody"], request, response)
+            following.media_type = next(iter(following.operation["requestBody"]["content"]))
+        self._coverage.record_link(COVERAGE_SOURCE, link)
+        return following
+
+    def sign_in_ada(self) -> UserSession:
+        """Open a new session for Ada; register her before the first one."""
+        if not self._ada_is_registered:
+            self.send_successfully(self.request("register", self.examples["registration"]))
+        return self.sign_in(self.examples["credentials"])
+
+    def sign_in_another(self) -> UserSession:
+        """Open a session for another customer."""
+        registration = self.examples["registration"]
+        email = f"other-{uuid4().hex[:12]}@{THROW_AWAY_DOMAIN}"
+        another = {**registration, "email": email}
+        self.send_successfully(self.request("register", another))
+        return self.sign_in({"email": email, "password": registration["password"]})
+
+    def sign_in_admin(self) -> UserSession:
+        """Return a session of the administrator, a new one every few minutes."""
+        opened_at, session = self._admin_session or (0.0, None)
+        now = time.monotonic()
+        if session is None or now - opened_at > _SESSION_SECONDS:
+            session = self.sign_in(self._admin)
+            self._admin_session = now, session
+        return session
+
+    def sign_in(self, credentials: Mapping[str, str]) -> UserSession:
+        """Open a new session for a user."""
+        tokens = self.send_successfully(self.request("issue_token", credentials)).json()
+        return UserSession(
+            tokens["user"]["id"],
+            tokens["session"]["id"],
+            tokens["access_token"],
+            tokens["refresh_token"],
+        )
+
+    def create_product(self, **fields: Any) -> dict[str, Any]:
+        """Create a product with enough stock for any check."""
+        body = {**self.examples["new_product"], "sku": _new_sku(), "stock": INITIAL_STOCK}
+        request = self.request("create_product", {**body, **fields})
+        request.session = self.sign_in_admin()
+        product: dict[str, Any] = self.send_successfully(request).json()
+        return product
+
+    def create_order(self, session: UserSession) -> dict[str, Any]:
+        """Create an order of one new product."""
+        line = {"product_id": self.create_product()["id"], "quantity": 1}
+        request = self.request("create_order", {"items": [line]})
+        request.session = session
+        order: dict[str, Any] = self.send_successfully(request).json()
+        return order
+
+    def create_payment(self, session: UserSession, provider: str = "manual") -> dict[str, Any]:
+        """Create an order, and a payment of it that waits for money."""
+        request = self.request("create_payment", {"provider": provider})
+        request.session = session
+        request.path = {"order_id": self.create_order(session)["id"]}
+        payment: dict[str, Any] = self.send_successfully(request).json()
+        return payment
+
+    def record_manual_payment(self, order_id: str) -> None:
+        """Pay an order in full."""
+        read = self.request("get_order")
+        read.session = self.sign_in_admin()
+        read.path = {"order_id": order_id}
+        total = self.send_successfully(read).json()["total"]
+        request = self.request("record_manual_payment", {"amount": total, "method": "CASH"})
+        request.session, request.path = read.session, read.path
+        self.send_successfully(request)
+
+    def update_order_status(self, order_id: str, *statuses: str) -> None:
+        """Move an order through one status after the other."""
+        for status in statuses:
+            request = self.request("update_order_status", {"status": status})
+            request.session = self.sign_in_admin()
+            request.path = {"order_id": order_id}
+            self.send_successfully(request)
+
+    def mail_token(self, kind: str, email: str) -> str:
+        """Return the token in a new mail to Ada, which the deployment keeps in its sandbox.
+
+        Raises:
+            NotReachable: the deployment sends its mails.
+        """
+        session = self.sign_in_ada()
+        if kind == PASSWORD_RESET:
+            cause = self.request("request_password_reset", {"email": email})
+        elif kind == EMAIL_CHANGE:
+            password = self.examples["registration"]["password"]
+            body = {"email": email, "current_password": password}
+            cause = self.request("change_email", body)
+            cause.session = session
+        else:
+            cause = self.request("request_email_verification")
+            cause.session = session
+        self.send_successfully(cause)
+        return self.wait_for_mail_token(email)
+
+    def wait_for_mail_token(self, email: str) -> str:
+        """Return the token in the newest mail to an address, when the worker has sent it."""
+        request = self.request("list_sandbox_mail")
+        request.query = {"to": email}
+        end = time.monotonic() + _MAIL_SECONDS
+        while time.monotonic() < end:
+            response = self.send(request)
+            if response.status_code == HTTPStatus.NOT_FOUND:
+                raise NotReachable("The deployment keeps no mails: ORDERLY_SANDBOX_MAIL is false.")
+            for mail in response.json()["items"]:
+                if found := _LINK_TOKEN.search(mail["text"]):
+                    return found[1]
+            time.sleep(0.5)
+        raise NotReachable(f"No mail with a token arrived within {_MAIL_SECONDS:.0f} s.")
+
+    def notification_headers(self, content: bytes) -> dict[str, str]:
+        """Return the headers of a payment notification with the signature of its provider."""
+        if self._servers.sandbox_secret is None:
+            raise NotReachable("The key of the payment sandbox is unknown: see --sandbox-secret.")
+        return sandbox_events.sign(self._servers.sandbox_secret, content)
+
+    def add_payment_notifications(self) -> None:
+        """Let the sandbox send two notifications."""
+        session = self.sign_in_ada()
+        for _ in range(2):
+            payment = self.create_payment(session, "sandbox")
+            request = self.request("settle_sandbox_payment", {"outcome": "DECLINE"})
+            request.session, request.path = session, {"payment_id": payment["id"]}
+            self.send_successfully(request)
+
+    def disable_user_of(self, request: Request) -> httpx2.Response | None:
+        """Disable the user of a request; return the response if the request was sent already.
+
+        The end of the session must not be noticed before the request is authenticated. Over HTTP,
+        this succeeds only in a race.
+        """
+
+        def requests() -> list[Request]:
+            fresh = self.prepare(request.operation_id)
+            if fresh.session is None:
+                raise NotReachable("The operation needs no session.")
+            disable = self.request("update_user", {"active": False})
+            disable.session = self.sign_in_admin()
+            disable.path = {"user_id": fresh.session.user_id}
+            self._renew_ada()
+            return [*[fresh] * 6, disable, *[fresh] * 6]
+
+        return self.race_until("session_expired", requests)
+
+    def hold_idempotency_key(self, request: Request) -> httpx2.Response | None:
+        """Use the key of a request in another one; return the response if it was sent already."""
+
+        def requests() -> list[Request]:
+            fresh = self.prepare(request.operation_id)
+            fresh.headers["Idempotency-Key"] = str(uuid4())
+            return [fresh] * 8
+
+        return self.race_until("idempotency_in_flight", requests)
+
+    def create_product_during(self, request: Request) -> httpx2.Response | None:
+        """Create a product of an imported file during the import."""
+
+        def requests() -> list[Request]:
+            fresh = self.prepare(request.operation_id)
+            return [fresh] * 4
+
+        return self.race_until("sku_taken", requests)
+
+    def reach_rate_limit(self, request: Request) -> httpx2.Response:
+        """Repeat a request until a rate limit refuses it; return that response.
+
+        Raises:
+            NotReachable: the limit of the deployment is too high.
+        """
+        request.may_be_limited = True
+        end = time.monotonic() + _MAX_ATTEMPT_SECONDS
+        sent = 0
+        while sent < _MAX_ATTEMPTS and time.monotonic() < end:
+            for response in self.race([request] * _CONCURRENT_ATTEMPTS):
+                if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+                    if response.json().get("policy") != "requests":
+                        return response
+                    # These attempts have reached the limit of all requests first.
+                    time.sleep(int(response.headers["Retry-After"]))
+            sent += _CONCURRENT_ATTEMPTS
+        raise NotReachable(f"The rate limit of the deployment is higher than {sent} attempts.")
+
+    def reach_request_limit(self, request: Request) -> httpx2.Response:
+        """Send many requests, and then this one, until it is refused; return that response.
+
+        Raises:
+            NotReachable: the limit of the deployment is too high.
+        """
+        request.may_be_limited = True
+        for _ in range(5):
+            flood(
+                f"{self._servers.url}/flood",
+                max_requests=_MAX_REQUESTS,
+                max_seconds=_MAX_ATTEMPT_SECONDS,
+            )
+            response = self.send(request)
+            if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+                return response
+        raise NotReachable("The deployment has no limit of requests, or it is very high.")
+
+    def reach_refresh_limit(self, request: Request) -> httpx2.Response:
+        """Refresh a session until a rate limit refuses it. Each refresh needs the latest token."""
+        session = request.session or self.sign_in_ada()
+        request.may_be_limited, request.session = True, None
+        cookie = cookie_name(self.contract, "refreshAuth")
+        token = session.refresh_token
+        for _ in range(_MAX_ATTEMPTS):
+            request.headers["Cookie"] = f"{cookie}={token}"
+            response = self.send(request)
+            if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+                return response
+            for value in response.headers.get_list("Set-Cookie"):
+                name, _, rest = value.partition("=")
+                token = rest.partition(";")[0] if name == cookie else token
+        raise NotReachable(f"The rate limit is higher than {_MAX_ATTEMPTS} refreshes.")
+
+    def reach_password_limit(self, request: Request) -> httpx2.Response:
+        """Send wrong passwords of a signed-in user until a rate limit refuses them.
+
+        The operations share the limit, so the same user reaches it at once in the next of them.
+        """
+        if self._limited_user is None:
+            self._limited_user = self.sign_in_ada()
+            self._ada_has_changed = True
+        request.session = self._limited_user
+        if "x-required-role" in request.operation:
+            promote = self.request("update_user", {"role": "ADMIN"})
+            promote.session = self.sign_in_admin()
+            promote.path = {"user_id": self._limited_user.user_id}
+            self.send_successfully(promote)
+            # The session has ended, but the limit is that of the user.
+            request.session = self._limited_user = self.sign_in(self.examples["credentials"])
+        return self.reach_rate_limit(request)
+
+    def require_only_administrator(self) -> None:
+        """Check that the shop has no other active administrator than that of the run.
+
+        Raises:
+            NotReachable: it has. The check would take the role away from the given one.
+        """
+        request = self.request("list_users")
+        request.session = self.sign_in_admin()
+        request.query = {"role": "ADMIN", "active": "true"}
+        for user in self.send_successfully(request).json()["items"]:
+            if user["email"].lower() == self._admin["email"].lower():
+                continue
+            if not user["email"].endswith(f"@{THROW_AWAY_DOMAIN}"):
+                raise NotReachable("The shop has another active administrator.")
+            demote = self.request("update_user", {"role": "CLIENT"})
+            demote.session, demote.path = request.session, {"user_id": user["id"]}
+            self.send_successfully(demote)
+
+    def require_verified_emails(self) -> None:
+        """Check that there is a server that requires verified emails.
+
+        Raises:
+            NotReachable: there is none.
+        """
+        if not self.has_strict_server:
+            raise NotReachable(
+                "The deployment requires no verified emails:"
+                " ORDERLY_VERIFIED_EMAIL_REQUIRED is false."
+            )
+
+    def _renew_ada(self) -> None:
+        """Use another Ada from now on."""
+        self._ada_is_registered = self._ada_has_changed = False
+        self._suffix = uuid4().hex[:12]
+
+    def _session_for(self, operation: Node) -> UserSession | None:
+        if self.contract.security_of(operation) == []:
+            return None
+        return self.sign_in_admin() if "x-required-role" in operation else self.sign_in_ada()
+
+    def _path_value(self, name: str, request: Request) -> str:
+        """Return the id of something new, for a path parameter."""
+        if name == "session_id":
+            return self.sign_in_ada().session_id
+        if name == "user_id":
+            return self.sign_in_ada().user_id
+        if name == "provider":
+            return "sandbox"
+        session = request.session or self.sign_in_ada()
+        if name == "product_id":
+            created = self.create_product()
+        elif name == "payment_id":
+            created = self.create_payment(session)
+        else:
+            created = self.create_order(session)
+        created_id: str = created["id"]
+        return created_id
+
+    def _with_real_values(self, value: Any) -> Any:
+        """Replace the product ids, refresh tokens, emails and SKUs of an example."""
+        if isinstance(value, list):
+            return [self._with_real_values(item) for item in value]
+        if isinstance(value, str) and value.startswith("sku,"):
+            return _with_new_skus(value)
+        if not isinstance(value, dict):
+            return value
+        replaced = {key: self._with_real_values(member) for key, member in value.items()}
+        if "product_id" in replaced:
+            replaced["product_id"] = self.create_product()["id"]
+        if "refresh_token" in replaced:
+            replaced["refresh_token"] = self.sign_in_ada().refresh_token
+        if "sku" in replaced:
+            replaced["sku"] = _new_sku()
+        return self._with_unique_emails(replaced)
+
+    def _with_unique_emails(self, value: Any) -> Any:
+        if not (isinstance(value, dict) and "email" in value):
+            return value
+        name = str(value["email"]).partition("@")[0]
+        return {**value, "email": f"{name}-{self._suffix}@{THROW_AWAY_DOMAIN}"}
+
+
+def _new_sku() -> str:
+    return uuid4().hex.upper()
+
+
+def _with_new_skus(file: str) -> str:
+    """Return a CSV file with other SKUs in its first column."""
+    header, *rows = csv.reader(io.StringIO(file, newline=""))
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([header, *([_new_sku(), *row[1:]] for row in rows)])
+    return text.getvalue()
+
+
+def _code_of(response: httpx2.Response) -> str | None:
+    """Return the code of a problem document."""
+    is_problem = "problem+json" in response.headers.get("Content-Type", "")
+    return str(response.json().get("code")) if response.is_error and is_problem else None
+
+
+def _with_credentials(request: Request) -> dict[str, str]:
+    headers = dict(request.headers)
+    if request.session:
+        if {"bearerAuth": []} in request.contract.security_of(request.operation):
+            headers.setdefault("Authorization", f"Bearer {request.session.access_token}")
+        else:
+            name = cookie_name(request.contract, "refreshAuth")
+            headers.setdefault("Cookie", f"{name}={request.session.refresh_token}")
+    return headers
