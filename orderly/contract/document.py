@@ -24,6 +24,9 @@ _ISO_4217: Final = re.compile(r"[A-Z]{3}", re.ASCII)
 # Extensions that name the code behind an operation. Clients do not need them.
 _IMPLEMENTATION: Final = re.compile(r"x-openapi-router-controller|x-\w+InfoFunc", re.ASCII)
 
+# The numbers of YAML 1.2. PyYAML, which implements version 1.1, writes some of these strings
+# without quotes, such as 00340434161094000017, which is no number in version 1.1.
+_NUMBER = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+|[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _SafeDumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
@@ -137,7 +140,7 @@ class _Dumper(_SafeDumper):
 
 
 def _represent_text(dumper: Any, text: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in text else None
+    style = "|" if "\n" in text else "'" if _NUMBER.fullmatch(text) else None
     node: yaml.ScalarNode = dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
     return node
 

@@ -136,6 +136,14 @@ def test_the_json_and_yaml_documents_are_equal() -> None:
     assert yaml.safe_load(as_yaml(document)) == document
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["00340434161094000017", "009", "1e3", "+1.5E-2", ".5", "7.", "0o17", "0xFF", "42", "no"],
+)
+def test_a_string_that_yaml_1_1_or_1_2_reads_as_another_type_is_quoted(text: str) -> None:
+    assert f"value: '{text}'\n" == as_yaml({"value": text}).decode()
+
+
 def test_yaml_keeps_the_order_of_keys_and_the_line_breaks() -> None:
     text = as_yaml(published(load())).decode()
 

@@ -7,3 +7,4 @@ from tests.support.processes import ROOT
 _PROGRAMS = ROOT / "tests/contract/tools/node_modules/.bin"
 REDOCLY = _PROGRAMS / "redocly"
 PRISM = _PROGRAMS / "prism"
+SPECTRAL = _PROGRAMS / "spectral"
