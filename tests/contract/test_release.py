@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from orderly.contract.document import load
+from tools.contract_diff.changes import compare
 from tools.contract_diff.release import check
 
 CONTRACT = """\
@@ -89,3 +92,76 @@ def test_the_contract_can_be_compared_with_any_commit(checkout: Path) -> None:
 
     with pytest.raises(ValueError, match="not a valid object name"):
         check(checkout, "v9")
+
+
+RELEASED = load()
+NEW_MEMBER = """properties:
+  gift_wrap:
+    type: boolean
+    description: Whether the order is wrapped.
+    example: true
+"""
+
+
+# A file of the contract, a text in it and its replacement, and the changes.
+@pytest.mark.parametrize(
+    ("file", "old", "new", "changes"),
+    [
+        pytest.param(
+            "Order",
+            "properties:\n",
+            NEW_MEMBER,
+            ["compatible  Order in responses/gift_wrap: property added"],
+            id="a new member of an answer",
+        ),
+        pytest.param(
+            "OrderEventType",
+            "  - PLACED\n",
+            "  - PLACED\n  - GIFT_WRAPPED\n",
+            ["compatible  OrderEvent in responses/type: known value 'GIFT_WRAPPED' added"],
+            id="a new value of an extensible enum",
+        ),
+        pytest.param(
+            "RefundStatus",
+            "[PENDING,",
+            "[PENDING, ON_HOLD,",
+            ["BREAKING    RefundStatus in responses: enum value 'ON_HOLD' added"],
+            id="a new value of a closed enum",
+        ),
+        pytest.param(
+            "OrderRequest",
+            "required: [items]\nproperties:\n",
+            "required: [items, gift_wrap]\n" + NEW_MEMBER,
+            ["BREAKING    OrderRequest in requests/gift_wrap: required property added"],
+            id="a new required member of a request",
+        ),
+        pytest.param(
+            "OrderRequest",
+            "properties:\n",
+            NEW_MEMBER,
+            ["compatible  OrderRequest in requests/gift_wrap: property added"],
+            id="a new optional member of a request",
+        ),
+        pytest.param(
+            "Order",
+            "  expires_at:\n",
+            "  expires_on:\n",
+            [
+                "BREAKING    Order in responses/expires_at: property removed",
+                "compatible  Order in responses/expires_on: property added",
+            ],
+            id="a renamed member of an answer",
+        ),
+    ],
+)
+def test_answers_may_grow_and_requests_may_not_require_more(
+    repository: Path, tmp_path: Path, file: str, old: str, new: str, changes: list[str]
+) -> None:
+    shutil.copytree(repository / "openapi", tmp_path / "openapi")
+    path = tmp_path / f"openapi/components/schemas/{file}.yaml"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new, 1))
+
+    found = compare(RELEASED, load(directory=tmp_path / "openapi"))
+
+    assert changes == [*map(str, found)]
