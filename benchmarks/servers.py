@@ -25,6 +25,7 @@ from services import process
 ORDERLY = "Orderly"
 ASYNCPG = "FastAPI + asyncpg"
 FASTIFY = "Fastify + node-postgres"
+PRISMA = "Express + Prisma"
 FASTAPI = "FastAPI + SQLAlchemy"
 STOCK = "stock Connexion + Peewee"
 # The module of each Python application that Orderly is compared with
@@ -33,7 +34,11 @@ _PYTHON_PEERS: Mapping[str, str] = {
     FASTAPI: "benchmarks.peers.fastapi_sqlalchemy",
     STOCK: "benchmarks.peers.connexion_peewee",
 }
-_FASTIFY_DIRECTORY = Path(__file__).parent / "peers" / "fastify"
+# The directory of each Node.js application that Orderly is compared with
+_NODE_PEERS: Mapping[str, Path] = {
+    FASTIFY: Path(__file__).parent / "peers" / "fastify",
+    PRISMA: Path(__file__).parent / "peers" / "prisma",
+}
 _START_TIMEOUT_SECONDS = 30.0
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
@@ -92,9 +97,13 @@ def serving(stack: str, on: Ground, workers: int = 1) -> Iterator[Running]:
             yield running
         return
     port = free_port()
-    command = _fastify() if stack == FASTIFY else _uvicorn(_PYTHON_PEERS[stack], port, workers)
+    if stack in _NODE_PEERS:
+        command = _node(_NODE_PEERS[stack])
+    else:
+        command = _uvicorn(_PYTHON_PEERS[stack], port, workers)
     environment = {
         **os.environ,
+        "NODE_ENV": "production",
         "PEER_DATABASE_URL": on.url,
         "PEER_PORT": port,
         "PEER_SIGNING_KEY": on.settings.configuration().signing_key.decode("latin-1"),
@@ -145,12 +154,13 @@ def _uvicorn(module: str, port: str, workers: int) -> list[str]:
     ]
 
 
-def _fastify() -> list[str]:
-    """Return the command of the Node.js server, whose packages are installed if necessary."""
-    if not (_FASTIFY_DIRECTORY / "node_modules").is_dir():
+def _node(directory: Path) -> list[str]:
+    """Return the command of a Node.js server, whose packages are installed if necessary."""
+    if not (directory / "node_modules").is_dir():
         options = ["--ignore-scripts", "--no-fund", "--no-audit"]
-        run(["npm", "ci", "--prefix", str(_FASTIFY_DIRECTORY), *options])
-    return ["node", str(_FASTIFY_DIRECTORY / "server.js")]
+        run(["npm", "ci", "--prefix", str(directory), *options])
+        run(["npm", "run", "--prefix", str(directory), "--if-present", "generate"])
+    return ["node", str(directory / "server.js")]
 
 
 class Cpu(NamedTuple):

@@ -1,7 +1,7 @@
 """Compares reads over HTTP with other servers: `python -m benchmarks.http`.
 
-The servers are Orderly, FastAPI with asyncpg, and Fastify with node-postgres. Each has one process,
-and all read from the same PostgreSQL:
+The servers are Orderly, FastAPI with asyncpg, Fastify with node-postgres, and Express with Prisma.
+Each has one process, and all read from the same PostgreSQL:
 
 - one of 10,000 products, chosen at random; one popular product; a page of 20 products;
 - only Orderly: a search, and a product that has not changed since the client read it (304).
@@ -37,7 +37,17 @@ from benchmarks.measuring import (
     per_second,
     report,
 )
-from benchmarks.servers import ASYNCPG, FASTAPI, FASTIFY, ORDERLY, STOCK, Cpu, Ground, Running
+from benchmarks.servers import (
+    ASYNCPG,
+    FASTAPI,
+    FASTIFY,
+    ORDERLY,
+    PRISMA,
+    STOCK,
+    Cpu,
+    Ground,
+    Running,
+)
 
 CLIENTS = 16
 UNCACHED = "Orderly without cache"
@@ -53,6 +63,7 @@ _PATHS = {
 _GOALS = {
     (ORDERLY, FASTIFY): {ONE: 1.0, PAGE: 1.0, HOT: 1.0},
     (ORDERLY, ASYNCPG): {ONE: 4.0, PAGE: 4.0, HOT: 4.0},
+    (ORDERLY, PRISMA): {},
     (UNCACHED, ASYNCPG): {ONE: 1.5, PAGE: 1.3},
 }
 _GOAL_UNCHANGED = 1.3

@@ -31,7 +31,7 @@ from benchmarks.measuring import (
     per_second,
     report,
 )
-from benchmarks.servers import ASYNCPG, FASTIFY, ORDERLY, Ground
+from benchmarks.servers import ASYNCPG, FASTIFY, ORDERLY, PRISMA, Ground
 from benchmarks.shop import ACCOUNTS, PRODUCTS
 from models.placement import PLACE
 from orderly.embedded.programs import program
@@ -43,8 +43,8 @@ PGBENCH = "pgbench"
 # By number of clients, the lowest ratio of Orderly's rate to another server's. The other servers
 # write only the order, its items and the stock.
 _PEER_GOALS: Mapping[int, Mapping[str, float | None]] = {
-    1: {ASYNCPG: None, FASTIFY: 0.9},
-    16: {ASYNCPG: 1.5, FASTIFY: 0.7},
+    1: {ASYNCPG: None, FASTIFY: 0.9, PRISMA: None},
+    16: {ASYNCPG: 1.5, FASTIFY: 0.7, PRISMA: 4.0},
 }
 # By number of clients, the same for pgbench
 _PGBENCH_GOALS = {1: 0.5, 8: 0.7, 32: 0.7}
@@ -105,7 +105,7 @@ def compare(ground: Ground, rounds: int, seconds: int) -> list[Comparison]:
 
 def _measure(ground: Ground, workers: int, rounds: int, seconds: int) -> dict[Case, Measured]:
     """Measure Orderly and pgbench; with one worker the other servers too."""
-    peers = (ASYNCPG, FASTIFY) if workers == 1 else ()
+    peers = (ASYNCPG, FASTIFY, PRISMA) if workers == 1 else ()
     with ExitStack() as stack:
         running = {
             name: stack.enter_context(servers.serving(name, ground, workers)).address
