@@ -158,6 +158,9 @@ def _violations(error: ValidationError) -> list[Violation]:
         ]
     if keyword in {"anyOf", "oneOf"}:
         return _violations_of_subschemas(keyword, details["context"])
+    if keyword == "not":
+        # The first member that the `not` requires is the one that must be absent or different.
+        path = (*path, *details["schema"].get("required", ())[:1])
     template = _MESSAGES.get(keyword)
     message = template.format(**details) if template else "does not match the contract"
     if keyword == "type":

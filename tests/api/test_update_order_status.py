@@ -139,9 +139,11 @@ def test_if_match_with_an_outdated_etag_is_412(admin: Client, order: dict[str, A
 def test_a_tracking_number_is_allowed_only_with_shipped(
     admin: Client, order: dict[str, Any]
 ) -> None:
-    assert_problem(
+    problem = assert_problem(
         update_status(admin, order, "PAID", tracking_number="X1"), 400, "malformed_request"
     )
+
+    assert ["/tracking_number"] == [error["pointer"] for error in problem["errors"]]
 
 
 def test_a_customer_gets_403_whether_or_not_the_order_is_their_own(
