@@ -20,7 +20,6 @@ from orderly.cli import (
     products,
     server,
     upgrade,
-    verify,
 )
 
 
@@ -52,7 +51,6 @@ for command in (
     products.import_products,
     products.export_products,
     contract.openapi,
-    verify.verify,
     keys.rotate_signing_key,
 ):
     main.add_command(command)

@@ -31,6 +31,14 @@ from orderly.http.authentication import (
     is_by_cookie,
     refresh_cookie_of,
 )
+from orderly.http.compression import (
+    CONTENT_ENCODING,
+    VARY,
+    Encoding,
+    accept_encoding_of,
+    accepts_gzip,
+    compressed_chunks,
+)
 from orderly.http.problems import Problem
 from orderly.http.refusals import log_refusal
 from orderly.http.slots import Client, Slots
@@ -49,6 +57,8 @@ _SCOPE_VALUES: Mapping[str, Callable[[Scope], Any]] = {
 }
 
 
+# The statuses whose responses depend on `Accept-Encoding`.
+_NEGOTIATED = {HTTPStatus.OK, HTTPStatus.NOT_MODIFIED}
 # RFC 9110, section 8.6: 204 has no Content-Length, and 304 may only have that of the 200 response.
 _WITHOUT_CONTENT_LENGTH = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 
@@ -75,6 +85,7 @@ class CompiledOperation:
         # `_operation` is the operation's object in the document. Connexion 3.3 has no public
         # accessor for its extensions (x-...).
         self._required_role: str | None = operation._operation.get("x-required-role")
+        self._is_compressible: bool = operation._operation.get("x-compressed", False)
         self._parameters = ParameterPlan(operation.parameters)
         self._body = BodyPlan(operation.request_body) if operation.request_body else None
         self._media_types = {
@@ -147,8 +158,14 @@ class CompiledOperation:
         )
         for name, compute in self._scope_values:
             arguments[name] = compute(scope)
+        encoding = None
+        if self._is_compressible:
+            is_gzip = accepts_gzip(accept_encoding_of(headers))
+            # The handler only knows the entity tag of the body that is not compressed.
+            tags = arguments.pop("if_none_match", None) if is_gzip else None
+            encoding = Encoding(is_gzip, tags)
         response = await self._call(arguments, scope["orderly"].get("client"))
-        await self._send(response, receive, send)
+        await self._send(response, encoding, receive, send)
 
     async def _call(self, arguments: dict[str, Any], client: Client | None) -> Response:
         response: Response
@@ -163,7 +180,9 @@ class CompiledOperation:
         """Run a function for a request that has begun, however long it waits for a slot."""
         return await self._slots.run(function, self._load, None)
 
-    async def _send(self, response: Response, receive: Receive, send: Send) -> None:
+    async def _send(
+        self, response: Response, encoding: Encoding | None, receive: Receive, send: Send
+    ) -> None:
         content, status, extra_headers = response
         media_type = self._media_types[status]
         headers = [
@@ -176,7 +195,14 @@ class CompiledOperation:
             headers.append((b"cache-control", b"private, no-cache"))
         if self._check_response is not None:
             self._check_response(content, status, headers)
+        if status not in _NEGOTIATED:
+            encoding = None  # for example the error that the mock was asked for
+        if encoding is not None:
+            headers.append(VARY)
         if isinstance(content, Iterator):
+            if encoding is not None and encoding.is_gzip:
+                content = compressed_chunks(content)
+                headers.append(CONTENT_ENCODING)
             headers.append((b"content-type", _with_charset(media_type)))
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send_chunks(content, run=self._run_without_client, receive=receive, send=send)
@@ -185,6 +211,8 @@ class CompiledOperation:
         if media_type and status != HTTPStatus.NOT_MODIFIED:
             body = orjson.dumps(content)
             headers.append((b"content-type", media_type))
+            if encoding is not None:
+                status, headers, body = await encoding.encode(headers, body)
         if status not in _WITHOUT_CONTENT_LENGTH:
             headers.append((b"content-length", b"%d" % len(body)))
         await send({"type": "http.response.start", "status": status, "headers": headers})

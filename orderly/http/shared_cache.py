@@ -25,6 +25,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from handlers.preconditions import is_unchanged
 from handlers.responses import BASE_PATH
+from orderly.http.compression import (
+    CONTENT_ENCODING,
+    MIN_BYTES,
+    Header,
+    accepts_gzip,
+    tag_of_gzip,
+)
 from orderly.http.slots import SAFE_METHODS
 
 # The paths of the catalogue begin with this one.
@@ -34,16 +41,12 @@ _MAX_BYTES = 16 << 20
 _MAX_RESPONSE_BYTES = 1 << 20
 # Estimated memory of a stored response in addition to its bodies: headers, key, objects
 _OVERHEAD_BYTES = 2048
-# Bodies below this size fit into one packet without compression.
-_MIN_COMPRESSED_BYTES = 1400
 # Compressing a larger body would block the event loop for more than 20 ms.
 _MAX_COMPRESSED_BYTES = 1 << 19
 _OK = 200
 
 # The value of `If-None-Match` (RFC 9110, section 13.1.2): `*`, or up to 20 entity tags
 _ENTITY_TAGS = re.compile(rb'\*|(W/)?"[!#-~]*"([ \t]*,[ \t]*(W/)?"[!#-~]*"){0,19}')
-
-Header = tuple[bytes, bytes]
 
 
 class _CacheHeaders(NamedTuple):
@@ -81,7 +84,7 @@ class _Stored:
         # The compressed body is at most as long as the body.
         self.size = 2 * len(body) + _OVERHEAD_BYTES
         self.etag = dict(headers)[b"etag"]
-        replaced = {b"cache-control", b"content-length", b"etag"}
+        replaced = {b"cache-control", b"content-length", b"etag", b"vary"}
         common_headers = [
             (b"cache-control", cache_control),
             (b"vary", b"Authorization, Cookie, Accept-Encoding"),
@@ -98,9 +101,11 @@ class _Stored:
         """Return the status, headers and body of the response to a request."""
         etag, body = self.etag, self._body
         encoding: tuple[Header, ...] = ()
-        if request.accepts_gzip and _MIN_COMPRESSED_BYTES <= len(body) <= _MAX_COMPRESSED_BYTES:
-            # A strong entity tag identifies the bytes of a body (RFC 9110, section 8.8.3).
-            etag, encoding = etag[:-1] + b'-gzip"', ((b"content-encoding", b"gzip"),)
+        if request.accepts_gzip and MIN_BYTES <= len(body) <= _MAX_COMPRESSED_BYTES:
+            etag, encoding = (
+                tag_of_gzip(etag.decode("latin-1")).encode("latin-1"),
+                (CONTENT_ENCODING,),
+            )
             body = self._compressed()
         age = (b"age", b"%d" % (now - self.time))
         if request.if_none_match is not None and self._is_unchanged(request.if_none_match, etag):
@@ -250,11 +255,8 @@ class SharedCache:
         fetches = self._store.fetches
         fetch = fetches[key] = _Fetch()
         recorder = _Recorder(send)
-        if request.if_none_match is not None:
-            # The stored response must have a body.
-            scope["headers"] = [
-                header for header in scope["headers"] if header[0] != b"if-none-match"
-            ]
+        # The stored response must have a body that is not compressed.
+        scope["headers"] = [header for header in scope["headers"] if header[0] not in _REMOVED]
         now = monotonic()
         try:
             await self._app(scope, receive, recorder.send)
@@ -275,13 +277,13 @@ class SharedCache:
 
     def _read(self, headers: list[Header]) -> _CacheHeaders | None:
         """Return the headers that matter to the cache; None if it must not handle the request."""
-        bypasses_cache = accepts_gzip = False
-        if_none_match = None
+        bypasses_cache = False
+        accept_encoding, if_none_match = b"", None
         for name, value in headers:
             if name not in _RELEVANT:
                 continue
             if name == b"accept-encoding":
-                accepts_gzip = _accepts_gzip(value)
+                accept_encoding += b"," + value
             elif name == b"if-none-match":
                 if if_none_match is not None or not _ENTITY_TAGS.fullmatch(value):
                     return None  # invalid: the contract refuses it
@@ -292,10 +294,11 @@ class SharedCache:
                 )
             elif name == b"authorization" or any(one in value for one in self._session_cookies):
                 return None
-        return _CacheHeaders(bypasses_cache, accepts_gzip, if_none_match)
+        return _CacheHeaders(bypasses_cache, accepts_gzip(accept_encoding), if_none_match)
 
 
 _RELEVANT = {b"accept-encoding", b"authorization", b"cache-control", b"cookie", b"if-none-match"}
+_REMOVED = {b"accept-encoding", b"if-none-match"}
 _BYPASS_DIRECTIVES = (b"no-cache", b"no-store", b"max-age=0")
 
 
@@ -337,15 +340,6 @@ def _key(scope: Scope) -> bytes:
         query = b"&".join(sorted(query.split(b"&")))
     key: bytes = scope["raw_path"] + b"?" + query
     return key
-
-
-def _accepts_gzip(accept_encoding: bytes) -> bool:
-    """Return whether the client accepts gzip (RFC 9110, section 12.5.3)."""
-    for part in accept_encoding.lower().split(b","):
-        name, _, weight = part.partition(b";")
-        if name.strip() == b"gzip":
-            return weight.replace(b" ", b"").rstrip(b"0") not in {b"q=", b"q=0.", b"q=."}
-    return False
 
 
 async def _send(response: tuple[int, list[Header], bytes], send: Send) -> None:

@@ -27,6 +27,13 @@ from handlers import preconditions
 from integrations.payments.sandbox import PAGE
 from orderly.contract import document
 from orderly.contract.workflows import read_workflows
+from orderly.http.compression import (
+    MIN_BYTES,
+    accept_encoding_of,
+    accepts_gzip,
+    compress,
+    tag_of_gzip,
+)
 from orderly.http.readiness import Readiness
 from orderly.http.security_headers import DOCS_POLICY, MAIL_POLICY, PAGE_POLICY
 from orderly.pages.admin_page import ADMIN_URL, admin_files
@@ -44,6 +51,13 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).resolve().parent
 _DOCS_URL: Final = "/docs"
 _MAIL_URL: Final = "/sandbox/mail"
+# The large files of Swagger UI that the page loads; the others are served from the disk.
+_SWAGGER_UI_FILES: Final = {
+    "swagger-ui-bundle.js": "text/javascript",
+    "swagger-ui.css": "text/css",
+}
+# zlib's usual level: a file is compressed once, at its first request.
+_FILE_LEVEL: Final = 6
 
 
 class _PageRouter(Router):
@@ -98,6 +112,10 @@ def page_router(
         "/docs/start.js": ((_HERE / "start.js").read_bytes(), "text/javascript"),
         "/problems": (problem_types_page(), "text/html"),
         WORKFLOWS_URL: (workflows_page(contract, workflows), "text/html"),
+        **{
+            f"/docs/{name}": ((_swagger_ui_directory() / name).read_bytes(), media_type)
+            for name, media_type in _SWAGGER_UI_FILES.items()
+        },
     }
     redirects = {"/docs/": "/docs"}
     if storefront:
@@ -150,19 +168,31 @@ def _swagger_ui_directory() -> Path:
 def _file_endpoint(
     content: bytes, media_type: str, *, any_origin: bool = False
 ) -> Callable[[Request], Response]:
-    """Return an endpoint that serves constant bytes with a strong ETag (RFC 9110, 8.8.3).
+    """Return an endpoint that serves constant text with a strong ETag (RFC 9110, 8.8.3).
 
-    With `any_origin`, pages of all origins may read them, such as an editor for OpenAPI documents.
+    With `any_origin`, pages of all origins may read it, such as an editor for OpenAPI documents.
     """
-    etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-    headers = {"Cache-Control": "no-cache", "ETag": etag}
+    plain_tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    shared_headers = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
     if any_origin:
-        headers["Access-Control-Allow-Origin"] = "*"
+        shared_headers["Access-Control-Allow-Origin"] = "*"
+    compressed: bytes | None = None
 
     async def serve(request: Request) -> Response:
+        nonlocal compressed
+        is_gzip = len(content) >= MIN_BYTES and accepts_gzip(
+            accept_encoding_of(request.scope["headers"])
+        )
+        etag = tag_of_gzip(plain_tag) if is_gzip else plain_tag
+        headers = {**shared_headers, "ETag": etag}
         if preconditions.is_unchanged(request.headers.get("if-none-match"), etag):
             return Response(status_code=304, headers=headers)
-        return Response(content, media_type=media_type, headers=headers)
+        if not is_gzip:
+            return Response(content, media_type=media_type, headers=headers)
+        if compressed is None:
+            compressed = await compress(content, _FILE_LEVEL)
+        headers["Content-Encoding"] = "gzip"
+        return Response(compressed, media_type=media_type, headers=headers)
 
     return serve  # type: ignore[return-value]  # Starlette accepts coroutine functions too
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
@@ -114,6 +115,41 @@ def test_an_operation_documents_the_limits_of_its_requests_and_of_its_attempts(n
     attempts = {"too_many_attempts"} if node["operationId"] in LIMITED_ATTEMPTS else set()
 
     assert content["examples"].keys() == {"too_many_requests"} | attempts
+
+
+# Not compressed: secrets of payments, sessions, and mails with links. Lists of refunds are short.
+NOT_COMPRESSED_LISTS = {"list_payments", "list_refunds", "list_sandbox_mail", "list_sessions"}
+SECRETS = {"access_token", "client_secret", "html", "redirect_url", "refresh_token", "text"}
+
+
+def test_lists_and_csv_files_without_secrets_are_compressed() -> None:
+    compressed = {name for name, operation in operations() if operation.get("x-compressed")}
+    lists = {
+        name
+        for name, operation in operations()
+        if name.startswith("list_") or name in {"export_orders", "export_products"}
+    }
+
+    assert compressed == lists - NOT_COMPRESSED_LISTS
+
+
+@each((name, operation) for name, operation in operations() if operation.get("x-compressed"))
+def test_a_compressed_response_contains_no_secret(node: Node) -> None:
+    success = node["responses"]["200"]
+
+    assert "get" == node["method"]
+    assert "Set-Cookie" not in success["headers"]
+    assert SECRETS.isdisjoint(_names_in(success["content"]))
+
+
+def _names_in(node: Any) -> set[str]:
+    """Return the names of all properties of the schemas in a node."""
+    if isinstance(node, list):
+        return set().union(*map(_names_in, node))
+    if not isinstance(node, dict):
+        return set()
+    properties = node.get("properties", {})
+    return set(properties).union(*map(_names_in, node.values()))
 
 
 @each(operations())
