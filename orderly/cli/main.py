@@ -20,6 +20,7 @@ from orderly.cli import (
     products,
     server,
     upgrade,
+    verify,
 )
 
 
@@ -51,6 +52,7 @@ for command in (
     products.import_products,
     products.export_products,
     contract.openapi,
+    verify.verify,
     keys.rotate_signing_key,
 ):
     main.add_command(command)

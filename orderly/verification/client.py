@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +21,7 @@ from uuid import uuid4
 
 import httpx2
 
-from domain.account_tokens import EMAIL_CHANGE, PASSWORD_RESET
+from domain.account_tokens import EMAIL_CHANGE, EMAIL_VERIFICATION, PASSWORD_RESET
 from integrations.payments import sandbox_events
 from orderly.verification.accounts import THROW_AWAY_DOMAIN
 from orderly.verification.contract import Contract, Link, Node
@@ -45,22 +44,28 @@ INITIAL_STOCK = 1000
 Preparation = Callable[["ExampleClient", Request], None]
 OnResponse = Callable[[Request, httpx2.Response], None]
 
-_MAIL_SECONDS = 30.0
+_MAIL_SECONDS = 60.0
+# The worker sends mails every five seconds, and reading the mailbox costs the server much time.
+_MAIL_PAUSE_SECONDS = 1.5
 _MAX_WAIT_SECONDS = 90
 _RACES = 20
 # Less than the lifetime of an access token, which is 10 minutes by default.
 _SESSION_SECONDS = 45.0
-# How many requests, and for how long, are sent to reach a rate limit.
-_MAX_ATTEMPTS = 6000
-_MAX_ATTEMPT_SECONDS = 90.0
-_CONCURRENT_ATTEMPTS = 8
+# How many requests, and for how long, are sent to reach the limit of requests.
 _MAX_REQUESTS = 100_000
+_MAX_FLOOD_SECONDS = 60.0
+_IMPORTED_ROWS = 2_000
 # After these, other checks might not find Ada as they expect her.
 _CHANGING_ADA = {
     *("change_password", "confirm_password_reset", "confirm_email_verification", "change_email"),
     *("update_me", "update_user", "delete_me", "delete_user", "create_order"),
 }
-_LINK_TOKEN = re.compile(r"=([\w-]{20,})", re.ASCII)
+# The part of the links in mails before the token.
+_FRAGMENTS = {
+    PASSWORD_RESET: "reset-password",
+    EMAIL_VERIFICATION: "verify-email",
+    EMAIL_CHANGE: "verify-email",
+}
 
 
 class Servers(NamedTuple):
@@ -116,8 +121,9 @@ class ExampleClient:
         # Whether a request may have given Ada orders, another password or another role.
         self._ada_has_changed = False
         self._admin_session: tuple[float, UserSession] | None = None
-        # A user whose failed attempts to confirm the password have reached the rate limit.
-        self._limited_user: UserSession | None = None
+        # Addresses to which a mail was sent at the registration, and tokens of mails.
+        self._verified_emails: set[str] = set()
+        self._used_tokens: set[str] = set()
         # Sent since the last check began, for the report.
         self.sent: list[tuple[Request, int]] = []
         # Makes emails unique: those of the examples may belong to users of the shop.
@@ -153,7 +159,7 @@ class ExampleClient:
         """Use another Ada if the last check has changed her."""
         self.sent = []
         if self._ada_has_changed:
-            self._renew_ada()
+            self.forget_ada()
 
     def request(self, operation_id: str, body: Any = None) -> Request:
         """Return a request with a JSON body and nothing else."""
@@ -199,11 +205,7 @@ class ExampleClient:
         )
 
     def _send(self, request: Request) -> httpx2.Response:
-        content = request.content
-        if content is None and request.body is not None:
-            is_text = isinstance(request.body, str)
-            content = (request.body if is_text else json.dumps(request.body)).encode()
-        headers = _with_credentials(request)
+        content, headers = request.encoded(), headers_of(request)
         if content is not None and request.media_type:
             headers["Content-Type"] = request.media_type
         url = self._servers.strict_url if request.to_strict_server else self._servers.url
@@ -268,6 +270,8 @@ class ExampleClient:
             without_body: leave out the body, for operations whose body is optional.
         """
         operation = self.contract.operations[operation_id]
+        if operation_id == "register":
+            self.forget_ada()  # an address can be registered once
         request = Request(self.contract, operation_id, self._session_for(operation))
         for parameter in operation["parameters"]:
             if parameter["in"] == "path":
@@ -387,6 +391,11 @@ class ExampleClient:
         Raises:
             NotReachable: the deployment sends its mails.
         """
+        self.request_mail(kind, email)
+        return self.wait_for_mail_token(kind, email)
+
+    def request_mail(self, kind: str, email: str) -> None:
+        """Let the deployment send a mail with a token to Ada."""
         session = self.sign_in_ada()
         if kind == PASSWORD_RESET:
             cause = self.request("request_password_reset", {"email": email})
@@ -395,14 +404,17 @@ class ExampleClient:
             body = {"email": email, "current_password": password}
             cause = self.request("change_email", body)
             cause.session = session
-        else:
+        elif email in self._verified_emails:
             cause = self.request("request_email_verification")
             cause.session = session
+        else:
+            self._verified_emails.add(email)
+            return  # the registration has sent one, which a new one would invalidate
         self.send_successfully(cause)
-        return self.wait_for_mail_token(email)
 
-    def wait_for_mail_token(self, email: str) -> str:
-        """Return the token in the newest mail to an address, when the worker has sent it."""
+    def wait_for_mail_token(self, kind: str, email: str) -> str:
+        """Return the token in the newest mail of this kind to an address, once it has arrived."""
+        pattern = re.compile(rf"#{_FRAGMENTS[kind]}=([\w-]{{20,}})", re.ASCII)
         request = self.request("list_sandbox_mail")
         request.query = {"to": email}
         end = time.monotonic() + _MAIL_SECONDS
@@ -411,9 +423,11 @@ class ExampleClient:
             if response.status_code == HTTPStatus.NOT_FOUND:
                 raise NotReachable("The deployment keeps no mails: ORDERLY_SANDBOX_MAIL is false.")
             for mail in response.json()["items"]:
-                if found := _LINK_TOKEN.search(mail["text"]):
+                found = pattern.search(mail["text"])
+                if found and found[1] not in self._used_tokens:
+                    self._used_tokens.add(found[1])
                     return found[1]
-            time.sleep(0.5)
+            time.sleep(_MAIL_PAUSE_SECONDS)
         raise NotReachable(f"No mail with a token arrived within {_MAIL_SECONDS:.0f} s.")
 
     def notification_headers(self, content: bytes) -> dict[str, str]:
@@ -440,53 +454,59 @@ class ExampleClient:
 
         def requests() -> list[Request]:
             fresh = self.prepare(request.operation_id)
+            if "x-required-role" in fresh.operation:
+                # Never disable the administrator of the run.
+                fresh.session = self.promote_ada()
             if fresh.session is None:
                 raise NotReachable("The operation needs no session.")
             disable = self.request("update_user", {"active": False})
             disable.session = self.sign_in_admin()
             disable.path = {"user_id": fresh.session.user_id}
-            self._renew_ada()
+            self.forget_ada()
             return [*[fresh] * 6, disable, *[fresh] * 6]
 
         return self.race_until("session_expired", requests)
+
+    def promote_ada(self) -> UserSession:
+        """Make Ada an administrator; return a new session of her."""
+        promote = self.request("update_user", {"role": "ADMIN"})
+        promote.session = self.sign_in_admin()
+        promote.path = {"user_id": self.sign_in_ada().user_id}
+        self.send_successfully(promote)
+        return self.sign_in_ada()
 
     def hold_idempotency_key(self, request: Request) -> httpx2.Response | None:
         """Use the key of a request in another one; return the response if it was sent already."""
 
         def requests() -> list[Request]:
             fresh = self.prepare(request.operation_id)
-            fresh.headers["Idempotency-Key"] = str(uuid4())
-            return [fresh] * 8
+            racing = [replace(fresh) for _ in range(8)]
+            key = str(uuid4())
+            for one in racing:
+                one.headers = {**fresh.headers, "Idempotency-Key": key}
+                if "sku" in fresh.body:
+                    # With the same SKU, its uniqueness would decide the race, not the key.
+                    one.body = {**fresh.body, "sku": _new_sku()}
+            return racing
 
         return self.race_until("idempotency_in_flight", requests)
 
     def create_product_during(self, request: Request) -> httpx2.Response | None:
-        """Create a product of an imported file during the import."""
-
-        def requests() -> list[Request]:
-            fresh = self.prepare(request.operation_id)
-            return [fresh] * 4
-
-        return self.race_until("sku_taken", requests)
-
-    def reach_rate_limit(self, request: Request) -> httpx2.Response:
-        """Repeat a request until a rate limit refuses it; return that response.
-
-        Raises:
-            NotReachable: the limit of the deployment is too high.
-        """
-        request.may_be_limited = True
-        end = time.monotonic() + _MAX_ATTEMPT_SECONDS
-        sent = 0
-        while sent < _MAX_ATTEMPTS and time.monotonic() < end:
-            for response in self.race([request] * _CONCURRENT_ATTEMPTS):
-                if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
-                    if response.json().get("policy") != "requests":
-                        return response
-                    # These attempts have reached the limit of all requests first.
-                    time.sleep(int(response.headers["Retry-After"]))
-            sent += _CONCURRENT_ATTEMPTS
-        raise NotReachable(f"The rate limit of the deployment is higher than {sent} attempts.")
+        """Import a large file, and create its products at the same time, one after the other."""
+        for _ in range(_RACES):
+            skus = [_new_sku() for _ in range(_IMPORTED_ROWS)]
+            lines = ["sku,name,price,stock", *(f"{sku},Raced,100,1" for sku in skus)]
+            imported = replace(request, body="\r\n".join([*lines, ""]))
+            with ThreadPoolExecutor(1) as thread:
+                response = thread.submit(self._send, imported)
+                for sku in skus:
+                    if response.done():
+                        break
+                    self.create_product(sku=sku, stock=0)
+            self._record(imported, response.result())
+            if response.result().is_error:
+                return response.result()
+        raise NotReachable(f"The server was faster than {_RACES} attempts to disturb an import.")
 
     def reach_request_limit(self, request: Request) -> httpx2.Response:
         """Send many requests, and then this one, until it is refused; return that response.
@@ -499,46 +519,12 @@ class ExampleClient:
             flood(
                 f"{self._servers.url}/flood",
                 max_requests=_MAX_REQUESTS,
-                max_seconds=_MAX_ATTEMPT_SECONDS,
+                max_seconds=_MAX_FLOOD_SECONDS,
             )
             response = self.send(request)
             if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
                 return response
         raise NotReachable("The deployment has no limit of requests, or it is very high.")
-
-    def reach_refresh_limit(self, request: Request) -> httpx2.Response:
-        """Refresh a session until a rate limit refuses it. Each refresh needs the latest token."""
-        session = request.session or self.sign_in_ada()
-        request.may_be_limited, request.session = True, None
-        cookie = cookie_name(self.contract, "refreshAuth")
-        token = session.refresh_token
-        for _ in range(_MAX_ATTEMPTS):
-            request.headers["Cookie"] = f"{cookie}={token}"
-            response = self.send(request)
-            if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
-                return response
-            for value in response.headers.get_list("Set-Cookie"):
-                name, _, rest = value.partition("=")
-                token = rest.partition(";")[0] if name == cookie else token
-        raise NotReachable(f"The rate limit is higher than {_MAX_ATTEMPTS} refreshes.")
-
-    def reach_password_limit(self, request: Request) -> httpx2.Response:
-        """Send wrong passwords of a signed-in user until a rate limit refuses them.
-
-        The operations share the limit, so the same user reaches it at once in the next of them.
-        """
-        if self._limited_user is None:
-            self._limited_user = self.sign_in_ada()
-            self._ada_has_changed = True
-        request.session = self._limited_user
-        if "x-required-role" in request.operation:
-            promote = self.request("update_user", {"role": "ADMIN"})
-            promote.session = self.sign_in_admin()
-            promote.path = {"user_id": self._limited_user.user_id}
-            self.send_successfully(promote)
-            # The session has ended, but the limit is that of the user.
-            request.session = self._limited_user = self.sign_in(self.examples["credentials"])
-        return self.reach_rate_limit(request)
 
     def require_only_administrator(self) -> None:
         """Check that the shop has no other active administrator than that of the run.
@@ -570,7 +556,7 @@ class ExampleClient:
                 " ORDERLY_VERIFIED_EMAIL_REQUIRED is false."
             )
 
-    def _renew_ada(self) -> None:
+    def forget_ada(self) -> None:
         """Use another Ada from now on."""
         self._ada_is_registered = self._ada_has_changed = False
         self._suffix = uuid4().hex[:12]
@@ -640,7 +626,8 @@ def _code_of(response: httpx2.Response) -> str | None:
     return str(response.json().get("code")) if response.is_error and is_problem else None
 
 
-def _with_credentials(request: Request) -> dict[str, str]:
+def headers_of(request: Request) -> dict[str, str]:
+    """Return the headers of a request, with its credentials."""
     headers = dict(request.headers)
     if request.session:
         if {"bearerAuth": []} in request.contract.security_of(request.operation):

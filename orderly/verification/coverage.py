@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from orderly.verification.contract import Contract, ErrorCode, Link, OperationStatus
@@ -64,6 +64,13 @@ class Coverage:
         return self._summary()
 
     def _summary(self) -> str:
+        return "; ".join(
+            f"{name}: {covered} of {documented}, {100 * covered / max(documented, 1):.1f}%"
+            for name, covered, documented in self.totals()
+        )
+
+    def totals(self) -> list[tuple[str, int, int]]:
+        """Return what is counted, how many of it were reached, and how many are documented."""
         statuses = set(self._contract.statuses())
         reached = statuses & _reached(self._statuses)
         codes = set(self._contract.codes())
@@ -78,11 +85,32 @@ class Coverage:
             ("codes", codes & _reached(self._codes), codes),
             ("links", links & _reached(self._links), links),
         )
-        return "; ".join(
-            f"{name}: {len(covered)} of {len(documented)},"
-            f" {100 * len(covered) / max(len(documented), 1):.1f}%"
-            for name, covered, documented in parts
-        )
+        return [(name, len(covered), len(documented)) for name, covered, documented in parts]
+
+    def sources(self) -> list[str]:
+        """Return the sources that have sent any request."""
+        return sorted(self._statuses)
+
+    def counts(self) -> Iterator[tuple[Reached, Mapping[str, int]]]:
+        """Yield what the contract documents, with how often each source met it."""
+        for status in self._contract.statuses():
+            yield status, _by_source(self._statuses, status)
+        for code in self._contract.codes():
+            yield code, _by_source(self._codes, code)
+        for link, _ in self._contract.links():
+            yield link, _by_source(self._links, link)
+
+    def totals_with(self, unreachable: Collection[str]) -> list[tuple[str, int, int, int]]:
+        """Like `totals`, with the number of those that were not reached for a known reason."""
+        missing: dict[str, Sequence[Reached]] = {
+            "statuses": self.missing_statuses(),
+            "codes": self.missing_codes(),
+            "links": self.missing_links(),
+        }
+        return [
+            (*total, sum(str(one) in unreachable for one in missing.get(total[0], [])))
+            for total in self.totals()
+        ]
 
     def _as_json(self) -> dict[str, object]:
         return {

@@ -6,21 +6,24 @@ depend on generated requests.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
+from uuid import uuid4
 
 from orderly.verification import objects, races
 from orderly.verification.checks import Check, Found
 from orderly.verification.client import ExampleClient
 from orderly.verification.contract import Contract, ErrorCode, Link, Node, OperationStatus
-from orderly.verification.requests import Violation
-from orderly.verification.triggers import LIMITED_ATTEMPTS, TRIGGERS
+from orderly.verification.requests import NotReachable, Request, Violation
+from orderly.verification.triggers import TRIGGERS
 
 _TOO_MANY_REQUESTS = "429"
 # The name of the group of checks that reach the rate limits.
 RATE_LIMITS: Final = "rate limits refuse further requests"
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 # The second server requires verified addresses.
 _OF_THE_STRICT_SERVER = {OperationStatus("register", "202")}
 
@@ -103,24 +106,43 @@ def _parameter_examples(contract: Contract) -> Found:
 
 def _is_accepted(client: ExampleClient, *, operation_id: str, parameter: Node, value: Any) -> None:
     request = client.prepare(operation_id)
+    name, place = parameter["name"], parameter["in"]
+    if place == "path" and name != "provider" and _is_in_shop(client, request, name, value):
+        return  # the shop is a demo, which has the objects of the examples
+    if (place, name, value) == ("path", "provider", "stripe") and not client.has_stripe:
+        raise NotReachable("The deployment does not use Stripe: ORDERLY_STRIPE_SECRET_KEY.")
+    if name == "Idempotency-Key":
+        value = _UUID.sub(str(uuid4()), value)  # a key can be used once
     values = {"path": request.path, "query": request.query, "header": request.headers}
-    values[parameter["in"]][parameter["name"]] = (
-        str(value).lower() if isinstance(value, bool) else value
-    )
+    values[place][name] = str(value).lower() if isinstance(value, bool) else value
     response = client.send(request)
-    # A new shop has nothing with the ids and entity tags of the examples, but has their provider.
+    # The shop has nothing with the ids and entity tags of the examples, but has their provider.
     by_place: dict[str, set[int]] = {
         "path": {HTTPStatus.NOT_FOUND},
         "header": {200, 201, 204, HTTPStatus.PRECONDITION_FAILED},
     }
-    expected = by_place.get(parameter["in"], {HTTPStatus.OK})
-    if (parameter["in"], parameter["name"]) == ("path", "provider"):
+    expected = by_place.get(place, {HTTPStatus.OK})
+    if (place, name) == ("path", "provider"):
         expected = {HTTPStatus.NO_CONTENT}
     if response.status_code not in expected:
         raise Violation(
-            f"{operation_id} with the example {value!r} of {parameter['name']}:"
+            f"{operation_id} with the example {value!r} of {name}:"
             f" {response.status_code} {response.text}"
         )
+
+
+def _is_in_shop(client: ExampleClient, request: Request, name: str, value: str) -> bool:
+    """Return whether the shop has an object with the id of an example.
+
+    If so, the request must not be sent: it could make a user of the shop an administrator.
+    """
+    collection, _, _ = str(request.operation["path"]).partition(f"{{{name}}}")
+    for operation_id, operation in client.contract.operations.items():
+        if (operation["method"], operation["path"]) == ("get", f"{collection}{{{name}}}"):
+            read = client.request(operation_id)
+            read.session, read.path = client.sign_in_admin(), {name: value}
+            return client.send(read).is_success
+    return False
 
 
 def _error_codes(contract: Contract) -> Found:
@@ -130,9 +152,7 @@ def _error_codes(contract: Contract) -> Found:
 
 
 def _rate_limits(contract: Contract) -> Found:
-    # After the limit of requests was reached, other requests have to wait.
-    codes = sorted(contract.codes(), key=lambda code: code.operation_id not in LIMITED_ATTEMPTS)
-    for code in codes:
+    for code in contract.codes():
         if code.status == _TOO_MANY_REQUESTS:
             yield code.operation_id, str(code), partial(_is_triggered, code=code)
 
@@ -193,7 +213,7 @@ _GROUPS: dict[str, Callable[[Contract], Found]] = {
     "lists show nothing of other customers": objects.lists_of_others,
     "concurrent orders do not exceed the stock": races.last_units,
     "requests with one key are processed once": races.idempotency_keys,
-    # The last ones: afterwards, the deployment refuses such requests for some minutes.
+    # The last ones: afterwards, other requests would have to wait.
     RATE_LIMITS: _rate_limits,
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -51,6 +52,12 @@ class Request:
     def operation(self) -> Node:
         """The operation, with its method, its path and all parameters."""
         return self.contract.operations[self.operation_id]
+
+    def encoded(self) -> bytes | None:
+        """Return the body as it is sent."""
+        if self.content is not None or self.body is None:
+            return self.content
+        return (self.body if isinstance(self.body, str) else json.dumps(self.body)).encode()
 
     def use_cookie(self) -> None:
         """Send the access token in a cookie, as a browser does, instead of as a bearer token."""

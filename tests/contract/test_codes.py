@@ -5,8 +5,10 @@ from __future__ import annotations
 import httpx2
 import pytest
 
-from orderly.verification.contract import ErrorCode
+from orderly.contract.document import load
+from orderly.verification.contract import Contract, ErrorCode
 from orderly.verification.coverage import Coverage
+from orderly.verification.results import Outcome, Result, Results
 from tests.support.contract import CONTRACT
 from tests.support.contract_requests import EXAMPLES, assert_documented, json_request
 
@@ -71,3 +73,59 @@ def test_a_response_with_an_undocumented_code_fails_the_test(
     else:
         with pytest.raises(AssertionError, match="create_product: 409"):
             assert_documented(json_request("create_product"), response)
+
+
+def results_with_codes(contract: Contract, codes: list[ErrorCode]) -> Results:
+    """Return the results of a run that met these codes, and everything else of a contract."""
+    coverage = Coverage(contract)
+    for operation_id, status in contract.statuses():
+        coverage.record_response("a test", operation_id, status, None)
+    for link, _ in contract.links():
+        coverage.record_link("a test", link)
+    for operation_id, status, code in codes:
+        coverage.record_response("a test", operation_id, status, code)
+    return Results(contract, "http://localhost", 1, coverage)
+
+
+def messages(results: Results) -> list[str]:
+    return [failure.message for failure in results.coverage_failures("coverage")]
+
+
+def test_a_run_that_met_everything_has_no_failure() -> None:
+    assert [] == messages(results_with_codes(CONTRACT, [*CONTRACT.codes()]))
+
+
+def test_a_code_that_is_documented_for_an_operation_and_never_met_fails_the_run() -> None:
+    document = load()
+    response = document["paths"]["/products"]["post"]["responses"]["409"]
+    while "$ref" in response:
+        response = document["components"]["responses"][response["$ref"].rpartition("/")[2]]
+    content = response["content"]["application/problem+json"]
+    new = {"$ref": "#/components/schemas/UserDeletedProblem"}
+    schema = content["schema"]
+    content["schema"] = {"oneOf": [*schema.get("oneOf", [schema]), new]}
+
+    results = results_with_codes(Contract(document), [*CONTRACT.codes()])
+
+    assert ["create_product 409 user_deleted is documented, and was never met."] == messages(
+        results
+    )
+
+
+def test_a_new_code_without_documentation_fails_the_run() -> None:
+    new = ErrorCode("get_product", "404", "product_hidden")
+
+    results = results_with_codes(CONTRACT, [*CONTRACT.codes(), new])
+
+    assert ["get_product 404 product_hidden was met, and is not documented."] == messages(results)
+
+
+def test_a_code_that_this_deployment_cannot_give_is_named_with_the_reason() -> None:
+    codes = [code for code in CONTRACT.codes() if code != SKU_TAKEN]
+    results = results_with_codes(CONTRACT, codes)
+    results.results.append(
+        Result("codes", str(SKU_TAKEN), Outcome.NOT_REACHABLE, 0.0, "It needs a race.")
+    )
+
+    assert [] == messages(results)
+    assert {"It needs a race.": [str(SKU_TAKEN)]} == results.reasons()

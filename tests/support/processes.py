@@ -73,19 +73,26 @@ class Server:
 
     @classmethod
     def start(
-        cls, data_dir: Path, *arguments: str, terminal: int | None = None, **variables: str
+        cls,
+        data_dir: Path,
+        *arguments: str,
+        terminal: int | None = None,
+        program: str = "orderly",
+        **variables: str,
     ) -> Self:
         """Start a server without waiting until it is ready; choose a free port unless given one.
+
+        `program` is the module that is run.
 
         `terminal` is the file descriptor of the pseudo-terminal that controls the server.
         """
         directory = data_dir.parent
-        command = [sys.executable, "-m", "orderly", "serve", "--data-dir", str(data_dir)]
+        command = [sys.executable, "-m", program, "serve", "--data-dir", str(data_dir)]
         port = [] if "--port" in arguments else ["--port", "0"]
         with (directory / "stdout").open("wb") as out, (directory / "stderr").open("wb") as err:
             process = subprocess.Popen(
                 [*command, *port, *arguments],
-                cwd=directory,
+                cwd=directory if program == "orderly" else ROOT,
                 env=orderly_environment(**variables),
                 stdin=subprocess.DEVNULL if terminal is None else terminal,
                 stdout=out,
@@ -191,10 +198,14 @@ class Server:
 
 @contextmanager
 def run_server(
-    data_dir: Path, *arguments: str, terminal: int | None = None, **variables: str
+    data_dir: Path,
+    *arguments: str,
+    terminal: int | None = None,
+    program: str = "orderly",
+    **variables: str,
 ) -> Iterator[Server]:
     """Run a server for the duration of the block; stop it even if the block raises."""
-    server = Server.start(data_dir, *arguments, terminal=terminal, **variables)
+    server = Server.start(data_dir, *arguments, terminal=terminal, program=program, **variables)
     try:
         server.wait_until_ready()
         yield server
