@@ -180,12 +180,15 @@ def _run_check(check: Check, client: ExampleClient, url: str) -> Result:
         outcome, message = Outcome.FAILED, f"The connection broke: {error!r}"
     except (KeyError, ValueError, TypeError) as error:  # a response has not the expected form
         outcome, message = Outcome.FAILED, f"A response could not be used: {error!r}"
+    finally:
+        sent = list(client.sent)
+        client.restore_administrators()
     seconds = time.monotonic() - began
     if outcome is not Outcome.FAILED:
         return Result(check.group, check.name, outcome, seconds, message)
-    curl = curl_of(client.sent[-1][0], url) if client.sent else ""
+    curl = curl_of(sent[-1][0], url) if sent else ""
     curl = curl.replace(client.admin_password, "PASSWORD")
-    return Result(check.group, check.name, outcome, seconds, message, steps_of(client.sent), curl)
+    return Result(check.group, check.name, outcome, seconds, message, steps_of(sent), curl)
 
 
 def _is_alive(url: str) -> bool:

@@ -185,7 +185,7 @@ def ship_the_order_first(client: ExampleClient, request: Request) -> None:
 
 @triggers("last_administrator")
 def demote_the_only_administrator(client: ExampleClient, request: Request) -> None:
-    client.require_only_administrator()
+    client.become_only_administrator()
     request.session = client.sign_in_admin()
     request.path["user_id"] = request.session.user_id
     request.body = {"role": "CLIENT"}
@@ -193,7 +193,7 @@ def demote_the_only_administrator(client: ExampleClient, request: Request) -> No
 
 @triggers("delete_me last_administrator", "delete_user last_administrator")
 def delete_the_only_administrator(client: ExampleClient, request: Request) -> None:
-    client.require_only_administrator()
+    client.become_only_administrator()
     request.session = client.sign_in_admin()
     request.body = {"current_password": client.admin_password}
     if request.path:
