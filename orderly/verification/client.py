@@ -211,7 +211,7 @@ class ExampleClient:
                 if response.is_error and response.json()["code"] == code:
                     return response
         raise NotReachable(
-            f"It needs concurrent requests that meet within milliseconds: {rounds} races did not."
+            f"It needs requests that meet within a few milliseconds. {rounds} races did not."
         )
 
     def _send(self, request: Request) -> httpx2.Response:

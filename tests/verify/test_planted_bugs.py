@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import orderly_environment, run_server, wait_until
+from tests.support.processes import orderly_environment, run_server
 from tests.support.verification import command, failures_in, verify
 
 TAGS = "entity tags change with the object: "
@@ -74,47 +74,57 @@ def test_generated_requests_find_a_bug_too(tmp_path: Path) -> None:
     assert any("GET /me: Undocumented" in name for name in found.failures), found.failures
 
 
-def test_a_server_that_stops_ends_the_run_with_a_report(tmp_path: Path) -> None:
-    with run_server(shop_of(tmp_path), "--demo") as server:
-        run = subprocess.Popen(
-            command(server.url, tmp_path / "reports", "--max-time", "0"),
-            env=orderly_environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        assert run.stdout
-        while "request examples succeed" not in run.stdout.readline():
-            pass
-        server.stop()
-    output = run.stdout.read()
+def start(url: str, reports: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Start to verify a server."""
+    return subprocess.Popen(
+        command(url, reports, *arguments),
+        env=orderly_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
-    assert 2 == run.wait(), output
+
+def read_until(run: subprocess.Popen[str], text: str) -> None:
+    """Wait until a run prints a text."""
+    assert run.stdout
+    for line in run.stdout:
+        if text in line:
+            return
+    raise AssertionError(f"the run ended without {text!r}")
+
+
+def test_a_server_that_stops_ends_the_run_with_a_report(tmp_path: Path) -> None:
+    reports = tmp_path / "reports"
+    with (
+        run_server(shop_of(tmp_path), "--demo") as server,
+        start(server.url, reports, "--max-time", "0") as run,
+    ):
+        read_until(run, "request examples succeed")
+        server.stop()
+        output = run.communicate()[0]
+
+    assert 2 == run.returncode, output
     assert "stopped responding" in output
-    assert "Not complete" in (tmp_path / "reports" / "report.html").read_text()
+    assert "Not complete" in (reports / "report.html").read_text()
 
 
 def test_an_interrupted_run_reports_what_it_has_found(tmp_path: Path) -> None:
-    with run_server(
-        shop_of(tmp_path),
-        "--demo",
-        program="tests.support.planted_bugs",
-        PLANTED_BUGS="undocumented_status",
-    ) as server:
-        run = subprocess.Popen(
-            command(server.url, tmp_path / "reports"),
-            env=orderly_environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        assert run.stdout
-        while "FAILED get_me" not in run.stdout.readline():
-            pass
+    reports = tmp_path / "reports"
+    with (
+        run_server(
+            shop_of(tmp_path),
+            "--demo",
+            program="tests.support.planted_bugs",
+            PLANTED_BUGS="undocumented_status",
+        ) as server,
+        start(server.url, reports) as run,
+    ):
+        read_until(run, "FAILED get_me")
         run.send_signal(signal.SIGINT)
-        output = run.stdout.read()
+        output = run.communicate()[0]
 
-    assert 2 == run.wait(), output
+    assert 2 == run.returncode, output
     assert "Interrupted" in output
-    assert "Not complete" in (tmp_path / "reports" / "report.html").read_text()
-    wait_until(lambda: failures_in(tmp_path / "reports"))
+    assert "Not complete" in (reports / "report.html").read_text()
+    assert any("get_me" in name for name in failures_in(reports))
