@@ -60,6 +60,7 @@ def test_every_locked_version_has_a_hash(repository: Path) -> None:
         "docs/examples/typescript-client/package-lock.json",
         "tests/browser/chromium/package-lock.json",
         "tests/contract/tools/package-lock.json",
+        "tests/generators/package-lock.json",
     ],
 )
 def test_npm_lock_files_name_no_registry_and_have_hashes(repository: Path, lock: str) -> None:
