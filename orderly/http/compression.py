@@ -33,13 +33,19 @@ _OK = 200
 _NOT_MODIFIED = 304
 # The headers that 304 has like 200 (RFC 9110, section 15.4.5)
 _HEADERS_OF_NOT_MODIFIED = {b"cache-control", b"etag", b"vary"}
+# Longer values of `Accept-Encoding` would take up memory in the cache of values.
+_MAX_HEADER_BYTES = 200
 _ZERO_WEIGHT = 0.0
 _WEIGHT = re.compile(rb"q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
 
 
-@lru_cache(256)
 def accepts_gzip(accept_encoding: bytes) -> bool:
     """Return whether gzip is acceptable, and not less than no compression (`identity`)."""
+    return len(accept_encoding) <= _MAX_HEADER_BYTES and _accepts_gzip(accept_encoding)
+
+
+@lru_cache(256)
+def _accepts_gzip(accept_encoding: bytes) -> bool:
     weights: dict[bytes, float] = {}
     for item in accept_encoding.lower().split(b","):
         coding, separator, parameter = item.partition(b";")

@@ -25,6 +25,8 @@ _WINDOW = WINDOW_SECONDS * _NANOSECONDS
 # The clients of one window. Two windows of them take at most some 10 MB.
 _MAX_CLIENTS = 20_000
 
+_MAX_ADDRESS_CHARACTERS = 64
+
 _network_of_ipv6 = lru_cache(1024)(network_of)
 
 
@@ -82,7 +84,8 @@ class RequestLimit:
         # There is no client if the server listens on a Unix socket.
         client = scope.get("client")
         if client is not None and scope["type"] == "http" and scope["path"] not in HEALTH_CHECKS:
-            address: str = client[0]
+            # A proxy that passes on what the client sends could make it longer.
+            address: str = client[0][:_MAX_ADDRESS_CHARACTERS]
             network = _network_of_ipv6(address) if ":" in address else address
             wait = self._counts.wait(network, monotonic_ns())
             if wait:

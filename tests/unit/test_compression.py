@@ -38,6 +38,7 @@ from orderly.http.compression import accepts_gzip, compress, compressed_chunks
         ("gzip;q=often", False),
         ("gzip;level=9", False),
         ("gzipped", False),
+        ("gzip" + ", br" * 1000, False),
     ],
 )
 def test_gzip_is_used_if_it_is_acceptable_and_not_less_than_no_compression(
