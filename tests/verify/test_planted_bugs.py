@@ -74,6 +74,15 @@ def test_generated_requests_find_a_bug_too(tmp_path: Path) -> None:
     assert any("GET /me: Undocumented" in name for name in found.failures), found.failures
 
 
+def test_without_a_known_administrator_no_check_runs(tmp_path: Path) -> None:
+    with run_server(shop_of(tmp_path), ORDERLY_TEST_SYSTEM="true") as server:
+        found = verify(server.url, tmp_path / "reports")
+
+    assert 2 == found.status
+    assert "admin@orderly.example cannot sign in" in found.output
+    assert not (tmp_path / "reports").exists()
+
+
 def start(url: str, reports: Path, *arguments: str) -> subprocess.Popen[str]:
     """Start to verify a server."""
     return subprocess.Popen(
