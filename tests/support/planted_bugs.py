@@ -11,10 +11,10 @@ from dataclasses import replace
 from typing import Any
 
 from domain.actor import ADMIN
+from domain.errors import UserDeleted
 from handlers import orders as order_handlers
 from handlers import preconditions
-from handlers import users as user_handlers
-from services import orders, stock
+from services import orders, stock, users
 
 BUGS: dict[str, Callable[[], None]] = {}
 
@@ -26,14 +26,12 @@ def plants(bug: Callable[[], None]) -> Callable[[], None]:
 
 @plants
 def undocumented_status() -> None:
-    """`get_me` responds 203 instead of 200."""
-    get_me = user_handlers.get_me
+    """`get_me` responds 409, which it does not document."""
 
-    def get_me_with_other_status(*arguments: Any, **keywords: Any) -> Any:
-        body, _, headers = get_me(*arguments, **keywords)
-        return body, 203, headers
+    def refuse(**_arguments: Any) -> Any:
+        raise UserDeleted
 
-    user_handlers.get_me = get_me_with_other_status
+    users.get_me = refuse
 
 
 @plants

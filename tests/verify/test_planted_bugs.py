@@ -59,6 +59,8 @@ def test_each_bug_alone_is_found(tmp_path: Path, bug: str) -> None:
         found = verify(server.url, tmp_path / "reports", *words)
 
     assert (1, FOUND_BY[bug]) == (found.status, found.failures.keys()), found.output
+    if bug == "undocumented_status":
+        assert "The status is not documented. get_me: 409" in str(found.failures)
 
 
 def test_generated_requests_find_a_bug_too(tmp_path: Path) -> None:
@@ -71,7 +73,7 @@ def test_generated_requests_find_a_bug_too(tmp_path: Path) -> None:
         found = verify(server.url, tmp_path / "reports", "--max-time", "60", "--only", "generated")
 
     assert 1 == found.status
-    assert any("GET /me: Undocumented" in name for name in found.failures), found.failures
+    assert any("GET /users/me: Undocumented" in name for name in found.failures), found.failures
 
 
 def test_without_a_known_administrator_no_check_runs(tmp_path: Path) -> None:
