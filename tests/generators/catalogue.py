@@ -49,7 +49,7 @@ TYPESCRIPT: Final = (
     ),
     Generator(
         "orval, zod",
-        ("orval", "zod"),
+        ("orval", "zod-4"),
         "orval_zod",
         "orval --config orval.config.mjs --project zod",
     ),
@@ -117,4 +117,5 @@ def version_of(*packages: str) -> str:
     npm = json.loads((DIRECTORY / "package.json").read_text())["devDependencies"]
     lock = (ROOT / "requirements.lock").read_text()
     pypi = dict(re.findall(r"^([\w.-]+)==([\w.]+)", lock, re.MULTILINE))
-    return ", ".join(str(npm.get(name) or pypi[name]) for name in packages)
+    # `zod-4` is another name for `zod`: "npm:zod@4.6.7".
+    return ", ".join(str(npm.get(name) or pypi[name]).rpartition("@")[2] for name in packages)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.test_typescript import NODE
-from tests.generators.catalogue import DIRECTORY, ROOT, Generator
+from tests.generators.catalogue import DIRECTORY, ROOT, Generator, version_of
 from tests.generators.table import Table
 from tests.support.client_programs import run_program
 from tests.support.processes import Server, run_server
@@ -56,18 +57,31 @@ def new_project(
 ) -> Path:
     """Copy the program of a generator and the document, and generate the client."""
     shutil.copy(document, directory)
-    (directory / "node_modules").symlink_to(DIRECTORY / "node_modules")
+    _link_packages(directory, generator)
     (directory / "client").mkdir()
     for file in (DIRECTORY / language).glob("*"):
         if file.stem in {"steps", generator.program}:
             name = file.name if file.stem == "steps" else f"program{file.suffix}"
             shutil.copy(file, directory / name)
-    # orval looks for the version of zod in package.json.
-    for name in ("tsconfig.json", "orval.config.mjs", "any.mjs", "package.json"):
+    for name in ("tsconfig.json", "orval.config.mjs", "any.mjs"):
         shutil.copy(DIRECTORY / name, directory)
     shutil.copy(ROOT / "docs/examples/python-client/openapi-python-client.yaml", directory)
     run_program(command_of(generator), directory, **variables)
     return directory
+
+
+def _link_packages(directory: Path, generator: Generator) -> None:
+    """Link the installed packages, and zod 4 under the name `zod` for a generator that uses it."""
+    modules = directory / "node_modules"
+    modules.mkdir()
+    for package in (DIRECTORY / "node_modules").iterdir():
+        (modules / package.name).symlink_to(package)
+    if "zod-4" in generator.packages:
+        (modules / "zod").unlink()
+        (modules / "zod").symlink_to(DIRECTORY / "node_modules/zod-4")
+        # orval looks for the version of zod here.
+        dependencies = {"dependencies": {"zod": version_of("zod-4")}}
+        (directory / "package.json").write_text(json.dumps(dependencies))
 
 
 def command_of(generator: Generator) -> list[str | Path]:
