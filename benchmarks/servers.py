@@ -79,6 +79,9 @@ def ground() -> Iterator[Ground]:
                 log_format="json",
                 # The load comes from one client.
                 request_limit=10_000_000,
+                # The other servers send no mails. The sandbox writes each to several files.
+                sandbox_mail=False,
+                sandbox_payments=False,
             )
             process.bind(settings.configuration())
             binding.bind(url, max_connections=2)
