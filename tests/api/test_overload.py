@@ -45,20 +45,17 @@ def serve(runtime_url: str, tmp_path: Path) -> Serve:
     return run
 
 
-class LockedProducts:
-    """Products whose stock is locked by another transaction, and orders that wait for it.
+class LockedProduct:
+    """A product whose stock is locked by another transaction, and orders that wait for it."""
 
-    Each order is of another product: of the orders of one product, only one waits in PostgreSQL.
-    """
-
-    def __init__(
-        self, database_url: str, products: list[dict[str, Any]], url: str, token: str
-    ) -> None:
+    def __init__(self, database_url: str, product: dict[str, Any], url: str, token: str) -> None:
         self._locking = psycopg2.connect(database_url)
-        self._locking.cursor().execute("SELECT FROM stock FOR UPDATE")
+        self._locking.cursor().execute(
+            "SELECT FROM stock WHERE product_id = %s FOR UPDATE", (product["id"],)
+        )
         self._observing = psycopg2.connect(database_url)
         self._observing.autocommit = True
-        self._products = iter(products)
+        self._product = product
         self._pool = ThreadPoolExecutor(50)
         self._url = url
         self._token = token
@@ -69,14 +66,13 @@ class LockedProducts:
         return Client(base_url=self._url, headers=headers, timeout=30)
 
     def order(self) -> Response:
-        """Order a product; return the response."""
-        product = next(self._products)
+        """Order the product; return the response."""
         with self.client() as client:
-            response: Response = place_order(client, (product, 1))
+            response: Response = place_order(client, (self._product, 1))
             return response
 
     def begin_orders(self, number: int, *, waiting: int) -> list[Future[Response]]:
-        """Begin to order products; return when so many orders wait for a lock."""
+        """Begin to order the product; return when so many orders wait for the lock."""
         orders = [self._pool.submit(self.order) for _ in range(number)]
         wait_until(lambda: self.count_waiting() == waiting)
         return orders
@@ -99,22 +95,19 @@ class LockedProducts:
 
 
 @contextmanager
-def locked_products(
-    database_url: str, url: str, admin: Client, alice: Client, *, number: int
-) -> Iterator[LockedProducts]:
-    products = [add_product(admin, sku=f"LOCKED-{count}", stock=1) for count in range(number)]
+def locked_product(
+    database_url: str, url: str, admin: Client, alice: Client
+) -> Iterator[LockedProduct]:
+    product = add_product(admin, sku="LOCKED", stock=100)
     token = alice.cookies["orderly_access"]
-    with closing(LockedProducts(database_url, products, url, token)) as locked:
+    with closing(LockedProduct(database_url, product, url, token)) as locked:
         yield locked
 
 
-def test_pages_are_served_while_orders_wait_for_locked_products(
+def test_pages_are_served_while_orders_wait_for_a_locked_product(
     serve: Serve, admin: Client, alice: Client, shop: str
 ):
-    with (
-        serve() as server,
-        locked_products(shop, server.url, admin, alice, number=48) as locked,
-    ):
+    with serve() as server, locked_product(shop, server.url, admin, alice) as locked:
         orders = locked.begin_orders(48, waiting=12)
         with locked.client() as client:
             pages = [client.get(PRODUCTS).status_code for _ in range(10)]
@@ -132,7 +125,7 @@ def test_an_order_that_would_wait_too_long_gets_503_with_retry_after(
 ):
     with (
         serve(ORDERLY_THREADS="4", ORDERLY_QUEUE_TARGET_MS="20") as server,
-        locked_products(shop, server.url, admin, alice, number=4) as locked,
+        locked_product(shop, server.url, admin, alice) as locked,
     ):
         orders = locked.begin_orders(3, waiting=3)
 
@@ -150,10 +143,10 @@ def test_the_order_of_a_client_that_has_disconnected_is_not_placed(
 ):
     with (
         serve(ORDERLY_THREADS="4", ORDERLY_QUEUE_TARGET_MS="10000") as server,
-        locked_products(shop, server.url, admin, alice, number=4) as locked,
+        locked_product(shop, server.url, admin, alice) as locked,
     ):
-        orders = locked.begin_orders(3, waiting=3)
         other = add_product(admin, sku="OTHER", stock=10)
+        orders = locked.begin_orders(3, waiting=3)
         send_order_and_disconnect(server.port, other, alice.cookies["orderly_access"])
         with locked.client() as client, ThreadPoolExecutor(1) as pool:
             next_order = pool.submit(place_order, client, (other, 1))
