@@ -21,6 +21,8 @@ TEST_SYSTEM: Final = "x-test-system"
 # The placeholder in the files. `load` replaces it with the shop's currency.
 _PLACEHOLDER_CURRENCY: Final = "EUR"
 _ISO_4217: Final = re.compile(r"[A-Z]{3}", re.ASCII)
+# The methods that the contract uses
+_METHODS: Final = ("get", "post", "put", "patch", "delete")
 # Extensions that name the code behind an operation. Clients do not need them.
 _IMPLEMENTATION: Final = re.compile(r"x-openapi-router-controller|x-\w+InfoFunc", re.ASCII)
 
@@ -68,7 +70,7 @@ def published(
     says so at its server: see `TEST_SYSTEM`.
     """
     public: dict[str, Any] = _without_implementation(document)
-    for link in [] if with_link_bodies else _links(public):
+    for link in [] if with_link_bodies else links(public):
         link.pop("requestBody", None)
     if test_system:
         server, *others = public["servers"]
@@ -77,12 +79,19 @@ def published(
     return public
 
 
-def _links(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    for path_item in document["paths"].values():
-        for operation in path_item.values():
-            if isinstance(operation, dict):
-                for response in operation.get("responses", {}).values():
-                    yield from response.get("links", {}).values()
+def operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield the path, the method and the object of each operation."""
+    for path, path_item in document["paths"].items():
+        for method in _METHODS:
+            if method in path_item:
+                yield path, method, path_item[method]
+
+
+def links(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield each Link Object of the responses of operations."""
+    for _, _, operation in operations(document):
+        for response in operation.get("responses", {}).values():
+            yield from response.get("links", {}).values()
 
 
 def as_json(document: Mapping[str, Any]) -> bytes:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import yaml
 
+from orderly.contract.bundle import SafeLoader
 from orderly.contract.document import DIRECTORY
 
 WORKFLOWS: Final = DIRECTORY / "workflows"
@@ -24,7 +25,7 @@ def read_workflows() -> dict[str, bytes]:
 
 def parse(content: bytes) -> dict[str, Any]:
     """Return the Arazzo description in a file."""
-    description: dict[str, Any] = yaml.safe_load(content)
+    description: dict[str, Any] = yaml.load(content, SafeLoader)  # noqa: S506  # it is safe
     return description
 
 

@@ -1,8 +1,8 @@
 """Compresses responses with gzip, for clients that accept it (RFC 9110, section 12.5.3).
 
-Never a response with a secret, such as a token: its compressed size would tell something about the
-secret to somebody who can choose another part of the response (the BREACH attack). The contract
-marks the operations whose responses are compressed with `x-compressed`.
+Responses with a secret, such as a token, are never compressed: an attacker who can choose another
+part of the response could find out the secret from the compressed sizes (the BREACH attack). The
+contract marks the operations whose responses are compressed with `x-compressed`.
 """
 
 from __future__ import annotations

@@ -63,6 +63,7 @@ class _Stored:
     __slots__ = (
         "_body",
         "_gzip_body",
+        "_gzip_etag",
         "_headers",
         "_not_modified",
         "etag",
@@ -84,6 +85,7 @@ class _Stored:
         # The compressed body is at most as long as the body.
         self.size = 2 * len(body) + _OVERHEAD_BYTES
         self.etag = dict(headers)[b"etag"]
+        self._gzip_etag = tag_of_gzip(self.etag.decode("latin-1")).encode("latin-1")
         replaced = {b"cache-control", b"content-length", b"etag", b"vary"}
         common_headers = [
             (b"cache-control", cache_control),
@@ -102,10 +104,7 @@ class _Stored:
         etag, body = self.etag, self._body
         encoding: tuple[Header, ...] = ()
         if request.accepts_gzip and MIN_BYTES <= len(body) <= _MAX_COMPRESSED_BYTES:
-            etag, encoding = (
-                tag_of_gzip(etag.decode("latin-1")).encode("latin-1"),
-                (CONTENT_ENCODING,),
-            )
+            etag, encoding = self._gzip_etag, (CONTENT_ENCODING,)
             body = self._compressed()
         age = (b"age", b"%d" % (now - self.time))
         if request.if_none_match is not None and self._is_unchanged(request.if_none_match, etag):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
+from orderly.contract.document import operations
 from orderly.pages.layout import page
 
-_METHODS = ("get", "post", "put", "patch", "delete")
 _ADMIN_LINK = '<a class="button" href="admin/">Administration</a>'
 _STOREFRONT_LINK = '<a class="button" href="examples/storefront/">Example storefront</a>'
 
@@ -55,21 +55,14 @@ the process is running.</p></div>
 
 def _operations_card(contract: Mapping[str, Any], tag: Mapping[str, str]) -> str:
     name = tag["name"]
-    operations = "".join(
+    entries = "".join(
         f'<li><span class="method">{method.upper()}</span>'
         f'<a href="docs#/{name}/{operation["operationId"]}">{escape(operation["summary"])}</a></li>'
-        for method, operation in _operations(contract)
+        for _, method, operation in operations(contract)
         if operation["tags"] == [name]
     )
     heading = escape(tag["x-displayName"])
     return (
         f'<section class="card"><h3><a href="docs#/{name}">{heading}</a></h3>'
-        f"<p>{escape(tag['description'])}</p><ul>{operations}</ul></section>"
+        f"<p>{escape(tag['description'])}</p><ul>{entries}</ul></section>"
     )
-
-
-def _operations(contract: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for path_item in contract["paths"].values():
-        for method in _METHODS:
-            if method in path_item:
-                yield method, path_item[method]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any, Final
 
+from orderly.contract.document import operations
 from orderly.contract.workflows import SUFFIX, operation_id, parse, status
 from orderly.pages.layout import page
 
@@ -20,10 +21,7 @@ def workflows_page(contract: Mapping[str, Any], files: Mapping[str, bytes]) -> b
         files: The content of the files of workflows, by name.
     """
     tags = {
-        operation["operationId"]: operation["tags"][0]
-        for path_item in contract["paths"].values()
-        for operation in path_item.values()
-        if isinstance(operation, dict) and "operationId" in operation
+        operation["operationId"]: operation["tags"][0] for _, _, operation in operations(contract)
     }
     entries = "\n".join(_entry(name, parse(content), tags) for name, content in files.items())
     return page(

@@ -36,6 +36,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from domain import trace_context
 from orderly import __version__
+from orderly.contract.document import operations
 from orderly.http.server_state import TRACE_ID
 from orderly.tracing.setup import stop_provider
 
@@ -162,9 +163,7 @@ def routes_of(contract: Mapping[str, Any], base_path: str) -> dict[str, str]:
     """Return the path template of each operation of a contract."""
     return {
         operation["operationId"].rpartition(".")[2]: base_path + path
-        for path, item in contract["paths"].items()
-        for operation in item.values()
-        if isinstance(operation, dict) and "operationId" in operation
+        for path, _, operation in operations(contract)
     }
 
 

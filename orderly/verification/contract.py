@@ -8,12 +8,12 @@ from typing import Any, Final, NamedTuple
 
 from connexion.spec import Specification
 
+from orderly.contract.document import operations
+
 Node = Mapping[str, Any]
 
 # No request can cause these errors, so they are not counted.
 SERVER_ERRORS: Final = {"500", "503"}
-
-_METHODS: Final = ("get", "put", "post", "patch", "delete")
 
 
 class OperationStatus(NamedTuple):
@@ -110,18 +110,15 @@ class Contract:
         return security
 
     def _operations(self) -> Iterator[tuple[str, Node]]:
-        for path, path_item in self.resolved["paths"].items():
-            for method in _METHODS:
-                if method in path_item:
-                    operation = path_item[method]
-                    parameters = [
-                        *path_item.get("parameters", []),
-                        *operation.get("parameters", []),
-                    ]
-                    yield (
-                        operation["operationId"],
-                        {**operation, "parameters": parameters, "method": method, "path": path},
-                    )
+        for path, method, operation in operations(self.resolved):
+            parameters = [
+                *self.resolved["paths"][path].get("parameters", []),
+                *operation.get("parameters", []),
+            ]
+            yield (
+                operation["operationId"],
+                {**operation, "parameters": parameters, "method": method, "path": path},
+            )
 
 
 def codes_in(schema: Node) -> set[str]:

@@ -24,6 +24,7 @@ import httpx2
 import schemathesis
 
 from integrations.payments import sandbox_events
+from orderly.contract import document
 
 # Written by `generated.py`, which starts Schemathesis.
 _DATA = json.loads(Path(os.environ["ORDERLY_VERIFICATION_HOOKS"]).read_text())
@@ -73,7 +74,7 @@ def write_csv(_context: object, body: Any) -> bytes:
 @schemathesis.hook
 def before_load_schema(_context: schemathesis.HookContext, raw_schema: dict[str, Any]) -> None:
     """Send the body that a link describes, instead of merging it into a generated body."""
-    for link in _links(raw_schema):
+    for link in document.links(raw_schema):
         if "requestBody" in link:
             link["x-schemathesis"] = {"merge_body": False}
 
@@ -382,11 +383,3 @@ def _get(url: str, token: str) -> httpx2.Response:
 def _post(case: schemathesis.Case, path: str, token: str, body: Any) -> httpx2.Response:
     headers = {"Authorization": f"Bearer {token}"}
     return _client.post(f"{case.operation.base_url}{path}", json=body, headers=headers)
-
-
-def _links(raw_schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for path_item in raw_schema["paths"].values():
-        for operation in path_item.values():
-            if "responses" in operation:
-                for response in operation["responses"].values():
-                    yield from response.get("links", {}).values()

@@ -2,14 +2,13 @@
 // statements, a pool, schemas for validation and for writing responses. An order is one statement.
 // It writes orders, order_item and stock, but no idempotency key, stock movements and events.
 
-import { createHmac, timingSafeEqual } from "node:crypto";
 import Fastify from "fastify";
 import pg from "pg";
 import { v7 } from "uuid";
+import { verify } from "../access_token.mjs";
 
 pg.types.setTypeParser(pg.types.builtins.INT8, Number);
 const pool = new pg.Pool({ connectionString: process.env.PEER_DATABASE_URL, max: 16 });
-const key = Buffer.from(process.env.PEER_SIGNING_KEY, "latin1");
 const app = Fastify();
 
 const COLUMNS = `p.id, p.sku, p.name, p.description, p.price, s.quantity, p.version, p.created_at, p.updated_at`;
@@ -158,16 +157,5 @@ app.post("/api/v1/orders", { schema: { body: newOrder, response: { 201: order } 
     })),
   });
 });
-
-// Verify the access token (HS256), and return the user's id; null if it is not valid.
-function verify(authorization) {
-  const [head, payload, signature] = (authorization ?? "").replace(/^Bearer /, "").split(".");
-  if (!signature) return null;
-  const expected = createHmac("sha256", key).update(`${head}.${payload}`).digest();
-  const given = Buffer.from(signature, "base64url");
-  if (given.length !== expected.length || !timingSafeEqual(given, expected)) return null;
-  const claims = JSON.parse(Buffer.from(payload, "base64url").toString());
-  return claims.exp > Date.now() / 1000 && claims.aud === "orderly" ? claims.sub : null;
-}
 
 await app.listen({ port: Number(process.env.PEER_PORT), host: "127.0.0.1", backlog: 1024 });

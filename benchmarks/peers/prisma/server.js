@@ -2,16 +2,15 @@
 // pg adapter, a schema for each input. An order is one interactive transaction. It writes orders,
 // order_item and stock, but no idempotency key, stock movements and events.
 
-import { createHmac, timingSafeEqual } from "node:crypto";
 import { PrismaPg } from "@prisma/adapter-pg";
 import { PrismaClient } from "@prisma/client";
 import express from "express";
 import { v7 } from "uuid";
 import { z } from "zod";
+import { verify } from "../access_token.mjs";
 
 const adapter = new PrismaPg({ connectionString: process.env.PEER_DATABASE_URL, max: 16 });
 const prisma = new PrismaClient({ adapter });
-const key = Buffer.from(process.env.PEER_SIGNING_KEY, "latin1");
 const app = express();
 app.disable("x-powered-by");
 app.set("etag", false);
@@ -140,16 +139,5 @@ app.use((error, _request, response, _next) => {
   if (status === 500) console.error(error);
   response.status(status).json({ error: error.message });
 });
-
-// Verify the access token (HS256), and return the user's id; null if it is not valid.
-function verify(authorization) {
-  const [head, payload, signature] = (authorization ?? "").replace(/^Bearer /, "").split(".");
-  if (!signature) return null;
-  const expected = createHmac("sha256", key).update(`${head}.${payload}`).digest();
-  const given = Buffer.from(signature, "base64url");
-  if (given.length !== expected.length || !timingSafeEqual(given, expected)) return null;
-  const claims = JSON.parse(Buffer.from(payload, "base64url").toString());
-  return claims.exp > Date.now() / 1000 && claims.aud === "orderly" ? claims.sub : null;
-}
 
 app.listen(Number(process.env.PEER_PORT), "127.0.0.1", 1024);
