@@ -68,6 +68,7 @@ _IN_SQL = {
     "shipping_address": "NULL::jsonb",
     "note": "NULL::text",
     "request_id": "'benchmark'",
+    "sends_mail": "false",
     "line_count": ":lines::int",
     "product_ids": (
         "ARRAY(SELECT id FROM bench_product WHERE n IN"
