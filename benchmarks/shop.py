@@ -10,6 +10,7 @@ from uuid import UUID
 import psycopg2
 from uuid_utils.compat import uuid7
 
+from benchmarks.growth import history
 from services import access_tokens
 
 ACCOUNTS = 50
@@ -50,6 +51,22 @@ def fill(url: str, directory: Path) -> Stock:
     connection.close()
     return Stock(
         _write_lines(directory / "products", map(str, products)),
+        _write_lines(directory / "tokens", map(_token, accounts)),
+    )
+
+
+def fill_with_history(url: str, directory: Path, orders: int) -> Stock:
+    """Fill an empty shop with this number of orders of the last two years."""
+    history.fill(url, orders)
+    connection = psycopg2.connect(url)
+    with connection, connection.cursor() as cursor:
+        cursor.execute("SELECT id FROM product LIMIT %s", [PRODUCTS])
+        products = [str(one) for (one,) in cursor.fetchall()]
+        cursor.execute("SELECT id FROM users WHERE role = 'CLIENT' LIMIT %s", [ACCOUNTS])
+        accounts = [UUID(str(one)) for (one,) in cursor.fetchall()]
+    connection.close()
+    return Stock(
+        _write_lines(directory / "products", products),
         _write_lines(directory / "tokens", map(_token, accounts)),
     )
 

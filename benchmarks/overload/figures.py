@@ -34,6 +34,8 @@ class Figures(NamedTuple):
     rush_rate: float
     # Compared with the best rate
     windows: list[float]
+    # The speed of the machine in the same windows, compared with that at the best rate
+    speeds: list[float]
     by_kind: dict[str, str]
     recovery_seconds: float
     given_up: int
@@ -44,9 +46,14 @@ class Figures(NamedTuple):
     latencies: dict[str, tuple[float, float]]
     lag_seconds: float
 
+    def windows_by_speed(self) -> list[float]:
+        """Return the goodput of each window, divided by the machine's speed in it."""
+        return [goodput / speed for goodput, speed in zip(self.windows, self.speeds, strict=True)]
+
     def goals(self) -> list[tuple[str, str, bool]]:
         """Return what was measured, its value, and whether its goal was reached."""
         lowest = min(self.windows[1:], default=0.0)
+        lowest_by_speed = min(self.windows_by_speed()[1:], default=0.0)
         share = self.for_given_up / max(1, self.placed)
         health = max(self.health, default=0.0)
         growth = self.memory[1] / self.memory[0]
@@ -55,6 +62,11 @@ class Figures(NamedTuple):
                 f"lowest goodput after 5 s, goal {MIN_GOODPUT}",
                 f"{lowest:.2f}",
                 lowest >= MIN_GOODPUT,
+            ),
+            (
+                f"the same, compared with the machine's speed, goal {MIN_GOODPUT}",
+                f"{lowest_by_speed:.2f}",
+                lowest_by_speed >= MIN_GOODPUT,
             ),
             (
                 f"recovery, goal {MAX_RECOVERY_SECONDS} s",
@@ -89,6 +101,8 @@ class Figures(NamedTuple):
             f"best rate {self.best:.0f}/s; overload {self.rush_rate:.0f}/s",
             "goodput in windows of 5 s, compared with the best: "
             + " ".join(f"{one:.2f}" for one in self.windows),
+            "speed of the machine: " + " ".join(f"{one:.2f}" for one in self.speeds),
+            "goodput by speed: " + " ".join(f"{one:.2f}" for one in self.windows_by_speed()),
             *(f"{kind}: {text}" for kind, text in self.by_kind.items()),
             *(
                 f"latency, {name}: median {p50 * 1000:.0f} ms, p99 {p99 * 1000:.0f} ms"
@@ -106,8 +120,17 @@ class Figures(NamedTuple):
         return "\n".join(lines)
 
 
-def figures_of(outcome: Outcome, placed: Placed, memory: list[float], interval: float) -> Figures:
-    """Compute the figures. `memory` is sampled at an interval, since the generator began."""
+def figures_of(
+    outcome: Outcome,
+    placed: Placed,
+    memory: list[float],
+    speeds: list[float],
+    interval: float,
+) -> Figures:
+    """Compute the figures.
+
+    `memory` and `speeds` are sampled at an interval, since the generator began.
+    """
     _, begin, end, rate = next(one for one in outcome.phases if one[0] == "rush")
     count = int((end - begin) / WINDOW_SECONDS)
     windows = [
@@ -116,11 +139,19 @@ def figures_of(outcome: Outcome, placed: Placed, memory: list[float], interval: 
         / outcome.best_rate
         for i in range(count)
     ]
+    search = [one for one in outcome.phases if one[0] == "search"]
+    speed_at_best = max(search, key=lambda one: _sum(outcome, "ok", one[1], one[2]))
+    usual = _mean(speeds, speed_at_best[1], speed_at_best[2], interval)
     at = [memory[min(int(time / interval), len(memory) - 1)] for time in (begin + 5, end)]
     return Figures(
         best=outcome.best_rate,
         rush_rate=rate,
         windows=windows,
+        speeds=[
+            _mean(speeds, begin + i * WINDOW_SECONDS, begin + (i + 1) * WINDOW_SECONDS, interval)
+            / usual
+            for i in range(count)
+        ],
         by_kind=_by_kind(outcome, begin, end),
         recovery_seconds=_recovery(outcome),
         given_up=sum(_sum(outcome, "given up", 0, 1e9, [kind]) for kind in KINDS),
@@ -171,6 +202,11 @@ def _sum(
         for one, number in outcome.bins.get(f"{kind} {event}", {}).items()
         if first <= one < last
     )
+
+
+def _mean(samples: list[float], begin: float, end: float, interval: float) -> float:
+    chosen = samples[round(begin / interval) : round(end / interval)]
+    return sum(chosen) / len(chosen)
 
 
 def _quantile(values: list[float], share: float) -> float:

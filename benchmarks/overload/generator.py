@@ -30,7 +30,7 @@ _MAX_ITEMS = 3
 _BODIES = 500
 KINDS = ("order", "read")
 # Rates at which the best one is searched, compared with that of the closed loop
-_SEARCH = (0.8, 0.9, 1.0, 1.1)
+_SEARCH = (0.8, 0.9, 1.0, 1.1, 1.2)
 _PAUSE_SECONDS = 1.0
 
 
@@ -49,6 +49,7 @@ class Plan:
     # Clients in a closed loop (each sends its next request at once), which find the rate around
     # which the best rate is searched.
     clients: int
+    warm_up_seconds: float
     search_seconds: float
     # Then so many times the best rate, and after that, less than the best rate.
     rush: float
@@ -139,9 +140,9 @@ class Generator:
         self.closed_loop = True
         for _ in range(self.plan.clients):
             await self._start_request()
-        await asyncio.sleep(self.plan.search_seconds / 2)  # warm up
+        await asyncio.sleep(self.plan.warm_up_seconds)
         begin, done = self.now(), self.done
-        await asyncio.sleep(self.plan.search_seconds / 2)
+        await asyncio.sleep(self.plan.search_seconds)
         rate = (self.done - done) / (self.now() - begin)
         self.closed_loop = False
         await asyncio.sleep(_PAUSE_SECONDS)
