@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from queue import SimpleQueue
 
 from domain.errors import NotReady
 from services import health, process
@@ -24,6 +25,8 @@ class Readiness:
     def __init__(self, check: Callable[[], None] = health.ready) -> None:
         self._check = check
         self._lock = threading.Lock()
+        self._requested: SimpleQueue[Future[None]] = SimpleQueue()
+        self._thread: threading.Thread | None = None
         self._running: Future[None] | None = None
         self._respond_until = 0.0
 
@@ -56,21 +59,25 @@ class Readiness:
             if self._running is None:
                 self._running = Future()
                 self._respond_until = time.monotonic() + _RESPONSE_SECONDS
-                arguments = (self._running,)
-                threading.Thread(
-                    target=self._run, args=arguments, name="readiness", daemon=True
-                ).start()
+                if self._thread is None:
+                    # One thread for all checks: starting a thread blocks the event loop until the
+                    # thread runs, which takes milliseconds on a busy machine.
+                    self._thread = threading.Thread(target=self._run, name="readiness", daemon=True)
+                    self._thread.start()
+                self._requested.put(self._running)
             return self._running
 
-    def _run(self, result: Future[None]) -> None:
-        error: Exception | None = None
-        try:
-            self._check()
-        except Exception as raised:  # any error: it is raised for each client
-            error = raised
-        with self._lock:
-            self._running = None
-        if error is None:
-            result.set_result(None)
-        else:
-            result.set_exception(error)
+    def _run(self) -> None:
+        while True:
+            result = self._requested.get()
+            error: Exception | None = None
+            try:
+                self._check()
+            except Exception as raised:  # any error: it is raised for each client
+                error = raised
+            with self._lock:
+                self._running = None
+            if error is None:
+                result.set_result(None)
+            else:
+                result.set_exception(error)
