@@ -121,6 +121,14 @@ PLACE: Statement[PlacedLine] = Statement(
     lambda columns: PlacedLine(columns[0], columns[1], OrderItem._make(columns[2:])),
 )
 
+# Locks the stock of products, in the order of their ids, as PLACE does.
+LOCK_STOCK = Command(
+    """
+    SELECT FROM stock WHERE product_id = ANY (%(product_ids)s::uuid[])
+    ORDER BY product_id FOR NO KEY UPDATE
+    """
+)
+
 # Adds an order's units to the stock and records the movements. Locks the stock rows in the order
 # of the product ids, as PLACE does, so that the two cannot deadlock.
 RETURN_STOCK = Command(

@@ -6,12 +6,13 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 from uuid import UUID
 
 import orjson
 from uuid_utils.compat import uuid7
 
-from database.transactions import autocommit
+from database.transactions import autocommit, transaction
 from domain import money, order_number
 from domain.actor import Actor
 from domain.address import ShippingAddress
@@ -33,6 +34,7 @@ from models import placement
 from models import product as products
 from models import user as users
 from models.order import Order
+from services.order_groups import OrderGroups
 from services.process import configuration
 
 # An attempt is retried only if the missing stock came back after it failed or while it waited for
@@ -75,9 +77,10 @@ def place(
     """
     if actor.user_id is None:
         raise SessionExpired
+    attempt = _Attempt(actor.user_id, actor.request_id, request, idempotency_key)
     for _ in range(_MAX_ATTEMPTS):
         try:
-            order = _try_to_place(actor, actor.user_id, request, idempotency_key)
+            order = _GROUPS.place(attempt, request.quantities)
         except InsufficientStock:
             # CHECK stock_not_negative: the stock changed while the statement waited for its lock.
             # The next attempt reads stock and price again.
@@ -106,12 +109,33 @@ def quantity_by_product(items: Sequence[tuple[UUID, int]]) -> dict[UUID, int]:
     return quantities
 
 
+class _Attempt(NamedTuple):
+    """An order that a user wants to place."""
+
+    user_id: UUID
+    request_id: str
+    request: OrderRequest
+    idempotency_key: str | None
+
+
+def _try_to_place_all(attempts: Sequence[_Attempt]) -> list[Order | None]:
+    """Place orders in one transaction."""
+    return [_try_to_place(attempts[0])] if len(attempts) == 1 else _try_to_place_group(attempts)
+
+
+@transaction
+def _try_to_place_group(attempts: Sequence[_Attempt]) -> list[Order | None]:
+    # Lock all rows first, in the order of the product ids: two groups cannot deadlock.
+    product_ids = {one for attempt in attempts for one in attempt.request.quantities}
+    placement.LOCK_STOCK.execute(product_ids=placement.uuid_array(product_ids))
+    return [_try_to_place(attempt) for attempt in attempts]
+
+
 # One statement is a transaction by itself: @autocommit saves the round trips of BEGIN and COMMIT.
 @autocommit
-def _try_to_place(
-    actor: Actor, user_id: UUID, request: OrderRequest, idempotency_key: str | None
-) -> Order | None:
+def _try_to_place(attempt: _Attempt) -> Order | None:
     """Place the order, or return None if the statement has placed nothing: see `PLACE`."""
+    user_id, request_id, request, idempotency_key = attempt
     quantities = request.quantities
     order_id, number, currency = uuid7(), order_number.new(), configuration().currency
     lines = placement.PLACE.all(
@@ -124,7 +148,7 @@ def _try_to_place(
         quantities=placement.integer_array(quantities.values()),
         movement_ids=placement.uuid_array(uuid7() for _ in quantities),
         event_id=uuid7(),
-        request_id=actor.request_id,
+        request_id=request_id,
         key=idempotency_key,
         fingerprint=request.fingerprint,
         shipping_address=request.address_json,
@@ -152,6 +176,9 @@ def _try_to_place(
         note=request.note,
         items=tuple(line.item for line in lines),
     )
+
+
+_GROUPS = OrderGroups[_Attempt, Order | None](_try_to_place_all)
 
 
 @autocommit

@@ -45,17 +45,20 @@ def serve(runtime_url: str, tmp_path: Path) -> Serve:
     return run
 
 
-class LockedProduct:
-    """A product whose stock is locked by another transaction, and orders that wait for it."""
+class LockedProducts:
+    """Products whose stock is locked by another transaction, and orders that wait for it.
 
-    def __init__(self, database_url: str, product: dict[str, Any], url: str, token: str) -> None:
+    Each order is of another product: of the orders of one product, only one waits in PostgreSQL.
+    """
+
+    def __init__(
+        self, database_url: str, products: list[dict[str, Any]], url: str, token: str
+    ) -> None:
         self._locking = psycopg2.connect(database_url)
-        self._locking.cursor().execute(
-            "SELECT FROM stock WHERE product_id = %s FOR UPDATE", (product["id"],)
-        )
+        self._locking.cursor().execute("SELECT FROM stock FOR UPDATE")
         self._observing = psycopg2.connect(database_url)
         self._observing.autocommit = True
-        self._product = product
+        self._products = iter(products)
         self._pool = ThreadPoolExecutor(50)
         self._url = url
         self._token = token
@@ -66,13 +69,14 @@ class LockedProduct:
         return Client(base_url=self._url, headers=headers, timeout=30)
 
     def order(self) -> Response:
-        """Order the product; return the response."""
+        """Order a product; return the response."""
+        product = next(self._products)
         with self.client() as client:
-            response: Response = place_order(client, (self._product, 1))
+            response: Response = place_order(client, (product, 1))
             return response
 
     def begin_orders(self, number: int, *, waiting: int) -> list[Future[Response]]:
-        """Begin to order the product; return when so many orders wait for the lock."""
+        """Begin to order products; return when so many orders wait for a lock."""
         orders = [self._pool.submit(self.order) for _ in range(number)]
         wait_until(lambda: self.count_waiting() == waiting)
         return orders
@@ -95,19 +99,22 @@ class LockedProduct:
 
 
 @contextmanager
-def locked_product(
-    database_url: str, url: str, admin: Client, alice: Client
-) -> Iterator[LockedProduct]:
-    product = add_product(admin, sku="LOCKED", stock=100)
+def locked_products(
+    database_url: str, url: str, admin: Client, alice: Client, *, number: int
+) -> Iterator[LockedProducts]:
+    products = [add_product(admin, sku=f"LOCKED-{count}", stock=1) for count in range(number)]
     token = alice.cookies["orderly_access"]
-    with closing(LockedProduct(database_url, product, url, token)) as locked:
+    with closing(LockedProducts(database_url, products, url, token)) as locked:
         yield locked
 
 
-def test_pages_are_served_while_orders_wait_for_a_locked_product(
+def test_pages_are_served_while_orders_wait_for_locked_products(
     serve: Serve, admin: Client, alice: Client, shop: str
 ):
-    with serve() as server, locked_product(shop, server.url, admin, alice) as locked:
+    with (
+        serve() as server,
+        locked_products(shop, server.url, admin, alice, number=48) as locked,
+    ):
         orders = locked.begin_orders(48, waiting=12)
         with locked.client() as client:
             pages = [client.get(PRODUCTS).status_code for _ in range(10)]
@@ -125,7 +132,7 @@ def test_an_order_that_would_wait_too_long_gets_503_with_retry_after(
 ):
     with (
         serve(ORDERLY_THREADS="4", ORDERLY_QUEUE_TARGET_MS="20") as server,
-        locked_product(shop, server.url, admin, alice) as locked,
+        locked_products(shop, server.url, admin, alice, number=4) as locked,
     ):
         orders = locked.begin_orders(3, waiting=3)
 
@@ -143,10 +150,10 @@ def test_the_order_of_a_client_that_has_disconnected_is_not_placed(
 ):
     with (
         serve(ORDERLY_THREADS="4", ORDERLY_QUEUE_TARGET_MS="10000") as server,
-        locked_product(shop, server.url, admin, alice) as locked,
+        locked_products(shop, server.url, admin, alice, number=4) as locked,
     ):
-        other = add_product(admin, sku="OTHER", stock=10)
         orders = locked.begin_orders(3, waiting=3)
+        other = add_product(admin, sku="OTHER", stock=10)
         send_order_and_disconnect(server.port, other, alice.cookies["orderly_access"])
         with locked.client() as client, ThreadPoolExecutor(1) as pool:
             next_order = pool.submit(place_order, client, (other, 1))
