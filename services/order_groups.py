@@ -7,6 +7,8 @@ then placed in one transaction: they share its commit, and only one of them wait
 sessions. Orders of different products never wait for each other here, only for row locks.
 
 Each order of a group is placed by the same statement as an order alone, so it gets the same result.
+An order that has waited here for some time is placed alone: another program may have locked the
+product, and then each order shall have its own time limit.
 docs/decisions/2026-11-28-grouped-orders.md has the measurements.
 
 Only tasks in greenlets are grouped: they run on one thread, so no lock is needed here.
@@ -20,13 +22,14 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from database.greenlets import GreenletTask, current_task
-from domain.errors import Locked
 
 Request = TypeVar("Request")
 Result = TypeVar("Result")
 
 # A group keeps its stock rows locked for about half a millisecond for each order.
 MAX_ORDERS = 32
+# Much longer than a group takes
+MAX_WAIT_SECONDS = 0.3
 
 
 class OrderGroups(Generic[Request, Result]):
@@ -48,14 +51,14 @@ class OrderGroups(Generic[Request, Result]):
         task = current_task()
         if task is None:
             return self._place([request])[0]
-        products = frozenset(product_ids)
         entry = _Entry[Request, Result](request, task)
-        if products in self._waiting:
-            self._waiting[products].append(entry)
-            entry.wait()
-        else:
+        products = frozenset(product_ids)
+        waiting = self._waiting.get(products)
+        if waiting is None:
             self._waiting[products] = []
             entry.group = [entry]
+        elif not entry.wait(waiting):
+            return self._place([request])[0]
         if entry.group:
             self._lead(entry.group, products)
         if entry.error is not None:
@@ -65,23 +68,18 @@ class OrderGroups(Generic[Request, Result]):
 
     def _lead(self, group: list[_Entry[Request, Result]], products: frozenset[UUID]) -> None:
         """Place a group; resume its other members, and the first request of the next group."""
-        leader, *ended = group
+        leader, *others = group
         try:
             results = self._place([entry.request for entry in group])
         except Exception as error:
-            if isinstance(error, Locked):
-                # Those who waited for the same lock get the error too: in a group of their own,
-                # they would wait up to twice as long as an order alone.
-                ended += self._waiting[products]
-                self._waiting[products] = []
-            for entry in (leader, *ended):
+            for entry in group:
                 # Each task adds its own traceback.
                 entry.error = copy.copy(error)
         else:
             for entry, result in zip(group, results, strict=True):
                 entry.result = result
         # The next group begins before the responses to this one are made.
-        resumed = [*self._next_leader(products), *ended]
+        resumed = [*self._next_leader(products), *others]
         if resumed:
             leader.task.suspend(
                 lambda task: _resume_soon([*(entry.task for entry in resumed), task])
@@ -93,9 +91,10 @@ class OrderGroups(Generic[Request, Result]):
         if not waiting:
             del self._waiting[products]
             return []
-        waiting[0].group = waiting[:MAX_ORDERS]
-        self._waiting[products] = waiting[MAX_ORDERS:]
-        return waiting[:1]
+        leader = waiting[0]
+        leader.group = waiting[:MAX_ORDERS]
+        del waiting[:MAX_ORDERS]
+        return [leader]
 
 
 class _Entry(Generic[Request, Result]):
@@ -109,11 +108,23 @@ class _Entry(Generic[Request, Result]):
         self.error: Exception | None = None
         self.result: Any = None
 
-    def wait(self) -> None:
-        """Suspend the task until this request has a result, an error, or a group to lead."""
-        self.task.suspend(lambda _task: None)
+    def wait(self, waiting: list[_Entry[Request, Result]]) -> bool:
+        """Wait until this request has a result, an error, or a group to lead.
+
+        Return False if it was not taken from the list of waiting requests in time.
+        """
+        waiting.append(self)
+        timer = self.task.loop.call_later(MAX_WAIT_SECONDS, self._leave, waiting)
+        taken: bool = self.task.suspend(lambda _task: None)
+        timer.cancel()
+        return taken
+
+    def _leave(self, waiting: list[_Entry[Request, Result]]) -> None:
+        if self in waiting:
+            waiting.remove(self)
+            self.task.resume(False)  # the value that `suspend` returns
 
 
 def _resume_soon(tasks: Sequence[GreenletTask]) -> None:
     for task in tasks:
-        task.loop.call_soon(task.resume)
+        task.loop.call_soon(task.resume, True)  # the value that `suspend` returns

@@ -19,7 +19,7 @@ from domain.actor import Actor
 from domain.errors import InsufficientStock, Locked, SessionExpired
 from services import orders
 from services.account_deletion import delete_me
-from services.order_groups import MAX_ORDERS, OrderGroups
+from services.order_groups import MAX_ORDERS, MAX_WAIT_SECONDS, OrderGroups
 from tests.support.database import Sql
 from tests.support.services import PASSWORD, AddProduct
 
@@ -48,19 +48,13 @@ class Recorder:
 
     def __init__(self) -> None:
         self.groups: list[list[int]] = []
-        self.placing: list[set[UUID]] = []
+        self.seconds = 0.002
         self.products: dict[int, set[UUID]] = {}
         self._orders = OrderGroups[int, int](self._place)
 
     def _place(self, requests: Sequence[int]) -> list[int]:
         self.groups.append(list(requests))
-        products = self.products[requests[0]]
-        assert products not in self.placing
-        self.placing.append(products)
-        greenlets.sleep(0.002)
-        self.placing.remove(products)
-        if any(request < 0 for request in requests):
-            raise Locked
+        greenlets.sleep(self.seconds)
         if 0 in requests:
             raise ZeroDivisionError
         return [request * 10 for request in requests]
@@ -107,14 +101,14 @@ def test_an_error_is_raised_for_each_request_of_the_group_and_for_no_other() -> 
     assert [50] == recorder.place((5, {MUG}))  # nothing is left behind
 
 
-def test_requests_that_waited_for_a_locked_product_fail_with_the_first_one() -> None:
+def test_a_request_that_has_waited_for_some_time_is_placed_alone() -> None:
     recorder = Recorder()
+    recorder.seconds = MAX_WAIT_SECONDS * 2
 
-    results = recorder.place((-1, {MUG}), (2, {MUG}), (3, {MUG}), (4, {LAMP}))
+    results = recorder.place((1, {MUG}), (2, {MUG}), (3, {MUG}))
 
-    assert [Locked, Locked, Locked, int] == [type(result) for result in results]
-    assert [[-1], [4]] == recorder.groups
-    assert [50, 60] == recorder.place((5, {MUG}), (6, {MUG}))
+    assert [10, 20, 30] == results
+    assert [[1], [2], [3]] == recorder.groups
 
 
 @pytest.mark.parametrize("seed", range(10))
