@@ -10,7 +10,7 @@ The parts are:
 
 Each part is also a module, such as `python -m benchmarks.http`. `--rounds 1 --seconds 1` is a quick
 trial. `--orders 10000000 --data DIRECTORY` measures growth at full size. `--markdown FILE` also
-writes the table in the format of `docs/performance.md`. Charts are written to `benchmarks/charts/`.
+writes the table in the format of `docs/performance.md`, and `--charts DIRECTORY` draws charts.
 
 Needs the dependency group `benchmarks`, and `wrk`.
 """
@@ -49,7 +49,7 @@ PARTS: Mapping[str, Part] = {
 
 
 def main() -> None:
-    """Measure, print the table and draw the charts; exit with status 1 if a goal was missed."""
+    """Measure and print the table; exit with status 1 if a goal was missed."""
     given = _options()
     found: dict[str, list[Comparison]] = {}
     heading = (
@@ -62,7 +62,8 @@ def main() -> None:
         for name in given.parts:
             print(f"measuring {name} ...", file=sys.stderr, flush=True)
             found[name] = PARTS[name](given, ground)  # type: ignore[arg-type]
-            charts.draw(name, found[name])
+            if given.charts:
+                charts.draw(given.charts, name, found[name])
     lines = [line for part in found.values() for line in part]
     print(f"{heading}\n\n{table(lines)}")
     if given.markdown:
@@ -80,6 +81,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="directory that keeps the shops of `growth`")
     parser.add_argument("--calls", type=int, default=20, help="calls of each case in `growth`")
     parser.add_argument("--markdown", type=Path, help="file to write the table to")
+    parser.add_argument("--charts", type=Path, help="directory to draw the charts in")
     given = parser.parse_args()
     if unknown := set(given.parts) - PARTS.keys():
         parser.error(f"no such part: {', '.join(sorted(unknown))}")

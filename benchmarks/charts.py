@@ -1,4 +1,4 @@
-"""Draws the results of the suite as PNG files in `benchmarks/charts/`, one for each part."""
+"""Draws the results of the suite as SVG files, one for each part."""
 
 from __future__ import annotations
 
@@ -7,30 +7,32 @@ from pathlib import Path
 
 from benchmarks.measuring import Comparison
 
-DIRECTORY = Path(__file__).with_name("charts")
 
+def draw(directory: Path, part: str, comparisons: Sequence[Comparison]) -> None:
+    """Draw the ratios of one part that have a goal, on a logarithmic scale."""
+    from matplotlib import rcParams, use  # noqa: PLC0415  # in the dependency group `benchmarks`
+    from matplotlib.figure import Figure  # noqa: PLC0415
 
-def draw(part: str, comparisons: Sequence[Comparison]) -> Path | None:
-    """Draw the ratios and goals of one part; return the file, or None without matplotlib."""
-    try:
-        from matplotlib import use  # noqa: PLC0415  # in the dependency group `benchmarks`
-        from matplotlib.figure import Figure  # noqa: PLC0415
-    except ImportError:
-        return None
-    use("agg")
-    figure = Figure(figsize=(11, 1.2 + 0.28 * len(comparisons)), layout="constrained")
+    use("svg")
+    rcParams["svg.hashsalt"] = "orderly"  # the same results make the same file
+    with_goal = [one for one in comparisons if one.goal]
+    figure = Figure(figsize=(9, 0.9 + 0.3 * len(with_goal)), layout="constrained")
     axes = figure.subplots()
-    positions = range(len(comparisons))
-    colors = ["tab:blue" if one.reached else "tab:red" for one in comparisons]
-    axes.barh(positions, [one.ratio for one in comparisons], color=colors)
-    for position, one in enumerate(comparisons):
-        if one.goal:
-            goal = float(one.goal.split()[1].removesuffix("x"))
-            axes.plot([goal, goal], [position - 0.4, position + 0.4], color="black")
-    axes.set_yticks(positions, [one.what for one in comparisons], fontsize=7)
+    for position, one in enumerate(with_goal):
+        kind, number = one.goal.split()
+        goal = float(number.removesuffix("x"))
+        axes.barh(position, one.ratio, color="tab:blue" if one.reached else "tab:orange")
+        axes.plot([goal, goal], [position - 0.4, position + 0.4], color="black")
+        axes.annotate(
+            f" {one.ratio:.2f} (goal {kind} {goal:g})",
+            (max(one.ratio, goal), position),
+            verticalalignment="center",
+            fontsize=8,
+        )
+    axes.set_xscale("log")
+    axes.margins(x=0.25)
+    axes.set_yticks(range(len(with_goal)), [one.what for one in with_goal], fontsize=8)
     axes.invert_yaxis()
-    axes.set_xlabel("ratio; the black line is the goal")
-    DIRECTORY.mkdir(exist_ok=True)
-    file = DIRECTORY / f"{part}.png"
-    figure.savefig(file, dpi=110)
-    return file
+    axes.set_xlabel("ratio; black line: goal; orange: goal not reached")
+    directory.mkdir(parents=True, exist_ok=True)
+    figure.savefig(directory / f"{part}.svg", metadata={"Date": None})

@@ -26,12 +26,13 @@ from benchmarks.measuring import (
     at_least,
     at_most,
     interleaved,
+    microseconds,
     milliseconds,
     options,
     per_second,
     report,
 )
-from benchmarks.servers import ASYNCPG, FASTIFY, ORDERLY, PRISMA, Ground
+from benchmarks.servers import ASYNCPG, FASTIFY, ORDERLY, PRISMA, Cpu, Ground, Running
 from benchmarks.shop import ACCOUNTS, PRODUCTS
 from models.placement import PLACE
 from orderly.embedded.programs import program
@@ -48,6 +49,8 @@ _PEER_GOALS: Mapping[int, Mapping[str, float | None]] = {
 }
 # By number of clients, the same for pgbench
 _PGBENCH_GOALS = {1: 0.5, 8: 0.7, 32: 0.7}
+# The lowest ratio of the rate of orders of one product to that of orders of 10,000 products
+_GOAL_HOT = 0.8
 _SCRIPT = Path(__file__).with_name("place.lua")
 _RUNS = count(1)
 
@@ -100,6 +103,7 @@ def compare(ground: Ground, rounds: int, seconds: int) -> list[Comparison]:
     return [
         *_compare_with_pgbench(found),
         *_compare_with_peers(found),
+        *_compare_one_product(found),
         *_compare_hot_product(ground, rounds, seconds),
     ]
 
@@ -109,7 +113,7 @@ def _measure(ground: Ground, workers: int, rounds: int, seconds: int) -> dict[Ca
     peers = (ASYNCPG, FASTIFY, PRISMA) if workers == 1 else ()
     with ExitStack() as stack:
         running = {
-            name: stack.enter_context(servers.serving(name, ground, workers)).address
+            name: stack.enter_context(servers.serving(name, ground, workers))
             for name in (ORDERLY, *peers)
         }
         cases = {
@@ -125,8 +129,8 @@ def _measure(ground: Ground, workers: int, rounds: int, seconds: int) -> dict[Ca
             for clients in CLIENTS
             for case in [Case(products, clients, PGBENCH, workers)]
         }
-        for name, address in running.items():
-            _by_http(ground, address, Case(PRODUCTS, 8, name), 1)
+        for name, server in running.items():
+            _by_http(ground, server, Case(PRODUCTS, 8, name), 1)
         return {case: median(taken) for case, taken in interleaved(cases, rounds).items()}
 
 
@@ -149,17 +153,41 @@ def _compare_with_pgbench(found: dict[Case, Measured]) -> list[Comparison]:
 
 
 def _compare_with_peers(found: dict[Case, Measured]) -> list[Comparison]:
+    lines = []
+    for clients, goals in _PEER_GOALS.items():
+        case = Case(PRODUCTS, clients, ORDERLY)
+        ours = found[case]
+        for peer, goal in goals.items():
+            theirs = found[case._replace(server=peer)]
+            what = f"{case}, compared with {peer}"
+            lines += [
+                at_least(what, ours.rate, theirs.rate, goal, per_second),
+                *_compare_cpu(what, ours, theirs),
+            ]
+    return lines
+
+
+def _compare_one_product(found: dict[Case, Measured]) -> list[Comparison]:
+    """Compare orders of one product with orders of all products."""
+    lines = []
+    for clients in (16, MANY):
+        case = Case(1, clients, ORDERLY)
+        one, all_products = found[case], found[case._replace(products=PRODUCTS)]
+        what = f"{case}, compared with {PRODUCTS:,} products"
+        lines += [
+            at_least(what, one.rate, all_products.rate, _GOAL_HOT, per_second),
+            *_compare_cpu(what, one, all_products),
+        ]
+    return lines
+
+
+def _compare_cpu(what: str, ours: Measured, theirs: Measured) -> list[Comparison]:
     return [
-        at_least(
-            f"{case}, compared with {peer}",
-            found[case].rate,
-            found[case._replace(server=peer)].rate,
-            goal,
-            per_second,
+        at_most(f"{what}: CPU of the {name}", one, other, None, microseconds)
+        for name, one, other in (
+            ("server", ours.server_cpu, theirs.server_cpu),
+            ("database", ours.database_cpu, theirs.database_cpu),
         )
-        for clients, goals in _PEER_GOALS.items()
-        for peer, goal in goals.items()
-        for case in [Case(PRODUCTS, clients, ORDERLY)]
     ]
 
 
@@ -167,33 +195,40 @@ def _compare_hot_product(ground: Ground, rounds: int, seconds: int) -> list[Comp
     """Compare the latency of orders during other orders of one product, and of all products."""
     with servers.serving(ORDERLY, ground) as running:
         cases = {
-            products: partial(_latency_of_other_orders, ground, running.address, products, seconds)
+            products: partial(_latency_of_other_orders, ground, running, products, seconds)
             for products in (1, PRODUCTS)
         }
-        _by_http(ground, running.address, Case(PRODUCTS, 8, ORDERLY), 1)
+        _by_http(ground, running, Case(PRODUCTS, 8, ORDERLY), 1)
         taken = interleaved(cases, rounds)
     hot, all_products = median(taken[1]), median(taken[PRODUCTS])
     what = f"p50 of other orders while {MANY} clients order one product, compared with all"
     return [at_most(what, hot.p50, all_products.p50, 1.5, milliseconds)]
 
 
-def _latency_of_other_orders(ground: Ground, address: str, products: int, seconds: int) -> Measured:
-    background = _wrk(ground, address, Case(products, MANY, ORDERLY), seconds + 1)
+def _latency_of_other_orders(
+    ground: Ground, server: Running, products: int, seconds: int
+) -> Measured:
+    background = _wrk(ground, server, Case(products, MANY, ORDERLY), seconds + 1)
     time.sleep(0.5)
-    others = _wrk(ground, address, Case(PRODUCTS, 4, ORDERLY), seconds, first=2).result()
+    others = _wrk(ground, server, Case(PRODUCTS, 4, ORDERLY), seconds, first=2).result()
     background.result()
     return others
 
 
-def _by_http(ground: Ground, address: str, case: Case, seconds: int) -> Measured:
-    return _wrk(ground, address, case, seconds).result()
+def _by_http(ground: Ground, server: Running, case: Case, seconds: int) -> Measured:
+    before = Cpu.now(server.pid)
+    measured = _wrk(ground, server, case, seconds).result()
+    after = Cpu.now(server.pid)
+    return measured.with_cpu(
+        measured.rate * seconds, after.server - before.server, after.database - before.database
+    )
 
 
-def _wrk(ground: Ground, address: str, case: Case, seconds: int, first: int = 1) -> Wrk:
+def _wrk(ground: Ground, server: Running, case: Case, seconds: int, first: int = 1) -> Wrk:
     stock = ground.stock
     seed = time.monotonic_ns() % 1_000_000
     arguments = (stock.products, stock.tokens, first, case.products, seed)
-    return Wrk(address, _SCRIPT, arguments, clients=case.clients, seconds=seconds)
+    return Wrk(server.address, _SCRIPT, arguments, clients=case.clients, seconds=seconds)
 
 
 def _by_pgbench(ground: Ground, case: Case, seconds: int) -> Measured:
