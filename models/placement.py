@@ -121,16 +121,20 @@ PLACE: Statement[PlacedLine] = Statement(
     lambda columns: PlacedLine(columns[0], columns[1], OrderItem._make(columns[2:])),
 )
 
-# Locks the stock of products, in the order of their ids, as PLACE does. Halves the time limit for a
-# lock, because it applies to each of two waits for a locked row: for the sessions that wait for it
-# already, and for the transaction that has locked it.
-LOCK_STOCK = Command(
+# Locks the rows for a group of orders in the same order as PLACE: the users first, so that no stock
+# is locked while this waits for the deletion of a user; then the stock, by product id. Halves
+# `lock_timeout` for the stock, since PostgreSQL applies it to each of two waits for a locked row:
+# first in the queue of waiting sessions, then for the transaction that has locked the row.
+LOCK_FOR_GROUP = Command(
     """
-    WITH half_the_limit AS MATERIALIZED (
+    WITH buyer AS MATERIALIZED (
+        SELECT FROM users WHERE id = ANY (%(user_ids)s::uuid[]) ORDER BY id FOR KEY SHARE
+    ), halved_timeout AS MATERIALIZED (
         SELECT set_config('lock_timeout', ceil(seconds * 500)::text, true)
         FROM extract(epoch FROM current_setting('lock_timeout')::interval) AS seconds
+        WHERE (SELECT count(*) FROM buyer) > 0
     )
-    SELECT FROM stock, half_the_limit WHERE product_id = ANY (%(product_ids)s::uuid[])
+    SELECT FROM stock, halved_timeout WHERE product_id = ANY (%(product_ids)s::uuid[])
     ORDER BY product_id FOR NO KEY UPDATE OF stock
     """
 )

@@ -1,130 +1,155 @@
 """Groups orders that wait for the stock of the same products.
 
-An order locks the stock row of each product until its commit is on the disk. So orders of one
-popular product are placed one after the other, with one commit each. Here, an order waits in the
-process while another order of exactly the same products is being placed. All orders that wait are
-then placed in one transaction: they share its commit, and only one of them waits for locks of other
-sessions. Orders of different products never wait for each other here, only for row locks.
+An order locks the stock row of each product until its transaction is committed. So orders of a
+popular product run one after the other, with one commit each. This module makes an order wait in
+the process while another order of exactly the same products is being placed. Then it places all
+waiting orders in one transaction: they share one commit, and only this transaction waits for row
+locks. Orders with different sets of products never wait for each other here.
 
-Each order of a group is placed by the same statement as an order alone, so it gets the same result.
-An order that has waited here for some time is placed alone: another program may have locked the
-product, and then each order shall have its own time limit.
+Each order of a group is placed by the same statement as a single order, so it gets the same result.
+An order that has waited for `MAX_WAIT_SECONDS` is placed alone: another program may have locked
+the product, and each order then needs a time limit of its own.
 docs/decisions/2026-11-28-grouped-orders.md has the measurements.
 
-Only tasks in greenlets are grouped: they run on one thread, so no lock is needed here.
+No lock is needed: only tasks in greenlets are grouped, and they all run on the thread of the
+process' event loop.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from database.greenlets import GreenletTask, current_task
+from domain.errors import Unavailable
 
 Request = TypeVar("Request")
 Result = TypeVar("Result")
 
-# A group keeps its stock rows locked for about half a millisecond for each order.
+# A group holds its stock locks for about 0.5 ms for each order.
 MAX_ORDERS = 32
 # Much longer than a group takes
 MAX_WAIT_SECONDS = 0.3
 
 
 class OrderGroups(Generic[Request, Result]):
-    """Places requests together that wait for the same products.
+    """Groups requests for the same products.
 
-    `place` places one or more requests in one transaction, and returns their results in sequence.
+    `place_all` places one or more requests in one transaction, and returns a result for each, in
+    the same sequence.
     """
 
-    def __init__(self, place: Callable[[Sequence[Request]], Sequence[Result]]) -> None:
-        self._place = place
-        # The products of each group that is being placed, with the requests that wait for its end
-        self._waiting: dict[frozenset[UUID], list[_Entry[Request, Result]]] = {}
+    def __init__(self, place_all: Callable[[Sequence[Request]], Sequence[Result]]) -> None:
+        self._place_all = place_all
+        # For each set of products that is being placed: the requests that wait
+        self._waiting: dict[frozenset[UUID], list[_Entry[Request]]] = {}
 
     def place(self, request: Request, product_ids: Collection[UUID]) -> Result:
         """Place a request, perhaps together with others; return its result.
 
-        Raises: what `place` raises. All requests of a group get the same error.
+        Raises: what `place_all` raises. If it raises `Unavailable` for a group, all requests of the
+            group get this error; after another error, each of them is placed alone.
         """
         task = current_task()
         if task is None:
-            return self._place([request])[0]
-        entry = _Entry[Request, Result](request, task)
+            return self._place_alone(request)
         products = frozenset(product_ids)
-        waiting = self._waiting.get(products)
-        if waiting is None:
+        entry = _Entry(request, task)
+        if products not in self._waiting:
             self._waiting[products] = []
-            entry.group = [entry]
-        elif not entry.wait(waiting):
-            return self._place([request])[0]
-        if entry.group:
-            self._lead(entry.group, products)
-        if entry.error is not None:
-            raise entry.error
-        result: Result = entry.result
-        return result
+            return self._place_group([entry], products)
+        # What is left to do is passed by the task that resumes this one.
+        finish: Callable[[], Result] = task.suspend(
+            partial(_wait, entry, self._waiting[products], partial(self._place_alone, request))
+        )
+        return finish()
 
-    def _lead(self, group: list[_Entry[Request, Result]], products: frozenset[UUID]) -> None:
-        """Place a group; resume its other members, and the first request of the next group."""
+    def _place_alone(self, request: Request) -> Result:
+        return self._place_all([request])[0]
+
+    def _place_group(self, group: Sequence[_Entry[Request]], products: frozenset[UUID]) -> Result:
+        """Place a group; resume its other tasks and the next group; return the first result."""
         leader, *others = group
+        results: Sequence[Result] = ()
+        finish: list[Callable[[], Result]] = [
+            partial(self._place_alone, entry.request) for entry in others
+        ]
         try:
-            results = self._place([entry.request for entry in group])
-        except Exception as error:
-            for entry in group:
-                # Each task adds its own traceback.
-                entry.error = copy.copy(error)
-        else:
-            for entry, result in zip(group, results, strict=True):
-                entry.result = result
-        # The next group begins before the responses to this one are made.
-        resumed = [*self._next_leader(products), *others]
-        if resumed:
-            leader.task.suspend(
-                lambda task: _resume_soon([*(entry.task for entry in resumed), task])
-            )
+            results = self._place_all([entry.request for entry in group])
+            finish = [partial(_return, result) for result in results[1:]]
+        except Unavailable as error:
+            # The commit may have succeeded, or all have waited for the same lock: do not repeat.
+            finish = [partial(_raise, type(error))] * len(others)
+            raise
+        except Exception:
+            # Perhaps one request is to blame. Nothing was committed, so each can be placed alone.
+            if not others:
+                raise
+        finally:
+            self._resume(leader.task, products, list(zip(others, finish, strict=True)))
+        return results[0] if results else self._place_alone(leader.request)
 
-    def _next_leader(self, products: frozenset[UUID]) -> list[_Entry[Request, Result]]:
-        """Form the next group; return its first request, or nothing if no request waits."""
+    def _resume(
+        self,
+        task: GreenletTask,
+        products: frozenset[UUID],
+        others: list[tuple[_Entry[Request], Callable[[], Result]]],
+    ) -> None:
+        """Resume the leader of the next group, then other tasks, and last the task that calls."""
         waiting = self._waiting[products]
-        if not waiting:
+        if waiting:
+            group = waiting[:MAX_ORDERS]
+            del waiting[:MAX_ORDERS]
+            # First, so that its transaction starts before the other responses are created.
+            others.insert(0, (group[0], partial(self._place_group, group, products)))
+        else:
             del self._waiting[products]
-            return []
-        leader = waiting[0]
-        leader.group = waiting[:MAX_ORDERS]
-        del waiting[:MAX_ORDERS]
-        return [leader]
+        if others:
+            task.suspend(partial(_resume_soon, others))
 
 
-class _Entry(Generic[Request, Result]):
+class _Entry(Generic[Request]):
     """A request, and the task that waits for its result."""
 
     def __init__(self, request: Request, task: GreenletTask) -> None:
         self.request = request
         self.task = task
-        # If this request leads a group: all requests of the group, with this one first.
-        self.group: list[_Entry[Request, Result]] = []
-        self.error: Exception | None = None
-        self.result: Any = None
-
-    def wait(self, waiting: list[_Entry[Request, Result]]) -> bool:
-        """Wait until this request has a result, an error, or a group to lead.
-
-        Return False if it was not taken from the list of waiting requests in time.
-        """
-        waiting.append(self)
-        timer = self.task.loop.call_later(MAX_WAIT_SECONDS, self._leave, waiting)
-        taken: bool = self.task.suspend(lambda _task: None)
-        timer.cancel()
-        return taken
-
-    def _leave(self, waiting: list[_Entry[Request, Result]]) -> None:
-        if self in waiting:
-            waiting.remove(self)
-            self.task.resume(False)  # the value that `suspend` returns
 
 
-def _resume_soon(tasks: Sequence[GreenletTask]) -> None:
-    for task in tasks:
-        task.loop.call_soon(task.resume, True)  # the value that `suspend` returns
+# The event loop calls these functions: code in a greenlet must not call the event loop.
+
+
+def _wait(
+    entry: _Entry[Any],
+    waiting: list[_Entry[Any]],
+    place_alone: Callable[[], Any],
+    task: GreenletTask,
+) -> None:
+    waiting.append(entry)
+    task.loop.call_later(MAX_WAIT_SECONDS, _time_out, entry, waiting, place_alone)
+
+
+def _time_out(
+    entry: _Entry[Any], waiting: list[_Entry[Any]], place_alone: Callable[[], Any]
+) -> None:
+    if entry in waiting:  # no group has taken it
+        waiting.remove(entry)
+        entry.task.resume(place_alone)
+
+
+def _resume_soon(
+    others: Sequence[tuple[_Entry[Any], Callable[[], Any]]], task: GreenletTask
+) -> None:
+    for entry, finish in others:
+        task.loop.call_soon(entry.task.resume, finish)
+    task.loop.call_soon(task.resume)
+
+
+def _return(result: Result) -> Result:
+    return result
+
+
+def _raise(error: type[Unavailable]) -> Any:
+    raise error

@@ -110,7 +110,7 @@ def quantity_by_product(items: Sequence[tuple[UUID, int]]) -> dict[UUID, int]:
 
 
 class _Attempt(NamedTuple):
-    """An order that a user wants to place."""
+    """The arguments of an attempt to place an order."""
 
     user_id: UUID
     request_id: str
@@ -119,15 +119,18 @@ class _Attempt(NamedTuple):
 
 
 def _try_to_place_all(attempts: Sequence[_Attempt]) -> list[Order | None]:
-    """Place orders in one transaction."""
+    """Place orders in one transaction; a None in the result has placed nothing."""
     return [_try_to_place(attempts[0])] if len(attempts) == 1 else _try_to_place_group(attempts)
 
 
 @transaction
 def _try_to_place_group(attempts: Sequence[_Attempt]) -> list[Order | None]:
-    # Lock all rows first, in the order of the product ids: two groups cannot deadlock.
-    product_ids = {one for attempt in attempts for one in attempt.request.quantities}
-    placement.LOCK_STOCK.execute(product_ids=placement.uuid_array(product_ids))
+    # The orders have the same products: see `OrderGroups`.
+    product_ids = attempts[0].request.quantities
+    placement.LOCK_FOR_GROUP.execute(
+        user_ids=placement.uuid_array({attempt.user_id for attempt in attempts}),
+        product_ids=placement.uuid_array(product_ids),
+    )
     return [_try_to_place(attempt) for attempt in attempts]
 
 

@@ -204,12 +204,12 @@ def format_and_mark(error: BaseException) -> str:
 
 def now() -> str:
     """Return the current time as text: RFC 3339, in UTC, with milliseconds."""
-    return _text(time.time_ns() // 1_000_000)
+    return _format_milliseconds(time.time_ns() // 1_000_000)
 
 
-# Many requests end within the same millisecond.
+# Cached, since many requests end within the same millisecond.
 @lru_cache(2)
-def _text(milliseconds: int) -> str:
+def _format_milliseconds(milliseconds: int) -> str:
     seconds, rest = divmod(milliseconds, 1000)
     return f"{_second(seconds)}.{rest:03d}Z"
 

@@ -17,7 +17,7 @@ _RESPONSE_SECONDS = 3.0
 
 
 class Readiness:
-    """Runs a check in a thread of its own. Requests that arrive while it runs share its result.
+    """Runs checks in one thread. Requests that arrive while a check runs share its result.
 
     `check` raises `NotReady` while this process cannot serve requests.
     """
@@ -56,28 +56,24 @@ class Readiness:
     def _result(self) -> Future[None]:
         """Return the result of the check that is running, or of a new one."""
         with self._lock:
-            if self._running is None:
+            if self._thread is None:
+                # One for all checks: `Thread.start` blocks the event loop until the new thread
+                # runs, which takes milliseconds on a busy machine.
+                thread = threading.Thread(target=self._run, name="readiness", daemon=True)
+                thread.start()
+                self._thread = thread
+            if self._running is None or self._running.done():
                 self._running = Future()
                 self._respond_until = time.monotonic() + _RESPONSE_SECONDS
-                if self._thread is None:
-                    # One thread for all checks: starting a thread blocks the event loop until the
-                    # thread runs, which takes milliseconds on a busy machine.
-                    self._thread = threading.Thread(target=self._run, name="readiness", daemon=True)
-                    self._thread.start()
                 self._requested.put(self._running)
             return self._running
 
     def _run(self) -> None:
         while True:
             result = self._requested.get()
-            error: Exception | None = None
             try:
                 self._check()
-            except Exception as raised:  # any error: it is raised for each client
-                error = raised
-            with self._lock:
-                self._running = None
-            if error is None:
-                result.set_result(None)
-            else:
+            except Exception as error:  # any error: it is raised for each client
                 result.set_exception(error)
+            else:
+                result.set_result(None)

@@ -46,9 +46,9 @@ def serve(runtime_url: str, tmp_path: Path) -> Serve:
 
 
 class LockedProducts:
-    """Products whose stock is locked by another transaction, and orders that wait for it.
+    """Products whose stock is locked by another transaction, and orders that wait for them.
 
-    Each order is of another product: of the orders of one product, only one waits in PostgreSQL.
+    Each order is for a different product: orders of the same product wait in the process instead.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class LockedProducts:
             return response
 
     def begin_orders(self, number: int, *, waiting: int) -> list[Future[Response]]:
-        """Begin to order products; return when so many orders wait for a lock."""
+        """Begin to order products; return when `waiting` orders wait for a lock."""
         orders = [self._pool.submit(self.order) for _ in range(number)]
         wait_until(lambda: self.count_waiting() == waiting)
         return orders
@@ -153,6 +153,7 @@ def test_the_order_of_a_client_that_has_disconnected_is_not_placed(
         locked_products(shop, server.url, admin, alice, number=4) as locked,
     ):
         orders = locked.begin_orders(3, waiting=3)
+        # After the lock, which covers all products that exist then
         other = add_product(admin, sku="OTHER", stock=10)
         send_order_and_disconnect(server.port, other, alice.cookies["orderly_access"])
         with locked.client() as client, ThreadPoolExecutor(1) as pool:

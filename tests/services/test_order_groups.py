@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -14,13 +15,17 @@ import psycopg2
 import pytest
 
 from database import greenlets
+from database.binding import database
 from database.greenlets import GreenletRunner, run_in_thread
+from database.transactions import transaction
 from domain.actor import Actor
 from domain.errors import InsufficientStock, Locked, SessionExpired
+from models.placement import LOCK_FOR_GROUP, uuid_array
 from services import orders
 from services.account_deletion import delete_me
 from services.order_groups import MAX_ORDERS, MAX_WAIT_SECONDS, OrderGroups
 from tests.support.database import Sql
+from tests.support.processes import wait_until
 from tests.support.services import PASSWORD, AddProduct
 
 pytestmark = pytest.mark.usefixtures("audit_after_test")
@@ -44,35 +49,45 @@ def run_in_greenlets(*calls: Callable[[], Any]) -> list[Any]:
 
 
 class Recorder:
-    """Places requests, which are numbers, and records the groups."""
+    """Places requests, which are numbers, and records the groups.
 
-    def __init__(self) -> None:
+    A group fails with the error of its first request that has one.
+    """
+
+    def __init__(self, errors: dict[int, Exception] | None = None) -> None:
         self.groups: list[list[int]] = []
+        self.arrivals: list[int] = []
         self.seconds = 0.002
-        self.products: dict[int, set[UUID]] = {}
-        self._orders = OrderGroups[int, int](self._place)
+        self._errors = errors or {}
+        self._orders = OrderGroups[int, int](self._place_all)
 
-    def _place(self, requests: Sequence[int]) -> list[int]:
+    def _place_all(self, requests: Sequence[int]) -> list[int]:
         self.groups.append(list(requests))
         greenlets.sleep(self.seconds)
-        if 0 in requests:
-            raise ZeroDivisionError
+        for request in requests:
+            if request in self._errors:
+                raise self._errors[request]
         return [request * 10 for request in requests]
 
-    def place(self, *wanted: tuple[int, set[UUID]]) -> list[Any]:
-        self.products.update(wanted)
-        return run_in_greenlets(
-            *(partial(self._orders.place, number, products) for number, products in wanted)
-        )
+    def place(self, *wanted: tuple[int, set[UUID]], within: float = 0) -> list[Any]:
+        """Place requests, which arrive in sequence, or at random times within some seconds."""
+
+        def place(number: int, products: set[UUID]) -> int:
+            if within:
+                greenlets.sleep(random.Random(number).uniform(0, within))
+            self.arrivals.append(number)
+            return self._orders.place(number, products)
+
+        return run_in_greenlets(*(partial(place, number, products) for number, products in wanted))
 
 
 def test_requests_of_one_product_are_placed_one_first_and_then_together() -> None:
     recorder = Recorder()
 
-    results = recorder.place(*((number, {MUG}) for number in range(1, 6)))
+    results = recorder.place(*((number, {MUG}) for number in range(5)))
 
-    assert [10, 20, 30, 40, 50] == results
-    assert [[1], [2, 3, 4, 5]] == recorder.groups
+    assert [0, 10, 20, 30, 40] == results
+    assert [[0], [1, 2, 3, 4]] == recorder.groups
 
 
 def test_requests_of_different_products_do_not_wait_for_each_other() -> None:
@@ -86,19 +101,39 @@ def test_requests_of_different_products_do_not_wait_for_each_other() -> None:
 def test_a_group_is_limited() -> None:
     recorder = Recorder()
 
-    recorder.place(*((number, {MUG}) for number in range(1, MAX_ORDERS + 4)))
+    recorder.place(*((number, {MUG}) for number in range(MAX_ORDERS + 3)))
 
     assert [1, MAX_ORDERS, 2] == [len(group) for group in recorder.groups]
 
 
-def test_an_error_is_raised_for_each_request_of_the_group_and_for_no_other() -> None:
-    recorder = Recorder()
+def test_unavailable_is_raised_for_each_request_of_the_group_and_for_no_other() -> None:
+    recorder = Recorder({3: Locked()})
 
-    results = recorder.place((1, {MUG}), (2, {MUG}), (0, {MUG}), (4, {LAMP}))
+    results = recorder.place((1, {MUG}), (2, {MUG}), (3, {MUG}), (4, {LAMP}))
 
-    assert [int, ZeroDivisionError, ZeroDivisionError, int] == [type(one) for one in results]
-    assert results[1] is not results[2]
-    assert [50] == recorder.place((5, {MUG}))  # nothing is left behind
+    assert [int, Locked, Locked, int] == [type(result) for result in results]
+    assert [[1], [4], [2, 3]] == recorder.groups
+
+
+@pytest.mark.parametrize("culprit", [2, 3])
+def test_after_another_error_each_request_of_the_group_is_placed_alone(culprit: int) -> None:
+    recorder = Recorder({culprit: ZeroDivisionError("test")})
+
+    results = recorder.place((1, {MUG}), (2, {MUG}), (3, {MUG}))
+
+    assert 1 == sum(isinstance(result, ZeroDivisionError) for result in results)
+    assert isinstance(results[culprit - 1], ZeroDivisionError)
+    assert [[1], [2, 3]] == recorder.groups[:2]
+    assert [[2], [3]] == sorted(recorder.groups[2:])
+
+
+def test_requests_are_grouped_again_after_an_error() -> None:
+    recorder = Recorder({1: Locked(), 2: ZeroDivisionError()})
+    recorder.place((1, {MUG}), (2, {MUG}))
+
+    recorder.place((3, {MUG}), (4, {MUG}), (5, {MUG}))
+
+    assert [[3], [4, 5]] == recorder.groups[-2:]
 
 
 def test_a_request_that_has_waited_for_some_time_is_placed_alone() -> None:
@@ -115,21 +150,31 @@ def test_a_request_that_has_waited_for_some_time_is_placed_alone() -> None:
 def test_random_requests_get_their_results_in_sequence_of_their_products(seed: int) -> None:
     generator = random.Random(seed)
     products = [{MUG}, {LAMP}, {DESK}, {MUG, LAMP}]
-    wanted = [(number, generator.choice(products)) for number in range(1, 61)]
-    recorder = Recorder()
+    wanted = [(number, generator.choice(products)) for number in range(60)]
+    products_of = dict(wanted)
+    recorder = Recorder({number: ZeroDivisionError() for number in generator.sample(range(60), 3)})
 
-    results = recorder.place(*wanted)
+    results = recorder.place(*wanted, within=0.02)
 
-    assert [number * 10 for number, _ in wanted] == results
-    for products_of_one in products:
-        placed = [
-            number
-            for group in recorder.groups
-            for number in group
-            if recorder.products[number] == products_of_one
-        ]
-        assert sorted(placed) == placed
-    assert len(recorder.groups) < len(wanted)
+    assert 3 == sum(isinstance(result, ZeroDivisionError) for result in results)
+    for number, result in enumerate(results):
+        assert isinstance(result, ZeroDivisionError) or number * 10 == result
+    for one in products:
+        first_placed = list(
+            dict.fromkeys(n for group in recorder.groups for n in group if products_of[n] == one)
+        )
+        assert [n for n in recorder.arrivals if products_of[n] == one] == first_placed
+    assert any(len(group) > 1 for group in recorder.groups)
+
+
+@contextmanager
+def locked(shop: str, product_id: UUID) -> Iterator[Any]:
+    """Lock the stock of a product in another session during the block; yield its connection."""
+    with closing(psycopg2.connect(shop)) as connection:
+        connection.cursor().execute(
+            "SELECT FROM stock WHERE product_id = %s FOR UPDATE", [str(product_id)]
+        )
+        yield connection
 
 
 def order(client: Actor, *lines: tuple[UUID, int], key: str | None = None) -> Callable[[], Any]:
@@ -183,19 +228,19 @@ def test_orders_of_other_products_do_not_wait_for_a_locked_one(
 ) -> None:
     mug, lamp = add_product(10), add_product(10)
     placed: list[UUID] = []
-    lock = psycopg2.connect(shop)
-    lock.cursor().execute("SELECT FROM stock WHERE product_id = %s FOR UPDATE", [str(mug.id)])
 
-    def place(product: UUID) -> None:
-        order(client, (product, 1))()
-        placed.append(product)
-        if product == lamp.id:
-            # In a thread: psycopg2's wait callback needs a connection of the pool.
-            run_in_thread(lock.rollback)()
+    with locked(shop, mug.id) as lock:
 
-    assert [None] * 4 == run_in_greenlets(
-        *(partial(place, product) for product in (mug.id, mug.id, mug.id, lamp.id))
-    )
+        def place(product: UUID) -> None:
+            order(client, (product, 1))()
+            placed.append(product)
+            if product == lamp.id:
+                # In a thread: psycopg2's wait callback needs a connection of the pool.
+                run_in_thread(lock.rollback)()
+
+        assert [None] * 4 == run_in_greenlets(
+            *(partial(place, product) for product in (mug.id, mug.id, mug.id, lamp.id))
+        )
     assert [lamp.id, mug.id, mug.id, mug.id] == placed
 
 
@@ -204,11 +249,9 @@ def test_orders_that_waited_too_long_for_a_lock_fail_and_can_be_repeated(
 ) -> None:
     mug = add_product(10)
     calls = [order(client, (mug.id, 1), key=str(number)) for number in range(4)]
-    lock = psycopg2.connect(shop)
-    lock.cursor().execute("SELECT FROM stock WHERE product_id = %s FOR UPDATE", [str(mug.id)])
 
-    assert [Locked] * 4 == [type(result) for result in run_in_greenlets(*calls)]
-    lock.rollback()
+    with locked(shop, mug.id):
+        assert [Locked] * 4 == [type(result) for result in run_in_greenlets(*calls)]
     assert not any(result.replayed for result in run_in_greenlets(*calls))
     assert [(6,)] == sql("SELECT quantity FROM stock")
 
@@ -226,3 +269,62 @@ def test_a_user_who_was_deleted_cannot_order_in_a_group(
 
     assert [False, True, False, False] == [isinstance(one, SessionExpired) for one in results]
     assert [(7,)] == sql("SELECT quantity FROM stock")
+
+
+@pytest.mark.parametrize(("limit", "halved"), [("3s", "1500ms"), ("1", "1ms"), ("0", "0")])
+def test_a_group_waits_half_as_long_for_each_lock(
+    client: Actor, add_product: AddProduct, limit: str, halved: str
+) -> None:
+    mug = add_product(1)
+
+    @transaction
+    def lock() -> str:
+        database.execute_sql("SELECT set_config('lock_timeout', %s, true)", [limit])
+        LOCK_FOR_GROUP.execute(
+            user_ids=uuid_array([client.user_id or UUID(int=0)]), product_ids=uuid_array([mug.id])
+        )
+        (value,) = database.execute_sql("SHOW lock_timeout").fetchone()
+        return str(value)
+
+    assert halved == lock()
+
+
+def test_a_group_does_not_lock_stock_while_it_waits_for_the_deletion_of_a_user(
+    client: Actor, add_product: AddProduct, shop: str
+) -> None:
+    mug = add_product(10)
+    rows: list[int] = []
+    with closing(psycopg2.connect(shop)) as deleting, closing(psycopg2.connect(shop)) as other:
+        deleting.cursor().execute(
+            "SELECT FROM users WHERE id = %s FOR UPDATE", [str(client.user_id)]
+        )
+
+        def count_free_stock_and_end_deletion() -> None:
+            cursor = other.cursor()
+            wait_until(lambda: is_waiting(cursor))
+            cursor.execute("SELECT FROM stock FOR UPDATE SKIP LOCKED")
+            rows.append(cursor.rowcount)
+            other.rollback()
+            deleting.rollback()
+
+        @transaction
+        def lock() -> None:
+            assert client.user_id is not None
+            LOCK_FOR_GROUP.execute(
+                user_ids=uuid_array([client.user_id]), product_ids=uuid_array([mug.id])
+            )
+
+        results = run_in_greenlets(lock, run_in_thread(count_free_stock_and_end_deletion))
+
+    assert [None, None] == results
+    assert [1] == rows
+
+
+def is_waiting(cursor: Any) -> bool:
+    """Return whether a session of this database waits for a lock."""
+    cursor.execute(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    (count,) = cursor.fetchone()
+    return bool(count)
