@@ -30,7 +30,8 @@ def draw(directory: Path, part: str, comparisons: Sequence[Comparison]) -> None:
             fontsize=8,
         )
     axes.set_xscale("log")
-    axes.margins(x=0.25)
+    smallest = min((one.ratio for one in with_goal), default=1)
+    axes.set_xlim(smallest / 2, axes.dataLim.xmax * 4)  # with space for the text
     axes.set_yticks(range(len(with_goal)), [one.what for one in with_goal], fontsize=8)
     axes.invert_yaxis()
     axes.set_xlabel("ratio; black line: goal; orange: goal not reached")

@@ -3,13 +3,13 @@
 wrk reads one of 10,000 products over HTTP from one server process. The parts are switched off and
 on again in this process every quarter of a second: all three, none, and each alone. Two processes
 of the same program differ by up to 15 %, and the speed of a virtual machine changes within seconds,
-so only measurements of the same process and the same second are compared. It prints the median of
-the ratios. The CPU time is that of the whole process, with all its threads.
+so only measurements of one process within about a second are compared. It prints the median of the
+ratios. The CPU time is that of the whole process, with all its threads.
 
-What the metrics cost without requests is measured too, by two servers without load, and added: the
-process writes its metrics to a file twice a second. A scrape is not measured: one every 15 seconds
-takes about 1 ms. In all cases the server generates request ids, and measures the time in the
-database.
+The process also writes its metrics to a file twice a second, in all cases and without requests.
+This cost is measured on two idle servers, with and without metrics, and added. A scrape is not
+measured: one every 15 seconds takes about 1 ms. In all cases the server generates request ids, and
+measures the time in the database.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def compare(ground: servers.Ground, rounds: int, seconds: int) -> list[Compariso
         idle -= _idle_share(without_metrics)
     cycles = list(_cycles(file))
     none = median(cycle[_NONE] for cycle in cycles)
-    # A busy server uses a whole core.
+    # Under load, the server uses a whole core: the share of the core is that of each request.
     reporting = idle * none
     print(f"{len(cycles)} cycles; metrics without requests: {idle:.2%} of a core")
     return [
@@ -83,17 +83,18 @@ def compare(ground: servers.Ground, rounds: int, seconds: int) -> list[Compariso
 
 
 def _alternate(ground: servers.Ground, running: servers.Running, seconds: int) -> None:
-    """Send requests for some seconds, and switch between the cases all the time."""
+    """Send requests for this number of seconds; switch to another case every 0.25 seconds."""
     arguments = (ground.stock.products, "/api/v1/products/*", "-")
     wrk = Wrk(running.address, _SCRIPT, arguments, clients=CLIENTS, seconds=seconds)
     time.sleep(_SEGMENT_SECONDS)
+    # Begins with `none`: `_cycles` drops the first segment, which began before the requests.
     names = list(_CASES)
     end = time.monotonic() + seconds - (len(names) + 2) * _SEGMENT_SECONDS
     while time.monotonic() < end:
         for name in names:
             os.kill(running.pid, _SIGNALS[name])
             time.sleep(_SEGMENT_SECONDS)
-        # Each case follows each other case as often.
+        # Random, so that each case follows each other case equally often on average.
         random.shuffle(names)
     os.kill(running.pid, _SIGNALS[_NONE])  # ends the last segment
     wrk.result()
@@ -104,7 +105,7 @@ def _cycles(file: Path) -> Iterator[dict[str, float]]:
     cycle: dict[str, float] = {}
     for line in file.read_text().splitlines():
         name, requests, seconds = line.split(";")
-        if name in cycle:  # between two rounds
+        if name in cycle:  # the first segment of a round
             cycle.clear()
         cycle[name] = float(seconds) / int(requests) * 1e6
         if len(cycle) == len(_CASES):
@@ -113,7 +114,7 @@ def _cycles(file: Path) -> Iterator[dict[str, float]]:
 
 
 def _idle_share(running: servers.Running) -> float:
-    """Return the part of a core that a server needs without requests."""
+    """Return the share of a core that a server uses without requests."""
     before = servers.Cpu.now(running.pid)
     time.sleep(_IDLE_SECONDS)
     return (servers.Cpu.now(running.pid).server - before.server) / _IDLE_SECONDS

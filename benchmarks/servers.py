@@ -66,7 +66,7 @@ class Running(NamedTuple):
 
 @contextmanager
 def ground(past_orders: int = 0) -> Iterator[Ground]:
-    """Start a PostgreSQL and fill a shop in it, with past orders if there shall be some."""
+    """Start a PostgreSQL, and fill a shop in it with this number of past orders."""
     with tempfile.TemporaryDirectory() as temporary:
         directory = Path(temporary)
         with EmbeddedPostgreSQL(directory / "data") as url:
@@ -87,13 +87,7 @@ def ground(past_orders: int = 0) -> Iterator[Ground]:
             binding.bind(url, max_connections=2)
             migrations.apply()
             try:
-                yield Ground(
-                    settings,
-                    directory,
-                    shop.fill_with_history(url, directory, past_orders)
-                    if past_orders
-                    else shop.fill(url, directory),
-                )
+                yield Ground(settings, directory, shop.fill(url, directory, past_orders))
             finally:
                 binding.close()
 

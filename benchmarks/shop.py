@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg2
@@ -25,50 +26,44 @@ class Stock(NamedTuple):
     tokens: Path
 
 
-def fill(url: str, directory: Path) -> Stock:
-    """Fill an empty shop."""
-    accounts = [uuid7() for _ in range(ACCOUNTS)]
-    products = [uuid7() for _ in range(PRODUCTS)]
-    connection = psycopg2.connect(url)
-    with connection, connection.cursor() as cursor:
-        for statement, ids in (
-            (_ACCOUNTS, accounts),
-            (_PRODUCTS, products),
-            (_STOCK, products),
-            (_MOVEMENTS, products),
-        ):
-            cursor.execute(statement, {"ids": [str(one) for one in ids], "stock": STOCK})
-        for table, ids in (("bench_account", accounts), ("bench_product", products)):
-            cursor.execute(f"CREATE TABLE {table} (n serial PRIMARY KEY, id uuid NOT NULL)")
-            cursor.execute(
-                f"INSERT INTO {table} (id) SELECT unnest(%s::uuid[])", [[str(one) for one in ids]]
-            )
-        # Without the empty tables: ANALYZE would record that they are empty, and PostgreSQL would
-        # plan for empty tables until autovacuum analyzes them again a minute later.
-        cursor.execute(
-            "ANALYZE users, product, stock, stock_movement, bench_account, bench_product"
-        )
-    connection.close()
+def fill(url: str, directory: Path, past_orders: int = 0) -> Stock:
+    """Fill an empty shop; with past orders, `benchmarks.growth.history` also makes the products."""
+    with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+        if past_orders:
+            history.fill(url, past_orders)
+            accounts = _ids(cursor, "users WHERE role = 'CLIENT'", ACCOUNTS)
+            products = _ids(cursor, "product", PRODUCTS)
+        else:
+            accounts = [uuid7() for _ in range(ACCOUNTS)]
+            products = [uuid7() for _ in range(PRODUCTS)]
+            _insert(cursor, accounts, products)
     return Stock(
         _write_lines(directory / "products", map(str, products)),
         _write_lines(directory / "tokens", map(_token, accounts)),
     )
 
 
-def fill_with_history(url: str, directory: Path, orders: int) -> Stock:
-    """Fill an empty shop with this number of orders of the last two years."""
-    history.fill(url, orders)
-    connection = psycopg2.connect(url)
-    with connection, connection.cursor() as cursor:
-        cursor.execute("SELECT id FROM product LIMIT %s", [PRODUCTS])
-        products = [str(one) for (one,) in cursor.fetchall()]
-        cursor.execute("SELECT id FROM users WHERE role = 'CLIENT' LIMIT %s", [ACCOUNTS])
-        accounts = [UUID(str(one)) for (one,) in cursor.fetchall()]
-    connection.close()
-    return Stock(
-        _write_lines(directory / "products", products),
-        _write_lines(directory / "tokens", map(_token, accounts)),
-    )
+def _ids(cursor: Any, rows: str, number: int) -> list[UUID]:
+    cursor.execute(f"SELECT id::text FROM {rows} ORDER BY id LIMIT {number}")
+    return [UUID(id_) for (id_,) in cursor.fetchall()]
+
+
+def _insert(cursor: Any, accounts: Sequence[UUID], products: Sequence[UUID]) -> None:
+    for statement, ids in (
+        (_ACCOUNTS, accounts),
+        (_PRODUCTS, products),
+        (_STOCK, products),
+        (_MOVEMENTS, products),
+    ):
+        cursor.execute(statement, {"ids": [str(one) for one in ids], "stock": STOCK})
+    for table, ids in (("bench_account", accounts), ("bench_product", products)):
+        cursor.execute(f"CREATE TABLE {table} (n serial PRIMARY KEY, id uuid NOT NULL)")
+        cursor.execute(
+            f"INSERT INTO {table} (id) SELECT unnest(%s::uuid[])", [[str(one) for one in ids]]
+        )
+    # Without the empty tables: ANALYZE would record that they are empty, and PostgreSQL would plan
+    # for empty tables until autovacuum analyzes them again a minute later.
+    cursor.execute("ANALYZE users, product, stock, stock_movement, bench_account, bench_product")
 
 
 def _write_lines(file: Path, lines: Iterable[str]) -> Path:

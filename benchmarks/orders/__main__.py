@@ -55,7 +55,8 @@ _SCRIPT = Path(__file__).with_name("place.lua")
 _RUNS = count(1)
 
 # The parameters of PLACE as SQL expressions, derived from numbers that are unique to each order.
-_UNIQUE = "((:run::bigint << 26) + (:client_id::bigint << 20) + :counter::bigint)"
+# 32 bits, since the order number has 8 hexadecimal digits: 12 for the run, 6 for the client.
+_UNIQUE = "((:run::bigint << 20) + (:client_id::bigint << 14) + :counter::bigint)"
 _IN_SQL = {
     "order_id": f"('a' || lpad(to_hex({_UNIQUE}), 31, '0'))::uuid",
     "event_id": f"('b' || lpad(to_hex({_UNIQUE}), 31, '0'))::uuid",

@@ -64,7 +64,7 @@ class Figures(NamedTuple):
                 lowest >= MIN_GOODPUT,
             ),
             (
-                f"the same, compared with the machine's speed, goal {MIN_GOODPUT}",
+                f"the same, divided by the machine's speed, goal {MIN_GOODPUT}",
                 f"{lowest_by_speed:.2f}",
                 lowest_by_speed >= MIN_GOODPUT,
             ),
@@ -129,7 +129,7 @@ def figures_of(
 ) -> Figures:
     """Compute the figures.
 
-    `memory` and `speeds` are sampled at an interval, since the generator began.
+    `memory` and `speeds` are sampled at an interval, since shortly before the generator began.
     """
     _, begin, end, rate = next(one for one in outcome.phases if one[0] == "rush")
     count = int((end - begin) / WINDOW_SECONDS)
@@ -140,8 +140,8 @@ def figures_of(
         for i in range(count)
     ]
     search = [one for one in outcome.phases if one[0] == "search"]
-    speed_at_best = max(search, key=lambda one: _sum(outcome, "ok", one[1], one[2]))
-    usual = _mean(speeds, speed_at_best[1], speed_at_best[2], interval)
+    best_phase = max(search, key=lambda one: _sum(outcome, "ok", one[1], one[2]))
+    speed_at_best = _mean(speeds, best_phase[1], best_phase[2], interval)
     at = [memory[min(int(time / interval), len(memory) - 1)] for time in (begin + 5, end)]
     return Figures(
         best=outcome.best_rate,
@@ -149,7 +149,7 @@ def figures_of(
         windows=windows,
         speeds=[
             _mean(speeds, begin + i * WINDOW_SECONDS, begin + (i + 1) * WINDOW_SECONDS, interval)
-            / usual
+            / speed_at_best
             for i in range(count)
         ],
         by_kind=_by_kind(outcome, begin, end),
