@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -112,13 +113,16 @@ def serving(stack: str, on: Ground, workers: int = 1) -> Iterator[Running]:
         "PEER_SIGNING_KEY": on.settings.configuration().signing_key.decode("latin-1"),
     }
     with (on.directory / "peer.log").open("ab") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        # A process group: `node` of the PyPI package is a Python program that starts Node.js.
+        process = subprocess.Popen(
+            command, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
         try:
             address = f"http://127.0.0.1:{port}"
             _wait_for(f"{address}/api/v1/products?limit=1", process, on.directory / "peer.log")
             yield Running(address, process.pid)
         finally:
-            process.terminate()
+            os.killpg(process.pid, signal.SIGTERM)
             process.wait()
 
 
