@@ -13,6 +13,7 @@ from domain.actor import ADMIN, CLIENT, Actor
 from services import products, users
 from services.audit import audit
 from services.products import Product
+from tests.support.concurrency import Blocker
 from tests.support.services import PASSWORD, AddProduct, make_actor
 
 
@@ -87,3 +88,11 @@ def add_product(admin: Actor) -> AddProduct:
         ).product
 
     return add
+
+
+@pytest.fixture
+def blocker(shop: str) -> Iterator[Blocker]:
+    """Yield a transaction of another client."""
+    found = Blocker(shop)
+    yield found
+    found.close()

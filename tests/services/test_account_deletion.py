@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import psycopg2
 import pytest
 
 from domain.actor import ADMIN, Actor
@@ -29,54 +27,13 @@ from services import (
     users,
 )
 from services.account_deletion import AccountDeletion, delete_me, delete_user
-from tests.support.concurrency import run_concurrently
+from tests.support.concurrency import Blocker, run_concurrently
 from tests.support.database import Sql
 from tests.support.services import PASSWORD, AddProduct, make_actor
 
 pytestmark = pytest.mark.usefixtures("audit_after_test")
 
 ROUNDS = 60
-
-
-class Blocker:
-    """A transaction of another client, and who waits for it."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._blocking = psycopg2.connect(url)
-
-    def execute(self, statement: str, *values: Any) -> None:
-        """Run a statement in the transaction."""
-        self._blocking.cursor().execute(statement, values)
-
-    def wait_for_waiting(self, number: int = 1) -> None:
-        """Wait until this many clients wait for a lock."""
-        waiting = -1
-        with closing(psycopg2.connect(self._url)) as observing:
-            observing.autocommit = True
-            cursor = observing.cursor()
-            while waiting < number:
-                # Leaves the processor to the others for a moment.
-                cursor.execute(
-                    "SELECT count(*) FROM pg_stat_activity, pg_sleep(0.01)"
-                    " WHERE wait_event_type = 'Lock'"
-                )
-                ((waiting,),) = cursor.fetchall()
-
-    def commit(self) -> None:
-        """End the transaction."""
-        self._blocking.commit()
-
-    def close(self) -> None:
-        """End the transaction without a change, if it has not ended."""
-        self._blocking.close()
-
-
-@pytest.fixture
-def blocker(shop: str) -> Iterator[Blocker]:
-    found = Blocker(shop)
-    yield found
-    found.close()
 
 
 @pytest.fixture

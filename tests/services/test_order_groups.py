@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
 from functools import partial
 from typing import Any
 from uuid import UUID
 
-import psycopg2
 import pytest
 
 from database import greenlets
@@ -24,8 +22,8 @@ from models.placement import LOCK_FOR_GROUP, uuid_array
 from services import orders
 from services.account_deletion import delete_me
 from services.order_groups import MAX_ORDERS, MAX_WAIT_SECONDS, OrderGroups
+from tests.support.concurrency import Blocker
 from tests.support.database import Sql
-from tests.support.processes import wait_until
 from tests.support.services import PASSWORD, AddProduct
 
 pytestmark = pytest.mark.usefixtures("audit_after_test")
@@ -167,14 +165,7 @@ def test_random_requests_get_their_results_in_sequence_of_their_products(seed: i
     assert any(len(group) > 1 for group in recorder.groups)
 
 
-@contextmanager
-def locked(shop: str, product_id: UUID) -> Iterator[Any]:
-    """Lock the stock of a product in another session during the block; yield its connection."""
-    with closing(psycopg2.connect(shop)) as connection:
-        connection.cursor().execute(
-            "SELECT FROM stock WHERE product_id = %s FOR UPDATE", [str(product_id)]
-        )
-        yield connection
+LOCK_STOCK = "SELECT FROM stock WHERE product_id = %s FOR UPDATE"
 
 
 def order(client: Actor, *lines: tuple[UUID, int], key: str | None = None) -> Callable[[], Any]:
@@ -224,34 +215,34 @@ def test_two_requests_with_one_idempotency_key_in_a_group_place_one_order(
 
 
 def test_orders_of_other_products_do_not_wait_for_a_locked_one(
-    client: Actor, add_product: AddProduct, shop: str
+    client: Actor, add_product: AddProduct, blocker: Blocker
 ) -> None:
     mug, lamp = add_product(10), add_product(10)
     placed: list[UUID] = []
+    blocker.execute(LOCK_STOCK, mug.id)
 
-    with locked(shop, mug.id) as lock:
+    def place(product: UUID) -> None:
+        order(client, (product, 1))()
+        placed.append(product)
+        if product == lamp.id:
+            # In a thread: psycopg2's wait callback needs a connection of the pool.
+            run_in_thread(blocker.commit)()
 
-        def place(product: UUID) -> None:
-            order(client, (product, 1))()
-            placed.append(product)
-            if product == lamp.id:
-                # In a thread: psycopg2's wait callback needs a connection of the pool.
-                run_in_thread(lock.rollback)()
-
-        assert [None] * 4 == run_in_greenlets(
-            *(partial(place, product) for product in (mug.id, mug.id, mug.id, lamp.id))
-        )
+    assert [None] * 4 == run_in_greenlets(
+        *(partial(place, product) for product in (mug.id, mug.id, mug.id, lamp.id))
+    )
     assert [lamp.id, mug.id, mug.id, mug.id] == placed
 
 
 def test_orders_that_waited_too_long_for_a_lock_fail_and_can_be_repeated(
-    client: Actor, add_product: AddProduct, shop: str, sql: Sql
+    client: Actor, add_product: AddProduct, blocker: Blocker, sql: Sql
 ) -> None:
     mug = add_product(10)
     calls = [order(client, (mug.id, 1), key=str(number)) for number in range(4)]
+    blocker.execute(LOCK_STOCK, mug.id)
 
-    with locked(shop, mug.id):
-        assert [Locked] * 4 == [type(result) for result in run_in_greenlets(*calls)]
+    assert [Locked] * 4 == [type(result) for result in run_in_greenlets(*calls)]
+    blocker.commit()
     assert not any(result.replayed for result in run_in_greenlets(*calls))
     assert [(6,)] == sql("SELECT quantity FROM stock")
 
@@ -271,6 +262,17 @@ def test_a_user_who_was_deleted_cannot_order_in_a_group(
     assert [(7,)] == sql("SELECT quantity FROM stock")
 
 
+@transaction
+def lock_for_group(client: Actor, product_id: UUID) -> str:
+    """Lock the rows for a group of one order; return the time limit of the transaction."""
+    assert client.user_id is not None
+    LOCK_FOR_GROUP.execute(
+        user_ids=uuid_array([client.user_id]), product_ids=uuid_array([product_id])
+    )
+    (limit,) = database.execute_sql("SHOW lock_timeout").fetchone()
+    return str(limit)
+
+
 @pytest.mark.parametrize(("limit", "halved"), [("3s", "1500ms"), ("1", "1ms"), ("0", "0")])
 def test_a_group_waits_half_as_long_for_each_lock(
     client: Actor, add_product: AddProduct, limit: str, halved: str
@@ -280,51 +282,24 @@ def test_a_group_waits_half_as_long_for_each_lock(
     @transaction
     def lock() -> str:
         database.execute_sql("SELECT set_config('lock_timeout', %s, true)", [limit])
-        LOCK_FOR_GROUP.execute(
-            user_ids=uuid_array([client.user_id or UUID(int=0)]), product_ids=uuid_array([mug.id])
-        )
-        (value,) = database.execute_sql("SHOW lock_timeout").fetchone()
-        return str(value)
+        return lock_for_group(client, mug.id)
 
     assert halved == lock()
 
 
 def test_a_group_does_not_lock_stock_while_it_waits_for_the_deletion_of_a_user(
-    client: Actor, add_product: AddProduct, shop: str
+    client: Actor, add_product: AddProduct, blocker: Blocker, sql: Sql
 ) -> None:
     mug = add_product(10)
-    rows: list[int] = []
-    with closing(psycopg2.connect(shop)) as deleting, closing(psycopg2.connect(shop)) as other:
-        deleting.cursor().execute(
-            "SELECT FROM users WHERE id = %s FOR UPDATE", [str(client.user_id)]
-        )
+    blocker.execute("SELECT FROM users WHERE id = %s FOR UPDATE", client.user_id)
 
-        def count_free_stock_and_end_deletion() -> None:
-            cursor = other.cursor()
-            wait_until(lambda: is_waiting(cursor))
-            cursor.execute("SELECT FROM stock FOR UPDATE SKIP LOCKED")
-            rows.append(cursor.rowcount)
-            other.rollback()
-            deleting.rollback()
+    def end() -> list[tuple[Any, ...]]:
+        blocker.wait_for_waiting()
+        unlocked = sql("SELECT quantity FROM stock FOR UPDATE SKIP LOCKED")
+        blocker.commit()
+        return unlocked
 
-        @transaction
-        def lock() -> None:
-            assert client.user_id is not None
-            LOCK_FOR_GROUP.execute(
-                user_ids=uuid_array([client.user_id]), product_ids=uuid_array([mug.id])
-            )
+    limit, unlocked = run_in_greenlets(partial(lock_for_group, client, mug.id), run_in_thread(end))
 
-        results = run_in_greenlets(lock, run_in_thread(count_free_stock_and_end_deletion))
-
-    assert [None, None] == results
-    assert [1] == rows
-
-
-def is_waiting(cursor: Any) -> bool:
-    """Return whether a session of this database waits for a lock."""
-    cursor.execute(
-        "SELECT count(*) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    (count,) = cursor.fetchone()
-    return bool(count)
+    assert isinstance(limit, str)
+    assert [(10,)] == unlocked

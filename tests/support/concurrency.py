@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 from uuid import UUID
 
 import psycopg2
+
+from tests.support.processes import wait_until
 
 
 def run_concurrently(*calls: Callable[[], Any]) -> list[Any]:
@@ -53,3 +56,38 @@ def count_unlocked_while_waiting(
     outcome, unlocked = run_concurrently(call, count_unlocked)
     observing.close()
     return outcome, unlocked
+
+
+class Blocker:
+    """A transaction of another client, and who waits for it."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._blocking = psycopg2.connect(url)
+
+    def execute(self, statement: str, *values: Any) -> None:
+        """Run a statement in the transaction."""
+        self._blocking.cursor().execute(statement, values)
+
+    def wait_for_waiting(self, number: int = 1) -> None:
+        """Wait until this many clients wait for a lock."""
+        with closing(psycopg2.connect(self._url)) as observing:
+            observing.autocommit = True
+            cursor = observing.cursor()
+
+            def are_waiting() -> bool:
+                cursor.execute(
+                    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                )
+                ((waiting,),) = cursor.fetchall()
+                return bool(waiting >= number)
+
+            wait_until(are_waiting)
+
+    def commit(self) -> None:
+        """End the transaction."""
+        self._blocking.commit()
+
+    def close(self) -> None:
+        """End the transaction without a change, if it has not ended."""
+        self._blocking.close()
