@@ -72,24 +72,23 @@ class OrderGroups(Generic[Request, Result]):
     def _place_group(self, group: Sequence[_Entry[Request]], products: frozenset[UUID]) -> Result:
         """Place a group; resume its other tasks and the next group; return the first result."""
         leader, *others = group
-        results: Sequence[Result] = ()
         finish: list[Callable[[], Result]] = [
-            partial(self._place_alone, entry.request) for entry in others
+            partial(self._place_alone, entry.request) for entry in group
         ]
         try:
             results = self._place_all([entry.request for entry in group])
-            finish = [partial(_return, result) for result in results[1:]]
+            finish = [partial(_return, result) for result in results]
         except Unavailable as error:
             # The commit may have succeeded, or all have waited for the same lock: do not repeat.
-            finish = [partial(_raise, type(error))] * len(others)
+            finish = [partial(_raise, type(error))] * len(group)
             raise
         except Exception:
             # Perhaps one request is to blame. Nothing was committed, so each can be placed alone.
             if not others:
                 raise
         finally:
-            self._resume(leader.task, products, list(zip(others, finish, strict=True)))
-        return results[0] if results else self._place_alone(leader.request)
+            self._resume(leader.task, products, list(zip(others, finish[1:], strict=True)))
+        return finish[0]()
 
     def _resume(
         self,
