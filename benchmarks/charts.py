@@ -4,19 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.measuring import Comparison
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure, in inches. `save` writes it."""
+    from matplotlib.figure import Figure  # noqa: PLC0415  # in the dependency group `benchmarks`
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def save(figure: Figure, file: Path) -> None:
+    """Write a figure as SVG. The same figure makes the same file."""
+    from matplotlib import rc_context  # noqa: PLC0415  # in the dependency group `benchmarks`
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with rc_context({"svg.hashsalt": "orderly"}):
+        figure.savefig(file, format="svg", metadata={"Date": None})
 
 
 def draw(directory: Path, part: str, comparisons: Sequence[Comparison]) -> None:
     """Draw the ratios of one part that have a goal, on a logarithmic scale."""
-    from matplotlib import rcParams, use  # noqa: PLC0415  # in the dependency group `benchmarks`
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
-    use("svg")
-    rcParams["svg.hashsalt"] = "orderly"  # the same results make the same file
     with_goal = [one for one in comparisons if one.goal]
-    figure = Figure(figsize=(9, 0.9 + 0.3 * len(with_goal)), layout="constrained")
+    figure = new_figure(9, 0.9 + 0.3 * len(with_goal))
     axes = figure.subplots()
     for position, one in enumerate(with_goal):
         kind, number = one.goal.split()
@@ -35,5 +50,4 @@ def draw(directory: Path, part: str, comparisons: Sequence[Comparison]) -> None:
     axes.set_yticks(range(len(with_goal)), [one.what for one in with_goal], fontsize=8)
     axes.invert_yaxis()
     axes.set_xlabel("ratio; black line: goal; orange: goal not reached")
-    directory.mkdir(parents=True, exist_ok=True)
-    figure.savefig(directory / f"{part}.svg", metadata={"Date": None})
+    save(figure, directory / f"{part}.svg")

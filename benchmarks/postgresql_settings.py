@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import psycopg2
 
 from benchmarks import servers
-from benchmarks.load import Wrk
 from benchmarks.measuring import environment_description, interleaved, options
 from benchmarks.shop import PRODUCTS
 
@@ -91,13 +90,11 @@ def _measure(
     _execute(cursor, [*case.begin, "SELECT pg_reload_conf()", "CHECKPOINT"])
     stock = ground.stock
     arguments = (stock.products, stock.tokens, 1, PRODUCTS, 1)
-    before, wal_before = servers.Cpu.now(server.pid), _wal(cursor)
-    load = Wrk(server.address, _SCRIPT, arguments, clients=CLIENTS, seconds=seconds)
-    rate = load.result().rate
-    orders = rate * seconds
-    cpu, wal = servers.Cpu.now(server.pid).database - before.database, _wal(cursor) - wal_before
+    wal_before = _wal(cursor)
+    measured = servers.measure(server, _SCRIPT, arguments, clients=CLIENTS, seconds=seconds)
+    wal = _wal(cursor) - wal_before
     _execute(cursor, [*case.end, "SELECT pg_reload_conf()"])
-    return Sample(rate, cpu / orders * 1e6, wal / orders)
+    return Sample(measured.rate, measured.database_cpu, wal / (measured.rate * seconds))
 
 
 def _execute(cursor: Any, statements: Sequence[str]) -> None:

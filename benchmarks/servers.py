@@ -11,13 +11,14 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks import shop
+from benchmarks.load import Measured, Wrk
 from database import binding, migrations
 from orderly.embedded import EmbeddedPostgreSQL
 from orderly.settings import Settings
@@ -218,6 +219,19 @@ def _processes() -> Iterator[_Process]:
         # utime, stime, cutime and cstime: also the times of children that have ended
         seconds = sum(map(int, fields[11:15])) / _TICKS_PER_SECOND
         yield _Process(int(file.parent.name), int(fields[1]), name, seconds)
+
+
+def measure(
+    server: Running, script: Path, arguments: Sequence[object], *, clients: int, seconds: int
+) -> Measured:
+    """Send requests by wrk; also measure the CPU time of the server and of PostgreSQL."""
+    before = Cpu.now(server.pid)
+    load = Wrk(server.address, script, arguments, clients=clients, seconds=seconds)
+    measured = load.result()
+    after = Cpu.now(server.pid)
+    return measured.with_cpu(
+        measured.rate * seconds, after.server - before.server, after.database - before.database
+    )
 
 
 def run(command: list[str]) -> str:

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks import servers
-from benchmarks.load import Measured, Wrk, median
+from benchmarks.load import Measured, median
 from benchmarks.measuring import (
     Comparison,
     at_least,
@@ -44,7 +44,6 @@ from benchmarks.servers import (
     ORDERLY,
     PRISMA,
     STOCK,
-    Cpu,
     Ground,
     Running,
 )
@@ -146,13 +145,7 @@ def _measure(
 
 def _load(ground: Ground, server: Running, path: str, tag: str, seconds: int) -> Measured:
     arguments = (ground.stock.products, path, tag)
-    before = Cpu.now(server.pid)
-    load = Wrk(server.address, _SCRIPT, arguments, clients=CLIENTS, seconds=seconds)
-    measured = load.result()
-    after = Cpu.now(server.pid)
-    return measured.with_cpu(
-        measured.rate * seconds, after.server - before.server, after.database - before.database
-    )
+    return servers.measure(server, _SCRIPT, arguments, clients=CLIENTS, seconds=seconds)
 
 
 def main() -> None:

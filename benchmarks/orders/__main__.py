@@ -32,7 +32,7 @@ from benchmarks.measuring import (
     per_second,
     report,
 )
-from benchmarks.servers import ASYNCPG, FASTIFY, ORDERLY, PRISMA, Cpu, Ground, Running
+from benchmarks.servers import ASYNCPG, FASTIFY, ORDERLY, PRISMA, Ground, Running
 from benchmarks.shop import ACCOUNTS, PRODUCTS
 from models.placement import PLACE
 from orderly.embedded.programs import program
@@ -217,19 +217,19 @@ def _latency_of_other_orders(
 
 
 def _by_http(ground: Ground, server: Running, case: Case, seconds: int) -> Measured:
-    before = Cpu.now(server.pid)
-    measured = _wrk(ground, server, case, seconds).result()
-    after = Cpu.now(server.pid)
-    return measured.with_cpu(
-        measured.rate * seconds, after.server - before.server, after.database - before.database
-    )
+    arguments = _arguments(ground, case)
+    return servers.measure(server, _SCRIPT, arguments, clients=case.clients, seconds=seconds)
 
 
 def _wrk(ground: Ground, server: Running, case: Case, seconds: int, first: int = 1) -> Wrk:
-    stock = ground.stock
-    seed = time.monotonic_ns() % 1_000_000
-    arguments = (stock.products, stock.tokens, first, case.products, seed)
+    arguments = _arguments(ground, case, first)
     return Wrk(server.address, _SCRIPT, arguments, clients=case.clients, seconds=seconds)
+
+
+def _arguments(ground: Ground, case: Case, first: int = 1) -> tuple[object, ...]:
+    """Return the arguments of the script, which orders products from the `first` on."""
+    seed = time.monotonic_ns() % 1_000_000
+    return ground.stock.products, ground.stock.tokens, first, case.products, seed
 
 
 def _by_pgbench(ground: Ground, case: Case, seconds: int) -> Measured:

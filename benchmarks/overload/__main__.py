@@ -136,7 +136,7 @@ def _orders(url: str, given_up_keys: list[str]) -> _Placed:
 
 
 class _Samples:
-    """Samples the resident memory of a process, in MiB, and the speed of the core it runs on."""
+    """Samples the resident memory of a process, in MiB, and the speed of the server's cores."""
 
     def __init__(self, pid: int) -> None:
         self.memory: list[float] = []

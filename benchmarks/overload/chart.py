@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from benchmarks.charts import new_figure, save
 from benchmarks.overload.figures import Figures
 from benchmarks.overload.generator import BIN_SECONDS, KINDS, Outcome
 
@@ -13,14 +14,9 @@ _BEFORE_SECONDS = 3.0
 
 def draw(file: Path, outcome: Outcome, figures: Figures) -> None:
     """Draw what clients sent and what they got, by time."""
-    from matplotlib import rcParams, use  # noqa: PLC0415  # in the dependency group `benchmarks`
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
-    use("svg")
-    rcParams["svg.hashsalt"] = "orderly"  # the same measurement makes the same file
     _, begin, end, _ = next(one for one in outcome.phases if one[0] == "rush")
     last = next(one for one in outcome.phases if one[0] == "after")[2]
-    figure = Figure(figsize=(9, 4), layout="constrained")
+    figure = new_figure(9, 4)
     axes = figure.subplots()
     for label, event, color in (
         ("sent", "sent", "tab:gray"),
@@ -41,7 +37,7 @@ def draw(file: Path, outcome: Outcome, figures: Figures) -> None:
     axes.set_ylabel("requests per second")
     axes.set_ylim(bottom=0)
     axes.legend(loc="upper right", fontsize=8)
-    figure.savefig(file, metadata={"Date": None})
+    save(figure, file)
 
 
 def _rates(outcome: Outcome, event: str, begin: float, end: float) -> list[tuple[float, float]]:
