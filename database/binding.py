@@ -10,8 +10,13 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, Protocol, TypedDict
 
+import psycopg2
 from greenlet import getcurrent
-from peewee import PostgresqlDatabase, _ConnectionState
+from peewee import (  # type: ignore[attr-defined]  # the stubs omit the wrapper
+    PostgresqlDatabase,
+    __exception_wrapper__,
+    _ConnectionState,
+)
 
 from database.connection import Connector
 from database.pool import Connection, ConnectionPool
@@ -56,7 +61,7 @@ class ShopDatabase(PostgresqlDatabase):
         self._lock = nullcontext()
 
     @property
-    def _state(self) -> Any:
+    def state(self) -> Any:
         """Peewee's state (connection and transactions), one for each greenlet.
 
         Each thread has its own main greenlet, so each thread has its own state too.
@@ -66,6 +71,11 @@ class ShopDatabase(PostgresqlDatabase):
         if state is None:
             state = attributes[self._state_key] = _ConnectionState()
         return state
+
+    @property
+    def _state(self) -> Any:
+        """The name that Peewee uses for the state."""
+        return self.state
 
     @_state.setter
     def _state(self, thread_local: Any) -> None:
@@ -78,12 +88,42 @@ class ShopDatabase(PostgresqlDatabase):
     def _close(self, conn: Connection) -> None:
         conn.pool.checkin(conn)
 
-    def connection_for_prepared_statements(self) -> Connection | None:
-        """Return the current connection if it supports prepared statements, else None."""
-        connection: Connection | None = self._state.conn
-        if connection is None or not connection.supports_prepared_statements:
-            return None
-        return connection
+    # For one statement, Peewee's connect(), execute_sql() and close() call 30 functions, which read
+    # `_state` twelve times. The following methods do the same for the statements of each request.
+
+    def open(self) -> Any:
+        """Check out a connection for the current greenlet or thread; return its new state.
+
+        Raises:
+            PeeweeException: the server cannot be reached, or no connection was free in time.
+        """
+        if self.server_version is None:
+            self.connect()  # also stores the server's version
+            return self.state
+        state = self.state
+        with __exception_wrapper__:
+            state.set_connection(self._connect())
+        return state
+
+    def release(self, state: Any) -> None:
+        """Return the connection of the state that `open` returned."""
+        connection = state.conn
+        state.reset()
+        self._close(connection)
+
+    def execute_on(self, connection: Connection, sql: str, parameters: Any) -> Any:
+        """Execute SQL on a connection and return the cursor.
+
+        Raises:
+            PeeweeException: the statement failed.
+        """
+        cursor = connection.cursor()
+        try:
+            cursor.execute(sql, parameters)
+        except psycopg2.Error:
+            with __exception_wrapper__:
+                raise
+        return cursor
 
 
 database = ShopDatabase()

@@ -25,7 +25,7 @@ from typing import Any, Generic, TypeVar
 from zlib import crc32
 
 import structlog
-from peewee import ColumnBase, Context, Node, NotSupportedError, Query
+from peewee import ColumnBase, Context, InterfaceError, Node, NotSupportedError, Query
 
 from database.binding import database
 from database.greenlets import in_time_slices
@@ -107,16 +107,18 @@ class _NamedQuery(Named):
         # The comment comes first: pg_stat_activity truncates the text of a long statement
         # (track_activity_query_size).
         comment = f"/*{use.operation}*/ " if use is not None and use.operation else ""
-        connection = database.connection_for_prepared_statements()
-        if connection is None or not self._is_prepared:
-            return database.execute_sql(comment + self.sql, parameters)
+        connection = database.state.conn
+        if connection is None:
+            raise InterfaceError("a statement of models needs a connection: see transactions.py")
+        if not (self._is_prepared and connection.supports_prepared_statements):
+            return database.execute_on(connection, comment + self.sql, parameters)
         name = self._prepared_name
         if name not in connection.prepared:
             # Without the comment: all operations share the prepared statement.
-            database.execute_sql(f'PREPARE "{name}" AS {self._positional_sql}')
+            database.execute_on(connection, f'PREPARE "{name}" AS {self._positional_sql}', ())
             connection.prepared.add(name)
         try:
-            return database.execute_sql(comment + self._execute_command, parameters)
+            return database.execute_on(connection, comment + self._execute_command, parameters)
         except NotSupportedError:
             # "cached plan must not change result type": a migration has changed a column's type.
             connection.retire()

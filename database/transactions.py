@@ -89,10 +89,11 @@ def _with_connection(
 
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        if database.in_transaction():
+        state = database.state
+        if state.transactions:
             return function(*args, **kwargs)
         call = partial(function, *args, **kwargs)
-        if not database.is_closed():
+        if not state.closed:
             return wrapper(call)
         return _retry(partial(_connect_and_run, wrapper, call), max_attempts)
 
@@ -100,11 +101,11 @@ def _with_connection(
 
 
 def _connect_and_run(wrapper: Callable[[Callable[[], R]], R], call: Callable[[], R]) -> R:
-    database.connect()
+    state = database.open()
     try:
         return wrapper(call)
     finally:
-        database.close()
+        database.release(state)
 
 
 def _retry(run: Callable[[], R], max_attempts: int) -> R:

@@ -10,6 +10,7 @@ ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PREFIX = "ORD"
 _SYMBOLS = 8
 _BITS_PER_SYMBOL = 5
+_SHIFTS = range((_SYMBOLS - 1) * _BITS_PER_SYMBOL, -1, -_BITS_PER_SYMBOL)
 # Replaces letters that look like digits, and removes hyphens and spaces.
 _TRANSLATION = str.maketrans("ILO", "110", "- ")
 
@@ -24,10 +25,7 @@ def new() -> str:
 
 def encode(bits: int) -> str:
     """Return an integer of 40 bits as an order number."""
-    symbols = "".join(
-        ALPHABET[bits >> shift & 31]
-        for shift in range((_SYMBOLS - 1) * _BITS_PER_SYMBOL, -1, -_BITS_PER_SYMBOL)
-    )
+    symbols = "".join([ALPHABET[bits >> shift & 31] for shift in _SHIFTS])
     return f"{_PREFIX}-{symbols[:4]}-{symbols[4:]}"
 
 

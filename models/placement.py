@@ -11,6 +11,8 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+import uuid_utils
+
 from database.statement import Command, Statement
 from domain.money import MAX_AMOUNT
 from models.order import OrderItem
@@ -165,7 +167,7 @@ RETURN_STOCK = Command(
 )
 
 
-def uuid_array(ids: Iterable[UUID]) -> str:
+def uuid_array(ids: Iterable[UUID | uuid_utils.UUID]) -> str:
     """Return ids as the text of a PostgreSQL array; psycopg2 adapts a text faster than a list."""
     return f"{{{','.join(map(str, ids))}}}"
 

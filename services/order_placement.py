@@ -10,6 +10,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 import orjson
+import uuid_utils
 from uuid_utils.compat import uuid7
 
 from database.transactions import autocommit, transaction
@@ -140,23 +141,24 @@ def _try_to_place(attempt: _Attempt) -> Order | None:
     """Place the order, or return None if the statement has placed nothing: see `PLACE`."""
     user_id, request_id, request, idempotency_key = attempt
     quantities = request.quantities
-    order_id, number, currency = uuid7(), order_number.new(), configuration().currency
+    order_id, number, shop = uuid7(), order_number.new(), configuration()
     lines = placement.PLACE.all(
         order_id=order_id,
         number=number,
         user_id=user_id,
-        currency=currency,
+        currency=shop.currency,
         line_count=len(quantities),
         product_ids=placement.uuid_array(quantities),
         quantities=placement.integer_array(quantities.values()),
-        movement_ids=placement.uuid_array(uuid7() for _ in quantities),
-        event_id=uuid7(),
+        # `uuid_utils.uuid7` is faster than `uuid7`, which makes a UUID of the standard library.
+        movement_ids=placement.uuid_array(uuid_utils.uuid7() for _ in quantities),
+        event_id=str(uuid_utils.uuid7()),
         request_id=request_id,
         key=idempotency_key,
         fingerprint=request.fingerprint,
         shipping_address=request.address_json,
         note=request.note,
-        sends_mail=ORDER_PLACED in configuration().mail_kinds,
+        sends_mail=ORDER_PLACED in shop.mail_kinds,
     )
     if not lines:
         return None
@@ -165,7 +167,7 @@ def _try_to_place(attempt: _Attempt) -> Order | None:
         number=number,
         user_id=user_id,
         status=PENDING,
-        currency=currency,
+        currency=shop.currency,
         total=lines[0].total,
         tracking_number=None,
         carrier=None,

@@ -147,7 +147,6 @@ def get_user(*, user_id: UUID) -> User:
     return _require(users.FIND.one(user_id=user_id))
 
 
-@autocommit
 def require_verified_email(actor: Actor) -> None:
     """Check that the actor's address is verified, if the shop requires that of orders.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from math import isfinite
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, NoReturn, cast
@@ -74,10 +74,11 @@ class BodyPlan:
         if isinstance(schema, CsvPlan):
             file = SpooledTemporaryFile(max_size=_MAX_MEMORY_BYTES)  # noqa: SIM115  # `rows` closes it
             rows = schema.rows(cast(BinaryIO, file))
-            async for chunk in self._chunks(receive):
-                file.write(chunk)
+            await self._receive(receive, file.write)
             return rows
-        body = b"".join([chunk async for chunk in self._chunks(receive)])
+        chunks: list[bytes] = []
+        await self._receive(receive, chunks.append)
+        body = b"".join(chunks)
         if not body:
             if self._required:
                 raise _malformed([Violation((), "required", "is required")])
@@ -103,7 +104,12 @@ class BodyPlan:
                 raise self._unsupported("The body's charset must be utf-8.")
         return schema
 
-    async def _chunks(self, receive: Receive) -> AsyncIterator[bytes]:
+    async def _receive(self, receive: Receive, write: Callable[[bytes], object]) -> None:
+        """Pass each chunk of the body to `write`.
+
+        An asynchronous generator would be shorter, but asyncio registers each in a set of weak
+        references.
+        """
         size, more = 0, True
         while more:
             message = await receive()
@@ -113,7 +119,7 @@ class BodyPlan:
             size += len(chunk)
             if size > self.max_bytes:
                 raise self._too_large()
-            yield chunk
+            write(chunk)
             more = message.get("more_body", False)
 
     def _too_large(self) -> Problem:

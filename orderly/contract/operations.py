@@ -185,10 +185,7 @@ class CompiledOperation:
     ) -> None:
         content, status, extra_headers = response
         media_type = self._media_types[status]
-        headers = [
-            (name.lower().encode("latin-1"), value.encode("latin-1"))
-            for name, value in _header_fields(extra_headers)
-        ]
+        headers = _encoded(extra_headers)
         if self._is_secured and "Cache-Control" not in extra_headers:
             # `private`: a shared cache must not store the response of one user. Without it, only
             # an Authorization header prevents that, but a cookie does not (RFC 9111, 3.5).
@@ -219,11 +216,15 @@ class CompiledOperation:
         await send({"type": "http.response.body", "body": body})
 
 
-def _header_fields(headers: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return (name, value) pairs. A list of values (Set-Cookie) becomes several pairs."""
-    fields: list[tuple[str, str]] = []
+def _encoded(headers: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
+    """Return headers in the form of ASGI. A list of values (Set-Cookie) becomes several pairs."""
+    fields: list[tuple[bytes, bytes]] = []
     for name, value in headers.items():
-        fields.extend((name, one) for one in ([value] if isinstance(value, str) else value))
+        key = name.lower().encode("latin-1")
+        if isinstance(value, str):
+            fields.append((key, value.encode("latin-1")))
+        else:
+            fields.extend((key, one.encode("latin-1")) for one in value)
     return fields
 
 

@@ -51,11 +51,10 @@ class ParameterPlan:
             if location in {"path", "query"}
             or (location == "header" and name.lower() not in _RESERVED_HEADERS)
         ]
-        self._by_location: dict[str, dict[str, _Parameter]] = {
-            "path": {},
-            "query": {},
-            "header": {},
-        }
+        self._in_path: dict[str, _Parameter] = {}
+        self._in_query: dict[str, _Parameter] = {}
+        # By the name as ASGI sends it: in lower case
+        self._in_headers: dict[bytes, _Parameter] = {}
         self._by_python_name: dict[str, _Parameter] = {}
         self._defaults: dict[str, object] = {}
         for definition in used:
@@ -78,10 +77,11 @@ class ParameterPlan:
         parameter = _plan(definition)
         if parameter.python_name in self._by_python_name:
             raise ValueError(f"two parameters have the Python name {parameter.python_name}")
-        # Header names are case-insensitive; ASGI sends them in lower case.
-        is_header = parameter.location == "header"
-        key = parameter.name.lower() if is_header else parameter.name
-        self._by_location[parameter.location][key] = parameter
+        if parameter.location == "header":
+            self._in_headers[parameter.name.lower().encode("latin-1")] = parameter
+        else:
+            in_path = parameter.location == "path"
+            (self._in_path if in_path else self._in_query)[parameter.name] = parameter
         self._by_python_name[parameter.python_name] = parameter
         if "default" in definition["schema"]:
             self._defaults[parameter.python_name] = definition["schema"]["default"]
@@ -99,11 +99,11 @@ class ParameterPlan:
         """
         values: dict[str, Any] = dict(self._defaults)
         errors: list[Violation] = []
-        for name, parameter in self._by_location["path"].items():
+        for name, parameter in self._in_path.items():
             values[parameter.python_name] = parameter.parse(path[name])
         if query_string:
             self._read_query(query_string, values, errors)
-        if self._by_location["header"]:
+        if self._in_headers:
             self._read_headers(headers, values, errors)
         if errors or not self._schema.accepts(values):
             errors.extend(self._schema.violations(values))
@@ -123,7 +123,7 @@ class ParameterPlan:
         lists: dict[str, list[object]] = {}
         seen: set[str] = set()
         for name, text in _query_fields(query_string):
-            parameter = self._by_location["query"].get(name)
+            parameter = self._in_query.get(name)
             if parameter is None:
                 errors.append(Violation((name[:64],), "unknown", "is unknown"))
             elif parameter.is_list:
@@ -142,7 +142,7 @@ class ParameterPlan:
         errors: list[Violation],
     ) -> None:
         for raw_name, raw_value in headers:
-            parameter = self._by_location["header"].get(raw_name.decode("latin-1"))
+            parameter = self._in_headers.get(raw_name)
             if parameter is None:
                 continue
             if parameter.python_name in values:
