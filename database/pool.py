@@ -17,7 +17,7 @@ import psycopg2
 from psycopg2 import extensions
 
 from database.greenlets import current_task, run_in_thread, sleep
-from database.socket_wait import SocketWatcher, wait_until_ready
+from database.socket_wait import SocketWatcher, is_readable, wait_until_ready
 from database.use import current_use
 
 _POLL_SECONDS = 0.01
@@ -158,9 +158,10 @@ class ConnectionPool:
                 self._idle.pop().close()
 
     def _acquire_permit(self, deadline: float) -> None:
-        with suppress(Empty):
+        try:
             return self._permits.get_nowait()
-        self.waits += 1
+        except Empty:
+            self.waits += 1
         began = time.monotonic()
         try:
             self._wait_for_permit(deadline)
@@ -257,7 +258,7 @@ def _has_unread_data(connection: Connection) -> bool:
 
     Unread data is almost always a shutdown notice or EOF: the connection cannot be used.
     """
-    return bool(connection.closed) or wait_until_ready(connection, writing=False, seconds=0)
+    return bool(connection.closed) or is_readable(connection)
 
 
 def wait_for_response(connection: Any) -> None:

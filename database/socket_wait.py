@@ -46,7 +46,7 @@ def wait_until_ready(
     waits for a response: the socket was ready, but the data did not complete the response.
     """
     task = current_task()
-    if task is None or seconds == 0:
+    if task is None:
         return _poll(connection.fileno(), writing=writing, seconds=seconds)
     # libuv (the library below uvloop) reports a connection reset only once. psycopg2 may then have
     # read only the data before the EOF. The event loop would not report the EOF: poll for it.
@@ -54,6 +54,11 @@ def wait_until_ready(
         return True
     ready: bool = task.suspend(partial(_watch, connection, writing, seconds))
     return ready
+
+
+def is_readable(connection: WatchedConnection) -> bool:
+    """Return whether the socket can be read now."""
+    return _poll(connection.fileno(), writing=False, seconds=0)
 
 
 def _watch(

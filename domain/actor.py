@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
+from typing import NamedTuple
 from uuid import UUID
 
 # The request ids that are stored when a command, not an HTTP request, makes a change.
@@ -19,8 +19,7 @@ _MAX_ADDRESS_CHARACTERS = 64
 _MAX_USER_AGENT_CHARACTERS = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Actor:
+class Actor(NamedTuple):
     """The user who makes a request, and the client that sends it.
 
     `user_id`, `role` and `session_id` are None if the client is anonymous.

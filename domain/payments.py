@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
+from typing import NamedTuple
 
 from domain.order_status import CANCELLED, PENDING, RETURNED
 
@@ -80,8 +81,7 @@ REFUND_TRANSITIONS: Mapping[RefundState, frozenset[RefundState]] = MappingProxyT
 )
 
 
-@dataclass(frozen=True, slots=True)
-class OrderBalance:
+class OrderBalance(NamedTuple):
     """The total, payments and refunds of an order, in minor units.
 
     `refunded` includes pending refunds: their money is reserved, and no longer available.

@@ -56,10 +56,13 @@ class OrderGroups(Generic[Request, Result]):
         if task is None:
             return self._place_alone(request)
         products = frozenset(product_ids)
-        entry = _Entry(request, task)
         if products not in self._waiting:
             self._waiting[products] = []
-            return self._place_group([entry], products)
+            try:
+                return self._place_alone(request)
+            finally:
+                self._resume(task, products, [])
+        entry = _Entry(request, task)
         # What is left to do is passed by the task that resumes this one.
         finish: Callable[[], Result] = task.suspend(
             partial(_wait, entry, self._waiting[products], partial(self._place_alone, request))

@@ -62,8 +62,9 @@ def is_revoked(session_id: UUID) -> bool:
     Raises:
         Unavailable: the last refresh is too long ago to know.
     """
-    ready()
-    return session_id in process.state().revoked_sessions.delete_at
+    known = process.state().revoked_sessions
+    _require_fresh(known.refreshed_at)
+    return session_id in known.delete_at
 
 
 def ready() -> None:
@@ -72,7 +73,10 @@ def ready() -> None:
     Raises:
         Unavailable: the last refresh is too long ago.
     """
-    refreshed_at = process.state().revoked_sessions.refreshed_at
+    _require_fresh(process.state().revoked_sessions.refreshed_at)
+
+
+def _require_fresh(refreshed_at: float | None) -> None:
     if refreshed_at is None or time.monotonic() - refreshed_at > FRESH_SECONDS:
         raise Unavailable
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -306,7 +305,7 @@ def _sign_out(*, actor: Actor, refresh_token: str | None) -> list[UUID]:
         if owner_id is not None:
             security_events.append(
                 security_events.SIGNED_OUT,
-                actor=replace(actor, user_id=owner_id),
+                actor=actor._replace(user_id=owner_id),
                 user_id=owner_id,
                 session_id=session_id,
             )

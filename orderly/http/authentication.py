@@ -79,13 +79,14 @@ class BearerHandler(BearerSecurityHandler):
         """Return the function that Connexion calls for each request to verify the token."""
 
         def authenticate(request: ConnexionRequest) -> Any:
-            header = _header(request.scope, b"authorization")
+            scope: Scope = request.scope  # each access calls three functions of Connexion
+            header = _header(scope, b"authorization")
             if header is None:
                 return NO_VALUE
             scheme, _, token = header.partition(" ")
             if scheme.lower() != "bearer":
                 raise Problem("unauthenticated", "The Authorization header has no bearer token.")
-            return set_principal(request.scope, _access_principal(token.strip(), by_cookie=False))
+            return set_principal(scope, _access_principal(token.strip(), by_cookie=False))
 
         return authenticate
 

@@ -48,8 +48,7 @@ class Outcome(NamedTuple):
 
 def _report(world: World, reported: PaymentState) -> World:
     change = payment_change(world.balance, world.payment, TOTAL, reported)
-    balance = replace(
-        world.balance,
+    balance = world.balance._replace(
         status=PAID if change.pays_order else world.balance.status,
         paid=world.balance.paid + change.captured,
         refunded=world.balance.refunded + change.refund,
@@ -89,7 +88,7 @@ def _expiry(world: World) -> World:
     if world.balance.status == PENDING and world.payment in OPEN_STATES:
         world = _report(world, PaymentState.CANCELED)
     if expires(world.balance, has_open_payment=world.payment in OPEN_STATES):
-        return replace(world, balance=replace(world.balance, status=CANCELLED))
+        return replace(world, balance=world.balance._replace(status=CANCELLED))
     return world
 
 
@@ -97,7 +96,7 @@ def _record_unmatched(world: World) -> World:
     remaining = refundable(world.payment, TOTAL, world.balance.refunded)
     if not world.is_unmatched or remaining < TOTAL:
         return world
-    balance = replace(world.balance, refunded=world.balance.refunded + TOTAL)
+    balance = world.balance._replace(refunded=world.balance.refunded + TOTAL)
     return replace(world, balance=balance, is_unmatched=False, is_recorded=True)
 
 
@@ -106,7 +105,7 @@ def _report_automatic_refund(world: World, reported: RefundState) -> World:
     next_state = next_refund_state(world.automatic, reported)
     balance = world.balance
     if next_state is RefundState.FAILED and world.automatic is not RefundState.FAILED:
-        balance = replace(balance, refunded=balance.refunded - TOTAL)
+        balance = balance._replace(refunded=balance.refunded - TOTAL)
     return replace(world, balance=balance, automatic=next_state)
 
 

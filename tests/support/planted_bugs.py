@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from domain.actor import ADMIN
@@ -57,7 +56,7 @@ def bola() -> None:
     find_order = orders.find_order
 
     def find_any_order(actor: Any, order_id: Any) -> Any:
-        return find_order(replace(actor, role=ADMIN), order_id)
+        return find_order(actor._replace(role=ADMIN), order_id)
 
     orders.find_order = find_any_order
 
