@@ -208,7 +208,7 @@ def test_other_requests_that_wait_for_a_deletion_are_refused(
     client: Actor, anonymous: Actor, blocker: Blocker
 ):
     sign_in = sessions.login(actor=anonymous, email="client0@example.com", password=PASSWORD)
-    with_session = replace(client, session_id=sign_in.session.id)
+    with_session = client._replace(session_id=sign_in.session.id)
     blocker.execute("SELECT FROM users WHERE id = %s FOR UPDATE", client.user_id)
     blocker.execute(
         "UPDATE users SET email = 'deleted@deleted.invalid', active = false, deleted_at = now(),"

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import replace
 from uuid import UUID, uuid4
 
 import psycopg2
@@ -463,7 +462,7 @@ def test_the_event_and_the_stock_movement_have_the_request_id(
     client: Actor, add_product: AddProduct, sql: Sql
 ):
     mug = add_product()
-    order = place(replace(client, request_id="request-7"), (mug.id, 4)).order
+    order = place(client._replace(request_id="request-7"), (mug.id, 4)).order
 
     (event,) = orders.list_order_events(actor=client, order_id=order.id, limit=9).items
     assert ("PLACED", None, "PENDING", "PERSON", client.user_id, "request-7") == event[1:7]

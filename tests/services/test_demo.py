@@ -28,7 +28,7 @@ def test_an_empty_shop_is_filled_once(anonymous: Actor):
 def test_the_demo_has_orders_in_every_status(anonymous: Actor):
     demo.fill()
 
-    found = orders.list_orders(actor=replace(anonymous, role=ADMIN), limit=100).items
+    found = orders.list_orders(actor=anonymous._replace(role=ADMIN), limit=100).items
 
     assert {order.status for order in found} == set(STATUSES)
     assert len({order.user_id for order in found}) > 2

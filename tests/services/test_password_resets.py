@@ -25,7 +25,7 @@ def _low_limit(shop: str) -> None:
 
 
 def request(email: str, address: str = "192.0.2.1") -> None:
-    actor = replace(make_actor(None, None), address=address)
+    actor = make_actor(None, None)._replace(address=address)
     password_resets.request_password_reset(actor=actor, email=email)
 
 

@@ -279,7 +279,7 @@ def test_a_token_that_was_never_issued_is_rejected(sign_in: sessions.SignIn, tok
 def test_logging_out_ends_the_session_and_can_be_repeated(
     ada: users.User, sign_in: sessions.SignIn
 ):
-    actor = replace(make_actor(ada.id, "CLIENT"), session_id=sign_in.session.id)
+    actor = make_actor(ada.id, "CLIENT")._replace(session_id=sign_in.session.id)
 
     sessions.logout(actor=actor)
     sessions.logout(actor=actor)
@@ -289,7 +289,7 @@ def test_logging_out_ends_the_session_and_can_be_repeated(
 
 
 def test_concurrent_logout_and_refresh_end_the_session(ada: users.User, sign_in: sessions.SignIn):
-    actor = replace(make_actor(ada.id, "CLIENT"), session_id=sign_in.session.id)
+    actor = make_actor(ada.id, "CLIENT")._replace(session_id=sign_in.session.id)
 
     outcomes = run_concurrently(
         lambda: refresh(sign_in.refresh_token), lambda: sessions.logout(actor=actor)
@@ -302,7 +302,7 @@ def test_concurrent_logout_and_refresh_end_the_session(ada: users.User, sign_in:
 
 
 def test_a_session_stores_the_user_agent_and_address_of_its_sign_in(ada: users.User, sql: Sql):
-    actor = replace(make_actor(None, None), user_agent="x" * 999 + "\0", address="2001:db8::1")
+    actor = make_actor(None, None)._replace(user_agent="x" * 999 + "\0", address="2001:db8::1")
 
     sessions.login(actor=actor, email=EMAIL, password=PASSWORD)
 
@@ -402,7 +402,7 @@ class SlowHashing:
 
     def sign_in(self, number: int, *, address: str = "", email: str = EMAIL) -> bool:
         """Attempt to sign in; return whether the server verified the password."""
-        actor = replace(make_actor(None, None), address=address or f"203.0.113.{number}")
+        actor = make_actor(None, None)._replace(address=address or f"203.0.113.{number}")
         try:
             sessions.login(actor=actor, email=email, password=PASSWORD)
         except InvalidCredentials:
@@ -454,7 +454,7 @@ def test_successful_sign_ins_are_limited_too(ada: users.User, anonymous: Actor):
             sessions.login(actor=anonymous, email=EMAIL, password=PASSWORD)
     assert ("sign_in_total", 6) == (caught.value.policy, caught.value.quota)
 
-    elsewhere = replace(anonymous, address="203.0.113.1")
+    elsewhere = anonymous._replace(address="203.0.113.1")
     sessions.login(actor=elsewhere, email=EMAIL, password=PASSWORD)
     with pytest.raises(InvalidCredentials):
         sessions.login(actor=anonymous, email="bob@example.com", password=PASSWORD)
@@ -463,7 +463,7 @@ def test_successful_sign_ins_are_limited_too(ada: users.User, anonymous: Actor):
 def test_one_account_cannot_sign_in_from_endless_networks(ada: users.User, anonymous: Actor):
     process.bind(replace(configuration(), sign_in_limit=1))
     for number in range(30):
-        client = replace(anonymous, address=f"203.0.113.{number}")
+        client = anonymous._replace(address=f"203.0.113.{number}")
         sessions.login(actor=client, email=EMAIL, password=PASSWORD)
 
     with pytest.raises(TooManyAttempts) as caught:
