@@ -128,14 +128,19 @@ def serving(stack: str, on: Ground, workers: int = 1) -> Iterator[Running]:
 
 
 @contextmanager
-def orderly(settings: Settings, directory: Path, module: str = "orderly") -> Iterator[Running]:
+def orderly(
+    settings: Settings, directory: Path, module: str = "orderly", python: Path | None = None
+) -> Iterator[Running]:
     """Run `orderly serve` with the given settings; the request log is written to a file.
 
-    Another module may run the command instead.
+    Another module may run the command instead. `python` is that of the virtual environment in which
+    Orderly is installed, if it is not this one.
     """
     with (directory / "orderly.log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", module, "serve", "--port", "0"],
+            [python or sys.executable, "-m", module, "serve", "--port", "0"],
+            # The modules of the current directory would take precedence over the installed ones.
+            cwd=None if python is None else directory,
             env={**os.environ, **settings.as_environment(), "ORDERLY_PORT": "0"},
             stdout=subprocess.PIPE,
             stderr=log,

@@ -1,12 +1,13 @@
 """Measures start-up and memory of `orderly serve`: `python -m benchmarks.start`.
 
+Orderly is installed by pip in a new virtual environment, as users do: the packages of the tests and
+of the benchmarks would make it larger, since some libraries import what they find.
 Measures the time until the first response, with a new and with an existing data directory; and the
 memory of a worker after 10,000 requests and after `--requests` requests of all kinds.
 """
 
 from __future__ import annotations
 
-import os
 import statistics
 import subprocess
 import sys
@@ -30,10 +31,10 @@ _SCRIPTS = Path(__file__).parent
 def compare(ground: Ground, rounds: int, requests: int) -> list[Comparison]:
     """Measure start-up and memory; the goals are the baselines."""
     with tempfile.TemporaryDirectory() as directory:
-        _start(Path(directory) / "compile")
-        first = [_start(Path(directory) / str(number)) for number in range(rounds)]
-        later = [_start(Path(directory) / "0") for _ in range(rounds)]
-    warm, after = _memory(ground, requests)
+        python = _install(Path(directory) / "installed")
+        first = [_start(python, Path(directory) / str(number)) for number in range(rounds)]
+        later = [_start(python, Path(directory) / "0") for _ in range(rounds)]
+        warm, after = _memory(python, ground, requests)
     return [
         at_most(
             f"first start, compared with {_FIRST_GOAL:g} s",
@@ -60,18 +61,21 @@ def compare(ground: Ground, rounds: int, requests: int) -> list[Comparison]:
     ]
 
 
-def _start(data_dir: Path) -> float:
+def _install(directory: Path) -> Path:
+    """Install Orderly in a new virtual environment; return its Python."""
+    servers.run([sys.executable, "-m", "venv", str(directory)])
+    python = directory / "bin" / "python"
+    servers.run([str(python), "-m", "pip", "install", "--quiet", str(_SCRIPTS.parent)])
+    return python
+
+
+def _start(python: Path, data_dir: Path) -> float:
     """Return the seconds until the server reports that it is ready."""
     port = servers.free_port()
-    # pip compiles all modules when it installs them. With this variable, each start would compile
-    # them again, which takes a second.
-    environment = {
-        name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
-    }
     began = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-m", "orderly", "serve", "--data-dir", str(data_dir), "--port", port],
-        env=environment,
+        [str(python), "-m", "orderly", "serve", "--data-dir", str(data_dir), "--port", port],
+        cwd=data_dir.parent,  # the modules of the checkout would take precedence
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -86,10 +90,10 @@ def _start(data_dir: Path) -> float:
         process.wait()
 
 
-def _memory(ground: Ground, requests: int) -> tuple[float, float]:
+def _memory(python: Path, ground: Ground, requests: int) -> tuple[float, float]:
     """Return the memory of a worker in MiB, after the first 10,000 requests and after all."""
     settings = replace(ground.settings, workers=1)
-    with servers.orderly(settings, ground.directory) as running:
+    with servers.orderly(settings, ground.directory, python=python) as running:
         _send_requests(ground, running.address, _WARM)
         warm = _resident(running.pid)
         _send_requests(ground, running.address, requests - _WARM)

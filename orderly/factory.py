@@ -24,7 +24,7 @@ from handlers.cookies import SessionCookies
 from handlers.responses import BASE_PATH
 from orderly.background.refresh import BackgroundRefresh
 from orderly.contract import document
-from orderly.contract.application import CompiledApp
+from orderly.contract.application import CompiledApp, trusting_the_document
 from orderly.contract.routing import CompiledRoutingMiddleware
 from orderly.http import problems
 from orderly.http.admission import admission
@@ -202,7 +202,8 @@ def connexion_app(
     for kind in (HTTPException, ProblemException):  # Connexion has a handler for each: replace both
         chain.add_error_handler(kind, problems.on_http_error)
     chain.add_error_handler(Exception, problems.on_unexpected_error)
-    chain.add_api(contract, slots=slots, **options)
+    with trusting_the_document():
+        chain.add_api(contract, slots=slots, **options)
     return chain  # type: ignore[no-any-return]
 
 

@@ -48,6 +48,8 @@ class _Bundle:
         # (Section, name) of a component -> its file.
         self._component_files: dict[tuple[str, str], Path] = {}
         self._contents: dict[Path, Any] = {}
+        # (Directory, path in a reference) -> the file, or None if it does not exist
+        self._targets: dict[tuple[Path, str], Path | None] = {}
 
     def document(self) -> dict[str, Any]:
         document: dict[str, Any] = self._bundle(self._content(self._root), self._root, "")
@@ -117,9 +119,9 @@ class _Bundle:
             if file != self._root:
                 raise DocumentError(file, pointer, "only the root file may use '#/...' references")
             return {"$ref": reference}
-        target = (file.parent / path).resolve()
-        if not target.is_file():
-            raise DocumentError(file, pointer, f"there is no file {target}")
+        target = self._target(file.parent, path)
+        if target is None:
+            raise DocumentError(file, pointer, f"there is no file {file.parent / path}")
         section = self._section_of(target)
         if section is None:
             try:
@@ -132,6 +134,13 @@ class _Bundle:
             raise DocumentError(file, pointer, f"{reference} refers to a part of a component")
         self._add_component(section, target, file, pointer)
         return {"$ref": f"#/components/{section}/{target.stem}"}
+
+    def _target(self, directory: Path, path: str) -> Path | None:
+        """Return the file that a relative path refers to; None if it does not exist."""
+        if (directory, path) not in self._targets:
+            target = (directory / path).resolve()
+            self._targets[directory, path] = target if target.is_file() else None
+        return self._targets[directory, path]
 
     def _add_component(self, section: str, target: Path, file: Path, pointer: str) -> None:
         name = target.stem
