@@ -36,7 +36,8 @@ from orderly.http.slots import SAFE_METHODS
 
 # The paths of the catalogue begin with this one.
 _PREFIX = f"{BASE_PATH}/products"
-_MAX_BYTES = 16 << 20
+# Some 3,500 products. With a freshness of a second, more would rarely be used again.
+_MAX_BYTES = 10 << 20
 # A larger response is not stored, so that a few of them cannot displace all others.
 _MAX_RESPONSE_BYTES = 1 << 20
 # Estimated memory of a stored response in addition to its bodies: headers, key, objects

@@ -159,7 +159,7 @@ async def test_the_memory_is_bounded_and_the_least_recently_used_response_is_rem
         await request(query=b"limit=%d" % number)
         await request(query=b"limit=1")  # stays, because it is used
 
-    assert 15 << 20 < store.size <= 16 << 20
+    assert 9 << 20 < store.size <= 10 << 20
     assert 59 == source.calls
     await request(query=b"limit=59")
     assert 59 == source.calls
