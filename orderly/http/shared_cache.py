@@ -36,12 +36,12 @@ from orderly.http.slots import SAFE_METHODS
 
 # The paths of the catalogue begin with this one.
 _PREFIX = f"{BASE_PATH}/products"
-# Some 3,500 products. With a freshness of a second, more would rarely be used again.
+# Some 5,000 products. With a freshness of a second, more would rarely be used again.
 _MAX_BYTES = 10 << 20
 # A larger response is not stored, so that a few of them cannot displace all others.
 _MAX_RESPONSE_BYTES = 1 << 20
 # Estimated memory of a stored response in addition to its bodies: headers, key, objects
-_OVERHEAD_BYTES = 2048
+_OVERHEAD_BYTES = 1024
 # Compressing a larger body would block the event loop for more than 20 ms.
 _MAX_COMPRESSED_BYTES = 1 << 19
 _OK = 200
@@ -97,7 +97,8 @@ class _Stored:
             *common_headers,
         ]
         self._not_modified = common_headers
-        self._body = body
+        # A copy: orjson allocates at least 4 KiB for each text, and does not free the rest.
+        self._body = bytes(memoryview(body))
         self._gzip_body: bytes | None = None
 
     def response(self, request: _CacheHeaders, now: float) -> tuple[int, list[Header], bytes]:
