@@ -9,27 +9,23 @@ from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from connexion import ConnexionMiddleware
-from connexion.exceptions import ProblemException
-from connexion.middleware.exceptions import ExceptionMiddleware
 from connexion.middleware.lifespan import LifespanMiddleware
 from connexion.middleware.security import SecurityMiddleware
 from connexion.middleware.server_error import ServerErrorMiddleware
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from database import binding
 from database.greenlets import GreenletRunner, ThreadRunner
-from domain.errors import DomainError
 from handlers.cookies import SessionCookies
 from handlers.responses import BASE_PATH
 from orderly.background.refresh import BackgroundRefresh
 from orderly.contract import document
 from orderly.contract.application import CompiledApp, trusting_the_document
 from orderly.contract.routing import CompiledRoutingMiddleware
-from orderly.http import problems
 from orderly.http.admission import admission
 from orderly.http.authentication import SECURITY_MAP
 from orderly.http.cors import allow_origins
+from orderly.http.error_responses import ErrorResponses
 from orderly.http.load_shedding import load_shedding
 from orderly.http.readiness import Readiness
 from orderly.http.request_limit import RequestCounts, request_limit
@@ -188,7 +184,7 @@ def connexion_app(
             ServerErrorMiddleware,
             request_log,
             *middlewares,
-            ExceptionMiddleware,
+            ErrorResponses,
             admission(allowed_hosts),
             *([cache] if cache is not None else []),
             CompiledRoutingMiddleware,
@@ -198,10 +194,6 @@ def connexion_app(
         ],
         security_map=dict(security_map),
     )
-    chain.add_error_handler(DomainError, problems.on_domain_error)
-    for kind in (HTTPException, ProblemException):  # Connexion has a handler for each: replace both
-        chain.add_error_handler(kind, problems.on_http_error)
-    chain.add_error_handler(Exception, problems.on_unexpected_error)
     with trusting_the_document():
         chain.add_api(contract, slots=slots, **options)
     return chain  # type: ignore[no-any-return]

@@ -12,7 +12,8 @@ from functools import partial
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orderly.http import server_state
-from orderly.http.problems import MEDIA_TYPE, Problem, document
+from orderly.http.error_responses import respond
+from orderly.http.problems import Problem
 from orderly.http.slots import CLIENT_GONE, DEADLINE_PASSED, Client, Load, Shed, Slots
 
 # An absolute time: seconds since 1970, like Nginx's variable `$msec`.
@@ -57,8 +58,7 @@ class LoadShedding:
                     if shed.reason == CLIENT_GONE:
                         scope[server_state.CLIENT_GONE] = True
                     else:
-                        request_facts["problem"] = _PROBLEM
-                        await _refuse(shed, request_facts["request_id"], send)
+                        await _refuse(shed, scope, send)
                 return
         await self._app(scope, receive, send)
 
@@ -94,16 +94,8 @@ def _number(value: bytes, name: str) -> float:
     return float(value)
 
 
-async def _refuse(shed: Shed, request_id: str, send: Send) -> None:
-    """Send the response. Raising a `Problem` would take twice the CPU time."""
+async def _refuse(shed: Shed, scope: Scope, send: Send) -> None:
+    """Send the response. Raising a `Problem` would take more CPU time."""
     detail = _DETAILS.get(shed.reason, "The server is overloaded.")
-    body = document(_PROBLEM, detail, request_id)
     retry_after = random.randint(*_RETRY_AFTER_SECONDS)  # noqa: S311  # jitter, not a secret
-    headers = [
-        (b"content-type", MEDIA_TYPE.encode()),
-        (b"content-length", b"%d" % len(body)),
-        (b"cache-control", b"no-store"),
-        (b"retry-after", b"%d" % retry_after),
-    ]
-    await send({"type": "http.response.start", "status": 503, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await respond(scope, send, _PROBLEM, detail, headers={"Retry-After": str(retry_after)})

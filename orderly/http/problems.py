@@ -1,4 +1,4 @@
-"""Turns every error into a problem document (RFC 9457).
+"""The problem document (RFC 9457) of each error.
 
 The table `PROBLEM_TYPES` gives each error code its HTTP status and texts. Lower layers raise errors
 with a code and attributes, such as the available stock, and do not know HTTP. The attributes become
@@ -7,24 +7,16 @@ extension members of the problem document (RFC 9457, section 3.2).
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 import orjson
-import structlog
 from connexion.exceptions import ProblemException
-from connexion.lifecycle import ConnexionRequest, ConnexionResponse
-from starlette.exceptions import HTTPException
-
-from domain.errors import DomainError, PasswordHashingBusy, TooManyAttempts
-from orderly.http.tracebacks import summarize
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
-_REFUSAL_DELAY_SECONDS = 1.0
 
 _CHALLENGE = 'Bearer realm="orderly"'
 
@@ -246,74 +238,6 @@ class Problem(ProblemException):
         self.extensions = extensions
 
 
-async def on_domain_error(request: ConnexionRequest, error: DomainError) -> ConnexionResponse:
-    """Respond to a business error. Log it if its status is 5xx."""
-    if isinstance(error, (TooManyAttempts, PasswordHashingBusy)):
-        # A client that repeats refused requests at once would occupy the event loop.
-        await asyncio.sleep(_REFUSAL_DELAY_SECONDS)
-    if PROBLEM_TYPES[error.code].status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        # One line without a traceback: while the database is down, every request fails alike.
-        structlog.get_logger("orderly").warning(error.code, reason=summarize(error))
-    return _response(request, error.code, str(error), extensions=error.attributes())
-
-
-async def on_http_error(request: ConnexionRequest, error: HTTPException) -> ConnexionResponse:
-    """Respond to an HTTP error that this layer, Connexion or Starlette raised."""
-    headers = dict(error.headers or {})
-    if isinstance(error, Problem):
-        return _response(
-            request,
-            error.code,
-            error.detail,
-            errors=error.errors,
-            extensions=error.extensions,
-            headers=headers,
-        )
-    code = _CODE_OF_STATUS.get(error.status_code)
-    if code is None:
-        return await on_unexpected_error(request, error)
-    return _response(request, code, PROBLEM_TYPES[code].remedy, headers=headers)
-
-
-async def on_unexpected_error(request: ConnexionRequest, error: Exception) -> ConnexionResponse:
-    """Respond to a bug: log it with its traceback, and give the client only the request id."""
-    structlog.get_logger("orderly").error("unexpected_error", exc_info=error)
-    return _response(request, "internal_error", "The server failed to process this request.")
-
-
-# For errors that Connexion and Starlette raise, which have a status but no code
-_CODE_OF_STATUS = {
-    401: "unauthenticated",
-    403: "forbidden",
-    404: "not_found",
-    405: "method_not_allowed",
-    413: "payload_too_large",
-    415: "unsupported_media_type",
-}
-
-
-def _response(
-    request: ConnexionRequest,
-    code: str,
-    detail: str,
-    *,
-    errors: Sequence[Mapping[str, str]] = (),
-    extensions: Mapping[str, object] | None = None,
-    headers: Mapping[str, str] | None = None,
-) -> ConnexionResponse:
-    status = PROBLEM_TYPES[code].status
-    request_facts = request.scope["orderly"]
-    request_facts["problem"] = code
-    return ConnexionResponse(
-        status_code=status,
-        mimetype=MEDIA_TYPE,
-        body=document(
-            code, detail, request_facts["request_id"], errors=errors, extensions=extensions
-        ),
-        headers={**_headers_for(status, code, extensions or {}), **(headers or {})},
-    )
-
-
 def document(
     code: str,
     detail: str,
@@ -338,8 +262,10 @@ def document(
     return orjson.dumps(body)
 
 
-def _headers_for(status: int, code: str, extensions: Mapping[str, object]) -> dict[str, str]:
-    headers = {"Cache-Control": "no-store"}
+def headers_for(code: str, extensions: Mapping[str, object]) -> dict[str, str]:
+    """Return the headers of a response with a problem document."""
+    status = PROBLEM_TYPES[code].status
+    headers = {"Content-Type": MEDIA_TYPE, "Cache-Control": "no-store"}
     if status == HTTPStatus.UNAUTHORIZED:
         # RFC 6750, section 3: no error code if the request had no token.
         error = ', error="invalid_token"' if code == "invalid_token" else ""
@@ -347,11 +273,11 @@ def _headers_for(status: int, code: str, extensions: Mapping[str, object]) -> di
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        headers.update(rate_limit_headers(extensions))
+        headers.update(_rate_limit_headers(extensions))
     return headers
 
 
-def rate_limit_headers(extensions: Mapping[str, object]) -> dict[str, str]:
+def _rate_limit_headers(extensions: Mapping[str, object]) -> dict[str, str]:
     """Return `Retry-After` and the fields of draft-ietf-httpapi-ratelimit-headers-10."""
     policy, seconds = extensions["policy"], extensions["retry_after"]
     return {

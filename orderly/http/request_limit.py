@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from domain.actor import network_of
 from orderly.http.admission import HEALTH_CHECKS
-from orderly.http.problems import MEDIA_TYPE, document, rate_limit_headers
+from orderly.http.error_responses import respond
 
 WINDOW_SECONDS = 10
 _POLICY = "requests"
@@ -94,9 +94,7 @@ class RequestLimit:
         await self._app(scope, receive, send)
 
     async def _refuse(self, seconds: int, scope: Scope, send: Send) -> None:
-        """Send the response. Raising a `Problem` would take twice the CPU time."""
-        facts = scope["orderly"]
-        facts["problem"] = _PROBLEM
+        """Send the response. Raising a `Problem` would take more CPU time."""
         extensions = {
             "policy": _POLICY,
             "quota": self._counts.quota,
@@ -104,18 +102,7 @@ class RequestLimit:
             "retry_after": seconds,
         }
         detail = f"Too many requests from your network. Try again in {seconds} seconds."
-        body = document(_PROBLEM, detail, facts["request_id"], extensions=extensions)
-        headers = [
-            (b"content-type", MEDIA_TYPE.encode()),
-            (b"content-length", b"%d" % len(body)),
-            (b"cache-control", b"no-store"),
-            *(
-                (name.lower().encode(), value.encode())
-                for name, value in rate_limit_headers(extensions).items()
-            ),
-        ]
-        await send({"type": "http.response.start", "status": 429, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await respond(scope, send, _PROBLEM, detail, extensions=extensions)
 
 
 def request_limit(counts: RequestCounts) -> Callable[[ASGIApp], RequestLimit]:

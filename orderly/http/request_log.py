@@ -43,7 +43,8 @@ class RequestLog:
 
     `scope["orderly"]` is a dictionary of facts about the request. Inner layers add `operation_id`,
     `user_id` and `problem` (the code of the problem document). The first two then appear in every
-    line that is logged during the request. They can also replace `headers`, which are added to the
+    line that is logged during the request. `has_responded` says whether the response has begun.
+    They can also replace `headers`, which are added to the
     response, even if it is an error. `database` has the round trips to PostgreSQL and their time.
 
     A request that takes `slow_seconds` or longer is logged as a warning. Of the other requests that
@@ -146,6 +147,7 @@ class _Exchange:
             "operation_id": None,
             "user_id": None,
             "problem": None,
+            "has_responded": False,
             "headers": API_POLICY,
             "database": self.use,
         }
@@ -163,6 +165,7 @@ class _Exchange:
         """Send a message to the server. Add headers to the response, and count its bytes."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            self.facts["has_responded"] = True
             headers = [
                 *message.get("headers", ()),
                 *self.facts["headers"],
