@@ -148,8 +148,13 @@ def _session_state_persists(connection: Connection) -> bool:
     return bool(cursor.fetchone() == (_PLAN_CACHE_MODE,))
 
 
-def uuid_of(text: Any) -> UUID:
-    """Convert a text from PostgreSQL to a UUID without validation: twice as fast as UUID()."""
+def uuid_of(text: Any, _cursor: object = None) -> Any:
+    """Convert a text from PostgreSQL to a UUID, or None to None.
+
+    Without validation, this is twice as fast as UUID().
+    """
+    if text is None:
+        return None
     value = object.__new__(UUID)
     object.__setattr__(value, "int", int(text.replace("-", ""), 16))
     object.__setattr__(value, "is_safe", _IS_SAFE)
@@ -158,9 +163,7 @@ def uuid_of(text: Any) -> UUID:
 
 # The value that UUID() assigns by default. A constant, since reading an enumeration is slower.
 _IS_SAFE = SafeUUID.unknown
-_UUID_TYPECASTER = extensions.new_type(
-    _UUID_OIDS, "UUID", lambda text, _cursor: None if text is None else uuid_of(text)
-)
+_UUID_TYPECASTER = extensions.new_type(_UUID_OIDS, "UUID", uuid_of)
 _JSON_TYPECASTER = extensions.new_type(
     _JSON_OIDS, "JSON", lambda text, _cursor: None if text is None else orjson.loads(text)
 )

@@ -19,9 +19,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from time import monotonic
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 from zlib import crc32
 
 import structlog
@@ -156,7 +156,7 @@ class Statement(_NamedQuery, Generic[Row]):
         name: str | None = None,
     ) -> None:
         super().__init__(query, prepared=prepared, name=name)
-        self._row = row
+        self._row = _without_length_check(row)
 
     def all(self, **parameters: object) -> list[Row]:
         """Execute the statement and return all rows."""
@@ -168,6 +168,14 @@ class Statement(_NamedQuery, Generic[Row]):
         """Execute the statement and return the first row, or None if there is none."""
         columns = self._run(parameters).fetchone()
         return None if columns is None else self._row(columns)
+
+
+def _without_length_check(row: Callable[[Sequence[Any]], Row]) -> Callable[[Sequence[Any]], Row]:
+    """Return a faster function in place of a named tuple's `_make`, which is written in Python."""
+    cls = getattr(row, "__self__", None)
+    if isinstance(cls, type) and issubclass(cls, tuple) and row.__name__ == "_make":
+        return cast("Callable[[Sequence[Any]], Row]", partial(tuple.__new__, cls))
+    return row
 
 
 class Command(_NamedQuery):

@@ -113,7 +113,7 @@ def _sign_in_body(sign_in: sessions.SignIn) -> dict[str, Any]:
     return {
         "user": representations.user(sign_in.user),
         "session": representations.session(sign_in.session),
-        "access_expires_at": representations.instant(sign_in.access_expires_at),
+        "access_expires_at": sign_in.access_expires_at,
     }
 
 
@@ -127,7 +127,7 @@ def _tokens(sign_in: sessions.SignIn) -> dict[str, Any]:
         "token_type": "Bearer",
         "access_token": sign_in.access_token,
         "refresh_token": sign_in.refresh_token,
-        "refresh_expires_at": representations.instant(sign_in.refresh_expires_at),
+        "refresh_expires_at": sign_in.refresh_expires_at,
     }
 
 

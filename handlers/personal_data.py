@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import orjson
-
 from handlers import representations
-from handlers.representations import Representation, instant
+from handlers.representations import Representation
+from handlers.responses import to_json
 from services.personal_data import MailRecord, OrderRecord, PersonalData, StoredSession
 
 # Large enough to need few network writes, small enough to hold in memory.
@@ -21,7 +20,7 @@ def as_json(data: PersonalData) -> Iterator[bytes]:
 
 
 def _parts(data: PersonalData) -> Iterator[bytes]:
-    yield b'{"user":' + orjson.dumps(representations.user(data.user))
+    yield b'{"user":' + to_json(representations.user(data.user))
     yield from _member("sessions", data.sessions, _session)
     yield from _member("orders", data.orders, _order)
     yield from _member("security_events", data.security_events, representations.security_event)
@@ -36,7 +35,7 @@ def _member(
     yield b',"%b":[' % name.encode()
     separator = b""
     for row in rows:
-        yield separator + orjson.dumps(represent(row))
+        yield separator + to_json(represent(row))
         separator = b","
     yield b"]"
 
@@ -54,10 +53,10 @@ def _chunks(parts: Iterator[bytes]) -> Iterator[bytes]:
 def _session(row: StoredSession) -> Representation:
     return {
         "id": row.id,
-        "created_at": instant(row.created_at),
-        "last_used_at": instant(row.last_used_at),
-        "expires_at": instant(row.expires_at),
-        "revoked_at": instant(row.revoked_at) if row.revoked_at else None,
+        "created_at": row.created_at,
+        "last_used_at": row.last_used_at,
+        "expires_at": row.expires_at,
+        "revoked_at": row.revoked_at,
         "address": row.address,
         "user_agent": representations.printable(row.user_agent),
     }
@@ -80,7 +79,7 @@ def _mail(row: MailRecord) -> Representation:
     return {
         "kind": row.kind,
         "subject_id": row.subject_id,
-        "created_at": instant(row.created_at),
+        "created_at": row.created_at,
         "outcome": row.outcome,
-        "done_at": instant(row.done_at) if row.done_at else None,
+        "done_at": row.done_at,
     }

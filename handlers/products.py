@@ -43,7 +43,8 @@ def list_products(
         "max_stock": max_stock,
     }
     page = products.list_products(cursor=cursor, **query)
-    parts = (part for row in page.items for part in (row.id, row.version, row.stock))
+    # The integer of a UUID is faster to format than its text.
+    parts = [f"{row.id.int:x}.{row.version}.{row.stock}" for row in page.items]
     headers = {"ETag": preconditions.list_entity_tag([*parts, page.next_cursor]), **_PUBLIC}
     if preconditions.is_unchanged(if_none_match, headers["ETag"]):
         return None, 304, headers

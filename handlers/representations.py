@@ -1,4 +1,7 @@
-"""The JSON forms of rows, as the contract's response schemas define them."""
+"""The JSON forms of rows, as the contract's response schemas define them.
+
+UUIDs and timestamps become text when `responses.to_json` serialises them.
+"""
 
 from __future__ import annotations
 
@@ -37,14 +40,14 @@ def user(row: User) -> Representation:
         "role": row.role,
         "active": row.active,
         "email_verified": row.email_verified,
-        "created_at": instant(row.created_at),
-        "deleted_at": instant(row.deleted_at) if row.deleted_at else None,
+        "created_at": row.created_at,
+        "deleted_at": row.deleted_at,
     }
 
 
 def account_deletion(row: AccountDeletion) -> Representation:
     """Return a deletion as the contract's AccountDeletion."""
-    return {"user_id": row.user_id, "deleted_at": instant(row.deleted_at)}
+    return {"user_id": row.user_id, "deleted_at": row.deleted_at}
 
 
 def mail_request(row: MailRequest) -> Representation:
@@ -56,8 +59,8 @@ def session(row: Session) -> Representation:
     """Return a session as the contract's Session."""
     return {
         "id": row.id,
-        "created_at": instant(row.created_at),
-        "expires_at": instant(row.expires_at),
+        "created_at": row.created_at,
+        "expires_at": row.expires_at,
     }
 
 
@@ -65,9 +68,9 @@ def open_session(row: OpenSession, *, current_id: UUID | None) -> Representation
     """Return a session as the contract's OpenSession. `current_id` is the caller's session."""
     return {
         "id": row.id,
-        "created_at": instant(row.created_at),
-        "last_used_at": instant(row.last_used_at),
-        "expires_at": instant(row.expires_at),
+        "created_at": row.created_at,
+        "last_used_at": row.last_used_at,
+        "expires_at": row.expires_at,
         "user_agent": printable(row.user_agent),
         "current": row.id == current_id,
     }
@@ -88,7 +91,7 @@ def security_event(row: SecurityEvent) -> Representation:
         "address": row.address,
         "user_agent": printable(row.user_agent),
         "request_id": row.request_id,
-        "created_at": instant(row.created_at),
+        "created_at": row.created_at,
     }
 
 
@@ -103,15 +106,15 @@ def product(row: Product) -> Representation:
         "stock": row.stock,
         "images": row.images,
         "version": row.version,
-        "created_at": instant(row.created_at),
-        "updated_at": instant(row.updated_at),
-        "archived_at": instant(row.archived_at) if row.archived_at else None,
+        "created_at": row.created_at,
+        "updated_at": row.updated_at,
+        "archived_at": row.archived_at,
     }
 
 
 def stock_movement(row: StockMovement) -> Representation:
     """Return a stock movement as the contract's StockMovement."""
-    return {**row._asdict(), "created_at": instant(row.created_at)}
+    return row._asdict()
 
 
 def product_import(report: ImportReport) -> Representation:
@@ -122,7 +125,6 @@ def product_import(report: ImportReport) -> Representation:
 
 def order(row: Order) -> Representation:
     """Return an order as the contract's Order. All amounts are in the order's own currency."""
-    expiry = expires_at(row)
     return {
         "id": row.id,
         "number": row.number,
@@ -145,14 +147,14 @@ def order(row: Order) -> Representation:
         "payment_status": row.balance.payment_status,
         "amount_paid": _money(row.amount_paid, row.currency),
         "amount_refunded": _money(row.amount_refunded, row.currency),
-        "expires_at": instant(expiry) if expiry else None,
+        "expires_at": expires_at(row),
         "shipping_address": row.shipping_address.without_none() if row.shipping_address else None,
         "note": row.note,
         "tracking_number": row.tracking_number,
         "carrier": row.carrier,
         "version": row.version,
-        "created_at": instant(row.created_at),
-        "updated_at": instant(row.updated_at),
+        "created_at": row.created_at,
+        "updated_at": row.updated_at,
     }
 
 
@@ -170,7 +172,7 @@ def order_event(row: OrderEvent) -> Representation:
         "refund_id": row.refund_id,
         "amount": None if row.amount is None else _money(row.amount, row.currency),
         "request_id": row.request_id,
-        "created_at": instant(row.created_at),
+        "created_at": row.created_at,
     }
 
 
@@ -189,8 +191,8 @@ def payment(row: Payment) -> Representation:
         "client_secret": row.client_secret if row.is_open else None,
         "redirect_url": row.redirect_url if row.is_open else None,
         "version": row.version,
-        "created_at": instant(row.created_at),
-        "updated_at": instant(row.updated_at),
+        "created_at": row.created_at,
+        "updated_at": row.updated_at,
     }
 
 
@@ -204,18 +206,14 @@ def refund(row: Refund) -> Representation:
         "cause": row.cause,
         "reason": row.reason,
         "failure_code": row.failure_code,
-        "created_at": instant(row.created_at),
-        "updated_at": instant(row.updated_at),
+        "created_at": row.created_at,
+        "updated_at": row.updated_at,
     }
 
 
 def payment_notification(row: PaymentNotification) -> Representation:
     """Return a notification as the contract's PaymentNotification."""
-    return {
-        **row._asdict(),
-        "created_at": instant(row.created_at),
-        "processed_at": instant(row.processed_at) if row.processed_at else None,
-    }
+    return row._asdict()
 
 
 def page(
@@ -266,7 +264,7 @@ def sandbox_mail(row: SandboxMail) -> Representation:
     """Return a mail as the contract's SandboxMail."""
     return {
         "id": row.id,
-        "sent_at": instant(row.sent_at),
+        "sent_at": row.sent_at,
         "to": row.to,
         "subject": row.subject,
         "text": row.text,

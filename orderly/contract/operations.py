@@ -12,13 +12,12 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-import orjson
 from connexion.operations import AbstractOperation
 from starlette.types import Receive, Scope, Send
 
 from database.greenlets import run_in_thread
 from domain.errors import DomainError
-from handlers.responses import Response
+from handlers.responses import Response, to_json
 from orderly.contract.bodies import BodyPlan, ClientDisconnectedError
 from orderly.contract.load import load_of
 from orderly.contract.parameters import ParameterPlan
@@ -206,7 +205,7 @@ class CompiledOperation:
             return
         body = b""
         if media_type and status != HTTPStatus.NOT_MODIFIED:
-            body = orjson.dumps(content)
+            body = to_json(content)
             headers.append((b"content-type", media_type))
             if encoding is not None:
                 status, headers, body = await encoding.encode(headers, body)

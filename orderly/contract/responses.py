@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from handlers.responses import to_json
 from orderly.contract.closed_schemas import closed
 from orderly.contract.schemas import CompiledSchema
 
@@ -53,7 +54,7 @@ class ResponseCheck:
             raise ResponseMismatchError(f"status {status} is not documented")
         schema = self._bodies.get(status)
         if schema is not None and not isinstance(body, Iterator):
-            document = orjson.loads(orjson.dumps(body))
+            document = orjson.loads(to_json(body))
             if not schema.accepts(document):
                 raise ResponseMismatchError(f"body of {status}: {schema.violations(document)}")
         actual = {name.decode(): value.decode("latin-1") for name, value in headers}
