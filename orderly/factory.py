@@ -9,9 +9,7 @@ from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from connexion import ConnexionMiddleware
-from connexion.middleware.lifespan import LifespanMiddleware
-from connexion.middleware.security import SecurityMiddleware
-from connexion.middleware.server_error import ServerErrorMiddleware
+from starlette.routing import Router
 from starlette.types import ASGIApp
 
 from database import binding
@@ -159,7 +157,7 @@ def _demo_customer() -> Account:
 def connexion_app(
     contract: dict[str, Any],
     *,
-    other_routes: ASGIApp,
+    other_routes: Router,
     allowed_hosts: Sequence[str] = (),
     lifespan: Any = None,
     middlewares: Sequence[Callable[[ASGIApp], ASGIApp]] = (),
@@ -171,17 +169,17 @@ def connexion_app(
 ) -> ASGIApp:
     """Return Connexion's middleware chain with the compiled operations of a contract.
 
-    `other_routes` handles requests outside the contract's base path. If `allowed_hosts` is not
-    empty, requests for other hosts are refused. `middlewares` handle all requests and responses,
+    `other_routes` handles requests outside the contract's base path, and the lifespan events. If
+    `allowed_hosts` is not empty, requests for other hosts are refused. `middlewares` handle all requests and responses,
     including errors; only the request log is outside of them. `cache` responds before routing, or
     passes a request on. `slots` limit how many handlers run at the same time. `options` are passed
     to `CompiledAPI`.
     """
+    if lifespan is not None:
+        other_routes.lifespan_context = lifespan
     chain = ConnexionMiddleware(
         CompiledApp(other_routes),
-        lifespan=lifespan,
         middlewares=[
-            ServerErrorMiddleware,
             request_log,
             *middlewares,
             ErrorResponses,
@@ -189,8 +187,6 @@ def connexion_app(
             *([cache] if cache is not None else []),
             CompiledRoutingMiddleware,
             *([load_shedding(slots)] if slots is not None else []),
-            SecurityMiddleware,
-            LifespanMiddleware,
         ],
         security_map=dict(security_map),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import copy_context
 from functools import partial
@@ -11,7 +11,9 @@ from typing import Any
 
 from connexion.apps.asynchronous import AsyncASGIApp
 from connexion.middleware.abstract import RoutedAPI
+from connexion.middleware.security import SecurityOperation
 from connexion.operations import AbstractOperation
+from connexion.security import SecurityHandlerFactory
 from connexion.spec import OpenAPISpecification
 from starlette.types import ASGIApp
 
@@ -51,6 +53,7 @@ class CompiledAPI(RoutedAPI):
         self,
         specification: Any,
         *,
+        security_map: Mapping[str, Any],
         slots: Slots | None = None,
         validate_responses: bool = False,
         **kwargs: Any,
@@ -63,11 +66,21 @@ class CompiledAPI(RoutedAPI):
             slots=slots or Slots(run_in_default_executor, _UNLIMITED, target=1),
             validate_responses=validate_responses,
         )
+        self._security = SecurityHandlerFactory(security_map)
         self.add_paths()
 
-    def make_operation(self, operation: AbstractOperation) -> CompiledOperation:
-        """Compile one operation."""
-        return self._compile(operation)
+    def make_operation(self, operation: AbstractOperation) -> ASGIApp:
+        """Compile one operation; Connexion authenticates its requests if the contract says so.
+
+        Connexion's own middleware for this would route each request again.
+        """
+        compiled = self._compile(operation)
+        if not operation.security:
+            return compiled
+        authenticated: ASGIApp = SecurityOperation.from_operation(
+            operation, next_app=compiled, security_handler_factory=self._security
+        )
+        return authenticated
 
 
 class CompiledApp(AsyncASGIApp):

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from database.use import DatabaseUse, current_use
 from domain.actor import COMMAND_LINE, DEMO
+from orderly.http.error_responses import respond_internal_error
 from orderly.http.logging import (
     LEVELS,
     Event,
@@ -79,9 +80,11 @@ class RequestLog:
         try:
             await self._app(scope, exchange.receive, exchange.send)
         except Exception as error:
-            exchange.status = exchange.status or _INTERNAL_SERVER_ERROR
+            # A bug of a middleware outside `ErrorResponses`, or an error after the response began
             self._log_error(error)
-            raise
+            if exchange.status is not None:
+                raise
+            await respond_internal_error(scope, exchange.send)
         finally:
             request_facts.reset(tokens[0])
             current_use.reset(tokens[1])

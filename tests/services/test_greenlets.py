@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 import uvloop
-from starlette.applications import Starlette
+from starlette.routing import Router
 
 from database import binding, greenlets
 from database.binding import database
@@ -261,9 +261,7 @@ def test_a_streaming_response_is_produced_in_another_thread(loop):
     }
 
     async def main(runner: GreenletRunner) -> str:
-        app = connexion_app(
-            contract, other_routes=Starlette(), slots=Slots(runner.run, 10, target=1)
-        )
+        app = connexion_app(contract, other_routes=Router(), slots=Slots(runner.run, 10, target=1))
         transport = httpx2.ASGITransport(app)
         async with httpx2.AsyncClient(transport=transport, base_url="http://shop") as client:
             return (await client.get("/file")).text
