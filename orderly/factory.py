@@ -170,10 +170,10 @@ def connexion_app(
     """Return Connexion's middleware chain with the compiled operations of a contract.
 
     `other_routes` handles requests outside the contract's base path, and the lifespan events. If
-    `allowed_hosts` is not empty, requests for other hosts are refused. `middlewares` handle all requests and responses,
-    including errors; only the request log is outside of them. `cache` responds before routing, or
-    passes a request on. `slots` limit how many handlers run at the same time. `options` are passed
-    to `CompiledAPI`.
+    `allowed_hosts` is not empty, requests for other hosts are refused. `middlewares` handle all
+    requests and responses, including errors; only the request log is outside of them. `cache`
+    responds before routing, or passes a request on. `slots` limit how many handlers run at the same
+    time. `options` are passed to `CompiledAPI`.
     """
     if lifespan is not None:
         other_routes.lifespan_context = lifespan
