@@ -242,11 +242,9 @@ def test_an_uncaught_error_is_logged_once_with_its_traceback() -> None:
 
     log = Log()
 
-    with pytest.raises(LookupError) as caught:
-        request(fail, x_request_id="abc")
-    # Uvicorn logs every exception that reaches it in this way.
-    logging.getLogger("uvicorn.error").error("Exception in ASGI application", exc_info=caught.value)
+    headers = request(fail, x_request_id="abc")
 
+    assert "application/problem+json" == headers["content-type"]
     error, request_event = log.events
     assert ("error", "unexpected_error", "abc") == (
         error["level"],
@@ -255,7 +253,27 @@ def test_an_uncaught_error_is_logged_once_with_its_traceback() -> None:
     )
     assert 'raise LookupError("no such shelf")' in error["exception"]
     assert error["exception"].endswith("LookupError: no such shelf")
-    assert ("request", 500) == (request_event["event"], request_event["status"])
+    assert ("request", 500, "internal_error") == (
+        request_event["event"],
+        request_event["status"],
+        request_event["problem"],
+    )
+
+
+def test_an_error_after_the_response_has_begun_is_passed_on_and_logged_once() -> None:
+    async def fail(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise LookupError("no such shelf")
+
+    log = Log()
+
+    with pytest.raises(LookupError) as caught:
+        request(fail)
+    # Uvicorn logs every exception that reaches it in this way, and closes the connection.
+    logging.getLogger("uvicorn.error").error("Exception in ASGI application", exc_info=caught.value)
+
+    assert ["unexpected_error", "request"] == [event["event"] for event in log.events]
+    assert 200 == log.events[1]["status"]
 
 
 def test_a_message_logged_during_a_request_has_its_id_and_no_secret() -> None:
