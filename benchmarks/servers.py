@@ -138,9 +138,11 @@ def orderly(
     """
     with (directory / "orderly.log").open("ab") as log:
         process = subprocess.Popen(
-            [python or sys.executable, "-m", module, "serve", "--port", "0"],
-            # The modules of the current directory would take precedence over the installed ones.
-            cwd=None if python is None else directory,
+            # -I: otherwise the modules of the checkout take precedence over the installed ones.
+            [
+                *([sys.executable] if python is None else [python, "-I"]),
+                *["-m", module, "serve", "--port", "0"],
+            ],
             env={**os.environ, **settings.as_environment(), "ORDERLY_PORT": "0"},
             stdout=subprocess.PIPE,
             stderr=log,

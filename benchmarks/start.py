@@ -1,13 +1,14 @@
 """Measures start-up and memory of `orderly serve`: `python -m benchmarks.start`.
 
-Orderly is installed by pip in a new virtual environment, as users do: the packages of the tests and
-of the benchmarks would make it larger, since some libraries import what they find.
+Measures an installation by pip in a new virtual environment, with the locked versions. The packages
+of tests and benchmarks would increase the memory, since some libraries import optional packages.
 Measures the time until the first response, with a new and with an existing data directory; and the
 memory of a worker after 10,000 requests and after `--requests` requests of all kinds.
 """
 
 from __future__ import annotations
 
+import re
 import statistics
 import subprocess
 import sys
@@ -65,7 +66,13 @@ def _install(directory: Path) -> Path:
     """Install Orderly in a new virtual environment; return its Python."""
     servers.run([sys.executable, "-m", "venv", str(directory)])
     python = directory / "bin" / "python"
-    servers.run([str(python), "-m", "pip", "install", "--quiet", str(_SCRIPTS.parent)])
+    project = _SCRIPTS.parent
+    # Without the hashes: pip would demand one for the project too.
+    locked = re.sub(r" \\\n +--hash=\S+", "", (project / "requirements.lock").read_text())
+    constraints = directory / "constraints.txt"
+    constraints.write_text(locked)
+    arguments = ["install", "--quiet", "--constraint", str(constraints), str(project)]
+    servers.run([str(python), "-m", "pip", *arguments])
     return python
 
 
@@ -74,8 +81,7 @@ def _start(python: Path, data_dir: Path) -> float:
     port = servers.free_port()
     began = time.perf_counter()
     process = subprocess.Popen(
-        [str(python), "-m", "orderly", "serve", "--data-dir", str(data_dir), "--port", port],
-        cwd=data_dir.parent,  # the modules of the checkout would take precedence
+        [str(python), "-I", "-m", "orderly", "serve", "--data-dir", str(data_dir), "--port", port],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

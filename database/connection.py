@@ -149,9 +149,9 @@ def _session_state_persists(connection: Connection) -> bool:
 
 
 def uuid_of(text: Any, _cursor: object = None) -> Any:
-    """Convert a text from PostgreSQL to a UUID, or None to None.
+    """Convert a text from PostgreSQL to a UUID, or None (NULL) to None.
 
-    Without validation, this is twice as fast as UUID().
+    psycopg2 passes the cursor too. Without validation, this is twice as fast as UUID().
     """
     if text is None:
         return None

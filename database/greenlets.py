@@ -29,6 +29,9 @@ R = TypeVar("R")
 
 # For how long a greenlet may iterate over rows before the event loop does other work
 _SLICE_SECONDS = 0.005
+# Checking the time after each row would take as long as converting a small row. A large row, such
+# as an order with 100 line items, takes some 0.2 ms.
+_ROWS_PER_CHECK = 8
 
 
 class Closable(Protocol):
@@ -256,12 +259,12 @@ def run_in_thread(function: Callable[P, R]) -> Callable[P, R]:
 def in_time_slices(rows: Iterable[R]) -> Iterator[R]:
     """Iterate over rows; in a greenlet, let the event loop do other work every few milliseconds.
 
-    For many rows that each need little time: the greenlet yields only after eight of them.
+    For many rows that each need little time: the greenlet can yield only between two rows.
     """
     task = current_task()
     for number, row in enumerate(rows, start=1):
         yield row
-        if task is not None and not number % 8:
+        if task is not None and number % _ROWS_PER_CHECK == 0:
             task.yield_if_due()
 
 

@@ -19,9 +19,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from time import monotonic
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 from zlib import crc32
 
 import structlog
@@ -44,7 +44,7 @@ _MAX_NAME_LENGTH = 63
 
 
 class Parameter(ColumnBase):
-    """A named parameter of a statement. Peewee passes its values to psycopg2 unconverted."""
+    """A named parameter of a statement. Its values are passed to psycopg2 unconverted."""
 
     def __init__(self, name: str, cast: str | None = None) -> None:
         self._name = name
@@ -109,7 +109,7 @@ class _NamedQuery(Named):
         comment = f"/*{use.operation}*/ " if use is not None and use.operation else ""
         connection = database.state.conn
         if connection is None:
-            raise InterfaceError("a statement of models needs a connection: see transactions.py")
+            raise InterfaceError("no connection: use a decorator of database/transactions.py")
         if not (self._is_prepared and connection.supports_prepared_statements):
             return database.execute_on(connection, comment + self.sql, parameters)
         name = self._prepared_name
@@ -156,7 +156,7 @@ class Statement(_NamedQuery, Generic[Row]):
         name: str | None = None,
     ) -> None:
         super().__init__(query, prepared=prepared, name=name)
-        self._row = _without_length_check(row)
+        self._row = row
 
     def all(self, **parameters: object) -> list[Row]:
         """Execute the statement and return all rows."""
@@ -168,14 +168,6 @@ class Statement(_NamedQuery, Generic[Row]):
         """Execute the statement and return the first row, or None if there is none."""
         columns = self._run(parameters).fetchone()
         return None if columns is None else self._row(columns)
-
-
-def _without_length_check(row: Callable[[Sequence[Any]], Row]) -> Callable[[Sequence[Any]], Row]:
-    """Return a faster function in place of a named tuple's `_make`, which is written in Python."""
-    cls = getattr(row, "__self__", None)
-    if isinstance(cls, type) and issubclass(cls, tuple) and row.__name__ == "_make":
-        return cast("Callable[[Sequence[Any]], Row]", partial(tuple.__new__, cls))
-    return row
 
 
 class Command(_NamedQuery):

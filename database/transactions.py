@@ -101,11 +101,11 @@ def _with_connection(
 
 
 def _connect_and_run(wrapper: Callable[[Callable[[], R]], R], call: Callable[[], R]) -> R:
-    state = database.open()
+    state = database.checkout()
     try:
         return wrapper(call)
     finally:
-        database.release(state)
+        database.checkin(state)
 
 
 def _retry(run: Callable[[], R], max_attempts: int) -> R:

@@ -19,6 +19,7 @@ _MAX_ADDRESS_CHARACTERS = 64
 _MAX_USER_AGENT_CHARACTERS = 200
 
 
+# A named tuple, since one is created for each request: a frozen dataclass takes twice the time.
 class Actor(NamedTuple):
     """The user who makes a request, and the client that sends it.
 

@@ -81,6 +81,7 @@ REFUND_TRANSITIONS: Mapping[RefundState, frozenset[RefundState]] = MappingProxyT
 )
 
 
+# A named tuple, since one is created for each order of a list: see `Actor`.
 class OrderBalance(NamedTuple):
     """The total, payments and refunds of an order, in minor units.
 

@@ -18,7 +18,7 @@ from handlers.cookies import SessionCookies
 from handlers.responses import BASE_PATH
 from orderly.background.refresh import BackgroundRefresh
 from orderly.contract import document
-from orderly.contract.application import CompiledApp, trusting_the_document
+from orderly.contract.application import CompiledApp, without_document_validation
 from orderly.contract.routing import CompiledRoutingMiddleware
 from orderly.http.admission import admission
 from orderly.http.authentication import SECURITY_MAP
@@ -112,25 +112,27 @@ def create_app(settings: Settings, *, tracer_provider: TracerProvider | None = N
         middlewares.append(allow_origins(settings.allowed_origins))
     if settings.request_limit:
         middlewares.append(request_limit(counts))
-    return connexion_app(
-        contract,
-        other_routes=page_router(
-            document.published(contract, test_system=settings.test_system),
-            readiness=readiness,
-            storefront=settings.storefront,
-            demo_customer=_demo_customer() if settings.demo else None,
-            admin_page=settings.admin_page,
-            sandbox=settings.sandbox_payments,
-            sandbox_mail=settings.sandbox_mail,
-        ),
-        allowed_hosts=settings.allowed_host_names,
-        lifespan=lifespan,
-        middlewares=middlewares,
-        cache=shared_cache(store, cookie_names.values()) if store.seconds else None,
-        request_log=request_log,
-        slots=slots,
-        validate_responses=settings.validate_responses,
+    router = page_router(
+        document.published(contract, test_system=settings.test_system),
+        readiness=readiness,
+        storefront=settings.storefront,
+        demo_customer=_demo_customer() if settings.demo else None,
+        admin_page=settings.admin_page,
+        sandbox=settings.sandbox_payments,
+        sandbox_mail=settings.sandbox_mail,
     )
+    router.lifespan_context = lifespan
+    with without_document_validation():
+        return connexion_app(
+            contract,
+            other_routes=router,
+            allowed_hosts=settings.allowed_host_names,
+            middlewares=middlewares,
+            cache=shared_cache(store, cookie_names.values()) if store.seconds else None,
+            request_log=request_log,
+            slots=slots,
+            validate_responses=settings.validate_responses,
+        )
 
 
 def _tracing(
@@ -159,7 +161,6 @@ def connexion_app(
     *,
     other_routes: Router,
     allowed_hosts: Sequence[str] = (),
-    lifespan: Any = None,
     middlewares: Sequence[Callable[[ASGIApp], ASGIApp]] = (),
     cache: Callable[[ASGIApp], ASGIApp] | None = None,
     request_log: Callable[[ASGIApp], ASGIApp] = RequestLog,
@@ -175,8 +176,6 @@ def connexion_app(
     responds before routing, or passes a request on. `slots` limit how many handlers run at the same
     time. `options` are passed to `CompiledAPI`.
     """
-    if lifespan is not None:
-        other_routes.lifespan_context = lifespan
     chain = ConnexionMiddleware(
         CompiledApp(other_routes),
         middlewares=[
@@ -190,8 +189,7 @@ def connexion_app(
         ],
         security_map=dict(security_map),
     )
-    with trusting_the_document():
-        chain.add_api(contract, slots=slots, **options)
+    chain.add_api(contract, slots=slots, **options)
     return chain  # type: ignore[no-any-return]
 
 

@@ -150,7 +150,7 @@ def _try_to_place(attempt: _Attempt) -> Order | None:
         line_count=len(quantities),
         product_ids=placement.uuid_array(quantities),
         quantities=placement.integer_array(quantities.values()),
-        # `uuid_utils.uuid7` is faster than `uuid7`, which makes a UUID of the standard library.
+        # Faster than `uuid7`, which makes a UUID of the standard library; psycopg2 needs a text.
         movement_ids=placement.uuid_array(uuid_utils.uuid7() for _ in quantities),
         event_id=str(uuid_utils.uuid7()),
         request_id=request_id,

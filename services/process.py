@@ -126,4 +126,4 @@ def configuration() -> Configuration:
     Raises:
         RuntimeError: `bind` has not been called.
     """
-    return (_Binding.state or state()).configuration
+    return state().configuration

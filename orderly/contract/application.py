@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from functools import partial
 from typing import Any
@@ -29,8 +29,8 @@ async def run_in_default_executor(function: Callable[[], Any]) -> Any:
 
 
 @contextmanager
-def trusting_the_document() -> Iterator[None]:
-    """Add documents to Connexion without its validation, in this block.
+def without_document_validation() -> Iterator[None]:
+    """Skip Connexion's validation of documents in this block.
 
     Validating the contract takes a sixth of the time of a start. The contract is a part of this
     package, and its tests validate it.
@@ -39,7 +39,8 @@ def trusting_the_document() -> Iterator[None]:
     try:
         yield
     finally:
-        del OpenAPISpecification._validate_spec  # that of its base class applies again
+        with suppress(AttributeError):  # another thread has done it
+            del OpenAPISpecification._validate_spec  # the method of its base class applies again
 
 
 class CompiledAPI(RoutedAPI):
@@ -72,7 +73,7 @@ class CompiledAPI(RoutedAPI):
     def make_operation(self, operation: AbstractOperation) -> ASGIApp:
         """Compile one operation; Connexion authenticates its requests if the contract says so.
 
-        Connexion's own middleware for this would route each request again.
+        Connexion's own middleware for this would look up the operation of each request again.
         """
         compiled = self._compile(operation)
         if not operation.security:

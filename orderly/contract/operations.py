@@ -184,7 +184,7 @@ class CompiledOperation:
     ) -> None:
         content, status, extra_headers = response
         media_type = self._media_types[status]
-        headers = _encoded(extra_headers)
+        headers = _asgi_headers(extra_headers)
         if self._is_secured and "Cache-Control" not in extra_headers:
             # `private`: a shared cache must not store the response of one user. Without it, only
             # an Authorization header prevents that, but a cookie does not (RFC 9111, 3.5).
@@ -215,7 +215,7 @@ class CompiledOperation:
         await send({"type": "http.response.body", "body": body})
 
 
-def _encoded(headers: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
+def _asgi_headers(headers: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
     """Return headers in the form of ASGI. A list of values (Set-Cookie) becomes several pairs."""
     fields: list[tuple[bytes, bytes]] = []
     for name, value in headers.items():

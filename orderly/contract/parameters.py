@@ -77,11 +77,12 @@ class ParameterPlan:
         parameter = _plan(definition)
         if parameter.python_name in self._by_python_name:
             raise ValueError(f"two parameters have the Python name {parameter.python_name}")
-        if parameter.location == "header":
-            self._in_headers[parameter.name.lower().encode("latin-1")] = parameter
+        if parameter.location == "path":
+            self._in_path[parameter.name] = parameter
+        elif parameter.location == "query":
+            self._in_query[parameter.name] = parameter
         else:
-            in_path = parameter.location == "path"
-            (self._in_path if in_path else self._in_query)[parameter.name] = parameter
+            self._in_headers[parameter.name.lower().encode("latin-1")] = parameter
         self._by_python_name[parameter.python_name] = parameter
         if "default" in definition["schema"]:
             self._defaults[parameter.python_name] = definition["schema"]["default"]

@@ -46,7 +46,7 @@ class ErrorResponses:
         try:
             await self._app(scope, receive, send)
         except Exception as error:
-            if scope["type"] != "http" or scope["orderly"]["has_responded"]:
+            if scope["type"] != "http" or scope["orderly"]["response_started"]:
                 raise
             if isinstance(error, DomainError):
                 await _respond_to_domain_error(error, scope, send)
@@ -54,6 +54,9 @@ class ErrorResponses:
                 await _respond_to_http_error(error, scope, send)
             else:
                 await _respond_to_bug(error, scope, send)
+            # A local variable of a frame in the traceback can refer to the error. This breaks the
+            # reference cycle. It also frees the frames if the error is raised for other requests.
+            error.__traceback__ = None
 
 
 async def _respond_to_domain_error(error: DomainError, scope: Scope, send: Send) -> None:
@@ -68,7 +71,7 @@ async def _respond_to_domain_error(error: DomainError, scope: Scope, send: Send)
 
 
 async def _respond_to_http_error(error: HTTPException, scope: Scope, send: Send) -> None:
-    """Respond to an HTTP error that this layer, Connexion or Starlette raised."""
+    """Respond to an HTTP error that Orderly's HTTP layer, Connexion or Starlette raised."""
     headers = error.headers or {}
     if isinstance(error, Problem):
         await respond(
@@ -109,19 +112,26 @@ async def respond(
     extensions: Mapping[str, object] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> None:
-    """Send a response with a problem document. `headers` replace those of the code."""
+    """Send a response with a problem document. `headers` replace those of the code.
+
+    Called by middleware that refuses a request, this takes less CPU time than raising a `Problem`.
+    """
     request_facts = scope["orderly"]
     request_facts["problem"] = code
     body = document(code, detail, request_facts["request_id"], errors=errors, extensions=extensions)
-    all_headers = {**headers_for(code, extensions or {}), **(headers or {})}
+    header_fields = {
+        name.lower(): value
+        for fields in (headers_for(code, extensions or {}), headers or {})
+        for name, value in fields.items()
+    }
     start = {
         "type": "http.response.start",
         "status": PROBLEM_TYPES[code].status,
         "headers": [
             (b"content-length", b"%d" % len(body)),
             *(
-                (name.lower().encode("latin-1"), value.encode("latin-1"))
-                for name, value in all_headers.items()
+                (name.encode("latin-1"), value.encode("latin-1"))
+                for name, value in header_fields.items()
             ),
         ],
     }

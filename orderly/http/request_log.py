@@ -8,6 +8,7 @@ from random import random
 from time import perf_counter
 from typing import Any
 
+import structlog
 import uuid_utils
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -19,10 +20,8 @@ from orderly.http.logging import (
     Event,
     EventLog,
     configured_log,
-    format_and_mark,
     now,
     request_facts,
-    request_fields,
 )
 from orderly.http.metrics import RequestMetrics
 from orderly.http.security_headers import API_POLICY
@@ -44,9 +43,9 @@ class RequestLog:
 
     `scope["orderly"]` is a dictionary of facts about the request. Inner layers add `operation_id`,
     `user_id` and `problem` (the code of the problem document). The first two then appear in every
-    line that is logged during the request. `has_responded` says whether the response has begun.
-    They can also replace `headers`, which are added to the
+    line that is logged during the request. They can also replace `headers`, which are added to the
     response, even if it is an error. `database` has the round trips to PostgreSQL and their time.
+    `response_started` is true after the status and the headers were sent.
 
     A request that takes `slow_seconds` or longer is logged as a warning. Of the other requests that
     succeed, a random sample is logged: `sample_rate` is its share, from 0 to 1.
@@ -81,7 +80,7 @@ class RequestLog:
             await self._app(scope, exchange.receive, exchange.send)
         except Exception as error:
             # A bug of a middleware outside `ErrorResponses`, or an error after the response began
-            self._log_error(error)
+            structlog.get_logger("orderly").error("unexpected_error", exc_info=error)
             if exchange.status is not None:
                 raise
             await respond_internal_error(scope, exchange.send)
@@ -94,15 +93,6 @@ class RequestLog:
                 metrics.count(exchange.facts, exchange.status, seconds, exchange.use)
             if self._log is not None:
                 self._log_request(self._log, exchange, seconds)
-
-    def _log_error(self, error: Exception) -> None:
-        event = {
-            "event": "unexpected_error",
-            **request_fields(),
-            "exception": format_and_mark(error),
-        }
-        if self._log is not None:
-            self._log.write("error", event)
 
     def _log_request(self, log: EventLog, exchange: _Exchange, seconds: float) -> None:
         is_slow = seconds >= self._slow_seconds
@@ -150,7 +140,7 @@ class _Exchange:
             "operation_id": None,
             "user_id": None,
             "problem": None,
-            "has_responded": False,
+            "response_started": False,
             "headers": API_POLICY,
             "database": self.use,
         }
@@ -168,7 +158,7 @@ class _Exchange:
         """Send a message to the server. Add headers to the response, and count its bytes."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            self.facts["has_responded"] = True
+            self.facts["response_started"] = True
             headers = [
                 *message.get("headers", ()),
                 *self.facts["headers"],

@@ -36,7 +36,7 @@ from orderly.http.slots import SAFE_METHODS
 
 # The paths of the catalogue begin with this one.
 _PREFIX = f"{BASE_PATH}/products"
-# Some 5,000 products. With a freshness of a second, more would rarely be used again.
+# Some 5,000 products. With the default freshness of a second, more would rarely be used again.
 _MAX_BYTES = 10 << 20
 # A larger response is not stored, so that a few of them cannot displace all others.
 _MAX_RESPONSE_BYTES = 1 << 20
@@ -97,7 +97,7 @@ class _Stored:
             *common_headers,
         ]
         self._not_modified = common_headers
-        # A copy: orjson allocates at least 4 KiB for each text, and does not free the rest.
+        # A copy: orjson allocates at least 4 KiB for each result, and does not free the rest.
         self._body = bytes(memoryview(body))
         self._gzip_body: bytes | None = None
 

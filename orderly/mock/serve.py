@@ -18,6 +18,7 @@ from handlers.cookies import SessionCookies
 from handlers.responses import BASE_PATH
 from orderly import __version__
 from orderly.contract import document
+from orderly.contract.application import without_document_validation
 from orderly.factory import connexion_app
 from orderly.http import logging
 from orderly.http.cors import allow_any_origin
@@ -38,21 +39,22 @@ def create_mock(settings: Settings) -> ASGIApp:
     cookies = SessionCookies(settings.cookie_secure)
     contract = document.published(document.load(settings.currency, cookie_names=cookies.names()))
     handlers = example_handlers(contract, cookies)
-    return connexion_app(
-        contract,
-        other_routes=page_router(
-            contract, readiness=Readiness(_ready), storefront=settings.storefront
-        ),
-        allowed_hosts=settings.allowed_host_names,
-        middlewares=[allow_any_origin()],
-        request_log=partial(
-            RequestLog,
-            slow_seconds=settings.slow_request_seconds,
-            sample_rate=settings.log_sample_rate,
-        ),
-        security_map=SECURITY_MAP,
-        resolver=Resolver(handlers.__getitem__),
-    )
+    with without_document_validation():
+        return connexion_app(
+            contract,
+            other_routes=page_router(
+                contract, readiness=Readiness(_ready), storefront=settings.storefront
+            ),
+            allowed_hosts=settings.allowed_host_names,
+            middlewares=[allow_any_origin()],
+            request_log=partial(
+                RequestLog,
+                slow_seconds=settings.slow_request_seconds,
+                sample_rate=settings.log_sample_rate,
+            ),
+            security_map=SECURITY_MAP,
+            resolver=Resolver(handlers.__getitem__),
+        )
 
 
 def serve(settings: Settings, *, output: Callable[[str], None]) -> int:

@@ -215,9 +215,11 @@ class HttpProtocol(HttpToolsProtocol):
         headers = [
             *self.server_state.default_headers,
             *API_POLICY,
-            (b"content-type", problems.MEDIA_TYPE.encode()),
+            *(
+                (name.encode(), value.encode())
+                for name, value in problems.headers_for(code, {}).items()
+            ),
             (b"content-length", str(len(body)).encode()),
-            (b"cache-control", b"no-store"),
             (b"x-request-id", request_id.encode()),
             (b"connection", b"close"),
         ]

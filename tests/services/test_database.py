@@ -20,6 +20,7 @@ from database import binding
 from database.binding import database
 from database.connection import Connector
 from database.pool import ConnectionPool, PoolExhausted
+from database.statement import Statement
 from database.transactions import (
     autocommit,
     autocommit_without_retry,
@@ -434,9 +435,24 @@ def test_a_write_to_a_read_only_server_raises_unavailable():
         write()
 
 
+ONE: Statement[int] = Statement("SELECT 1", lambda columns: columns[0])
+
+
 def test_a_query_outside_the_decorators_is_an_error():
     with pytest.raises(peewee.InterfaceError, match="not opened"):
         database.execute_sql("SELECT 1")
+    with pytest.raises(peewee.InterfaceError, match="no connection"):
+        ONE.one()
+
+
+def test_a_second_connection_for_the_same_caller_is_an_error():
+    state = database.checkout()
+    try:
+        with pytest.raises(peewee.OperationalError, match="already opened"):
+            database.checkout()
+    finally:
+        database.checkin(state)
+    assert database.is_closed()
 
 
 def test_a_function_that_commits_several_writes_is_not_retried(sql: Sql):

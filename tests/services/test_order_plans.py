@@ -115,6 +115,7 @@ def test_a_page_reads_a_bounded_number_of_rows_for_every_filter_and_sort_order(
             for actor in (admin, client):
                 plans.clear()
                 read_two_pages(actor, sort, values)
+                assert plans
                 for plan in plans:
                     assert_bounded(
                         plan, f"{case} by {sort} for {actor.role}", max_rows(actor, sort, values)

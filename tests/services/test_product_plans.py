@@ -130,6 +130,7 @@ def test_a_page_reads_a_bounded_number_of_rows_for_every_filter_and_sort_order(p
         plans.clear()
         for name, filters in FILTERS.items():
             read_pages(sort, filters, page.next_cursor)
+            assert plans
             for plan in plans:
                 assert_bounded(plan, f"{name} by {sort}")
             plans.clear()
@@ -149,6 +150,7 @@ def test_matches_at_the_end_of_a_sort_order_are_found_without_reading_all_rows(
             cursor = page.next_cursor
             if cursor is None:
                 break
+        assert plans
         for plan in plans:
             assert_bounded(plan, f"{name} by {sort}")
         plans.clear()

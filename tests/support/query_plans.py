@@ -21,9 +21,9 @@ def record_plans(monkeypatch: pytest.MonkeyPatch, *tables: str) -> list[Plan]:
     """
     prepared: set[str] = set()
     plans: list[Plan] = []
-    execute_sql = type(database).execute_sql
+    execute_on = type(database).execute_on
 
-    def explain_and_execute(self: Any, text: str, parameters: Any = None, *more: Any) -> Any:
+    def explain_and_execute(self: Any, connection: Any, text: str, parameters: Any) -> Any:
         is_relevant = any(f'"{table}"' in text for table in tables)
         if name := re.match(r'PREPARE ("[^"]+")', text):
             if is_relevant:
@@ -32,11 +32,11 @@ def record_plans(monkeypatch: pytest.MonkeyPatch, *tables: str) -> list[Plan]:
             (name := re.search(r'EXECUTE ("[^"]+")', text)) and name[1] in prepared
         ):
             explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {text}"
-            ((document,),) = execute_sql(self, explain, parameters).fetchall()
+            ((document,),) = execute_on(self, connection, explain, parameters).fetchall()
             plans.append(document[0]["Plan"])
-        return execute_sql(self, text, parameters, *more)
+        return execute_on(self, connection, text, parameters)
 
-    monkeypatch.setattr(type(database), "execute_sql", explain_and_execute)
+    monkeypatch.setattr(type(database), "execute_on", explain_and_execute)
     return plans
 
 
