@@ -166,13 +166,18 @@ class ResponseStore:
         return found
 
     def add(self, key: bytes, response: _Stored) -> None:
-        """Store a response in place of an older one. Remove others if there is no space for it."""
+        """Store a response in place of an older one.
+
+        Removes the least recently used responses while they are too old to be used, or there is no
+        space.
+        """
         if response.size > _MAX_RESPONSE_BYTES:
             return
         replaced = self._responses.pop(key, None)
         self._responses[key] = response
         self.size += response.size - (replaced.size if replaced else 0)
-        while self.size > _MAX_BYTES:
+        oldest_used = response.time - self.seconds
+        while self.size > _MAX_BYTES or next(iter(self._responses.values())).time <= oldest_used:
             self.size -= self._responses.popitem(last=False)[1].size
 
     def empty(self) -> None:
