@@ -91,8 +91,8 @@ class HttpProtocol(HttpToolsProtocol):
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.scope[CLIENT_GONE] = True  # type: ignore[typeddict-unknown-key]
         super().connection_lost(exc)
-        # If the client has reset the connection, uvicorn lets this timer run, which keeps this object
-        # until the end of the keep-alive time.
+        # If the client has reset the connection, uvicorn lets this timer run, which would keep this
+        # object until the end of the keep-alive time.
         self._unset_keepalive_if_required()
         self.app_state = {}  # breaks a reference cycle: it contains a method of this object
         self._guard.remove(self)
