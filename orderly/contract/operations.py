@@ -163,17 +163,14 @@ class CompiledOperation:
             # The handler only knows the entity tag of the body that is not compressed.
             tags = arguments.pop("if_none_match", None) if is_gzip else None
             encoding = Encoding(is_gzip, tags)
-        response = await self._call(arguments, scope["orderly"].get("client"))
-        await self._send(response, encoding, receive, send)
-
-    async def _call(self, arguments: dict[str, Any], client: Client | None) -> Response:
         response: Response
         if self._is_async:
             response = await self._handler(**arguments)
         else:
             function = partial(self._handler, **arguments)
+            client: Client | None = scope["orderly"].get("client")
             response = await self._slots.run(function, self._load, client)
-        return response
+        await self._send(response, encoding, receive, send)
 
     async def _run_without_client(self, function: Callable[[], Any]) -> Any:
         """Run a function for a request that has begun, however long it waits for a slot."""
