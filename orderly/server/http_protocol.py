@@ -219,7 +219,7 @@ class HttpProtocol(HttpToolsProtocol):
             *self.server_state.default_headers,
             *API_POLICY,
             *(
-                (name.encode(), value.encode())
+                (name.lower().encode(), value.encode())
                 for name, value in problems.headers_for(code, {}).items()
             ),
             (b"content-length", str(len(body)).encode()),

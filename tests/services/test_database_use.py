@@ -72,7 +72,8 @@ def test_each_statement_is_a_round_trip_and_so_are_prepare_begin_and_commit(
     in_transaction = use.round_trips - before - prepared - again
 
     assert (3, 2, 4) == (prepared, again, in_transaction)
-    assert 0.12 <= use.seconds < 5
+    # Half of the time that PostgreSQL sleeps: the wait is measured after the statement was sent.
+    assert 0.06 <= use.seconds < 5
 
 
 def test_each_greenlet_and_thread_measures_its_own_request() -> None:
@@ -100,7 +101,8 @@ def test_each_greenlet_and_thread_measures_its_own_request() -> None:
     # At least: some connections are new, and prepare the statement first.
     assert all(use.round_trips >= 2 * count for count, use in enumerate(uses))
     assert 0 == uses[0].round_trips
-    assert all(use.seconds >= 0.04 * count for count, use in enumerate(uses))
+    # Half of the time that PostgreSQL sleeps: the wait is measured after the statement was sent.
+    assert all(use.seconds >= 0.02 * count for count, use in enumerate(uses))
 
 
 def test_postgresql_shows_the_process_the_operation_and_the_statement(
