@@ -58,7 +58,8 @@ def run_orderly(
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=TIMEOUT_SECONDS,
+        # A restore writes a whole database with fsync: 50 seconds were seen on a busy disk.
+        timeout=3 * TIMEOUT_SECONDS,
         check=False,
     )
 
