@@ -18,8 +18,8 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from itertools import cycle
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import cycle, islice, pairwise
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import NamedTuple
@@ -74,26 +74,25 @@ def _kinds(ground: servers.Ground) -> Mapping[str, Iterator[Request]]:
     products = ground.stock.products.read_text().split()
     return {
         "an order of two products": (
-            Request("POST", "/orders", _order(one, other))
-            for one, other in zip(cycle(products), cycle(products[1:]), strict=False)
+            Request("POST", "/orders", _order(pair)) for pair in pairwise(cycle(products))
         ),
         "one product, signed in": (Request("GET", f"/products/{one}") for one in cycle(products)),
         "a page of 20, signed in": cycle([Request("GET", "/products?limit=20")]),
     }
 
 
-def _order(*products: str) -> object:
+def _order(products: Iterable[str]) -> object:
     return {"items": [{"product_id": one, "quantity": 1} for one in products]}
 
 
 def _count(ground: servers.Ground, running: servers.Running, requests: Iterator[Request]) -> Counts:
     connection = http.client.HTTPConnection(running.address.removeprefix("http://"))
-    send = _sender(connection, cycle(ground.stock.tokens.read_text().split()))
-    for _ in range(_REQUESTS):
-        send(next(requests))  # warms up
+    token, *_ = ground.stock.tokens.read_text().split()
+    for request in islice(requests, _REQUESTS):
+        _send(connection, token, request)  # warms up
     _signal(running, _START)
-    for _ in range(_REQUESTS):
-        send(next(requests))
+    for request in islice(requests, _REQUESTS):
+        _send(connection, token, request)
     _signal(running, _STOP)
     connection.close()
     kinds = json.loads(Path(os.environ[_FILE_VARIABLE]).read_text())
@@ -101,25 +100,18 @@ def _count(ground: servers.Ground, running: servers.Running, requests: Iterator[
     return Counts(sum(functions.values()), kinds["c"] / _REQUESTS, functions)
 
 
-def _sender(
-    connection: http.client.HTTPConnection, tokens: Iterator[str]
-) -> Callable[[Request], None]:
-    def send(request: Request) -> None:
-        headers = {
-            "Authorization": f"Bearer {next(tokens)}",
-            "Content-Type": "application/json",
-            "Idempotency-Key": f"calls-{time.monotonic_ns()}",
-        }
-        body = None if request.body is None else json.dumps(request.body)
-        if body is None:
-            del headers["Content-Type"], headers["Idempotency-Key"]
-        connection.request(request.method, f"/api/v1{request.path}", body, headers)
-        response = connection.getresponse()
-        content = response.read()
-        if response.status not in {200, 201}:
-            raise RuntimeError(content.decode())
-
-    return send
+def _send(connection: http.client.HTTPConnection, token: str, request: Request) -> None:
+    headers = {"Authorization": f"Bearer {token}"}
+    body = None
+    if request.body is not None:
+        body = json.dumps(request.body)
+        headers["Content-Type"] = "application/json"
+        headers["Idempotency-Key"] = f"calls-{time.monotonic_ns()}"
+    connection.request(request.method, f"/api/v1{request.path}", body, headers)
+    response = connection.getresponse()
+    content = response.read()
+    if response.status not in {200, 201}:
+        raise RuntimeError(content.decode())
 
 
 def _signal(running: servers.Running, number: int) -> None:

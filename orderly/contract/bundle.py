@@ -121,7 +121,7 @@ class _Bundle:
             return {"$ref": reference}
         target = self._target(file.parent, path)
         if target is None:
-            raise DocumentError(file, pointer, f"there is no file {file.parent / path}")
+            raise DocumentError(file, pointer, f"there is no file {(file.parent / path).resolve()}")
         section = self._section_of(target)
         if section is None:
             try:

@@ -46,7 +46,7 @@ class ErrorResponses:
         try:
             await self._app(scope, receive, send)
         except Exception as error:
-            if scope["type"] != "http" or scope["orderly"]["response_started"]:
+            if scope["type"] != "http" or scope["orderly"]["status"] is not None:
                 raise
             if isinstance(error, DomainError):
                 await _respond_to_domain_error(error, scope, send)
@@ -119,21 +119,10 @@ async def respond(
     request_facts = scope["orderly"]
     request_facts["problem"] = code
     body = document(code, detail, request_facts["request_id"], errors=errors, extensions=extensions)
-    header_fields = {
-        name.lower(): value
-        for fields in (headers_for(code, extensions or {}), headers or {})
-        for name, value in fields.items()
-    }
-    start = {
-        "type": "http.response.start",
-        "status": PROBLEM_TYPES[code].status,
-        "headers": [
-            (b"content-length", b"%d" % len(body)),
-            *(
-                (name.encode("latin-1"), value.encode("latin-1"))
-                for name, value in header_fields.items()
-            ),
-        ],
-    }
-    await send(start)
+    all_headers = [
+        (b"content-length", b"%d" % len(body)),
+        *headers_for(code, extensions, headers),
+    ]
+    status = PROBLEM_TYPES[code].status
+    await send({"type": "http.response.start", "status": status, "headers": all_headers})
     await send({"type": "http.response.body", "body": body})

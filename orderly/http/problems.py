@@ -262,8 +262,24 @@ def document(
     return orjson.dumps(body)
 
 
-def headers_for(code: str, extensions: Mapping[str, object]) -> dict[str, str]:
-    """Return the headers of a response with a problem document."""
+def headers_for(
+    code: str,
+    extensions: Mapping[str, object] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> list[tuple[bytes, bytes]]:
+    """Return the headers of a response with a problem document, in the form of ASGI.
+
+    `headers` replace those of the code.
+    """
+    fields = {
+        name.lower(): value
+        for source in (_headers_of(code, extensions or {}), headers or {})
+        for name, value in source.items()
+    }
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields.items()]
+
+
+def _headers_of(code: str, extensions: Mapping[str, object]) -> dict[str, str]:
     status = PROBLEM_TYPES[code].status
     headers = {"Content-Type": MEDIA_TYPE, "Cache-Control": "no-store"}
     if status == HTTPStatus.UNAUTHORIZED:

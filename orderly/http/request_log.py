@@ -45,7 +45,7 @@ class RequestLog:
     `user_id` and `problem` (the code of the problem document). The first two then appear in every
     line that is logged during the request. They can also replace `headers`, which are added to the
     response, even if it is an error. `database` has the round trips to PostgreSQL and their time.
-    `response_started` is true after the status and the headers were sent.
+    `status` is None until the response begins.
 
     A request that takes `slow_seconds` or longer is logged as a warning. Of the other requests that
     succeed, a random sample is logged: `sample_rate` is its share, from 0 to 1.
@@ -81,7 +81,7 @@ class RequestLog:
         except Exception as error:
             # A bug of a middleware outside `ErrorResponses`, or an error after the response began
             structlog.get_logger("orderly").error("unexpected_error", exc_info=error)
-            if exchange.status is not None:
+            if exchange.facts["status"] is not None:
                 raise
             await respond_internal_error(scope, exchange.send)
         finally:
@@ -90,13 +90,14 @@ class RequestLog:
             seconds = perf_counter() - exchange.started
             if metrics is not None:
                 metrics.in_flight -= 1
-                metrics.count(exchange.facts, exchange.status, seconds, exchange.use)
+                metrics.count(exchange.facts, exchange.facts["status"], seconds, exchange.use)
             if self._log is not None:
                 self._log_request(self._log, exchange, seconds)
 
     def _log_request(self, log: EventLog, exchange: _Exchange, seconds: float) -> None:
         is_slow = seconds >= self._slow_seconds
-        if exchange.status is not None and exchange.status >= _INTERNAL_SERVER_ERROR:
+        status = exchange.facts["status"]
+        if status is not None and status >= _INTERNAL_SERVER_ERROR:
             level = "error"
         else:
             level = "warning" if is_slow else "info"
@@ -122,7 +123,6 @@ class _Exchange:
         "bytes_out",
         "facts",
         "started",
-        "status",
         "use",
     )
 
@@ -132,7 +132,6 @@ class _Exchange:
         self._receive = receive
         self._send = send
         self._request_id = _request_id(scope)
-        self.status: int | None = None
         self.bytes_in = self.bytes_out = 0
         self.use = DatabaseUse()
         self.facts: dict[str, Any] = {
@@ -140,7 +139,7 @@ class _Exchange:
             "operation_id": None,
             "user_id": None,
             "problem": None,
-            "response_started": False,
+            "status": None,
             "headers": API_POLICY,
             "database": self.use,
         }
@@ -157,8 +156,7 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         """Send a message to the server. Add headers to the response, and count its bytes."""
         if message["type"] == "http.response.start":
-            self.status = message["status"]
-            self.facts["response_started"] = True
+            self.facts["status"] = message["status"]
             headers = [
                 *message.get("headers", ()),
                 *self.facts["headers"],
@@ -172,8 +170,8 @@ class _Exchange:
     def is_success(self) -> bool:
         """Return whether the client has received the whole response, and it is not an error."""
         return (
-            self.status is not None
-            and self.status < _BAD_REQUEST
+            self.facts["status"] is not None
+            and self.facts["status"] < _BAD_REQUEST
             and CLIENT_GONE not in self._scope
         )
 
@@ -191,7 +189,7 @@ class _Exchange:
             "method": scope["method"],
             "path": scope["raw_path"][:_MAX_PATH_BYTES].decode("ascii", "replace"),
             "operation_id": facts["operation_id"],
-            "status": self.status,
+            "status": facts["status"],
             "problem": facts["problem"],
             "duration_ms": round(seconds * 1000, 3),
             "slow": is_slow,

@@ -218,10 +218,7 @@ class HttpProtocol(HttpToolsProtocol):
         headers = [
             *self.server_state.default_headers,
             *API_POLICY,
-            *(
-                (name.lower().encode(), value.encode())
-                for name, value in problems.headers_for(code, {}).items()
-            ),
+            *problems.headers_for(code),
             (b"content-length", str(len(body)).encode()),
             (b"x-request-id", request_id.encode()),
             (b"connection", b"close"),

@@ -7,11 +7,11 @@ import socket
 from contextlib import ExitStack, suppress
 from typing import Any
 
-import uvicorn
 import uvloop
 
 from orderly.server.listen_socket import accepting_sockets, listen, open_socket
 from tests.support.processes import TIMEOUT_SECONDS
+from tests.support.uvicorn_server import serving
 
 CONNECTIONS = 64
 
@@ -51,17 +51,12 @@ async def iterations_of_requests(sockets: list[socket.socket]) -> list[int]:
             await asyncio.sleep(0)
             iteration += 1
 
-    config = uvicorn.Config(app, lifespan="off", log_config=None)
-    server = uvicorn.Server(config)
-    config.load()
-    server.lifespan = config.lifespan_class(config)
     counting = asyncio.create_task(count())
-    await server.startup(sockets=sockets)
-    try:
-        await asyncio.wait_for(arrived.wait(), TIMEOUT_SECONDS)
-    finally:
-        counting.cancel()
-        with suppress(asyncio.CancelledError):
-            await counting
-        await server.shutdown(sockets=sockets)
+    async with serving(app, sockets):
+        try:
+            await asyncio.wait_for(arrived.wait(), TIMEOUT_SECONDS)
+        finally:
+            counting.cancel()
+            with suppress(asyncio.CancelledError):
+                await counting
     return iterations

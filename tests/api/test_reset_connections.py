@@ -10,13 +10,13 @@ from contextlib import closing
 from functools import partial
 from typing import Any
 
-import uvicorn
 import uvloop
 
 from orderly.server.connection_guard import ConnectionGuard
 from orderly.server.http_protocol import HttpProtocol
 from orderly.server.listen_socket import listen, open_socket
 from tests.support.processes import TIMEOUT_SECONDS
+from tests.support.uvicorn_server import serving
 
 CONNECTIONS = 20
 REQUEST = b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n"
@@ -36,24 +36,15 @@ def _connections() -> int:
 async def _reset_connections(before: int) -> None:
     guard = ConnectionGuard(max_connections=100, head_seconds=10, transfer_seconds=10)
     http: Any = partial(HttpProtocol, guard=guard)
-    config = uvicorn.Config(
-        _respond, http=http, lifespan="off", log_config=None, timeout_keep_alive=3600
-    )
-    config.load()
-    server = uvicorn.Server(config)
-    server.lifespan = config.lifespan_class(config)
     with closing(open_socket("127.0.0.1", 0)) as server_socket:
         listen(server_socket, CONNECTIONS)
-        await server.startup(sockets=[server_socket])
-        for _ in range(CONNECTIONS):
-            await asyncio.to_thread(_request_and_reset, server_socket.getsockname())
-        try:
+        async with serving(_respond, [server_socket], http=http, timeout_keep_alive=3600):
+            for _ in range(CONNECTIONS):
+                await asyncio.to_thread(_request_and_reset, server_socket.getsockname())
             # While the event loop runs: its end would free them too.
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 while _connections() > before:
                     await asyncio.sleep(0.05)
-        finally:
-            await server.shutdown(sockets=[server_socket])
 
 
 async def _respond(_scope: Any, _receive: Any, send: Any) -> None:

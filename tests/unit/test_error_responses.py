@@ -15,8 +15,11 @@ from orderly.http.error_responses import ErrorResponses
 from orderly.http.problems import Problem
 
 
-def handle(error: Exception, *, response_started: bool = False) -> list[Message]:
-    """Raise an error in an application; return the messages of the response."""
+def handle(error: Exception, *, status: int | None = None) -> list[Message]:
+    """Raise an error in an application; return the messages of the response.
+
+    `status` is that of a response that has begun before.
+    """
     sent: list[Message] = []
 
     async def fail(_scope: Scope, _receive: Receive, _send: Send) -> None:
@@ -28,7 +31,7 @@ def handle(error: Exception, *, response_started: bool = False) -> list[Message]
     async def send(message: Message) -> None:
         sent.append(message)
 
-    facts: dict[str, Any] = {"request_id": "abc", "response_started": response_started}
+    facts: dict[str, Any] = {"request_id": "abc", "status": status}
     asyncio.run(ErrorResponses(fail)({"type": "http", "orderly": facts}, receive, send))
     return sent
 
@@ -69,7 +72,7 @@ def test_the_headers_of_an_error_replace_those_of_its_code() -> None:
 @pytest.mark.parametrize("error", [Unavailable(), LookupError()])
 def test_an_error_after_the_response_has_begun_is_passed_on(error: Exception) -> None:
     with pytest.raises(type(error)):
-        handle(error, response_started=True)
+        handle(error, status=200)
 
 
 def test_the_frames_of_an_error_are_freed() -> None:
